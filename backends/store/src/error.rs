@@ -1,0 +1,46 @@
+//! What can go wrong in a store. There are few errors, and each says what the caller does next.
+
+use std::path::PathBuf;
+
+/// The result of a call on a store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Why a store did not do what it was asked to. The text is for a person; the variant is for the program.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Nothing was done, and the same call may succeed soon. Try again after a pause.
+    #[error("the store is busy: {0}")]
+    Busy(String),
+    /// Nothing was done: there is no room. Take no new messages; settling and purging may still work and make room.
+    #[error("the store is full: {0}")]
+    Full(String),
+    /// The batch was committed or it was not. Commit the very same batch again: what was committed then answers
+    /// `Duplicate` or `Unchanged` (clause C3).
+    #[error("it is unknown whether the store committed: {0}")]
+    Indeterminate(String),
+    /// The store can no longer be trusted to write, for example because a sync failed. It refuses everything from
+    /// now on. Stop, and open it anew.
+    #[error("the store refuses further work: {0}")]
+    Poisoned(String),
+    /// What is on the medium is not what was written. Do not write; have a person look.
+    #[error("the store is damaged: {0}")]
+    Corrupted(String),
+    /// Another process has the store open (clause C11). Nothing was touched.
+    #[error("{path} is in use by another process", path = .0.display())]
+    InUse(PathBuf),
+    /// The engine cannot do this, or the store was written in a format that this program does not know.
+    #[error("not supported: {0}")]
+    Unsupported(String),
+    /// The store was closed. Nothing was done.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Whether the very same call is worth repeating on this open store.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::Full(_) | Self::Indeterminate(_))
+    }
+}

@@ -1,0 +1,202 @@
+//! The names that stand in messages and in stores, each valid by construction.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+use smol_str::SmolStr;
+
+/// Why a text is not a name of the kind that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: expected {expected}, got {got}")]
+pub struct InvalidId {
+    what: &'static str,
+    expected: &'static str,
+    got: String,
+}
+
+impl InvalidId {
+    /// Longest part of the offending value that an error repeats, in bytes.
+    const SHOWN: usize = 64;
+
+    fn new(what: &'static str, expected: &'static str, text: &str) -> Self {
+        let shown: String = text.chars().take(Self::SHOWN).collect();
+        let got = match text.len() {
+            0 => "an empty text".to_owned(),
+            len if len > shown.len() => format!("{shown:?}… ({len} bytes)"),
+            _ => format!("{shown:?}"),
+        };
+        Self { what, expected, got }
+    }
+
+    /// What the rule for this kind of name is, in words.
+    #[must_use]
+    pub fn expected(&self) -> &'static str {
+        self.expected
+    }
+}
+
+fn is_id_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-')
+}
+
+fn is_id(text: &str, max: usize) -> bool {
+    (1..=max).contains(&text.len()) && text.bytes().all(is_id_byte)
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $expected:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(SmolStr);
+
+        impl $name {
+            #[doc = concat!("Takes a text that is ", $expected, ".")]
+            ///
+            /// # Errors
+            /// [`InvalidId`] where the text breaks that rule.
+            pub fn new(text: impl AsRef<str>) -> std::result::Result<Self, InvalidId> {
+                let text = text.as_ref();
+                let valid: fn(&str) -> bool = $valid;
+                if valid(text) { Ok(Self(SmolStr::new(text))) } else { Err(InvalidId::new($what, $expected, text)) }
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(self.as_str(), f)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> std::result::Result<Self, InvalidId> {
+                Self::new(text)
+            }
+        }
+    };
+}
+
+name!(
+    /// The id of a relay or an application server. Cloning is cheap.
+    PeerId, "peer id", "1 to 128 of A-Z a-z 0-9 . _ : -", |text| is_id(text, 128)
+);
+name!(
+    /// The id of a cluster group, the first half of a message's [`Identity`].
+    ClusterGroup, "cluster group", "1 to 128 of A-Z a-z 0-9 . _ : -", |text| is_id(text, 128)
+);
+name!(
+    /// A tag that a peer carries and that a message may target.
+    Tag, "tag", "1 to 64 of A-Z a-z 0-9 . _ : -", |text| is_id(text, 64)
+);
+name!(
+    /// The id of a message within its cluster group.
+    MessageId, "message id", "1 to 128 of the ASCII characters ! to ~",
+    |text| (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+);
+name!(
+    /// The type of a message: `SK`, `CMD`, or a custom one.
+    MessageType, "type", "an upper-case letter, then up to 31 of A-Z 0-9 _",
+    |text| text.len() <= 32
+        && text.starts_with(|first: char| first.is_ascii_uppercase())
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+);
+name!(
+    /// The key that a message is about.
+    Key, "key", "1 to 1024 bytes of UTF-8", |text| (1..=1024).contains(&text.len())
+);
+
+impl MessageType {
+    /// Whether the type sets the state of its key (`SK`, `SA`, `SW`), so that a newer message of the key makes an
+    /// older one superfluous.
+    #[must_use]
+    pub fn sets_state(&self) -> bool {
+        matches!(self.as_str(), "SK" | "SA" | "SW")
+    }
+}
+
+impl ClusterGroup {
+    /// The cluster group of whoever names none.
+    #[must_use]
+    pub fn singleton() -> Self {
+        Self(SmolStr::new_static("singleton"))
+    }
+}
+
+impl Default for ClusterGroup {
+    fn default() -> Self {
+        Self::singleton()
+    }
+}
+
+/// What makes two messages the same message, whoever brings them and however often.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// The cluster group that the id counts in.
+    pub group: ClusterGroup,
+    /// The message's id within the group.
+    pub id: MessageId,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.group, self.id)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_at_their_bounds() {
+        assert!(PeerId::new("pi-aws_1.eu:7").is_ok());
+        assert!(PeerId::new("a".repeat(128)).is_ok());
+        for bad in ["", " ", "a b", "a/b", "ä", &"a".repeat(129)] {
+            assert!(PeerId::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(Tag::new("a".repeat(64)).is_ok() && Tag::new("a".repeat(65)).is_err());
+        assert!(MessageId::new("!~").is_ok() && MessageId::new("a b").is_err() && MessageId::new("é").is_err());
+        assert!(MessageType::new("A_9").is_ok() && MessageType::new(format!("A{}", "B".repeat(31))).is_ok());
+        for bad in ["", "a", "9A", "_A", "Ab", &format!("A{}", "B".repeat(32))] {
+            assert!(MessageType::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(Key::new("ö".repeat(512)).is_ok() && Key::new("ö".repeat(513)).is_err() && Key::new("").is_err());
+    }
+
+    #[test]
+    fn an_error_names_the_kind_the_rule_and_a_bounded_part_of_the_value() {
+        let error = PeerId::new("x y".repeat(1000)).unwrap_err().to_string();
+        assert!(error.starts_with("peer id: expected 1 to 128 of"), "{error}");
+        assert!(error.contains("3000 bytes") && error.len() < 200, "{error}");
+    }
+}

@@ -1,0 +1,52 @@
+//! What a store remembers of peers.
+
+use std::sync::Arc;
+
+use crate::{ClusterGroup, PeerId, Sequence, Tag, Timestamp};
+
+/// What a peer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PeerKind {
+    /// An application server.
+    Application,
+    /// Another relay.
+    Relay,
+}
+
+/// A peer as a store remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its id, unique among the peers of a store.
+    pub id: PeerId,
+    /// Application or relay.
+    pub kind: PeerKind,
+    /// Its cluster group.
+    pub group: ClusterGroup,
+    /// Its tags, in the order in which they were given.
+    pub tags: Arc<[Tag]>,
+    /// Whether messages are held for it while it is away. What an anonymous peer is owed dies with its link: the
+    /// relay forgets such a peer when the link ends, and at the next start where a crash came first.
+    pub durable: bool,
+    /// When it was last seen.
+    pub last_seen: Timestamp,
+}
+
+/// A peer and how much it is owed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RememberedPeer {
+    /// The peer, as it was last remembered.
+    pub peer: Peer,
+    /// How many of its deliveries are pending.
+    pub backlog: u64,
+    /// The first of them.
+    pub oldest: Option<Sequence>,
+}
+
+/// Everything that a relay reads back when it opens its store (clause C12).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Roster {
+    /// The id that this relay was named, if ever.
+    pub relay: Option<PeerId>,
+    /// Every remembered peer, in the order of their ids.
+    pub peers: Vec<RememberedPeer>,
+}

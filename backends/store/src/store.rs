@@ -1,0 +1,121 @@
+//! The trait. Its documentation is the contract.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{
+    Batch, DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon, Identity, Outcome, Page,
+    PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats, Trace,
+};
+
+/// A durable store of messages and of what is owed to whom.
+///
+/// The relay holds one store and shares it between its stages. One stage alone calls [`commit`](Self::commit) and
+/// [`purge`](Self::purge), one call at a time; the other methods may be called by anyone, at any time, also while a
+/// commit runs.
+///
+/// # Contract
+///
+/// Each case of the conformance suite cites the clause that it checks.
+///
+/// - **C1 Atomic.** All operations of a batch apply, or none; each sees those before it in the batch.
+/// - **C2 Durable.** `Ok` means durable as configured: with [`Durability::Full`](crate::Durability::Full), synced
+///   to the medium before the call returns. An engine that cannot do so says so in its documentation and in
+///   [`guarantee`](Self::guarantee).
+/// - **C3 Repeatable.** Committing a batch again changes nothing and gives [`Outcome::Duplicate`] or
+///   [`Outcome::Unchanged`], so that [`Indeterminate`](crate::StoreError::Indeterminate) is recoverable. (A
+///   `Conflict` stays a `Conflict`.) An attempt carries its number; what depends on a delivery's state carries the
+///   sequence that it was decided on. `RememberPeer` and `NameRelay` are `Unchanged` where they bring nothing new.
+///   The promise is for the batch that was committed last; a batch that forgets a peer and remembers it again, or
+///   whose identities went behind the horizon in between, is not repeatable in this sense.
+/// - **C4 Identity.** The first write wins. Until its horizon, across reopening, a second record of an identity is
+///   `Duplicate`, or `Conflict` where its fingerprint differs; a second record of a stamp is `Duplicate`.
+/// - **C5 Ascending.** Sequences ascend in the order of the operations and become visible in ascending order: once
+///   a page has shown *n*, nothing new appears at or below *n*. A sequence is never given twice, also across
+///   reopening, and also where everything before it was purged. Gaps are allowed.
+/// - **C6 Pages.** `after` is exclusive. A page is one snapshot in ascending order, bounded in items and in bytes;
+///   one oversized item still comes. `more` is exact.
+/// - **C7 Redrive.** A redriven delivery has a new sequence and no attempts, so that live cursors see it.
+/// - **C8 Dropped futures.** Dropping the future of a call cancels nothing that has begun; the outcome is then
+///   unknown to the caller. The store stays whole.
+/// - **C9 Purge.** A purge removes at most its budget, never a pending unexpired delivery, never what lies before
+///   the horizon, and says whether there is more. Space is given back or reused: a store that turns over stays
+///   bounded.
+/// - **C10 Pure.** No wall clock and no randomness inside: equal calls in equal order give equal results.
+/// - **C11 Exclusive.** A store is opened by one process at a time, and once within a process
+///   ([`InUse`](crate::StoreError::InUse)). A damaged one is refused with a clear error and left as it was.
+/// - **C12 Roster.** Peers and this relay's id are remembered; a peer's tags and its last-seen time are read back
+///   after reopening.
+///
+/// # Errors
+///
+/// Every method may fail with any [`StoreError`](crate::StoreError); what the caller does next stands at each
+/// variant. A failed commit has changed nothing, except where it is `Indeterminate`. Once a store has answered
+/// `Poisoned` it answers nothing else until it is opened anew.
+///
+/// # Cancellation
+///
+/// See C8. A caller that needs the outcome keeps the future, for example in a task of its own.
+#[async_trait]
+pub trait MessageStore: fmt::Debug + Send + Sync + 'static {
+    /// What an `Ok` from this store is worth. It does not change while the store is open.
+    fn guarantee(&self) -> Guarantee;
+
+    /// Applies a batch, and answers one outcome for each operation, in the same order (C1, C2, C3, C4, C5).
+    ///
+    /// An empty batch answers an empty list. The relay keeps batches to a size that it is configured with; a store
+    /// need not split them.
+    async fn commit(&self, batch: Arc<Batch>) -> Result<Vec<Outcome>>;
+
+    /// The pending deliveries of a peer after `after`, oldest first (C5, C6). For a peer that is not remembered the
+    /// page is empty.
+    async fn pending(&self, peer: &PeerId, after: Option<Sequence>, limit: PageLimit) -> Result<Page<Pending>>;
+
+    /// Where a message stands, peer by peer, or `None` where nothing is known of it.
+    ///
+    /// It is answered at least while a delivery of the message is pending or a dead letter, and until
+    /// [`Horizon::traces`] has passed the time at which the last delivery was settled (for a message that was owed
+    /// to nobody: the time at which it was received), unless [`Horizon::max_trace_bytes`] was exceeded. Where an
+    /// identity was recorded again after its horizon, the newest record is meant.
+    ///
+    /// This may read much of the store; it is for people, not for the flow of messages.
+    async fn deliveries(&self, identity: &Identity) -> Result<Option<Trace>>;
+
+    /// The dead letters that `filter` means, after `after`, by sequence and then by peer id (C6).
+    async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        after: Option<DeadLetterCursor>,
+        limit: PageLimit,
+    ) -> Result<Page<DeadLetter>>;
+
+    /// The relay's id and the remembered peers (C12).
+    async fn roster(&self) -> Result<Roster>;
+
+    /// Forgets what lies behind the horizon, at most `budget` things, and gives their space back or makes it
+    /// reusable (C9). Call it again while it says `more`.
+    ///
+    /// It counts as one of its budget: each message that nobody is owed any more, each identity, each row of stamps,
+    /// each trace record, and each delivery that ends as expired. Once a purge says that there is no more, no
+    /// identity behind the horizon is remembered and no delivery is pending whose expiry lies at or before
+    /// [`Horizon::now`]. A horizon never moves back: an earlier one than was given before means the later one.
+    async fn purge(&self, horizon: Horizon, budget: NonZeroU32) -> Result<Purged>;
+
+    /// How much is in the store. The counts are exact as of the last commit or purge.
+    async fn stats(&self) -> Result<Stats>;
+
+    /// Looks for damage and for contradictions. It changes nothing. An empty list means that none was found.
+    async fn check(&self, depth: Depth) -> Result<Vec<Defect>>;
+
+    /// Writes a copy of the store, as of one commit, to `target`, which must not exist yet. The same engine opens
+    /// it. Commits go on meanwhile where the engine can; otherwise they wait.
+    async fn backup(&self, target: &Path) -> Result<()>;
+
+    /// Finishes what was begun and closes the store, so that another process may open it. Every later call answers
+    /// [`Closed`](crate::StoreError::Closed); closing again is `Ok`.
+    async fn close(&self) -> Result<()>;
+}

@@ -1,0 +1,243 @@
+//! What comes out of a store: pages, traces, counts.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+
+use bytes::Bytes;
+
+use crate::{Identity, Key, MessageId, MessageType, PeerId, Sequence, Timestamp};
+
+/// How large a page may be. A page holds at least one item where there is one, also an oversized one (clause C6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageLimit {
+    /// Most items.
+    pub items: NonZeroU32,
+    /// Most bytes of message text, summed over the items.
+    pub bytes: NonZeroUsize,
+}
+
+impl PageLimit {
+    /// Most bytes of a page unless said otherwise: 1 MiB.
+    pub const DEFAULT_BYTES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1024 * 1024 - 1);
+
+    /// A page of up to this many items and [`DEFAULT_BYTES`](Self::DEFAULT_BYTES).
+    #[must_use]
+    pub const fn items(items: NonZeroU32) -> Self {
+        Self {
+            items,
+            bytes: Self::DEFAULT_BYTES,
+        }
+    }
+}
+
+/// Items of one snapshot, in ascending order (clause C6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Whether the snapshot held more after the last item.
+    pub more: bool,
+}
+
+/// A pending delivery, with all that is needed to make it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// Its sequence.
+    pub sequence: Sequence,
+    /// The message's identity.
+    pub identity: Identity,
+    /// The message's type.
+    pub message_type: MessageType,
+    /// The message's key.
+    pub key: Option<Key>,
+    /// When it loses its point.
+    pub expires_at: Option<Timestamp>,
+    /// When the relay took the message in.
+    pub received_at: Timestamp,
+    /// The highest attempt that was noted, 0 where none was.
+    pub attempts: u32,
+    /// When that was.
+    pub last_attempt_at: Option<Timestamp>,
+    /// The outgoing text, as it was recorded.
+    pub text: Bytes,
+}
+
+/// Where a message stands, peer by peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// The message's identity.
+    pub identity: Identity,
+    /// Its type.
+    pub message_type: MessageType,
+    /// Its key.
+    pub key: Option<Key>,
+    /// When the relay took it in.
+    pub received_at: Timestamp,
+    /// From which peer.
+    pub received_from: PeerId,
+    /// Its path as it goes out.
+    pub path: Vec<PeerId>,
+    /// One entry for each delivery, ordered by peer id. A delivery that was redriven stands under its newest
+    /// sequence only.
+    pub deliveries: Vec<TracedDelivery>,
+}
+
+/// Where one delivery stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TracedDelivery {
+    /// To whom.
+    pub peer: PeerId,
+    /// Its sequence.
+    pub sequence: Sequence,
+    /// Pending, or how it was settled.
+    pub state: DeliveryState,
+    /// The highest attempt that was noted; kept for pending deliveries and dead letters, 0 for others.
+    pub attempts: u32,
+    /// When that was; kept for pending deliveries.
+    pub last_attempt_at: Option<Timestamp>,
+    /// When it was settled.
+    pub settled_at: Option<Timestamp>,
+    /// Why it is dead.
+    pub reason: Option<String>,
+}
+
+/// The states of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeliveryState {
+    /// Owed.
+    Pending,
+    /// The peer has handled it.
+    Acknowledged,
+    /// The peer has handled a newer value of the same key.
+    Superseded,
+    /// The message's expiry passed, or the peer was forgotten.
+    Expired,
+    /// Given up; a dead letter, unless that was discarded.
+    Dead,
+}
+
+/// A delivery that was given up, with the whole message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Its sequence.
+    pub sequence: Sequence,
+    /// Whose delivery it was.
+    pub peer: PeerId,
+    /// The message's identity.
+    pub identity: Identity,
+    /// The message's type.
+    pub message_type: MessageType,
+    /// The message's key.
+    pub key: Option<Key>,
+    /// Why it was given up.
+    pub reason: String,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// When it was given up.
+    pub dead_at: Timestamp,
+    /// The outgoing text, as it was recorded.
+    pub text: Bytes,
+}
+
+/// A place in the order of dead letters: by sequence, then by peer id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeadLetterCursor {
+    /// The sequence.
+    pub sequence: Sequence,
+    /// The peer.
+    pub peer: PeerId,
+}
+
+/// Which dead letters are meant: those that fit every field that is set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeadLetterFilter {
+    /// Those of this peer.
+    pub peer: Option<PeerId>,
+    /// Those with this reason, either the whole of it or the part before its first `:`.
+    pub reason: Option<String>,
+    /// Those of messages with this id, in whatever cluster group.
+    pub message_id: Option<MessageId>,
+}
+
+impl DeadLetterFilter {
+    /// Whether the filter means this dead letter.
+    #[must_use]
+    pub fn matches(&self, peer: &PeerId, reason: &str, message_id: &MessageId) -> bool {
+        self.peer.as_ref().is_none_or(|wanted| wanted == peer)
+            && self.message_id.as_ref().is_none_or(|wanted| wanted == message_id)
+            && self
+                .reason
+                .as_ref()
+                .is_none_or(|wanted| wanted == reason || reason.split_once(':').is_some_and(|(head, _)| head == wanted))
+    }
+}
+
+/// How far back a store must remember. What lies behind may go; what lies before it must stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Horizon {
+    /// The time it is: pending deliveries of messages whose expiry is at or before it end as expired.
+    pub now: Timestamp,
+    /// Identities recorded before this time are forgotten.
+    pub identities: Timestamp,
+    /// Of the rest, only this many, the newest, are kept.
+    pub max_identities: u64,
+    /// Stamps that were last seen before this time may be forgotten.
+    pub stamps: Timestamp,
+    /// The trace of a message that was settled before this time may be forgotten.
+    pub traces: Timestamp,
+    /// Where traces take more bytes than this, the oldest may be forgotten too.
+    pub max_trace_bytes: u64,
+}
+
+impl Horizon {
+    /// The horizon that forgets nothing.
+    pub const NOTHING: Self = Self {
+        now: Timestamp::ZERO,
+        identities: Timestamp::ZERO,
+        max_identities: u64::MAX,
+        stamps: Timestamp::ZERO,
+        traces: Timestamp::ZERO,
+        max_trace_bytes: u64::MAX,
+    };
+}
+
+/// What a purge did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Purged {
+    /// The deliveries that ended as expired.
+    pub expired: Vec<(PeerId, Sequence)>,
+    /// How many things were removed in all: messages, identities, stamps, trace records and expired deliveries, in
+    /// the units that the budget counts.
+    pub removed: u64,
+    /// Whether the budget ended before the work did.
+    pub more: bool,
+}
+
+/// How much is in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Remembered peers.
+    pub peers: u64,
+    /// Messages that still take up room, owed or not yet purged.
+    pub messages: u64,
+    /// Pending deliveries, summed over the peers.
+    pub pending: u64,
+    /// Dead letters.
+    pub dead_letters: u64,
+    /// Remembered identities.
+    pub identities: u64,
+    /// Bytes on the medium.
+    pub bytes: u64,
+}
+
+/// How thorough a check is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// What can be seen without reading every message.
+    Quick,
+    /// Everything: reads the whole store.
+    Full,
+}
+
+/// Something that a check found wrong, in words for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defect(pub String);
