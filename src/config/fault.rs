@@ -1,0 +1,63 @@
+//! What is wrong with a configuration, in words for the operator.
+
+use std::fmt;
+
+/// One thing that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    place: String,
+    problem: String,
+}
+
+impl Fault {
+    /// Longest part of an offending value that a fault repeats, in characters.
+    const SHOWN: usize = 64;
+
+    /// A fault at `place`, which names the setting and the source.
+    pub(super) fn new(place: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            place: place.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// A value that could not be read.
+    pub(super) fn unreadable(place: impl Into<String>, value: &str, expected: &str) -> Self {
+        let shown: String = value.chars().take(Self::SHOWN).collect();
+        let cut = if shown.len() < value.len() { "…" } else { "" };
+        Self::new(place, format!("got {shown:?}{cut}, expected {expected}"))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.problem)
+    }
+}
+
+/// Everything that is wrong with a configuration; never empty. It displays as a heading and one line a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    pub(super) fn new(faults: Vec<Fault>) -> Self {
+        Self(faults)
+    }
+
+    /// The faults, in the order of their sources and of the table of settings.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => f.write_str("the configuration has a fault:")?,
+            count => write!(f, "the configuration has {count} faults:")?,
+        }
+        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+impl std::error::Error for Faults {}

@@ -1,0 +1,54 @@
+//! What an operator sets: one table of settings, read from flags, environment, file and defaults into one typed
+//! [`Config`], or refused with every fault at once.
+//!
+//! Nothing here opens a store, a socket or (but for the settings file, through a function that is passed in) a file.
+//! A setting is one entry of [`table`]: its field, variable, file key, flag, help, default and limits follow from it.
+
+mod fault;
+mod rules;
+mod sources;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use fault::{Fault, Faults};
+pub use sources::{MAX_FILE_BYTES, Sources, read_file};
+pub use table::{Config, SETTINGS, Setting};
+pub use value::{Engine, Listen, LogFormat};
+
+/// Where the value of a setting came from, the strongest source first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// A flag of the command line.
+    Flag,
+    /// An environment variable.
+    Environment,
+    /// The TOML file.
+    File,
+    /// Nobody gave one.
+    Default,
+}
+
+impl Config {
+    /// Reads the settings, each from the strongest source that gives it.
+    ///
+    /// A value that a stronger source hides is checked all the same, so that it does not come out as a fault on the
+    /// day on which the stronger one goes.
+    ///
+    /// # Errors
+    /// All that is wrong in any source, and every contradiction among the settings that could be read. The caller
+    /// prints it and exits with status 2.
+    pub fn load(sources: &Sources<'_>) -> Result<Self, Faults> {
+        let mut gathered = sources.gather();
+        let config = Self::take(&mut gathered);
+        let (unreadable, mut faults) = gathered.into_faults();
+        if let Some(config) = &config {
+            faults.extend(rules::broken(config, sources.engines, &unreadable));
+        }
+        match config {
+            Some(config) if faults.is_empty() => Ok(config),
+            _ => Err(Faults::new(faults)),
+        }
+    }
+}
