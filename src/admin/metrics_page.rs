@@ -1,0 +1,65 @@
+//! The recorder behind the `metrics` macros, and its page in the text format of Prometheus.
+
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_process::Collector;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+/// How often the samples of histograms are folded into their buckets. Between two times they wait in memory.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Why there is no recorder.
+#[derive(Debug, thiserror::Error)]
+#[error("the metrics recorder cannot be installed: {0}")]
+pub struct InstallError(#[from] BuildError);
+
+/// The metrics of this process as a page. Cloning is cheap; all clones are one.
+#[derive(Clone)]
+pub struct MetricsPage {
+    recorder: PrometheusHandle,
+    process: Collector,
+}
+
+impl std::fmt::Debug for MetricsPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MetricsPage")
+    }
+}
+
+impl MetricsPage {
+    /// Installs the recorder of this process. `buckets` has the upper bounds of the buckets of each histogram; one
+    /// that is not in it comes out as a summary.
+    ///
+    /// # Errors
+    /// Where the process has a recorder already, or a histogram has no bounds.
+    pub fn install(buckets: &[(&str, &[f64])]) -> Result<Self, InstallError> {
+        let mut builder = PrometheusBuilder::new();
+        for (name, bounds) in buckets {
+            builder = builder.set_buckets_for_metric(Matcher::Full((*name).to_owned()), bounds)?;
+        }
+        let recorder = builder.install_recorder()?;
+        let process = Collector::default();
+        process.describe();
+        Ok(Self { recorder, process })
+    }
+
+    /// The page, with the metrics of the process as they are now. It is work for every series, so it does not belong
+    /// on a thread that others wait for.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.process.collect();
+        self.recorder.render()
+    }
+
+    /// Keeps the memory of the recorder bounded where nobody asks for the page, until `shutdown`. Without this task
+    /// the samples of every histogram pile up.
+    pub async fn upkeep(self, shutdown: CancellationToken) {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.recorder.run_upkeep();
+        }
+    }
+}

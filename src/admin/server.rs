@@ -1,0 +1,67 @@
+//! The accept loop of the admin port, with its limits.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Pages;
+
+/// Most connections at once. Others wait in the backlog of the socket.
+pub(super) const MAX_CONNECTIONS: usize = 64;
+
+/// How long a client may take to send its request's head.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection may take in all. It carries one request, so that idle clients cannot take up the limit.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Largest head of a request.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// How long to wait after the system refused a connection, for example for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Answers requests on `listener` until `shutdown`; what is open then is cut.
+pub async fn serve(listener: TcpListener, pages: Pages, shutdown: CancellationToken) {
+    // Dropping the set aborts what is left of it.
+    let mut connections = JoinSet::new();
+    let accept = async {
+        loop {
+            while connections.len() >= MAX_CONNECTIONS {
+                connections.join_next().await;
+            }
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    connections.spawn(answer(stream, pages.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the admin port cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+            while connections.try_join_next().is_some() {}
+        }
+    };
+    shutdown.run_until_cancelled(accept).await;
+}
+
+async fn answer(stream: TcpStream, pages: Pages) {
+    let service = service_fn(|request| async { Ok::<_, Infallible>(pages.answer(request).await) });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "an admin connection failed"),
+        Err(_) => tracing::debug!("an admin connection took too long"),
+    }
+}
