@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 
 use smol_str::SmolStr;
+use ulid::Ulid;
 
 /// Why a text is not a name of the kind that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -129,6 +130,33 @@ name!(
     Key, "key", "1 to 1024 bytes of UTF-8", |text| (1..=1024).contains(&text.len())
 );
 
+/// What a generated peer id begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GeneratedFor {
+    /// A client that named no id.
+    Anonymous,
+    /// A relay that was given no id.
+    Relay,
+}
+
+impl PeerId {
+    /// The id of whoever has none of its own: `anon-` or `relay-`, and a ULID.
+    #[must_use]
+    pub fn generated(purpose: GeneratedFor, ulid: Ulid) -> Self {
+        let prefix = match purpose {
+            GeneratedFor::Anonymous => "anon",
+            GeneratedFor::Relay => "relay",
+        };
+        Self(smol_str::format_smolstr!("{prefix}-{ulid}"))
+    }
+}
+
+impl From<Ulid> for MessageId {
+    fn from(ulid: Ulid) -> Self {
+        Self(SmolStr::new(ulid.array_to_str(&mut [0; ulid::ULID_LEN])))
+    }
+}
+
 impl MessageType {
     /// Whether the type sets the state of its key (`SK`, `SA`, `SW`), so that a newer message of the key makes an
     /// older one superfluous.
@@ -191,6 +219,15 @@ mod tests {
             assert!(MessageType::new(bad).is_err(), "{bad:?}");
         }
         assert!(Key::new("ö".repeat(512)).is_ok() && Key::new("ö".repeat(513)).is_err() && Key::new("").is_err());
+    }
+
+    #[test]
+    fn generated_ids_are_valid() {
+        let ulid = Ulid::from_parts(u64::MAX, u128::MAX);
+        let anonymous = PeerId::generated(GeneratedFor::Anonymous, ulid);
+        assert_eq!(PeerId::new(&anonymous).as_ref(), Ok(&anonymous));
+        assert_eq!(anonymous.as_str(), format!("anon-{ulid}"));
+        assert_eq!(MessageId::new(ulid.to_string()), Ok(ulid.into()));
     }
 
     #[test]

@@ -33,7 +33,7 @@ mod views;
 pub use batch::{Batch, DuplicateBy, Operation, Outcome, Record, Route};
 pub use error::{Result, StoreError};
 pub use guarantee::{Durability, Guarantee};
-pub use ids::{ClusterGroup, Identity, InvalidId, Key, MessageId, MessageType, PeerId, Tag};
+pub use ids::{ClusterGroup, GeneratedFor, Identity, InvalidId, Key, MessageId, MessageType, PeerId, Tag};
 pub use peer::{Peer, PeerKind, RememberedPeer, Roster};
 pub use store::MessageStore;
 pub use values::{Fingerprint, Sequence, Stamp, Timestamp};

@@ -1,0 +1,127 @@
+//! A batch on its way: while it fills, and after the store has answered.
+
+use std::sync::Arc;
+
+use slipstream_store::{Batch, Operation, Outcome, Result, StoreError};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::queue::{Arrival, Submission};
+use super::{PurgeRequest, is_fatal};
+
+/// Who hears of an operation's outcome.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// The sender of a message. The permit is the message's share of the queue's bytes.
+    Sender(Arrival, Option<OwnedSemaphorePermit>),
+    /// A caller of [`CommitQueue::apply`](super::CommitQueue::apply).
+    Caller(oneshot::Sender<Result<Outcome>>),
+}
+
+/// A batch that fills. Submissions come first, each with its reply; the decisions of the lanes follow, for which
+/// nobody waits.
+#[derive(Debug, Default)]
+pub(super) struct Filling {
+    operations: Vec<Operation>,
+    replies: Vec<Reply>,
+    barriers: Vec<oneshot::Sender<()>>,
+    purge: Option<PurgeRequest>,
+}
+
+impl Filling {
+    pub(super) fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    pub(super) fn wants_purge(&self) -> bool {
+        self.purge.is_some()
+    }
+
+    /// Takes a submission in. Not to be called once [`decisions`](Self::decisions) was.
+    pub(super) fn take(&mut self, submission: Submission) {
+        let (operation, reply) = match submission {
+            Submission::Message(record, arrival, share) => (Operation::Record(record), Reply::Sender(arrival, share)),
+            Submission::Apply(operation, caller) => (operation, Reply::Caller(caller)),
+            Submission::Purge(request) => return self.purge = Some(request),
+            Submission::Barrier(reply) => return self.barriers.push(reply),
+        };
+        self.operations.push(operation);
+        self.replies.push(reply);
+    }
+
+    /// The list to which decisions are appended.
+    pub(super) fn decisions(&mut self) -> &mut Vec<Operation> {
+        &mut self.operations
+    }
+
+    /// Closes the batch for the store.
+    pub(super) fn close(self) -> (Arc<Batch>, Waiting) {
+        let Self {
+            operations,
+            replies,
+            barriers,
+            purge,
+        } = self;
+        (
+            Arc::new(Batch { operations }),
+            Waiting {
+                replies,
+                barriers,
+                purge,
+            },
+        )
+    }
+}
+
+/// Those who wait for a batch.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// Of the first operations, one each.
+    pub(super) replies: Vec<Reply>,
+    /// To be answered after them.
+    pub(super) barriers: Vec<oneshot::Sender<()>>,
+    /// To be done after that.
+    pub(super) purge: Option<PurgeRequest>,
+}
+
+/// A batch that the store has answered.
+#[derive(Debug)]
+pub(super) struct Committed {
+    pub(super) batch: Arc<Batch>,
+    pub(super) waiting: Waiting,
+    pub(super) result: Result<Vec<Outcome>>,
+    /// Whether it was unknown at some point if the batch had been committed.
+    pub(super) unclear: bool,
+    /// Where the store had no room for the messages: what became of the rest.
+    pub(super) rest: Option<Rest>,
+}
+
+/// The part of a refused batch that makes room, which is tried again without the messages.
+#[derive(Debug)]
+pub(super) struct Rest {
+    /// The operations and what became of them.
+    pub(super) batch: Arc<Batch>,
+    pub(super) result: Result<Vec<Outcome>>,
+}
+
+impl Committed {
+    /// The error, where the store cannot be used on.
+    pub(super) fn fatal(&self) -> Option<StoreError> {
+        let results = [Some(&self.result), self.rest.as_ref().map(|rest| &rest.result)];
+        results
+            .into_iter()
+            .flatten()
+            .find_map(|result| result.as_ref().err().filter(|error| is_fatal(error)).cloned())
+    }
+
+    pub(super) fn take_purge(&mut self) -> Option<PurgeRequest> {
+        self.waiting.purge.take()
+    }
+
+    /// The decisions that the store refused for now; they are to be committed before any newer one.
+    pub(super) fn take_refused_decisions(&mut self) -> Vec<Operation> {
+        match &self.rest {
+            Some(Rest { batch, result: Err(_) }) => batch.operations.clone(),
+            _ => Vec::new(),
+        }
+    }
+}

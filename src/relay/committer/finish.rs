@@ -1,0 +1,165 @@
+//! What follows a commit: senders are answered, and what was recorded is forwarded.
+
+use std::sync::Arc;
+
+use slipstream_store::{MessageStore, Operation, Outcome, Record, Route, Sequence, StoreError};
+use tracing::info;
+
+use super::Committer;
+use super::batch::{Committed, Reply, Rest};
+use super::queue::Arrival;
+use crate::protocol::{Code, Refusal};
+use crate::relay::dispatcher::Forward;
+use crate::relay::outbox::ReplyTo;
+
+/// Neighbouring messages with one route, which are forwarded together.
+#[derive(Default)]
+struct Run<'a> {
+    route: Option<&'a Arc<Route>>,
+    forwards: Vec<Arc<Forward>>,
+}
+
+impl<S: MessageStore + ?Sized> Committer<S> {
+    pub(super) fn finish(&self, committed: Committed) {
+        let Committed {
+            batch,
+            waiting,
+            result,
+            rest,
+            ..
+        } = committed;
+        match result {
+            Ok(outcomes) => self.succeed(&batch.operations, &outcomes, waiting.replies),
+            Err(error) => {
+                self.refuse(&batch.operations, &error, waiting.replies);
+                if let Some(Rest {
+                    batch,
+                    result: Ok(outcomes),
+                }) = rest
+                {
+                    self.succeed(&batch.operations, &outcomes, Vec::new());
+                }
+            }
+        }
+        for barrier in waiting.barriers {
+            let _ = barrier.send(());
+        }
+    }
+
+    fn succeed(&self, operations: &[Operation], outcomes: &[Outcome], replies: Vec<Reply>) {
+        let decided = replies.len();
+        let mut run = Run::default();
+        let now = self.clock.elapsed();
+        for ((operation, outcome), reply) in operations.iter().zip(outcomes).zip(replies) {
+            match (operation, reply) {
+                (Operation::Record(record), Reply::Sender(arrival, share)) => {
+                    drop(share);
+                    if let Outcome::Recorded { sequence } = *outcome {
+                        self.recorded(record, sequence, &arrival, &mut run);
+                    }
+                    self.metrics.confirmed(now.saturating_sub(arrival.read_at));
+                    self.answer(record, *outcome, arrival.reply);
+                }
+                (_, Reply::Caller(caller)) => drop(caller.send(Ok(*outcome))),
+                (_, Reply::Sender(..)) => {}
+            }
+        }
+        self.forward(&mut run);
+        for (operation, outcome) in operations.iter().zip(outcomes).skip(decided) {
+            self.settled(operation, *outcome);
+        }
+    }
+
+    fn recorded<'a>(&self, record: &'a Record, sequence: Sequence, arrival: &Arrival, run: &mut Run<'a>) {
+        let Record {
+            identity,
+            message_type,
+            key,
+            expires_at,
+            route,
+            text,
+            ..
+        } = record;
+        self.metrics
+            .recorded(message_type, arrival.from_relay, route.recipients.is_empty());
+        info!(
+            target: "slipstream::message",
+            sequence = sequence.get(),
+            message_id = %identity.id,
+            cluster_group = %identity.group,
+            r#type = %message_type,
+            key = key.as_ref().map(slipstream_store::Key::as_str),
+            from = %route.received_from,
+            recipients = route.recipients.len(),
+            "accepted"
+        );
+        if !run.route.is_some_and(|current| Arc::ptr_eq(current, route)) {
+            self.forward(run);
+            run.route = Some(route);
+        }
+        run.forwards.push(Arc::new(Forward {
+            sequence,
+            identity: identity.clone(),
+            expires_at: *expires_at,
+            text: text.clone(),
+            read_at: Some(arrival.read_at),
+        }));
+    }
+
+    fn forward(&self, run: &mut Run<'_>) {
+        if let Some(route) = run.route {
+            self.dispatcher.forward(&route.recipients, &run.forwards);
+        }
+        run.forwards.clear();
+    }
+
+    fn answer(&self, record: &Record, outcome: Outcome, reply: ReplyTo) {
+        match outcome {
+            Outcome::Conflict => {
+                let reason = "this identity was accepted with another type, key or value";
+                self.metrics.rejected(Code::IdentityConflict);
+                reply.refuse(Refusal::of(Code::IdentityConflict, reason, &record.identity));
+            }
+            outcome => {
+                if let Outcome::Duplicate { by } = outcome {
+                    self.metrics.duplicate(by);
+                }
+                reply.confirm(record.identity.clone());
+            }
+        }
+    }
+
+    fn refuse(&self, operations: &[Operation], error: &StoreError, replies: Vec<Reply>) {
+        for (operation, reply) in operations.iter().zip(replies) {
+            match (operation, reply) {
+                (Operation::Record(record), Reply::Sender(arrival, _)) => {
+                    self.metrics.rejected(Code::StorageUnavailable);
+                    arrival.reply.refuse(Refusal::of(
+                        Code::StorageUnavailable,
+                        error.to_string(),
+                        &record.identity,
+                    ));
+                }
+                (_, Reply::Caller(caller)) => drop(caller.send(Err(error.clone()))),
+                (_, Reply::Sender(..)) => {}
+            }
+        }
+    }
+
+    fn settled(&self, operation: &Operation, outcome: Outcome) {
+        let settled = match operation {
+            Operation::Acknowledge { peer, .. } => (peer, "acknowledged"),
+            Operation::Supersede { peer, .. } => (peer, "superseded"),
+            Operation::Expire { peer, .. } => (peer, "expired"),
+            Operation::DeadLetter { peer, .. } => (peer, "dead"),
+            _ => return,
+        };
+        if outcome == Outcome::Applied {
+            let (peer, how) = settled;
+            self.metrics.settled(how);
+            if let Some(lane) = self.dispatcher.lane(peer) {
+                lane.settled(1);
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The one stage that writes: makes messages and decisions durable in batches, then answers and forwards.
+//!
+//! Group commit without a timer: while one commit runs the next batch fills, and the committer then takes all there
+//! is, up to a limit. While the store works on a batch, the committer finishes the one before it.
+
+mod batch;
+mod finish;
+mod queue;
+mod retry;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use slipstream_store::{Horizon, MessageStore, Operation, Purged, Result, StoreError};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, warn};
+
+use self::batch::{Committed, Filling};
+pub(super) use self::queue::{Arrival, CommitQueue, Submission, queue};
+use super::dispatcher::Dispatcher;
+use super::settings::StageLimits;
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+
+/// How long decisions wait after the store refused them before they are tried again.
+const HELD_PAUSE: Duration = Duration::from_secs(1);
+
+/// The committer. [`run`](Self::run) is its life.
+pub(super) struct Committer<S: ?Sized> {
+    pub(super) store: Arc<S>,
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) limits: StageLimits,
+}
+
+impl<S: MessageStore + ?Sized> Committer<S> {
+    /// Commits until every way in is gone and all decisions are committed.
+    ///
+    /// # Errors
+    /// The error with which the store failed for good. What was not committed is not answered, or was refused.
+    pub(super) async fn run(self, mut submissions: mpsc::Receiver<Submission>) -> Result<()> {
+        let mut unfinished: Option<Committed> = None;
+        // Decisions that the store refused for now. No new ones are taken until these are committed.
+        let mut held: Vec<Operation> = Vec::new();
+        loop {
+            let idle = unfinished.is_none();
+            let Some(filling) = self.gather(&mut submissions, &mut held, idle).await else {
+                if let Some(committed) = unfinished.take() {
+                    self.finish(committed);
+                }
+                return Ok(());
+            };
+            let commit = self.commit(filling);
+            let finish = async { unfinished.take().map(|committed| self.finish(committed)) };
+            let (mut committed, _) = tokio::join!(commit, finish);
+            if let Some(error) = committed.fatal() {
+                error!(%error, "the store failed for good");
+                self.finish(committed);
+                return Err(error);
+            }
+            held = committed.take_refused_decisions();
+            let purge = committed.take_purge();
+            let unclear = committed.unclear;
+            if purge.is_none() && !unclear {
+                unfinished = Some(committed);
+                continue;
+            }
+            self.finish(committed);
+            if unclear {
+                self.resync().await;
+            }
+            if let Some((horizon, reply)) = purge {
+                let _ = reply.send(self.purge(horizon).await);
+            }
+        }
+    }
+
+    /// Takes what there is, up to a batch. Waits for something when `idle`; otherwise the batch may be empty.
+    /// `None` when everything has ended.
+    async fn gather(
+        &self,
+        submissions: &mut mpsc::Receiver<Submission>,
+        held: &mut Vec<Operation>,
+        idle: bool,
+    ) -> Option<Filling> {
+        let mut filling = Filling::default();
+        if idle {
+            tokio::select! {
+                submission = submissions.recv() => match submission {
+                    Some(submission) => filling.take(submission),
+                    None => return self.last_decisions(held),
+                },
+                () = self.dispatcher.decided(), if held.is_empty() => {}
+                () = tokio::time::sleep(HELD_PAUSE), if !held.is_empty() => {}
+            }
+        }
+        while filling.len() < self.limits.batch_operations && !filling.wants_purge() {
+            match submissions.try_recv() {
+                Ok(submission) => filling.take(submission),
+                Err(_) => break,
+            }
+        }
+        self.take_decisions(&mut filling, held);
+        Some(filling)
+    }
+
+    fn take_decisions(&self, filling: &mut Filling, held: &mut Vec<Operation>) {
+        if held.is_empty() {
+            let limit = filling.len() + self.limits.batch_operations;
+            self.dispatcher.take_decided(filling.decisions(), limit);
+        } else {
+            filling.decisions().append(held);
+        }
+    }
+
+    fn last_decisions(&self, held: &mut Vec<Operation>) -> Option<Filling> {
+        let mut filling = Filling::default();
+        self.take_decisions(&mut filling, held);
+        (filling.len() > 0).then_some(filling)
+    }
+
+    /// After a commit of which it was unknown whether it happened: what it recorded was never handed over, and the
+    /// counts of what is owed are stale.
+    async fn resync(&self) {
+        match self.store.roster().await {
+            Ok(roster) => self.dispatcher.resync(&roster),
+            Err(error) => warn!(%error, "the roster could not be read after an unclear commit"),
+        }
+    }
+
+    async fn purge(&self, horizon: Horizon) -> Result<Purged> {
+        let purged = self.store.purge(horizon, self.limits.purge_budget).await?;
+        self.dispatcher.settled(&purged.expired);
+        self.metrics.expired(purged.expired.len());
+        Ok(purged)
+    }
+}
+
+type PurgeRequest = (Horizon, oneshot::Sender<Result<Purged>>);
+
+/// Whether a store that answered this can be used on.
+fn is_fatal(error: &StoreError) -> bool {
+    !matches!(error, StoreError::Busy(_) | StoreError::Full(_))
+}

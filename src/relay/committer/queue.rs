@@ -1,0 +1,92 @@
+//! The way into the committer: bounded in submissions and in bytes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use slipstream_store::{Horizon, Operation, Outcome, Purged, Record, Result, StoreError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::PurgeRequest;
+use crate::relay::outbox::ReplyTo;
+use crate::relay::settings::StageLimits;
+
+/// What comes with a message through the committer: how it arrived, and who is answered.
+#[derive(Debug)]
+pub(in crate::relay) struct Arrival {
+    /// Who is answered.
+    pub(in crate::relay) reply: ReplyTo,
+    /// When it was read, on the clock's own scale.
+    pub(in crate::relay) read_at: Duration,
+    /// Whether a relay sent it, not an application.
+    pub(in crate::relay) from_relay: bool,
+}
+
+/// What the committer is asked to do. Submissions are taken in order.
+#[derive(Debug)]
+pub(in crate::relay) enum Submission {
+    /// Make a message durable, answer its sender, forward it. The permit is its share of the queue's bytes.
+    Message(Box<Record>, Arrival, Option<OwnedSemaphorePermit>),
+    /// Apply an operation and tell its outcome.
+    Apply(Operation, oneshot::Sender<Result<Outcome>>),
+    /// Forget what lies behind the horizon.
+    Purge(PurgeRequest),
+    /// Answer when everything submitted before is committed and answered.
+    Barrier(oneshot::Sender<()>),
+}
+
+/// The way in. Cloning is cheap; the committer ends when the last one is dropped.
+#[derive(Debug, Clone)]
+pub(in crate::relay) struct CommitQueue {
+    submissions: mpsc::Sender<Submission>,
+    bytes: Arc<Semaphore>,
+    max_bytes: u32,
+}
+
+/// A queue and its other end, for [`Committer::run`](super::Committer::run).
+pub(in crate::relay) fn queue(limits: &StageLimits) -> (CommitQueue, mpsc::Receiver<Submission>) {
+    let (submissions, taken) = mpsc::channel(limits.commit_queue);
+    let max_bytes = limits.commit_queue_bytes;
+    let bytes = Arc::new(Semaphore::new(max_bytes as usize));
+    (
+        CommitQueue {
+            submissions,
+            bytes,
+            max_bytes,
+        },
+        taken,
+    )
+}
+
+impl CommitQueue {
+    /// Submits a message, and waits while the queue is full. Where the committer has ended, nobody is answered: what
+    /// is not confirmed was not promised.
+    pub(in crate::relay) async fn message(&self, record: Box<Record>, arrival: Arrival) {
+        let bytes = u32::try_from(record.text.len()).unwrap_or(u32::MAX).min(self.max_bytes);
+        let share = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.ok();
+        let _ = self.submissions.send(Submission::Message(record, arrival, share)).await;
+    }
+
+    /// Applies one operation, in the next batch.
+    pub(in crate::relay) async fn apply(&self, operation: Operation) -> Result<Outcome> {
+        self.ask(|reply| Submission::Apply(operation, reply)).await?
+    }
+
+    /// Purges once, within the configured budget.
+    pub(in crate::relay) async fn purge(&self, horizon: Horizon) -> Result<Purged> {
+        self.ask(|reply| Submission::Purge((horizon, reply))).await?
+    }
+
+    /// Waits until everything that was submitted before is committed and answered.
+    pub(in crate::relay) async fn drain(&self) {
+        let _ = self.ask(Submission::Barrier).await;
+    }
+
+    async fn ask<T>(&self, submission: impl FnOnce(oneshot::Sender<T>) -> Submission) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.submissions
+            .send(submission(reply))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)
+    }
+}

@@ -1,0 +1,92 @@
+//! Committing against a store that does not succeed at once: each error is answered as its documentation asks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use slipstream_store::{Batch, MessageStore, Outcome, Result, StoreError};
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+use super::Committer;
+use super::batch::{Committed, Filling, Rest};
+
+/// How often a batch is tried before the error stands.
+const ATTEMPTS: u32 = 6;
+
+/// The pause after the first try; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+impl<S: MessageStore + ?Sized> Committer<S> {
+    /// Commits a batch. Where the store has no room for its messages, its decisions are tried without them, because
+    /// settling makes room.
+    pub(super) async fn commit(&self, filling: Filling) -> Committed {
+        let (batch, waiting) = filling.close();
+        let started = Instant::now();
+        let Tried { result, unclear } = if batch.operations.is_empty() {
+            Tried {
+                result: Ok(Vec::new()),
+                unclear: false,
+            }
+        } else {
+            try_commit(&*self.store, &batch).await
+        };
+        if result.is_ok() && !batch.operations.is_empty() {
+            self.metrics.committed(batch.operations.len(), started.elapsed());
+        }
+        let decisions = batch.operations.get(waiting.replies.len()..).unwrap_or_default();
+        let mut rest = None;
+        if let Err(StoreError::Full(_) | StoreError::Busy(_)) = result
+            && !decisions.is_empty()
+        {
+            let batch = Arc::new(Batch {
+                operations: decisions.to_vec(),
+            });
+            let Tried { result, .. } = try_commit(&*self.store, &batch).await;
+            rest = Some(Rest { batch, result });
+        }
+        Committed {
+            batch,
+            waiting,
+            result,
+            unclear,
+            rest,
+        }
+    }
+}
+
+struct Tried {
+    result: Result<Vec<Outcome>>,
+    unclear: bool,
+}
+
+async fn try_commit<S: MessageStore + ?Sized>(store: &S, batch: &Arc<Batch>) -> Tried {
+    let mut unclear = false;
+    let mut pause = FIRST_PAUSE;
+    let mut attempt = 1;
+    loop {
+        let result = store.commit(Arc::clone(batch)).await;
+        let again = match &result {
+            Err(StoreError::Indeterminate(_)) => {
+                unclear = true;
+                true
+            }
+            Err(StoreError::Busy(_)) => true,
+            // A full store stays full for a while; but after an unclear commit only a clear answer will do.
+            Err(StoreError::Full(_)) => unclear,
+            _ => false,
+        };
+        if !again || attempt == ATTEMPTS {
+            let result = match result {
+                Err(error) if unclear => Err(StoreError::Indeterminate(error.to_string())),
+                result => result,
+            };
+            return Tried { result, unclear };
+        }
+        if let Err(error) = result {
+            warn!(%error, attempt, operations = batch.operations.len(), "the store did not commit; trying again");
+        }
+        sleep(pause).await;
+        pause *= 2;
+        attempt += 1;
+    }
+}

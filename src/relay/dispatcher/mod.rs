@@ -1,0 +1,138 @@
+//! The last stage before the links: hands each committed delivery to its peer's lane, and collects what the lanes
+//! decided for the next commit.
+//!
+//! The dispatcher alone reads pending deliveries from the store. It knows nothing of the stages before it: the
+//! committer calls [`Dispatcher::forward`], and picks up the decisions when [`Dispatcher::decided`] says so.
+
+mod lane;
+mod peer_lane;
+mod window;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use slipstream_store::{Operation, PeerId, Roster, Sequence};
+use tokio::sync::Notify;
+
+pub(crate) use lane::{Forward, LaneLimits};
+pub(crate) use peer_lane::{PeerLane, Wake};
+
+use crate::clock::Clock;
+
+/// All lanes.
+#[derive(Debug)]
+pub(crate) struct Dispatcher {
+    lanes: RwLock<HashMap<PeerId, Arc<PeerLane>>>,
+    shared: Arc<Shared>,
+}
+
+/// What all lanes share.
+#[derive(Debug)]
+struct Shared {
+    decisions: Decisions,
+    /// Bytes that wait in memory to be sent, summed over the lanes. What several lanes hold counts several times.
+    queued_bytes: AtomicUsize,
+    limits: LaneLimits,
+    clock: Arc<dyn Clock>,
+}
+
+impl Shared {
+    /// What a lane may hold now. Where all lanes together hold too much, each keeps only what it sends next, and
+    /// the rest stays on disk: everyone gets on, and memory stays bounded.
+    fn limits(&self) -> LaneLimits {
+        if self.queued_bytes.load(Ordering::Relaxed) < self.limits.total_bytes {
+            self.limits
+        } else {
+            LaneLimits {
+                queue_items: 1,
+                ..self.limits
+            }
+        }
+    }
+}
+
+/// The lanes that decided something which is not committed yet, each once.
+#[derive(Debug, Default)]
+struct Decisions {
+    lanes: Mutex<Vec<Arc<PeerLane>>>,
+    made: Notify,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(limits: LaneLimits, clock: Arc<dyn Clock>) -> Self {
+        let shared = Shared {
+            decisions: Decisions::default(),
+            queued_bytes: AtomicUsize::new(0),
+            limits,
+            clock,
+        };
+        Self {
+            lanes: RwLock::default(),
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The lane of a peer, made where there is none.
+    pub(crate) fn open_lane(&self, peer: &PeerId, backlog: u64) -> Arc<PeerLane> {
+        let mut lanes = self.lanes.write();
+        let lane = lanes
+            .entry(peer.clone())
+            .or_insert_with(|| Arc::new(PeerLane::new(peer.clone(), backlog, Arc::clone(&self.shared))));
+        Arc::clone(lane)
+    }
+
+    /// Removes the lane of a forgotten peer.
+    pub(crate) fn close_lane(&self, peer: &PeerId) {
+        self.lanes.write().remove(peer);
+    }
+
+    pub(crate) fn lane(&self, peer: &PeerId) -> Option<Arc<PeerLane>> {
+        self.lanes.read().get(peer).cloned()
+    }
+
+    /// Hands committed messages, in commit order, to the lanes of their recipients.
+    pub(crate) fn forward(&self, recipients: &[PeerId], forwards: &[Arc<Forward>]) {
+        let lanes = self.lanes.read();
+        for lane in recipients.iter().filter_map(|peer| lanes.get(peer)) {
+            lane.offer(forwards);
+        }
+    }
+
+    /// Tells the lanes of these deliveries that they were settled elsewhere.
+    pub(crate) fn settled(&self, deliveries: &[(PeerId, Sequence)]) {
+        let lanes = self.lanes.read();
+        for lane in deliveries.iter().filter_map(|(peer, _)| lanes.get(peer)) {
+            lane.settled(1);
+        }
+    }
+
+    /// Has every lane read on from the store, because something may have been committed that was never handed over.
+    /// The roster tells how much is owed.
+    pub(crate) fn resync(&self, roster: &Roster) {
+        let lanes = self.lanes.read();
+        for remembered in &roster.peers {
+            if let Some(lane) = lanes.get(&remembered.peer.id) {
+                lane.resync(remembered.backlog);
+            }
+        }
+    }
+
+    /// Waits until a lane has decided something.
+    pub(crate) async fn decided(&self) {
+        self.shared.decisions.made.notified().await;
+    }
+
+    /// Takes the decisions of the lanes, until there are `limit` operations or no more decisions. A lane's decisions
+    /// are taken whole.
+    pub(crate) fn take_decided(&self, operations: &mut Vec<Operation>, limit: usize) {
+        while operations.len() < limit {
+            let Some(lane) = self.shared.decisions.lanes.lock().pop() else {
+                return;
+            };
+            lane.take_decided(operations);
+        }
+        self.shared.decisions.made.notify_one();
+    }
+}

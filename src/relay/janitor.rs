@@ -1,0 +1,91 @@
+//! Forgets what lies behind the horizon, and the peers that stayed away too long. It works in small steps between
+//! commits, so that traffic goes on.
+
+use std::time::Duration;
+
+use slipstream_store::{Horizon, MessageStore, Peer, StoreError, Timestamp};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use super::settings::{STAMP_RETENTION, Settings};
+use super::supervisor::Supervisor;
+
+/// How often it is noted that a linked peer is still there.
+const SEEN_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// Works until it is dropped, or the store fails.
+pub(super) async fn run<S: MessageStore + ?Sized>(supervisor: Supervisor<S>) -> Result<(), StoreError> {
+    let settings = &supervisor.core.settings;
+    // A peer that could not link because the relay was down was not away.
+    let started = supervisor.core.clock.now();
+    let mut ticks = interval(settings.stages.janitor_interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let now = supervisor.core.clock.now();
+        let horizon = horizon(settings, now);
+        while purge(&supervisor, horizon).await? {}
+        let peers = supervisor.core.topology.load().peers().to_vec();
+        for peer in peers {
+            look_after(&supervisor, &peer, now, started).await?;
+        }
+    }
+}
+
+fn horizon(settings: &Settings, now: Timestamp) -> Horizon {
+    Horizon {
+        now,
+        identities: now.minus(settings.dedup_window),
+        max_identities: settings.dedup_max,
+        stamps: now.minus(STAMP_RETENTION),
+        traces: now.minus(settings.trace_retention),
+        max_trace_bytes: settings.trace_max_bytes,
+    }
+}
+
+/// Purges once; answers whether there is more.
+async fn purge<S: MessageStore + ?Sized>(supervisor: &Supervisor<S>, horizon: Horizon) -> Result<bool, StoreError> {
+    match supervisor.commits.purge(horizon).await {
+        Ok(purged) => Ok(purged.more),
+        Err(error) if error.is_transient() => {
+            warn!(%error, "purging was put off");
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn look_after<S: MessageStore + ?Sized>(
+    supervisor: &Supervisor<S>,
+    peer: &Peer,
+    now: Timestamp,
+    started: Timestamp,
+) -> Result<(), StoreError> {
+    let core = &supervisor.core;
+    let Some(lane) = core.dispatcher.lane(&peer.id) else {
+        return Ok(());
+    };
+    let settings = &core.settings;
+    let noted = if lane.is_linked() {
+        if peer.last_seen.plus(SEEN_INTERVAL) > now {
+            return Ok(());
+        }
+        supervisor.seen(&peer.id).await
+    } else {
+        // An anonymous peer without a link is one whose handshake was never completed.
+        let ttl = if peer.durable {
+            settings.peer_ttl
+        } else {
+            2 * settings.listen.handshake_timeout
+        };
+        if peer.last_seen.max(started).plus(ttl) > now {
+            return Ok(());
+        }
+        info!(peer = %peer.id, backlog = lane.backlog(), "forgetting a peer that stayed away");
+        supervisor.forget(&peer.id, peer.last_seen).await
+    };
+    match noted {
+        Err(error) if !error.is_transient() => Err(error),
+        _ => Ok(()),
+    }
+}

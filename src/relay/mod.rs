@@ -1,0 +1,253 @@
+//! The relay: the stages between the links and the store.
+//!
+//! ```text
+//! reader -> decode -> router -> committer -> store
+//!                                  |-> outbox of the sender      (confirm)
+//!                                  `-> dispatcher -> lane -> writer   (forward)
+//! reader of the recipient -> its lane -> the next batch of the committer  (acknowledge)
+//! ```
+//!
+//! A stage knows the handle of the next one and never the previous one. Nothing is confirmed or forwarded before it
+//! is durable. Only the committer calls `commit` and `purge`; only the dispatcher calls `pending`.
+
+mod committer;
+mod dispatcher;
+mod janitor;
+mod observer;
+mod outbox;
+mod port;
+mod router;
+mod settings;
+mod stamps;
+mod supervisor;
+mod topology;
+
+use std::sync::Arc;
+
+use slipstream_store::{Batch, GeneratedFor, MessageStore, Operation, Peer, PeerId, Roster, StoreError};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
+
+pub use self::observer::{Observation, Observer, PeerObservation};
+pub use self::settings::{Settings, StageLimits};
+
+use self::committer::{CommitQueue, Committer, Submission};
+use self::dispatcher::{Dispatcher, LaneLimits};
+use self::stamps::Stamps;
+use self::supervisor::{Core, Links, PeerLocks, Supervisor};
+use self::topology::SharedTopology;
+use crate::clock::Clock;
+use crate::link::CloseCode;
+use crate::listen::{self, AllowAll, Listener};
+use crate::metrics::Metrics;
+
+/// A relay over an open store. [`open`](Self::open) it, then [`run`](Self::run) it.
+///
+/// It is generic over the store: any [`MessageStore`] will do, also `Arc<dyn MessageStore>`.
+#[derive(Debug)]
+pub struct Relay<S: MessageStore + ?Sized> {
+    core: Arc<Core<S>>,
+    commits: CommitQueue,
+    submissions: mpsc::Receiver<Submission>,
+}
+
+/// Why a relay ended, or did not begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RelayError {
+    /// The store failed for good. What was confirmed is in it; open it anew.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A task of the relay panicked. This is a defect; what was confirmed is in the store.
+    #[error("a stage of the relay panicked: {0}")]
+    Panicked(#[from] JoinError),
+}
+
+impl<S: MessageStore + ?Sized> Relay<S> {
+    /// Takes up what the store remembers: the relay's id, the peers, and what they are owed. What anonymous peers
+    /// were owed when the last run ended without saying goodbye is dropped here.
+    ///
+    /// # Errors
+    /// [`RelayError::Store`] where the store cannot be read or written.
+    pub async fn open(store: Arc<S>, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, RelayError> {
+        let roster = store.roster().await?;
+        let id = settle_roster(&*store, &roster, &settings, &*clock).await?;
+        let limits = LaneLimits {
+            window: usize::try_from(settings.window.get()).unwrap_or(usize::MAX),
+            queue_items: settings.stages.lane_items,
+            queue_bytes: settings.stages.lane_bytes,
+            total_bytes: settings.stages.lanes_bytes,
+        };
+        let dispatcher = Arc::new(Dispatcher::new(limits, Arc::clone(&clock)));
+        let topology = Arc::new(SharedTopology::default());
+        let durable = || roster.peers.iter().filter(|remembered| remembered.peer.durable);
+        for remembered in durable() {
+            dispatcher.open_lane(&remembered.peer.id, remembered.backlog);
+        }
+        topology.put(durable().map(|remembered| remembered.peer.clone()));
+        let (commits, submissions) = committer::queue(&settings.stages);
+        let stamps = Arc::new(Stamps::new(clock.ulid()));
+        let core = Core {
+            id,
+            store,
+            settings,
+            clock,
+            metrics: Arc::new(Metrics::new()),
+            topology,
+            dispatcher,
+            stamps,
+            links: Links::default(),
+            changing: PeerLocks::default(),
+        };
+        Ok(Self {
+            core: Arc::new(core),
+            commits,
+            submissions,
+        })
+    }
+
+    /// The id of this relay.
+    #[must_use]
+    pub fn id(&self) -> &PeerId {
+        &self.core.id
+    }
+
+    /// What can be seen of the relay from outside, also after it has ended.
+    #[must_use]
+    pub fn observer(&self) -> Observer<S> {
+        Observer::new(Arc::clone(&self.core))
+    }
+
+    /// Runs until `shutdown` is cancelled, or the store fails for good. Either way it ends in order: it stops taking
+    /// messages, commits and confirms what it took, closes the links with 1001, and closes the store.
+    ///
+    /// # Errors
+    /// [`RelayError`], once everything that could be done was done.
+    ///
+    /// # Cancellation
+    /// Dropping the future drops the links at once. What was confirmed is in the store.
+    pub async fn run(self, listener: Option<Box<dyn Listener>>, shutdown: CancellationToken) -> Result<(), RelayError> {
+        let Self {
+            core,
+            commits,
+            submissions,
+        } = self;
+        let failed = CancellationToken::new();
+        let committer = Committer {
+            store: Arc::clone(&core.store),
+            dispatcher: Arc::clone(&core.dispatcher),
+            clock: Arc::clone(&core.clock),
+            metrics: Arc::clone(&core.metrics),
+            limits: core.settings.stages.clone(),
+        };
+        let committing = {
+            let failed = failed.clone();
+            AbortOnDrop(tokio::spawn(async move {
+                let _failed = failed.drop_guard();
+                committer.run(submissions).await
+            }))
+        };
+        let supervisor = Supervisor {
+            core: Arc::clone(&core),
+            commits: commits.clone(),
+        };
+        let janitor = AbortOnDrop(tokio::spawn(janitor::run(supervisor.clone())));
+        let links = TaskTracker::new();
+        let accepting = CancellationToken::new();
+        let listening = listener.map(|listener| {
+            let limits = core.settings.listen.clone();
+            let serve = listen::serve(
+                listener,
+                supervisor.clone(),
+                AllowAll,
+                limits,
+                accepting.clone(),
+                links.clone(),
+            );
+            AbortOnDrop(tokio::spawn(serve))
+        });
+        drop(supervisor);
+
+        tokio::select! {
+            () = shutdown.cancelled() => info!("shutting down"),
+            () = failed.cancelled() => warn!("shutting down because the store failed"),
+        }
+        accepting.cancel();
+        drop(janitor);
+        core.links.stop_taking();
+        let deadline = tokio::time::Instant::now() + core.settings.shutdown_timeout;
+        let ended = tokio::time::timeout_at(deadline, wind_down(&core, commits, links, listening)).await;
+        if ended.is_err() {
+            warn!(timeout = ?core.settings.shutdown_timeout, "some links did not end in time; they are dropped");
+        }
+        let outcome = match tokio::time::timeout_at(deadline, committing.join()).await {
+            Ok(joined) => joined?.map_err(RelayError::from),
+            // A link that is still there keeps the committer alive; all that was submitted has been answered.
+            Err(_) => Ok(()),
+        };
+        core.store.close().await?;
+        outcome
+    }
+}
+
+/// Confirms what was taken in, then lets the links go.
+async fn wind_down<S: MessageStore + ?Sized>(
+    core: &Core<S>,
+    commits: CommitQueue,
+    links: TaskTracker,
+    listening: Option<AbortOnDrop<()>>,
+) {
+    commits.drain().await;
+    drop(commits);
+    core.links.close_all(CloseCode::AWAY, "shutting down");
+    if let Some(listening) = listening
+        && let Err(error) = listening.join().await
+    {
+        debug!(%error, "the listener had ended");
+    }
+    links.close();
+    links.wait().await;
+}
+
+/// Names the relay, and drops what anonymous peers were owed when the last run ended.
+async fn settle_roster<S: MessageStore + ?Sized>(
+    store: &S,
+    roster: &Roster,
+    settings: &Settings,
+    clock: &dyn Clock,
+) -> Result<PeerId, RelayError> {
+    let known = settings.instance_id.clone().or_else(|| roster.relay.clone());
+    let id = known.unwrap_or_else(|| PeerId::generated(GeneratedFor::Relay, clock.ulid()));
+    let at = clock.now();
+    let forgotten = |peer: &Peer| Operation::ForgetPeer {
+        peer: peer.id.clone(),
+        at,
+    };
+    let mut operations: Vec<_> = roster
+        .peers
+        .iter()
+        .filter(|remembered| !remembered.peer.durable)
+        .map(|it| forgotten(&it.peer))
+        .collect();
+    operations.push(Operation::NameRelay { id: id.clone() });
+    store.commit(Arc::new(Batch { operations })).await?;
+    Ok(id)
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> AbortOnDrop<T> {
+    async fn join(mut self) -> Result<T, JoinError> {
+        (&mut self.0).await
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

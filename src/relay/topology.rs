@@ -1,0 +1,196 @@
+//! Who the peers are: an immutable snapshot that every router reads, and that the supervisor replaces.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use slipstream_store::{Peer, PeerId, PeerKind, Tag};
+
+/// The peers of one moment, ordered by id.
+#[derive(Debug, Default)]
+pub(crate) struct Topology {
+    /// Grows with every change, so that what was derived from a topology can be kept while it is the same.
+    pub(crate) version: u64,
+    peers: Vec<Arc<Peer>>,
+}
+
+/// What a message says about where it should go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    /// The peer that sent it here.
+    pub(crate) sender: &'a PeerId,
+    /// The path with which it came.
+    pub(crate) path: &'a [PeerId],
+    /// `targetedTags`.
+    pub(crate) tags: &'a [Tag],
+    /// `targetedInstances`.
+    pub(crate) instances: &'a [PeerId],
+}
+
+impl Topology {
+    pub(crate) fn peers(&self) -> &[Arc<Peer>] {
+        &self.peers
+    }
+
+    pub(crate) fn peer(&self, id: &PeerId) -> Option<&Arc<Peer>> {
+        self.position(id).ok().map(|index| &self.peers[index])
+    }
+
+    /// The peers that are owed a message with this target.
+    pub(crate) fn recipients(&self, target: Target<'_>) -> Box<[PeerId]> {
+        self.peers
+            .iter()
+            .filter(|peer| matches(peer, target))
+            .map(|peer| peer.id.clone())
+            .collect()
+    }
+
+    fn position(&self, id: &PeerId) -> Result<usize, usize> {
+        self.peers.binary_search_by(|peer| peer.id.cmp(id))
+    }
+}
+
+fn matches(
+    peer: &Peer,
+    Target {
+        sender,
+        path,
+        tags,
+        instances,
+    }: Target<'_>,
+) -> bool {
+    let tagged = tags.is_empty() || tags.iter().any(|tag| peer.tags.contains(tag));
+    let named = instances.is_empty() || peer.kind == PeerKind::Relay || instances.contains(&peer.id);
+    peer.id != *sender && tagged && named && !path.contains(&peer.id)
+}
+
+/// The topology that is in force, shared by all.
+#[derive(Debug, Default)]
+pub(crate) struct SharedTopology {
+    current: ArcSwap<Topology>,
+    /// Held over a change, so that none is lost.
+    changing: Mutex<()>,
+}
+
+impl SharedTopology {
+    pub(crate) fn load(&self) -> arc_swap::Guard<Arc<Topology>> {
+        self.current.load()
+    }
+
+    /// The topology as of now, to be kept for a while.
+    pub(crate) fn load_full(&self) -> Arc<Topology> {
+        self.current.load_full()
+    }
+
+    /// Adds a peer, or replaces what is known of it.
+    pub(crate) fn put(&self, peers: impl IntoIterator<Item = Peer>) {
+        self.change(|current| {
+            for peer in peers {
+                match current.position(&peer.id) {
+                    Ok(index) => current.peers[index] = Arc::new(peer),
+                    Err(index) => current.peers.insert(index, Arc::new(peer)),
+                }
+            }
+        });
+    }
+
+    pub(crate) fn remove(&self, id: &PeerId) {
+        self.change(|current| {
+            if let Ok(index) = current.position(id) {
+                current.peers.remove(index);
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Topology)) {
+        let _changing = self.changing.lock();
+        let current = self.current.load();
+        let mut next = Topology {
+            version: current.version + 1,
+            peers: current.peers.clone(),
+        };
+        change(&mut next);
+        self.current.store(Arc::new(next));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slipstream_store::{ClusterGroup, Timestamp};
+
+    use super::*;
+
+    fn id(text: &str) -> PeerId {
+        PeerId::new(text).unwrap()
+    }
+
+    fn topology() -> SharedTopology {
+        let shared = SharedTopology::default();
+        let peer = |name: &str, kind, tags: &[&str]| Peer {
+            id: id(name),
+            kind,
+            group: ClusterGroup::singleton(),
+            tags: tags.iter().map(|tag| Tag::new(tag).unwrap()).collect(),
+            durable: true,
+            last_seen: Timestamp::ZERO,
+        };
+        shared.put([
+            peer("relay", PeerKind::Relay, &["aws"]),
+            peer("c", PeerKind::Application, &["gcp"]),
+            peer("a", PeerKind::Application, &["aws", "prod"]),
+            peer("b", PeerKind::Application, &["azure", "prod"]),
+            peer("plain", PeerKind::Application, &[]),
+        ]);
+        shared
+    }
+
+    fn recipients(sender: &str, path: &[&str], tags: &[&str], instances: &[&str]) -> Vec<String> {
+        let path: Vec<_> = path.iter().map(|hop| id(hop)).collect();
+        let tags: Vec<_> = tags.iter().map(|tag| Tag::new(tag).unwrap()).collect();
+        let instances: Vec<_> = instances.iter().map(|name| id(name)).collect();
+        let target = Target {
+            sender: &id(sender),
+            path: &path,
+            tags: &tags,
+            instances: &instances,
+        };
+        topology()
+            .load()
+            .recipients(target)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn without_a_target_everyone_but_the_sender_matches() {
+        assert_eq!(recipients("a", &[], &[], &[]), ["b", "c", "plain", "relay"]);
+        assert_eq!(recipients("stranger", &[], &[], &[]), ["a", "b", "c", "plain", "relay"]);
+    }
+
+    #[test]
+    fn one_tag_in_common_is_enough() {
+        assert_eq!(recipients("x", &[], &["prod", "gcp"], &[]), ["a", "b", "c"]);
+        assert_eq!(recipients("x", &[], &["nobody"], &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn nobody_on_the_path_gets_it_again() {
+        assert_eq!(recipients("x", &["a", "relay"], &[], &[]), ["b", "c", "plain"]);
+    }
+
+    #[test]
+    fn named_instances_narrow_the_applications_and_not_the_relays() {
+        assert_eq!(recipients("x", &[], &[], &["b", "c"]), ["b", "c", "relay"]);
+        assert_eq!(recipients("x", &[], &["azure"], &["b", "c"]), ["b"]);
+    }
+
+    #[test]
+    fn a_change_has_a_new_version() {
+        let shared = topology();
+        let before = shared.load().version;
+        shared.remove(&id("a"));
+        assert!(shared.load().version > before && shared.load().peer(&id("a")).is_none());
+        assert!(shared.load().peer(&id("b")).is_some());
+    }
+}
