@@ -1,0 +1,59 @@
+//! From a text frame to what it says.
+
+use slipstream_store::{ClusterGroup, PeerId, PeerKind};
+use ulid::Ulid;
+
+use super::fields::{Field, Fields};
+use super::read::text;
+use super::{Ack, Envelope, Nack, Refusal};
+
+/// One text frame, decoded. It borrows from the text.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack of one reader, and a box for each message costs more"
+)]
+pub enum Incoming<'a> {
+    /// A message to relay.
+    Message(Envelope<'a>),
+    /// The peer has handled messages that were sent to it.
+    Ack(Ack),
+    /// The peer does not take a message that was sent to it.
+    Nack(Nack),
+}
+
+/// Who sent a text, as far as its reading depends on that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// The sending peer's id.
+    pub id: PeerId,
+    /// Its cluster group, which counts for messages that name none.
+    pub group: ClusterGroup,
+    /// Only a relay's stamps and paths come from relays: an application's `relayStamp` is ignored.
+    pub kind: PeerKind,
+}
+
+/// Reads one text frame.
+///
+/// `assign` makes the id of a valid message that carries none; it is not called otherwise. What is allocated is
+/// bounded by the length of `text`, and lists are read no further than their limits.
+///
+/// # Errors
+/// A [`Refusal`] with the code [`InvalidJson`](super::Code::InvalidJson) or
+/// [`InvalidMessage`](super::Code::InvalidMessage). The caller sends it to the peer as a NACK where
+/// [`is_answered`](Refusal::is_answered) says so, and otherwise only counts it: an ACK or NACK that cannot be read is
+/// never answered.
+pub fn decode<'a>(text: &'a str, sender: &Sender, assign: impl FnOnce() -> Ulid) -> Result<Incoming<'a>, Refusal> {
+    let fields = Fields::scan(text).map_err(|fault| Refusal::of_text(fault, &sender.group))?;
+    let answer = match named_type(&fields).as_deref() {
+        Some("ACK") => Ack::read(&fields).map(Incoming::Ack),
+        Some("NACK") => Nack::read(&fields).map(Incoming::Nack),
+        _ => return Envelope::read(fields, sender, assign).map(Incoming::Message),
+    };
+    answer.map_err(|fault| Refusal::of_answer(fault, &fields, &sender.group))
+}
+
+/// The type as it stands, before any rule is looked at.
+fn named_type<'a>(fields: &Fields<'a>) -> Option<std::borrow::Cow<'a, str>> {
+    fields.get(Field::Type).and_then(text)
+}

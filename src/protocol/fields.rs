@@ -1,0 +1,164 @@
+//! One pass over the JSON object: which field stands where in the text. Nothing is interpreted here.
+
+use std::fmt;
+
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::read::{self, Fault};
+
+/// A field that the protocol knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    Type,
+    Key,
+    Value,
+    MessageId,
+    OriginInstanceId,
+    SourceInstanceId,
+    MessagePath,
+    TargetedTags,
+    TargetedInstances,
+    ClusterGroupId,
+    ExpiresAt,
+    InReplyTo,
+    RelayStamp,
+    /// Of an ACK. In a message it is a field like any unknown one, and so are the next two.
+    MessageIds,
+    /// Of a NACK.
+    Code,
+    /// Of a NACK.
+    Reason,
+}
+
+impl Field {
+    const COUNT: usize = Self::Reason as usize + 1;
+
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "type" => Self::Type,
+            "key" => Self::Key,
+            "value" => Self::Value,
+            "messageId" => Self::MessageId,
+            "originInstanceId" => Self::OriginInstanceId,
+            "sourceInstanceId" => Self::SourceInstanceId,
+            "messagePath" => Self::MessagePath,
+            "targetedTags" => Self::TargetedTags,
+            "targetedInstances" => Self::TargetedInstances,
+            "clusterGroupId" => Self::ClusterGroupId,
+            "expiresAt" => Self::ExpiresAt,
+            "inReplyTo" => Self::InReplyTo,
+            "relayStamp" => Self::RelayStamp,
+            "messageIds" => Self::MessageIds,
+            "code" => Self::Code,
+            "reason" => Self::Reason,
+            _ => return None,
+        })
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Type => "type",
+            Self::Key => "key",
+            Self::Value => "value",
+            Self::MessageId => "messageId",
+            Self::OriginInstanceId => "originInstanceId",
+            Self::SourceInstanceId => "sourceInstanceId",
+            Self::MessagePath => "messagePath",
+            Self::TargetedTags => "targetedTags",
+            Self::TargetedInstances => "targetedInstances",
+            Self::ClusterGroupId => "clusterGroupId",
+            Self::ExpiresAt => "expiresAt",
+            Self::InReplyTo => "inReplyTo",
+            Self::RelayStamp => "relayStamp",
+            Self::MessageIds => "messageIds",
+            Self::Code => "code",
+            Self::Reason => "reason",
+        }
+    }
+
+    /// Whether the field is in the table of the envelope, and so may stand only once.
+    const fn is_of_the_envelope(self) -> bool {
+        !matches!(self, Self::MessageIds | Self::Code | Self::Reason)
+    }
+}
+
+/// The fields of one JSON object, each as the JSON text of its value, which is known to be valid JSON.
+#[derive(Debug)]
+pub(super) struct Fields<'a> {
+    /// The length of the whole text in bytes.
+    pub(super) text_len: usize,
+    values: [Option<&'a str>; Field::COUNT],
+    /// The first field of the envelope's table that stands twice.
+    pub(super) twice: Option<Field>,
+    /// Every other field in its order, each as `,"name":value` with the bytes of its name and value as they came.
+    pub(super) others: Vec<u8>,
+}
+
+impl<'a> Fields<'a> {
+    /// Finds the fields of a text that is one JSON object and nothing else. It takes any depth of nesting, since
+    /// serde_json skips values without recursion.
+    pub(super) fn scan(text: &'a str) -> Result<Self, Fault> {
+        let start = text.trim_ascii_start();
+        if !start.starts_with('{') {
+            return Err(Fault::not_an_object(start));
+        }
+        let mut fields = Self {
+            text_len: text.len(),
+            values: [None; Field::COUNT],
+            twice: None,
+            others: Vec::new(),
+        };
+        let mut json = serde_json::Deserializer::from_str(text);
+        json.deserialize_map(&mut fields)
+            .and_then(|()| json.end())
+            .map_err(|error| Fault::syntax(&error))?;
+        Ok(fields)
+    }
+
+    /// The JSON text of a field that is there and not `null`, which means the same as not being there.
+    pub(super) fn get(&self, field: Field) -> Option<&'a str> {
+        self.raw(field).filter(|json| *json != "null")
+    }
+
+    /// The JSON text of a field that is there.
+    pub(super) fn raw(&self, field: Field) -> Option<&'a str> {
+        self.values[field as usize]
+    }
+
+    fn put(&mut self, name: &'a str, value: &'a str) {
+        let field = read::text(name).and_then(|name| Field::named(&name));
+        match field {
+            Some(field) if field.is_of_the_envelope() => {
+                if self.raw(field).is_some() {
+                    self.twice = self.twice.or(Some(field));
+                } else {
+                    self.values[field as usize] = Some(value);
+                }
+                return;
+            }
+            Some(field) => self.values[field as usize] = Some(value),
+            None => {}
+        }
+        self.others.reserve(name.len() + value.len() + 2);
+        self.others.push(b',');
+        self.others.extend_from_slice(name.as_bytes());
+        self.others.push(b':');
+        self.others.extend_from_slice(value.as_bytes());
+    }
+}
+
+impl<'a> Visitor<'a> for &mut Fields<'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<(), A::Error> {
+        while let Some((name, value)) = object.next_entry::<&'a RawValue, &'a RawValue>()? {
+            self.put(name.get(), value.get());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! NACK: a message was not taken.
+
+use slipstream_store::{ClusterGroup, MessageId, PeerId};
+
+use super::fields::{Field, Fields};
+use super::read::{self, Fault};
+use super::{Code, Refusal, write};
+
+/// What a peer does not take, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nack {
+    /// The message's id.
+    pub id: MessageId,
+    /// The cluster group that the id counts in, where the peer names it.
+    pub group: Option<ClusterGroup>,
+    /// The code, where it is one that the protocol knows.
+    pub code: Option<Code>,
+    /// Why, in the peer's words: its reason, otherwise its code, otherwise that it gave none. At most
+    /// [`MAX_REASON`](Self::MAX_REASON) bytes.
+    pub reason: String,
+}
+
+impl Nack {
+    /// The longest reason that is kept, in bytes; the rest is cut off. It is stored with a dead letter.
+    pub const MAX_REASON: usize = 1_024;
+
+    /// Reads the object of a NACK. Only the id must be readable: whatever the rest is, the peer did not take the message.
+    pub(super) fn read(fields: &Fields<'_>) -> Result<Self, Fault> {
+        if let Some(field) = fields.twice {
+            return Err(Fault::twice(field));
+        }
+        let id = read::name(fields, Field::MessageId)?.ok_or_else(|| Fault::missing(Field::MessageId, "NACK"))?;
+        let group = read::name(fields, Field::ClusterGroupId)?;
+        let code = fields.get(Field::Code).and_then(read::text);
+        let reason = fields
+            .get(Field::Reason)
+            .and_then(read::text)
+            .filter(|reason| !reason.is_empty());
+        Ok(Self {
+            id,
+            group,
+            reason: shortened(reason.as_deref().or(code.as_deref()).unwrap_or("no reason given")),
+            code: code.as_deref().and_then(Code::named),
+        })
+    }
+}
+
+fn shortened(reason: &str) -> String {
+    reason[..reason.floor_char_boundary(Nack::MAX_REASON)].to_owned()
+}
+
+/// Writes the NACK that tells a sender of a refusal.
+pub fn write_nack(out: &mut Vec<u8>, relay: &PeerId, refusal: &Refusal) {
+    out.extend_from_slice(b"{\"type\":\"NACK\",\"messageId\":");
+    match refusal.message_id() {
+        Some(id) => write::message_id(out, id),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"code\":\"");
+    out.extend_from_slice(refusal.code().as_str().as_bytes());
+    out.extend_from_slice(b"\",\"reason\":");
+    write::text(out, refusal.reason());
+    out.extend_from_slice(b",\"originInstanceId\":");
+    write::plain(out, relay);
+    out.extend_from_slice(b",\"clusterGroupId\":");
+    write::plain(out, refusal.group());
+    out.push(b'}');
+}

@@ -1,0 +1,66 @@
+//! Pieces of JSON, written without the formatting machinery.
+
+use slipstream_store::{ClusterGroup, MessageId, PeerId};
+
+/// A name of which every character stands for itself in JSON.
+pub(super) trait Plain {
+    fn plain(&self) -> &str;
+}
+
+impl Plain for PeerId {
+    fn plain(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Plain for ClusterGroup {
+    fn plain(&self) -> &str {
+        self.as_str()
+    }
+}
+
+/// Writes a string that needs no escapes.
+pub(super) fn plain(out: &mut Vec<u8>, name: &impl Plain) {
+    out.push(b'"');
+    out.extend_from_slice(name.plain().as_bytes());
+    out.push(b'"');
+}
+
+/// Writes a message id. It may hold quotes and backslashes.
+pub(super) fn message_id(out: &mut Vec<u8>, id: &MessageId) {
+    text(out, id.as_str());
+}
+
+/// Writes an array of ids.
+pub(super) fn path(out: &mut Vec<u8>, path: &[PeerId]) {
+    list(out, path, plain);
+}
+
+/// Writes an array.
+pub(super) fn list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut item: impl FnMut(&mut Vec<u8>, T)) {
+    out.push(b'[');
+    for (index, each) in items.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        item(out, each);
+    }
+    out.push(b']');
+}
+
+/// Writes a string of any characters.
+pub(super) fn text(out: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    for &byte in text.as_bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0..0x20 => {
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
