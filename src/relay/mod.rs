@@ -100,6 +100,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             dispatcher,
             stamps,
             links: Links::default(),
+            health: Arc::default(),
             changing: PeerLocks::default(),
         };
         Ok(Self {
@@ -141,6 +142,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             dispatcher: Arc::clone(&core.dispatcher),
             clock: Arc::clone(&core.clock),
             metrics: Arc::clone(&core.metrics),
+            health: Arc::clone(&core.health),
             limits: core.settings.stages.clone(),
         };
         let committing = {

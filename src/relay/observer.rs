@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use slipstream_store::{Guarantee, MessageStore, PeerId, PeerKind, Result, Stats};
+use slipstream_store::{Guarantee, MessageStore, PeerId, PeerKind, Result, Stats, StoreError};
 
 use super::supervisor::Core;
 use crate::metrics;
@@ -67,6 +67,12 @@ impl<S: MessageStore + ?Sized> Observer<S> {
     #[must_use]
     pub fn is_taking(&self) -> bool {
         !self.core.links.closing.load(Ordering::Acquire)
+    }
+
+    /// Why the store did not commit the last time that it was asked to, if it did not.
+    #[must_use]
+    pub fn store_failure(&self) -> Option<StoreError> {
+        self.core.health.failure(&*self.core.clock)
     }
 
     /// Looks at the relay now.

@@ -121,7 +121,7 @@ impl Inbox for Intake {
     async fn text(&mut self, text: Bytes) {
         // The link has checked the encoding; should that ever be wrong, nothing is taken in.
         let Ok(text) = std::str::from_utf8(&text) else { return };
-        match protocol::decode(text, &self.sender, || self.clock.ulid().into()) {
+        match protocol::decode(text, &self.sender, || self.clock.ulid()) {
             Ok(Incoming::Message(envelope)) => self.message(envelope).await,
             Ok(Incoming::Ack(ack)) => self.acknowledged(&ack),
             // What a peer refuses stays owed, and is sent again on its next link.

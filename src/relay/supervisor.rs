@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use slipstream_store::{GeneratedFor, MessageStore, Operation, Peer, PeerId, StoreError, Timestamp};
 use tracing::{debug, info, warn};
 
-use super::committer::CommitQueue;
+use super::committer::{CommitQueue, StoreHealth};
 use super::dispatcher::{Dispatcher, Wake};
 use super::outbox::Outbox;
 use super::port::{Intake, Port, sender};
@@ -35,6 +35,7 @@ pub(super) struct Core<S: ?Sized> {
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) stamps: Arc<Stamps>,
     pub(super) links: Links,
+    pub(super) health: Arc<StoreHealth>,
     pub(super) changing: PeerLocks,
 }
 

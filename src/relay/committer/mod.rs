@@ -11,6 +11,7 @@ mod retry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use slipstream_store::{Horizon, MessageStore, Operation, Purged, Result, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
@@ -31,6 +32,7 @@ pub(super) struct Committer<S: ?Sized> {
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) health: Arc<StoreHealth>,
     pub(super) limits: StageLimits,
 }
 
@@ -134,6 +136,26 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         self.dispatcher.settled(&purged.expired);
         self.metrics.expired(purged.expired.len());
         Ok(purged)
+    }
+}
+
+/// How long a failed commit counts as the state of the store, where no other follows.
+const FAILURE_COUNTS_FOR: Duration = Duration::from_secs(10);
+
+/// Whether the store does what it is asked to, for all to see.
+#[derive(Debug, Default)]
+pub(super) struct StoreHealth(Mutex<Option<(StoreError, Duration)>>);
+
+impl StoreHealth {
+    /// Why the last commit failed, if it did, and not long ago.
+    pub(super) fn failure(&self, clock: &dyn Clock) -> Option<StoreError> {
+        let last = self.0.lock();
+        let (error, at) = last.as_ref()?;
+        (clock.elapsed().saturating_sub(*at) < FAILURE_COUNTS_FOR).then(|| error.clone())
+    }
+
+    fn note<T>(&self, result: &Result<T>, clock: &dyn Clock) {
+        *self.0.lock() = result.as_ref().err().map(|error| (error.clone(), clock.elapsed()));
     }
 }
 

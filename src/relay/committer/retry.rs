@@ -33,6 +33,9 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         if result.is_ok() && !batch.operations.is_empty() {
             self.metrics.committed(batch.operations.len(), started.elapsed());
         }
+        if !batch.operations.is_empty() {
+            self.health.note(&result, &*self.clock);
+        }
         let decisions = batch.operations.get(waiting.replies.len()..).unwrap_or_default();
         let mut rest = None;
         if let Err(StoreError::Full(_) | StoreError::Busy(_)) = result

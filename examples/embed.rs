@@ -1,0 +1,62 @@
+//! A relay inside another program, over a store of that program's choice.
+//!
+//! `cargo run --example embed` starts a relay over the in-memory model store, sends itself one message through a real
+//! WebSocket, receives it as another application, and shuts down. Any other `MessageStore` fits in its place; with
+//! `slipstream_sqlite::open` the messages would be durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use slipstream::client::{Client, ClientOptions, Received};
+use slipstream::clock::SystemClock;
+use slipstream::listen::{Listener as _, TcpListener};
+use slipstream::store::PeerId;
+use slipstream::{Relay, Settings};
+use slipstream_conformance::ModelStore;
+use tokio_util::sync::CancellationToken;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let store = Arc::new(ModelStore::new());
+    let relay = Relay::open(store, Settings::default(), Arc::new(SystemClock::new())).await?;
+    let listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
+    let url = format!("ws://{}/", listener.local_addr()?);
+    println!("relay {} listens on {url}", relay.id());
+
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(relay.run(Some(Box::new(listener)), shutdown.clone()));
+
+    let shop = connect(&url, "shop").await?;
+    let warehouse = connect(&url, "warehouse").await?;
+    let (mut orders, mut confirms) = shop.split();
+    let (mut acks, mut deliveries) = warehouse.split();
+
+    orders.send(r#"{"type":"SK","key":"order:1","value":{"total":100}}"#).await?;
+    orders.flush().await?;
+    println!("the shop got        {}", next_text(&mut confirms).await?);
+    let delivery = next_text(&mut deliveries).await?;
+    println!("the warehouse got   {delivery}");
+    let message: serde_json::Value = serde_json::from_str(&delivery)?;
+    let ack = serde_json::json!({"type": "ACK", "messageId": message["messageId"]});
+    acks.send(&ack.to_string()).await?;
+    acks.flush().await?;
+
+    shutdown.cancel();
+    running.await??;
+    println!("the relay has stopped in order");
+    Ok(())
+}
+
+async fn connect(url: &str, id: &str) -> anyhow::Result<Client> {
+    let options = ClientOptions { id: Some(PeerId::new(id)?), ..ClientOptions::default() };
+    Ok(Client::connect(url, &options).await?)
+}
+
+async fn next_text(receiver: &mut slipstream::client::ClientReceiver) -> anyhow::Result<String> {
+    let next = tokio::time::timeout(Duration::from_secs(10), receiver.next()).await?;
+    match next.context("the link ended")?? {
+        Received::Text(text) => Ok(String::from_utf8(text.to_vec())?),
+        other => bail!("expected a text, got {other:?}"),
+    }
+}

@@ -1,0 +1,31 @@
+//! The one place that knows which engines are compiled in: turns a configuration into an open store.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use slipstream_store::{Durability, MessageStore, StoreError};
+
+use crate::config::Engine;
+
+/// The engines that are compiled in, the preferred one first.
+pub const COMPILED: &[Engine] = &[
+    #[cfg(feature = "sqlite")]
+    Engine::Sqlite,
+];
+
+/// Opens the store at `path`, and makes it where there is none. It blocks.
+///
+/// # Errors
+/// As the engine says; [`StoreError::Unsupported`] for an engine that is not compiled in.
+pub fn open(engine: Engine, path: &Path, durability: Durability) -> Result<Arc<dyn MessageStore>, StoreError> {
+    match engine {
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
+            let options = slipstream_sqlite::SqliteOptions::new(path).durability(durability);
+            Ok(Arc::new(slipstream_sqlite::open(&options)?))
+        }
+        other => Err(StoreError::Unsupported(format!(
+            "the engine {other} is not compiled in; build with the cargo feature `{other}`"
+        ))),
+    }
+}

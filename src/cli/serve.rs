@@ -1,0 +1,218 @@
+//! `slipstream serve`: reads the configuration, starts the log, runs the relay.
+
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::net::TcpListener as AdminListener;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::{SettingFlags, output};
+use crate::admin::{self, MetricsPage, Pages, Readiness};
+use crate::clock::SystemClock;
+use crate::config::{self, Config, Engine, Faults, Listen, Sources};
+use crate::link::LinkLimits;
+use crate::listen::{ListenLimits, Listener, TcpListener};
+use crate::logging::{self, Switches};
+use crate::relay::{Observer, Relay, Settings};
+use crate::store::MessageStore;
+use crate::{BUCKETS, backend};
+
+const EXAMPLE: &str = "\
+Example:
+  slipstream serve --storage-path /var/lib/slipstream --listen 127.0.0.1:7171
+
+Each setting can be given as a flag, as an environment variable, or in a TOML file (--config); the flag wins, then the
+variable.";
+
+/// Runs a relay until SIGTERM or SIGINT.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Arguments {
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+impl Arguments {
+    /// The configuration from these flags, the environment of the process and the file that either names. `engines`
+    /// are those that are compiled in, the preferred one first.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it. The caller prints it and exits with status 2.
+    pub fn configuration(&self, engines: &[Engine]) -> Result<Config, Faults> {
+        let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+        Config::load(&Sources {
+            flags: self.settings.given(),
+            environment: &environment,
+            read_file: &config::read_file,
+            engines,
+        })
+    }
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: &Arguments) -> ExitCode {
+    let config = match arguments.configuration(backend::COMPILED) {
+        Ok(config) => config,
+        Err(faults) => return output::fail(output::MISUSED, &faults),
+    };
+    let switches = Switches { messages: config.enable_message_logs, debug: config.enable_debug_logs };
+    let _logging = match logging::install(config.log_format, switches) {
+        Ok(logging) => logging,
+        Err(error) => return output::fail(output::FAILED, &error),
+    };
+    match serve(&config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error:#}");
+            output::fail(output::FAILED, &format!("{error:#}"))
+        }
+    }
+}
+
+/// The life of the process.
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let metrics = MetricsPage::install(&BUCKETS)?;
+    let store = open_store(config).await?;
+    let relay = Relay::open(store, settings(config), Arc::new(SystemClock::new())).await?;
+    let observer = relay.observer();
+    let admin = AdminListener::bind((config.metrics_host, config.metrics_port))
+        .await
+        .with_context(|| format!("METRICS_HOST, METRICS_PORT: {}:{}", config.metrics_host, config.metrics_port))?;
+    let listener = listen_on(config.listen)?;
+    announce(config, &relay, &observer, listener.as_deref(), &admin)?;
+
+    let shutdown = CancellationToken::new();
+    tokio::spawn(signals(shutdown.clone()));
+    let pages_end = CancellationToken::new();
+    let _pages_end = pages_end.clone().drop_guard();
+    tokio::spawn(metrics.clone().upkeep(pages_end.clone()));
+    tokio::spawn(admin::serve(admin, pages(metrics, observer), pages_end));
+    relay.run(listener, shutdown).await?;
+    info!("stopped");
+    Ok(())
+}
+
+async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn MessageStore>> {
+    let (engine, durability, path) = (config.store, config.durability, config.storage_path.clone());
+    let opened = tokio::task::spawn_blocking(move || backend::open(engine, &path, durability)).await?;
+    opened.with_context(|| format!("SLIPSTREAM_STORAGE_PATH: {}", config.storage_path.display()))
+}
+
+fn listen_on(listen: Listen) -> anyhow::Result<Option<Box<dyn Listener>>> {
+    let Listen::At(address) = listen else { return Ok(None) };
+    let listener = TcpListener::bind(address).with_context(|| format!("SLIPSTREAM_LISTEN: {address}"))?;
+    Ok(Some(Box::new(listener)))
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        instance_id: config.instance_id.clone(),
+        tags: config.tags.clone().into(),
+        cluster_group: config.cluster_group_id.clone(),
+        window: config.window,
+        dedup_window: config.dedup_window,
+        dedup_max: config.dedup_max.get(),
+        peer_ttl: config.peer_ttl,
+        trace_retention: config.trace_retention,
+        trace_max_bytes: config.trace_max_bytes,
+        shutdown_timeout: config.shutdown_timeout,
+        link: LinkLimits {
+            max_message_bytes: config.max_message_bytes,
+            heartbeat: config.heartbeat,
+            idle_timeout: config.idle_timeout,
+            ..LinkLimits::default()
+        },
+        listen: ListenLimits {
+            max_connections: config.max_connections.get(),
+            handshake_timeout: config.handshake_timeout,
+            ..ListenLimits::default()
+        },
+        ..Settings::default()
+    }
+}
+
+/// Tells a person what runs now and what to try next.
+fn announce(
+    config: &Config,
+    relay: &Relay<dyn MessageStore>,
+    observer: &Observer<dyn MessageStore>,
+    listener: Option<&dyn Listener>,
+    admin: &AdminListener,
+) -> anyhow::Result<()> {
+    let guarantee = observer.guarantee();
+    output::line(&format!("slipstream {}, relay {}", env!("CARGO_PKG_VERSION"), relay.id()))?;
+    let url = match listener {
+        Some(listener) => Some(format!("ws://{}/", listener.local_addr()?)),
+        None => None,
+    };
+    output::line(&format!("  links      {}", url.as_deref().unwrap_or("off")))?;
+    output::line(&format!("  metrics    http://{}/metrics", admin.local_addr()?))?;
+    let path = config.storage_path.display();
+    output::line(&format!("  store      {} at {path}, durability {}", guarantee.engine, guarantee.durability))?;
+    output::line(&format!("  guarantee  {guarantee}"))?;
+    if let Some(url) = url {
+        output::line("try, in two other terminals:")?;
+        output::line(&format!("  slipstream listen --to {url} --id app-1"))?;
+        output::line(&format!("  slipstream send --to {url} order:123 '{{\"total\":100}}'"))?;
+    }
+    Ok(())
+}
+
+fn pages(metrics: MetricsPage, observer: Observer<dyn MessageStore>) -> Pages {
+    let seen = observer.clone();
+    let runtime = Handle::current();
+    let render = move || {
+        runtime.block_on(seen.set_gauges());
+        metrics.render()
+    };
+    let readiness = move || {
+        let guarantee = observer.guarantee();
+        let mut reasons = Vec::new();
+        if !observer.is_taking() {
+            reasons.push("shutting down".to_owned());
+        }
+        if let Some(failure) = observer.store_failure() {
+            reasons.push(format!("store failing: {failure}"));
+        }
+        Readiness { reasons, store: guarantee.engine.to_owned(), guarantee: guarantee.to_string() }
+    };
+    Pages { render: Arc::new(render), readiness: Arc::new(readiness) }
+}
+
+/// The first SIGTERM or SIGINT asks the relay to stop; the second ends the process at once.
+async fn signals(shutdown: CancellationToken) {
+    let mut asked = match Signals::new() {
+        Ok(asked) => asked,
+        Err(error) => return warn!(%error, "signals cannot be caught; the process ends with the first"),
+    };
+    asked.next().await;
+    shutdown.cancel();
+    asked.next().await;
+    warn!("ending at once, at the second signal");
+    std::process::exit(i32::from(output::FAILED));
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
