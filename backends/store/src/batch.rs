@@ -68,7 +68,8 @@ pub enum Operation {
     /// Gives [`Recorded`](Outcome::Recorded), or [`Duplicate`](Outcome::Duplicate) where the identity is remembered
     /// with the same fingerprint or the stamp was seen, or [`Conflict`](Outcome::Conflict) where the identity is
     /// remembered with another fingerprint. Identity is looked at before the stamp. Unless it is a conflict, the
-    /// stamp counts as seen from now on.
+    /// stamp counts as seen from now on. A duplicate leaves no other mark: the identity of a duplicate by stamp is
+    /// not remembered, and a duplicate by identity keeps the time of the first record.
     Record(Box<Record>),
     /// Settles a delivery: the peer has handled it.
     Acknowledge {

@@ -30,8 +30,9 @@ use crate::{
 ///   [`Outcome::Unchanged`], so that [`Indeterminate`](crate::StoreError::Indeterminate) is recoverable. (A
 ///   `Conflict` stays a `Conflict`.) An attempt carries its number; what depends on a delivery's state carries the
 ///   sequence that it was decided on. `RememberPeer` and `NameRelay` are `Unchanged` where they bring nothing new.
-///   The promise is for the batch that was committed last; a batch that forgets a peer and remembers it again, or
-///   whose identities went behind the horizon in between, is not repeatable in this sense.
+///   The promise is for the batch that was committed last; a batch that both forgets and
+///   remembers a peer, that remembers a peer or names the relay in two ways, or whose identities went behind the
+///   horizon in between, is not repeatable in this sense.
 /// - **C4 Identity.** The first write wins. Until its horizon, across reopening, a second record of an identity is
 ///   `Duplicate`, or `Conflict` where its fingerprint differs; a second record of a stamp is `Duplicate`.
 /// - **C5 Ascending.** Sequences ascend in the order of the operations and become visible in ascending order: once
@@ -101,8 +102,11 @@ pub trait MessageStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// It counts as one of its budget: each message that nobody is owed any more, each identity, each row of stamps,
     /// each trace record, and each delivery that ends as expired. Once a purge says that there is no more, no
-    /// identity behind the horizon is remembered and no delivery is pending whose expiry lies at or before
-    /// [`Horizon::now`]. A horizon never moves back: an earlier one than was given before means the later one.
+    /// identity behind the horizon is remembered, no delivery is pending whose expiry lies at or before
+    /// [`Horizon::now`], and [`Stats::messages`] counts only messages that are owed.
+    ///
+    /// A delivery that ends as expired here was settled at [`Horizon::now`]. Each call goes by the horizon that it
+    /// is given, also by an earlier one than before; what was forgotten stays forgotten, also across reopening.
     async fn purge(&self, horizon: Horizon, budget: NonZeroU32) -> Result<Purged>;
 
     /// How much is in the store. The counts are exact as of the last commit or purge.

@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use crate::{Identity, Key, MessageId, MessageType, PeerId, Sequence, Timestamp};
 
-/// How large a page may be. A page holds at least one item where there is one, also an oversized one (clause C6).
+/// How large a page may be. A page holds as many items, in order, as fit in both limits, and at least one where there
+/// is one, also an oversized one (clause C6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageLimit {
     /// Most items.
@@ -90,13 +91,14 @@ pub struct TracedDelivery {
     pub sequence: Sequence,
     /// Pending, or how it was settled.
     pub state: DeliveryState,
-    /// The highest attempt that was noted; kept for pending deliveries and dead letters, 0 for others.
+    /// Of a pending delivery the highest attempt that was noted, of a dead letter the number it was given up with;
+    /// 0 for others, and once a dead letter was discarded.
     pub attempts: u32,
     /// When that was; kept for pending deliveries.
     pub last_attempt_at: Option<Timestamp>,
     /// When it was settled.
     pub settled_at: Option<Timestamp>,
-    /// Why it is dead.
+    /// Why it is dead, for as long as the dead letter is kept.
     pub reason: Option<String>,
 }
 
@@ -176,11 +178,12 @@ impl DeadLetterFilter {
 pub struct Horizon {
     /// The time it is: pending deliveries of messages whose expiry is at or before it end as expired.
     pub now: Timestamp,
-    /// Identities recorded before this time are forgotten.
+    /// Identities of messages that were received before this time are forgotten: in the order of their recording,
+    /// up to the first that was received at or after it. (Where the clock jumped, one behind that waits for it.)
     pub identities: Timestamp,
-    /// Of the rest, only this many, the newest, are kept.
+    /// Of the rest, only this many, the last recorded, are kept.
     pub max_identities: u64,
-    /// Stamps that were last seen before this time may be forgotten.
+    /// Stamps that last came with a message that was received before this time may be forgotten.
     pub stamps: Timestamp,
     /// The trace of a message that was settled before this time may be forgotten.
     pub traces: Timestamp,
