@@ -28,6 +28,9 @@ mod refusal;
 mod stamp;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 pub use ack::{Ack, write_ack, write_ack_batch};
 pub use decode::{Incoming, Sender, decode};
 pub use envelope::Envelope;

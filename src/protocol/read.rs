@@ -35,15 +35,14 @@ impl Fault {
     }
 
     pub(super) fn expected(field: Field, expected: &str, json: &str) -> Self {
-        let mut shown: String = json
-            .chars()
+        let mut rest = json.chars();
+        let shown: String = rest
+            .by_ref()
             .take(Self::SHOWN)
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        if shown.len() < json.len() {
-            shown.push('…');
-        }
-        Self(format!("{}: expected {expected}, got {shown}", field.name()))
+        let more = if rest.next().is_some() { "…" } else { "" };
+        Self(format!("{}: expected {expected}, got {shown}{more}", field.name()))
     }
 }
 
