@@ -137,7 +137,7 @@ impl Outbound for Port {
         self.outbox.drain(|answers| self.write_answers(answers, frames));
         if !frames.is_full() {
             self.lane.send_into(&self.wake, |forward| {
-                frames.text(|out| out.extend_from_slice(&forward.text));
+                frames.text_bytes(&forward.text);
                 !frames.is_full()
             });
         }
