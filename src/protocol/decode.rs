@@ -44,7 +44,10 @@ pub struct Sender {
 /// [`is_answered`](Refusal::is_answered) says so, and otherwise only counts it: an ACK or NACK that cannot be read is
 /// never answered.
 pub fn decode<'a>(text: &'a str, sender: &Sender, assign: impl FnOnce() -> Ulid) -> Result<Incoming<'a>, Refusal> {
-    let fields = Fields::scan(text).map_err(|fault| Refusal::of_text(fault, &sender.group))?;
+    let mut fields = Fields::new();
+    fields
+        .scan(text)
+        .map_err(|fault| Refusal::of_text(fault, &sender.group))?;
     let answer = match named_type(&fields).as_deref() {
         Some("ACK") => Ack::read(&fields).map(Incoming::Ack),
         Some("NACK") => Nack::read(&fields).map(Incoming::Nack),

@@ -96,24 +96,28 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// No fields yet. They are filled in by [`scan`](Self::scan) in place, because moving them costs.
+    pub(super) const fn new() -> Self {
+        Self {
+            text_len: 0,
+            values: [None; Field::COUNT],
+            twice: None,
+            others: Vec::new(),
+        }
+    }
+
     /// Finds the fields of a text that is one JSON object and nothing else. It takes any depth of nesting, since
     /// serde_json skips values without recursion.
-    pub(super) fn scan(text: &'a str) -> Result<Self, Fault> {
+    pub(super) fn scan(&mut self, text: &'a str) -> Result<(), Fault> {
         let start = text.trim_ascii_start();
         if !start.starts_with('{') {
             return Err(Fault::not_an_object(start));
         }
-        let mut fields = Self {
-            text_len: text.len(),
-            values: [None; Field::COUNT],
-            twice: None,
-            others: Vec::new(),
-        };
+        self.text_len = text.len();
         let mut json = serde_json::Deserializer::from_str(text);
-        json.deserialize_map(&mut fields)
+        json.deserialize_map(self)
             .and_then(|()| json.end())
-            .map_err(|error| Fault::syntax(&error))?;
-        Ok(fields)
+            .map_err(|error| Fault::syntax(&error))
     }
 
     /// The JSON text of a field that is there and not `null`, which means the same as not being there.

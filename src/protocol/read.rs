@@ -1,10 +1,7 @@
 //! From the JSON text of one field to its value. Every text that comes in here is valid JSON already.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserializer as _, Error as _, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 use slipstream_store::{ClusterGroup, InvalidId, Key, MessageId, MessageType, PeerId, Tag, Timestamp};
 
 use super::fields::{Field, Fields};
@@ -112,63 +109,41 @@ pub(super) fn names<T: Name>(fields: &Fields<'_>, field: Field, max: usize) -> R
     let Some(json) = fields.get(field) else {
         return Ok(Vec::new());
     };
-    if !json.starts_with('[') {
+    let Some(mut rest) = json.strip_prefix('[').map(str::trim_ascii_start) else {
         return Err(Fault::expected(field, "an array", json));
-    }
-    let mut list = List {
-        field,
-        max,
-        items: Vec::new(),
-        fault: None,
     };
-    match (
-        serde_json::Deserializer::from_str(json).deserialize_seq(&mut list),
-        list.fault,
-    ) {
-        (Ok(()), None) => Ok(list.items),
-        (_, Some(fault)) => Err(fault),
-        (Err(error), None) => Err(Fault(format!("{}: {error}", field.name()))),
-    }
-}
-
-/// Reads a list up to its first fault.
-struct List<T> {
-    field: Field,
-    max: usize,
-    items: Vec<T>,
-    fault: Option<Fault>,
-}
-
-impl<T: Name> List<T> {
-    fn take(&mut self, json: &str) -> Result<(), Fault> {
-        if self.items.len() == self.max {
+    let mut names = Vec::new();
+    while rest != "]" {
+        if names.len() == max {
             return Err(Fault(format!(
-                "{}: expected at most {} items, got more",
-                self.field.name(),
-                self.max
+                "{}: expected at most {max} items, got more",
+                field.name()
             )));
         }
-        self.items.push(one(self.field, json)?);
-        Ok(())
+        let Some(item) = string_at(rest) else {
+            return Err(Fault(format!(
+                "{}: expected {}, got {}",
+                field.name(),
+                T::EXPECTED,
+                kind(rest)
+            )));
+        };
+        names.push(one(field, item)?);
+        rest = rest[item.len()..].trim_ascii_start();
+        rest = rest.strip_prefix(',').unwrap_or(rest).trim_ascii_start();
     }
+    Ok(names)
 }
 
-impl<'de, T: Name> Visitor<'de> for &mut List<T> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        while let Some(item) = array.next_element::<&'de RawValue>()? {
-            if let Err(fault) = self.take(item.get()) {
-                self.fault = Some(fault);
-                return Err(A::Error::custom("the list is not read to its end"));
-            }
-        }
-        Ok(())
-    }
+/// The JSON text of the string that this text begins with, if it begins with one.
+fn string_at(json: &str) -> Option<&str> {
+    let mut escaped = false;
+    let end = json.strip_prefix('"')?.bytes().position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    })?;
+    Some(&json[..end + 2])
 }
 
 /// The point in time in a field, if the field is there. Any integer is one: what lies before the Unix epoch is taken
