@@ -1,0 +1,72 @@
+//! The command line: one file a command. What a command does beyond reading its arguments and printing lives elsewhere.
+
+mod frame;
+mod lines;
+mod listen;
+mod output;
+mod send;
+mod serve;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use settings::SettingFlags;
+
+const EXAMPLE: &str = "\
+Examples:
+  slipstream
+  slipstream listen --to ws://127.0.0.1:7171/ --id app-1
+  slipstream send --to ws://127.0.0.1:7171/ order:123 '{\"total\":100}'";
+
+/// A durable WebSocket message relay. Without a command it serves.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "slipstream", version, after_help = EXAMPLE, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Arguments,
+}
+
+/// What the program is asked to do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Runs a relay until SIGTERM or SIGINT.
+    Serve(serve::Arguments),
+    /// Sends one message, or one for each line of stdin, and waits until the relay has confirmed all.
+    Send(send::Arguments),
+    /// Prints the messages that come, and acknowledges them.
+    Listen(listen::Arguments),
+}
+
+impl Cli {
+    /// The command; without one, to serve.
+    #[must_use]
+    pub fn into_command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+/// Runs a command to its end, and answers the exit status of the program: 0 where it did what it was asked, 1 where
+/// it failed, 2 where it was not asked rightly.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::fail(output::FAILED, &error),
+    };
+    let status = runtime.block_on(async {
+        match cli.into_command() {
+            Command::Serve(arguments) => serve::run(&arguments).await,
+            Command::Send(arguments) => send::run(&arguments).await,
+            Command::Listen(arguments) => listen::run(&arguments).await,
+        }
+    });
+    // A read of stdin may still stand on a thread of its own; the program does not wait for it.
+    runtime.shutdown_background();
+    status
+}

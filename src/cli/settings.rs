@@ -1,0 +1,57 @@
+//! The flags of the settings, made from the table in [`config`](crate::config). Their values are read there too, so
+//! that a wrong flag is told together with every other fault.
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+
+use crate::config::{SETTINGS, Setting};
+
+/// The settings that were given as flags, with their text.
+#[derive(Debug, Clone, Default)]
+pub struct SettingFlags(Vec<(&'static Setting, String)>);
+
+impl SettingFlags {
+    /// Each flag that was given, in the order of the table.
+    #[must_use]
+    pub fn given(&self) -> &[(&'static Setting, String)] {
+        &self.0
+    }
+}
+
+fn argument(setting: &'static Setting) -> Arg {
+    let default = if setting.default.is_empty() { "none" } else { setting.default };
+    let argument = Arg::new(setting.key)
+        .long(setting.flag())
+        .value_name(setting.kind)
+        .action(ArgAction::Set)
+        .help_heading("Settings")
+        .help(format!("{} [{}; default {default}]", setting.help, setting.variable));
+    if setting.is_switch() {
+        argument.num_args(0..=1).require_equals(true).default_missing_value("true")
+    } else {
+        argument
+    }
+}
+
+impl Args for SettingFlags {
+    fn augment_args(command: Command) -> Command {
+        command.args(SETTINGS.iter().map(argument))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for SettingFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags = Self::default();
+        flags.update_from_arg_matches(matches)?;
+        Ok(flags)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let text = |setting: &Setting| matches.get_one::<String>(setting.key).cloned();
+        self.0 = SETTINGS.iter().filter_map(|setting| Some((setting, text(setting)?))).collect();
+        Ok(())
+    }
+}

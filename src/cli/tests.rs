@@ -1,0 +1,72 @@
+use clap::{CommandFactory as _, Parser as _};
+
+use super::{Cli, Command};
+use crate::config::{Config, Engine, Faults, SETTINGS};
+
+fn parse(line: &[&str]) -> Result<Command, clap::Error> {
+    Cli::try_parse_from([&["slipstream"], line].concat()).map(Cli::into_command)
+}
+
+fn configuration(line: &[&str]) -> Result<Config, Faults> {
+    match parse(line).expect("arguments") {
+        Command::Serve(arguments) => arguments.configuration(&[Engine::Sqlite]),
+        other => panic!("{other:?} is not serve"),
+    }
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn without_a_command_it_serves_with_the_same_flags() {
+    for line in [&["--window=7", "--allow-insecure"][..], &["serve", "--window", "7", "--allow-insecure"]] {
+        let config = configuration(line).expect("no fault");
+        assert_eq!((config.window.get(), config.allow_insecure), (7, true));
+    }
+    let config = configuration(&["--enable-message-logs=false", "--listen", "off"]).expect("no fault");
+    assert!(!config.enable_message_logs);
+}
+
+#[test]
+fn a_wrong_flag_is_a_fault_of_the_configuration_that_names_it() {
+    let told = configuration(&["serve", "--window", "none", "--heartbeat", "1h"]).expect_err("faults").to_string();
+    assert!(
+        told.contains("SLIPSTREAM_WINDOW (--window): got \"none\"") && told.contains("SLIPSTREAM_HEARTBEAT: "),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_is_not_understood_ends_with_status_2() {
+    for line in [
+        &["--windwo", "7"][..],
+        &["--window", "7", "serve"],
+        &["retry"],
+        &["send", "--to", "ws://host/"],
+        &["send", "--to", "ws://host/", "--type", "sk", "key", "value"],
+        &["send", "--to", "ws://host/", "--tags", "a b", "key", "value"],
+        &["listen", "--to", "ws://host/"],
+        &["listen", "--to", "ws://host/", "--id", "a/b"],
+        &["listen", "--to", "ws://host/", "--id", "a", "--count", "0"],
+    ] {
+        assert_eq!(parse(line).expect_err("refused").exit_code(), 2, "{line:?}");
+    }
+}
+
+#[test]
+fn each_help_has_an_example_and_serve_shows_every_setting() {
+    let mut all = vec![Cli::command()];
+    all.extend(Cli::command().get_subcommands().cloned());
+    for mut command in all {
+        let name = command.get_name().to_owned();
+        let help = command.render_long_help().to_string();
+        assert!(help.contains("Example"), "{name}: {help}");
+        if matches!(name.as_str(), "slipstream" | "serve") {
+            for setting in SETTINGS {
+                assert!(help.contains(&format!("--{}", setting.flag())) && help.contains(setting.variable), "{name}");
+            }
+        }
+    }
+}
