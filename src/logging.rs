@@ -38,11 +38,7 @@ pub struct Switches {
 
 impl Switches {
     fn filter(self) -> Targets {
-        let own = if self.debug {
-            LevelFilter::DEBUG
-        } else {
-            LevelFilter::INFO
-        };
+        let own = if self.debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
         let messages = if self.messages { own } else { LevelFilter::OFF };
         Targets::new()
             .with_default(LevelFilter::INFO)
@@ -95,26 +91,16 @@ fn build(
     sink: impl Write + Send + 'static,
 ) -> (impl Subscriber + Send + Sync, Logging) {
     let counter = Arc::new(OnceLock::new());
-    let sink = Sink {
-        lines: BufWriter::with_capacity(WRITE_BYTES, sink),
-        format,
-        counter: Arc::clone(&counter),
-        told: 0,
-    };
-    let (queue, worker) = NonBlockingBuilder::default()
-        .buffered_lines_limit(QUEUED_LINES)
-        .thread_name("log")
-        .finish(sink);
+    let sink =
+        Sink { lines: BufWriter::with_capacity(WRITE_BYTES, sink), format, counter: Arc::clone(&counter), told: 0 };
+    let (queue, worker) =
+        NonBlockingBuilder::default().buffered_lines_limit(QUEUED_LINES).thread_name("log").finish(sink);
     let dropped = counter.get_or_init(|| queue.error_counter()).clone();
     // The filter stands below the layer that formats, so that an event that is switched off costs one load of its
     // callsite's cached interest.
     let (filter, handle) = reload::Layer::new(switches.filter());
     let subscriber = Registry::default().with(filter).with(lines(format, colours, queue));
-    let logging = Logging {
-        filter: handle,
-        dropped,
-        _worker: worker,
-    };
+    let logging = Logging { filter: handle, dropped, _worker: worker };
     (subscriber, logging)
 }
 
@@ -144,15 +130,10 @@ impl<W: Write> Sink<W> {
             return Ok(());
         }
         let mut now = String::new();
-        SystemTime
-            .format_time(&mut Writer::new(&mut now))
-            .map_err(io::Error::other)?;
+        SystemTime.format_time(&mut Writer::new(&mut now)).map_err(io::Error::other)?;
         let count = dropped.saturating_sub(self.told);
         match self.format {
-            LogFormat::Human => writeln!(
-                self.lines,
-                "{now}  WARN slipstream::logging: {TOO_SLOW} dropped={count}"
-            )?,
+            LogFormat::Human => writeln!(self.lines, "{now}  WARN slipstream::logging: {TOO_SLOW} dropped={count}")?,
             LogFormat::Json => writeln!(
                 self.lines,
                 r#"{{"timestamp":"{now}","level":"WARN","message":"{TOO_SLOW}","dropped":{count},"target":"slipstream::logging"}}"#
@@ -215,10 +196,7 @@ mod tests {
     #[test]
     fn switches_choose_the_lines_also_at_runtime() {
         let (hand, taken) = mpsc::sync_channel(0);
-        let quiet = Switches {
-            messages: false,
-            debug: false,
-        };
+        let quiet = Switches { messages: false, debug: false };
         let (subscriber, logging) = build(LogFormat::Human, quiet, false, Handed(hand));
         tracing::subscriber::with_default(subscriber, || {
             let log = || {
@@ -230,19 +208,11 @@ mod tests {
             log();
             let text = until(&taken, "the end\n");
             assert!(!text.contains("a message") && !text.contains("detail"), "{text}");
-            logging
-                .switch(Switches {
-                    messages: true,
-                    debug: true,
-                })
-                .expect("switched");
+            logging.switch(Switches { messages: true, debug: true }).expect("switched");
             log();
             let text = until(&taken, "the end\n");
             assert!(text.contains(" INFO slipstream::message: a message\n"), "{text}");
-            assert!(
-                text.contains("DEBUG slipstream::relay: a detail\n") && !text.contains("foreign"),
-                "{text}"
-            );
+            assert!(text.contains("DEBUG slipstream::relay: a detail\n") && !text.contains("foreign"), "{text}");
         });
         drop(taken);
     }
@@ -250,23 +220,13 @@ mod tests {
     #[test]
     fn a_json_line_is_one_object_with_its_fields() {
         let (hand, taken) = mpsc::sync_channel(0);
-        let (subscriber, _logging) = build(
-            LogFormat::Json,
-            Switches {
-                messages: true,
-                debug: false,
-            },
-            true,
-            Handed(hand),
-        );
+        let (subscriber, _logging) =
+            build(LogFormat::Json, Switches { messages: true, debug: false }, true, Handed(hand));
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: MESSAGE_TARGET, key = "a\nb", "accepted");
             let line: serde_json::Value = serde_json::from_str(&until(&taken, "\n")).expect("JSON");
             assert_eq!((&line["message"], &line["key"]), (&"accepted".into(), &"a\nb".into()));
-            assert_eq!(
-                (&line["level"], &line["target"]),
-                (&"INFO".into(), &MESSAGE_TARGET.into())
-            );
+            assert_eq!((&line["level"], &line["target"]), (&"INFO".into(), &MESSAGE_TARGET.into()));
         });
         drop(taken);
     }
@@ -275,15 +235,7 @@ mod tests {
     fn a_stderr_that_stands_still_loses_lines_and_says_so() {
         for format in [LogFormat::Human, LogFormat::Json] {
             let (hand, taken) = mpsc::sync_channel(0);
-            let (subscriber, logging) = build(
-                format,
-                Switches {
-                    messages: true,
-                    debug: false,
-                },
-                false,
-                Handed(hand),
-            );
+            let (subscriber, logging) = build(format, Switches { messages: true, debug: false }, false, Handed(hand));
             tracing::subscriber::with_default(subscriber, || {
                 // The thread takes lines until its buffer is full or it tries to write; the rest waits in the queue.
                 while logging.dropped_lines() < 10 {

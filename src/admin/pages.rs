@@ -55,18 +55,12 @@ impl Pages {
     pub(super) async fn answer<B>(&self, request: Request<B>) -> Answer {
         let path = request.uri().path();
         if !matches!(path, "/metrics" | "/healthz" | "/readyz") {
-            return error(
-                StatusCode::NOT_FOUND,
-                "not_found",
-                &format!("there is nothing at {path}"),
-            );
+            return error(StatusCode::NOT_FOUND, "not_found", &format!("there is nothing at {path}"));
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let message = format!("{path} takes GET, not {}", request.method());
             let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &message);
-            answer
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
         match path {
@@ -80,11 +74,7 @@ impl Pages {
         let render = Arc::clone(&self.render);
         match tokio::task::spawn_blocking(move || render()).await {
             Ok(text) => page(StatusCode::OK, PROMETHEUS, text),
-            Err(_) => error(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "the metrics page could not be made",
-            ),
+            Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the metrics page could not be made"),
         }
     }
 
@@ -98,19 +88,10 @@ impl Pages {
         }
         let readiness = (self.readiness)();
         let ready = readiness.is_ready();
-        let status = if ready {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        };
+        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         json(
             status,
-            &Shown {
-                ready,
-                reasons: &readiness.reasons,
-                store: &readiness.store,
-                guarantee: &readiness.guarantee,
-            },
+            &Shown { ready, reasons: &readiness.reasons, store: &readiness.store, guarantee: &readiness.guarantee },
         )
     }
 }
@@ -119,27 +100,18 @@ fn page(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Answer
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, kind);
-    answer
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
 fn json(status: StatusCode, shown: &impl Serialize) -> Answer {
     match serde_json::to_vec(shown) {
         Ok(body) => page(status, JSON, body),
-        Err(_) => page(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            JSON,
-            r#"{"error":{"code":"internal","message":""}}"#,
-        ),
+        Err(_) => page(StatusCode::INTERNAL_SERVER_ERROR, JSON, r#"{"error":{"code":"internal","message":""}}"#),
     }
 }
 
 /// An error as every path answers it.
 fn error(status: StatusCode, code: &str, message: &str) -> Answer {
-    json(
-        status,
-        &serde_json::json!({"error": {"code": code, "message": message}}),
-    )
+    json(status, &serde_json::json!({"error": {"code": code, "message": message}}))
 }

@@ -29,18 +29,10 @@ async fn start(render: impl Fn() -> String + Send + Sync + 'static) -> Running {
         store: "sqlite".to_owned(),
         guarantee: "it survives a power cut".to_owned(),
     };
-    let pages = Pages {
-        render: Arc::new(render),
-        readiness: Arc::new(readiness),
-    };
+    let pages = Pages { render: Arc::new(render), readiness: Arc::new(readiness) };
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(serve(listener, pages, shutdown.clone()));
-    Running {
-        address,
-        reasons,
-        shutdown,
-        task,
-    }
+    Running { address, reasons, shutdown, task }
 }
 
 impl Running {
@@ -50,10 +42,7 @@ impl Running {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: relay\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("request");
         let mut answer = String::new();
-        tokio::time::timeout(LIMIT, stream.read_to_string(&mut answer))
-            .await
-            .expect("in time")
-            .expect("answer");
+        tokio::time::timeout(LIMIT, stream.read_to_string(&mut answer)).await.expect("in time").expect("answer");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
         (head.to_ascii_lowercase(), body.to_owned())
     }
@@ -63,17 +52,11 @@ impl Running {
 async fn the_pages_answer() {
     let running = start(|| "up 1\n".to_owned()).await;
     let (head, body) = running.ask("GET", "/metrics?x=1").await;
-    assert!(
-        head.starts_with("http/1.1 200 ") && head.contains("text/plain; version=0.0.4"),
-        "{head}"
-    );
+    assert!(head.starts_with("http/1.1 200 ") && head.contains("text/plain; version=0.0.4"), "{head}");
     assert_eq!(body, "up 1\n");
     assert!(running.ask("GET", "/healthz").await.0.starts_with("http/1.1 200 "));
     let (head, body) = running.ask("HEAD", "/metrics").await;
-    assert!(
-        head.starts_with("http/1.1 200 ") && head.contains("content-length: 5"),
-        "{head}"
-    );
+    assert!(head.starts_with("http/1.1 200 ") && head.contains("content-length: 5"), "{head}");
     assert_eq!(body, "");
 }
 
@@ -81,25 +64,13 @@ async fn the_pages_answer() {
 async fn readiness_is_told_with_its_reasons() {
     let running = start(String::new).await;
     let (head, body) = running.ask("GET", "/readyz").await;
-    assert!(
-        head.starts_with("http/1.1 200 ") && head.contains("application/json"),
-        "{head}"
-    );
-    assert_eq!(
-        body,
-        r#"{"ready":true,"reasons":[],"store":"sqlite","guarantee":"it survives a power cut"}"#
-    );
+    assert!(head.starts_with("http/1.1 200 ") && head.contains("application/json"), "{head}");
+    assert_eq!(body, r#"{"ready":true,"reasons":[],"store":"sqlite","guarantee":"it survives a power cut"}"#);
     running.reasons.lock().push("shutting down".to_owned());
     let (head, body) = running.ask("GET", "/readyz").await;
     assert!(head.starts_with("http/1.1 503 "), "{head}");
-    assert!(
-        body.starts_with(r#"{"ready":false,"reasons":["shutting down"],"#),
-        "{body}"
-    );
-    assert!(
-        running.ask("GET", "/healthz").await.0.starts_with("http/1.1 200 "),
-        "alive, though not ready"
-    );
+    assert!(body.starts_with(r#"{"ready":false,"reasons":["shutting down"],"#), "{body}");
+    assert!(running.ask("GET", "/healthz").await.0.starts_with("http/1.1 200 "), "alive, though not ready");
 }
 
 #[tokio::test]
@@ -107,22 +78,13 @@ async fn errors_have_one_shape() {
     let running = start(String::new).await;
     let (head, body) = running.ask("GET", "/metrics/").await;
     assert!(head.starts_with("http/1.1 404 "), "{head}");
-    assert_eq!(
-        body,
-        r#"{"error":{"code":"not_found","message":"there is nothing at /metrics/"}}"#
-    );
+    assert_eq!(body, r#"{"error":{"code":"not_found","message":"there is nothing at /metrics/"}}"#);
     let (head, body) = running.ask("POST", "/readyz").await;
-    assert!(
-        head.starts_with("http/1.1 405 ") && head.contains("allow: get, head"),
-        "{head}"
-    );
+    assert!(head.starts_with("http/1.1 405 ") && head.contains("allow: get, head"), "{head}");
     assert!(body.starts_with(r#"{"error":{"code":"method_not_allowed","#), "{body}");
     let running = start(|| panic!("broken")).await;
     let (head, body) = running.ask("GET", "/metrics").await;
-    assert!(
-        head.starts_with("http/1.1 500 ") && body.contains(r#""code":"internal""#),
-        "{head} {body}"
-    );
+    assert!(head.starts_with("http/1.1 500 ") && body.contains(r#""code":"internal""#), "{head} {body}");
 }
 
 #[tokio::test]
@@ -156,14 +118,9 @@ async fn shutdown_ends_the_server_and_its_connections() {
     let mut open = TcpStream::connect(running.address).await.expect("connect");
     running.ask("GET", "/healthz").await;
     running.shutdown.cancel();
-    tokio::time::timeout(LIMIT, running.task)
-        .await
-        .expect("in time")
-        .expect("no panic");
+    tokio::time::timeout(LIMIT, running.task).await.expect("in time").expect("no panic");
     let mut rest = Vec::new();
-    let read = tokio::time::timeout(LIMIT, open.read_to_end(&mut rest))
-        .await
-        .expect("in time");
+    let read = tokio::time::timeout(LIMIT, open.read_to_end(&mut rest)).await.expect("in time");
     assert!(read.map_or(true, |count| count == 0), "{rest:?}");
     assert!(TcpStream::connect(running.address).await.is_err());
 }
@@ -173,19 +130,11 @@ async fn the_metrics_page_has_histograms_with_buckets_and_the_process() {
     let page = MetricsPage::install(&[("slipstream_commit_seconds", &[0.001, 1.0])]).expect("a recorder");
     metrics::histogram!("slipstream_commit_seconds").record(0.5);
     let text = page.render();
-    assert!(
-        text.contains(r#"slipstream_commit_seconds_bucket{le="0.001"} 0"#),
-        "{text}"
-    );
+    assert!(text.contains(r#"slipstream_commit_seconds_bucket{le="0.001"} 0"#), "{text}");
     assert!(text.contains(r#"slipstream_commit_seconds_bucket{le="1"} 1"#), "{text}");
-    assert!(
-        text.contains("# TYPE process_cpu_seconds_total") && text.contains("process_open_fds "),
-        "{text}"
-    );
+    assert!(text.contains("# TYPE process_cpu_seconds_total") && text.contains("process_open_fds "), "{text}");
     assert!(MetricsPage::install(&[]).is_err(), "a process has one recorder");
     let shutdown = CancellationToken::new();
     shutdown.cancel();
-    tokio::time::timeout(LIMIT, page.upkeep(shutdown))
-        .await
-        .expect("upkeep ends");
+    tokio::time::timeout(LIMIT, page.upkeep(shutdown)).await.expect("upkeep ends");
 }

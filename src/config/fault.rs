@@ -15,10 +15,7 @@ impl Fault {
 
     /// A fault at `place`, which names the setting and the source.
     pub(super) fn new(place: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self {
-            place: place.into(),
-            problem: problem.into(),
-        }
+        Self { place: place.into(), problem: problem.into() }
     }
 
     /// A value that could not be read.

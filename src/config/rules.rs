@@ -14,22 +14,10 @@ struct Rule {
 }
 
 const RULES: &[Rule] = &[
-    Rule {
-        between: &["store"],
-        broken: engine_is_missing,
-    },
-    Rule {
-        between: &["listen", "allow_insecure"],
-        broken: listener_is_open,
-    },
-    Rule {
-        between: &["listen", "metrics_host", "metrics_port"],
-        broken: listeners_collide,
-    },
-    Rule {
-        between: &["heartbeat", "idle_timeout"],
-        broken: heartbeat_is_late,
-    },
+    Rule { between: &["store"], broken: engine_is_missing },
+    Rule { between: &["listen", "allow_insecure"], broken: listener_is_open },
+    Rule { between: &["listen", "metrics_host", "metrics_port"], broken: listeners_collide },
+    Rule { between: &["heartbeat", "idle_timeout"], broken: heartbeat_is_late },
 ];
 
 /// The rules that `config` breaks, without those that touch an unreadable setting.
@@ -50,11 +38,7 @@ fn engine_is_missing(config: &Config, engines: &[Engine]) -> Option<String> {
         return None;
     }
     let present: Vec<_> = engines.iter().map(|engine| engine.name()).collect();
-    let present = if present.is_empty() {
-        "none".to_owned()
-    } else {
-        present.join(", ")
-    };
+    let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
     Some(format!(
         "`{engine}` is not compiled into this program: it wants the cargo feature `{engine}`; compiled in: {present}"
     ))

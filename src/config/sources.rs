@@ -55,10 +55,7 @@ pub fn read_file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let file = std::fs::File::open(path)?;
     if file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)? as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("it is larger than {MAX_FILE_BYTES} bytes"),
-        ));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {MAX_FILE_BYTES} bytes")));
     }
     Ok(text)
 }
@@ -85,10 +82,7 @@ impl Gathered {
             Origin::Default => format!("{} (default)", setting.variable),
             _ => format!("{} ({place})", setting.variable),
         };
-        self.candidates
-            .entry(setting.key)
-            .or_default()
-            .push(Candidate { origin, place, text });
+        self.candidates.entry(setting.key).or_default().push(Candidate { origin, place, text });
     }
 
     /// Reads every candidate of a setting, notes those that are faults, and answers the strongest that could be read.
@@ -101,8 +95,7 @@ impl Gathered {
                 Ok(read) => value = value.or(Some(read)),
                 Err(expected) => {
                     self.unreadable.insert(key);
-                    self.faults
-                        .push(Fault::unreadable(candidate.place, &candidate.text, &expected));
+                    self.faults.push(Fault::unreadable(candidate.place, &candidate.text, &expected));
                 }
             }
         }
@@ -182,13 +175,9 @@ impl Sources<'_> {
         else {
             return;
         };
-        let table = (self.read_file)(Path::new(&path))
-            .map_err(|error| error.to_string())
-            .and_then(|text| parse(&text));
+        let table = (self.read_file)(Path::new(&path)).map_err(|error| error.to_string()).and_then(|text| parse(&text));
         match table {
-            Ok(table) => table
-                .iter()
-                .for_each(|(key, value)| offer_entry(gathered, &path, key, value)),
+            Ok(table) => table.iter().for_each(|(key, value)| offer_entry(gathered, &path, key, value)),
             Err(problem) => {
                 gathered.faults.push(Fault::unreadable(
                     place,
@@ -213,10 +202,9 @@ fn offer_entry(gathered: &mut Gathered, path: &str, key: &str, value: &toml::Val
     let setting = match Setting::by_key(key) {
         Some(setting) if key != FILE_KEY => setting,
         Some(_) => {
-            return gathered.faults.push(Fault::new(
-                place,
-                "a file cannot name another; use the flag or the environment",
-            ));
+            return gathered
+                .faults
+                .push(Fault::new(place, "a file cannot name another; use the flag or the environment"));
         }
         None if key == LATER_TABLE || LATER.iter().any(|later| key_of(later) == key) => {
             return gathered.faults.push(not_yet(place));
@@ -228,19 +216,14 @@ fn offer_entry(gathered: &mut Gathered, path: &str, key: &str, value: &toml::Val
         Err(expected) => {
             gathered.unreadable.insert(setting.key);
             let place = format!("{} ({place})", setting.variable);
-            gathered
-                .faults
-                .push(Fault::unreadable(place, &value.to_string(), expected));
+            gathered.faults.push(Fault::unreadable(place, &value.to_string(), expected));
         }
     }
 }
 
 /// The file key of a variable.
 fn key_of(variable: &str) -> String {
-    variable
-        .strip_prefix("SLIPSTREAM_")
-        .unwrap_or(variable)
-        .to_ascii_lowercase()
+    variable.strip_prefix("SLIPSTREAM_").unwrap_or(variable).to_ascii_lowercase()
 }
 
 /// What stands in the file, as it would be written in a variable.

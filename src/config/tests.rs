@@ -14,14 +14,10 @@ const DOCUMENTATION: &str = include_str!("../../docs/configuration.md");
 
 /// Loads with one source of each kind; the file stands at `slipstream.toml` where there is one.
 fn load(flags: &[(&str, &str)], environment: &[(&str, &str)], file: Option<&str>) -> Result<Config, Faults> {
-    let flags: Vec<_> = flags
-        .iter()
-        .map(|(key, text)| (Setting::by_key(key).expect("a setting"), (*text).to_owned()))
-        .collect();
-    let mut environment: Vec<(OsString, OsString)> = environment
-        .iter()
-        .map(|(name, text)| (name.into(), text.into()))
-        .collect();
+    let flags: Vec<_> =
+        flags.iter().map(|(key, text)| (Setting::by_key(key).expect("a setting"), (*text).to_owned())).collect();
+    let mut environment: Vec<(OsString, OsString)> =
+        environment.iter().map(|(name, text)| (name.into(), text.into())).collect();
     if file.is_some() {
         environment.push(("SLIPSTREAM_CONFIG".into(), "slipstream.toml".into()));
     }
@@ -42,50 +38,25 @@ fn environment(variables: &[(&str, &str)]) -> Result<Config, Faults> {
 }
 
 fn faults(result: Result<Config, Faults>) -> Vec<String> {
-    result
-        .expect_err("this configuration has a fault")
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    result.expect_err("this configuration has a fault").iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn the_defaults_are_those_of_the_documentation() {
     let config = load(&[], &[], None).expect("the defaults are no fault");
     assert_eq!(config.listen, Listen::At("127.0.0.1:7171".parse().unwrap()));
-    assert_eq!(
-        (config.metrics_host.to_string().as_str(), config.metrics_port),
-        ("127.0.0.1", 8080)
-    );
+    assert_eq!((config.metrics_host.to_string().as_str(), config.metrics_port), ("127.0.0.1", 8080));
     assert_eq!(config.storage_path, PathBuf::from("./slipstream-data"));
     assert_eq!((config.store, config.durability), (Engine::Sqlite, Durability::Full));
     assert_eq!((config.window.get(), config.dedup_max.get()), (1024, 1_000_000));
-    assert_eq!(
-        (config.dedup_window, config.peer_ttl),
-        (Duration::from_secs(3600), Duration::from_secs(7 * 86_400))
-    );
-    assert_eq!(
-        (config.trace_retention, config.trace_max_bytes),
-        (Duration::from_secs(86_400), 1 << 30)
-    );
-    assert_eq!(
-        (config.max_message_bytes, config.max_connections.get()),
-        (1 << 20, 10_000)
-    );
-    assert_eq!(
-        (config.heartbeat, config.idle_timeout),
-        (Duration::from_secs(15), Duration::from_secs(45))
-    );
-    assert_eq!(
-        (config.handshake_timeout, config.shutdown_timeout),
-        (Duration::from_secs(10), Duration::from_secs(10))
-    );
+    assert_eq!((config.dedup_window, config.peer_ttl), (Duration::from_secs(3600), Duration::from_secs(7 * 86_400)));
+    assert_eq!((config.trace_retention, config.trace_max_bytes), (Duration::from_secs(86_400), 1 << 30));
+    assert_eq!((config.max_message_bytes, config.max_connections.get()), (1 << 20, 10_000));
+    assert_eq!((config.heartbeat, config.idle_timeout), (Duration::from_secs(15), Duration::from_secs(45)));
+    assert_eq!((config.handshake_timeout, config.shutdown_timeout), (Duration::from_secs(10), Duration::from_secs(10)));
     assert!(config.enable_message_logs && !config.enable_debug_logs && !config.allow_insecure);
     assert_eq!(config.log_format, LogFormat::Human);
-    assert_eq!(
-        (config.instance_id, config.tags.len(), config.cluster_group_id.as_str()),
-        (None, 0, "singleton")
-    );
+    assert_eq!((config.instance_id, config.tags.len(), config.cluster_group_id.as_str()), (None, 0, "singleton"));
 }
 
 #[test]
@@ -145,10 +116,7 @@ fn the_file_is_named_by_the_flag_before_the_environment() {
     .expect("no fault");
     assert_eq!(*asked.borrow(), [PathBuf::from("a.toml")]);
     assert_eq!(config.window.get(), 7);
-    assert_eq!(
-        config.tags.iter().map(AsRef::as_ref).collect::<Vec<&str>>(),
-        ["aws", "production"]
-    );
+    assert_eq!(config.tags.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["aws", "production"]);
     assert!(config.enable_debug_logs);
 }
 
@@ -200,10 +168,7 @@ fn contradictions_are_faults_beside_the_others() {
         ("SLIPSTREAM_WINDOW", "many"),
     ]));
     assert_eq!(told.len(), 5, "{told:#?}");
-    assert!(
-        told[0].starts_with("SLIPSTREAM_WINDOW (environment): got \"many\""),
-        "{told:#?}"
-    );
+    assert!(told[0].starts_with("SLIPSTREAM_WINDOW (environment): got \"many\""), "{told:#?}");
     assert!(
         told[1].starts_with("SLIPSTREAM_STORE: `redb` is not compiled in") && told[1].contains("cargo feature `redb`")
     );
@@ -214,15 +179,8 @@ fn contradictions_are_faults_beside_the_others() {
 
 #[test]
 fn a_contradiction_with_what_could_not_be_read_is_not_told() {
-    let told = faults(environment(&[
-        ("SLIPSTREAM_HEARTBEAT", "soon"),
-        ("SLIPSTREAM_IDLE_TIMEOUT", "1s"),
-    ]));
-    assert_eq!(
-        told.len(),
-        1,
-        "the default of the heartbeat is not what the operator meant: {told:#?}"
-    );
+    let told = faults(environment(&[("SLIPSTREAM_HEARTBEAT", "soon"), ("SLIPSTREAM_IDLE_TIMEOUT", "1s")]));
+    assert_eq!(told.len(), 1, "the default of the heartbeat is not what the operator meant: {told:#?}");
 }
 
 #[test]
@@ -231,62 +189,35 @@ fn a_listener_beyond_loopback_wants_consent() {
         assert_eq!(faults(environment(&[("SLIPSTREAM_LISTEN", open)])).len(), 1, "{open}");
         environment(&[("SLIPSTREAM_LISTEN", open), ("SLIPSTREAM_ALLOW_INSECURE", "true")]).expect("consent");
     }
-    for closed in [
-        "127.8.0.1:7171",
-        "[::1]:0",
-        "[::ffff:127.0.0.1]:7171",
-        "localhost:0",
-        "off",
-    ] {
+    for closed in ["127.8.0.1:7171", "[::1]:0", "[::ffff:127.0.0.1]:7171", "localhost:0", "off"] {
         environment(&[("SLIPSTREAM_LISTEN", closed)]).expect(closed);
     }
 }
 
 #[test]
 fn a_value_that_a_stronger_source_hides_is_checked_too() {
-    let told = faults(load(
-        &[("window", "5")],
-        &[("SLIPSTREAM_WINDOW", "x")],
-        Some("window = -1"),
-    ));
+    let told = faults(load(&[("window", "5")], &[("SLIPSTREAM_WINDOW", "x")], Some("window = -1")));
     assert_eq!(told.len(), 2, "{told:#?}");
-    assert!(
-        told[1].starts_with("SLIPSTREAM_WINDOW (window in slipstream.toml): got \"-1\""),
-        "{told:#?}"
-    );
+    assert!(told[1].starts_with("SLIPSTREAM_WINDOW (window in slipstream.toml): got \"-1\""), "{told:#?}");
 }
 
 #[test]
 fn a_file_that_cannot_be_read_or_parsed_is_a_fault_without_its_text() {
     let told = faults(load(&[("config", "gone.toml")], &[], None));
-    assert!(
-        told[0].starts_with("SLIPSTREAM_CONFIG (--config): got \"gone.toml\""),
-        "{told:#?}"
-    );
+    assert!(told[0].starts_with("SLIPSTREAM_CONFIG (--config): got \"gone.toml\""), "{told:#?}");
     assert!(told[0].ends_with("no such file"), "{told:#?}");
     let told = faults(load(&[], &[], Some("window = 5\nadmin_token = \"hush\" x\n")));
     assert_eq!(told.len(), 1);
-    assert!(
-        told[0].contains("slipstream.toml") && told[0].contains("line 2"),
-        "{told:#?}"
-    );
+    assert!(told[0].contains("slipstream.toml") && told[0].contains("line 2"), "{told:#?}");
     assert!(!told[0].contains("hush"), "{told:#?}");
 }
 
 #[test]
 fn without_any_engine_the_default_is_a_fault_and_otherwise_the_first() {
     let load = |engines: &[Engine]| {
-        Config::load(&Sources {
-            flags: &[],
-            environment: &[],
-            read_file: &super::read_file,
-            engines,
-        })
+        Config::load(&Sources { flags: &[], environment: &[], read_file: &super::read_file, engines })
     };
-    assert_eq!(
-        load(&[Engine::Redb, Engine::Sled]).expect("no fault").store,
-        Engine::Redb
-    );
+    assert_eq!(load(&[Engine::Redb, Engine::Sled]).expect("no fault").store, Engine::Redb);
     assert!(faults(load(&[]))[0].contains("cargo feature `sqlite`; compiled in: none"));
 }
 
@@ -320,39 +251,21 @@ fn names_follow_from_the_variable() {
 #[test]
 fn the_documentation_lists_every_setting_with_its_default_and_no_other() {
     for setting in SETTINGS {
-        let default = if setting.default.is_empty() {
-            "none".to_owned()
-        } else {
-            format!("`{}`", setting.default)
-        };
+        let default = if setting.default.is_empty() { "none".to_owned() } else { format!("`{}`", setting.default) };
         let row = format!("| `{}` | `--{}` | {default} |", setting.variable, setting.flag());
-        assert!(
-            DOCUMENTATION.contains(&row),
-            "docs/configuration.md wants a row that begins with\n{row}"
-        );
+        assert!(DOCUMENTATION.contains(&row), "docs/configuration.md wants a row that begins with\n{row}");
     }
-    let rows = DOCUMENTATION
-        .lines()
-        .filter(|line| line.starts_with("| `") && line.contains("| `--"))
-        .count();
+    let rows = DOCUMENTATION.lines().filter(|line| line.starts_with("| `") && line.contains("| `--")).count();
     assert_eq!(rows, SETTINGS.len());
 }
 
 #[test]
 fn the_example_of_the_documentation_sets_everything() {
-    let example = DOCUMENTATION
-        .split("```toml\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next())
-        .expect("an example");
+    let example =
+        DOCUMENTATION.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
     let config = load(&[], &[], Some(example)).expect("the example is no fault");
     for setting in SETTINGS.iter().filter(|setting| setting.key != "config") {
-        assert_eq!(
-            config.origin(setting),
-            Origin::File,
-            "the example wants {}",
-            setting.key
-        );
+        assert_eq!(config.origin(setting), Origin::File, "the example wants {}", setting.key);
     }
 }
 
@@ -378,17 +291,7 @@ fn durations_and_sizes_at_their_edges() {
     assert_eq!(duration("3650d"), Ok(Duration::from_secs(3650 * 86_400)));
     assert_eq!(value::duration("0", Duration::ZERO), Ok(Duration::ZERO));
     let size = |text| value::size::<u64>(text, 1, 256);
-    for bad in [
-        "",
-        "0",
-        "-1",
-        "1MB",
-        "1.5MiB",
-        "257MiB",
-        "18446744073709551615GiB",
-        "1 MiB",
-        "mib",
-    ] {
+    for bad in ["", "0", "-1", "1MB", "1.5MiB", "257MiB", "18446744073709551615GiB", "1 MiB", "mib"] {
         assert!(size(bad).is_err(), "{bad}");
     }
     assert_eq!(size("256MiB"), Ok(256 << 20));

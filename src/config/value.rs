@@ -105,9 +105,7 @@ pub(super) fn engine(text: &str) -> Result<Engine, String> {
 
 /// The candidate that takes the fewest edits from `text`; of equals the first.
 pub(super) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .min_by_key(|candidate| strsim::damerau_levenshtein(text, candidate))
+    candidates.into_iter().min_by_key(|candidate| strsim::damerau_levenshtein(text, candidate))
 }
 
 /// Reads a number from `least` to `most`.
@@ -186,9 +184,9 @@ pub(super) fn path(text: &str) -> Result<PathBuf, String> {
 pub(super) fn host(text: &str) -> Result<IpAddr, String> {
     match text {
         "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        _ => text
-            .parse()
-            .map_err(|_| "an IP address such as `127.0.0.1`, `0.0.0.0` or `::1`, or `localhost`".to_owned()),
+        _ => {
+            text.parse().map_err(|_| "an IP address such as `127.0.0.1`, `0.0.0.0` or `::1`, or `localhost`".to_owned())
+        }
     }
 }
 
@@ -197,10 +195,7 @@ pub(super) fn listen(text: &str) -> Result<Listen, String> {
         return Ok(Listen::Off);
     }
     let address = match text.strip_prefix("localhost:") {
-        Some(port) => port
-            .parse()
-            .ok()
-            .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        Some(port) => port.parse().ok().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
         None => text.parse().ok(),
     };
     address.map(Listen::At).ok_or_else(|| {
@@ -215,11 +210,7 @@ pub(super) fn name<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, String>
 
 /// Reads what may be absent: an empty text is `None`.
 pub(super) fn optional<T>(text: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, String> {
-    if text.is_empty() {
-        Ok(None)
-    } else {
-        read(text).map(Some)
-    }
+    if text.is_empty() { Ok(None) } else { read(text).map(Some) }
 }
 
 /// Reads tags, separated by commas. An empty text is no tags.
@@ -228,14 +219,7 @@ pub(super) fn tags(text: &str) -> Result<Vec<Tag>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    let tags: Vec<Tag> = text
-        .split(',')
-        .map(|tag| Tag::new(tag.trim()))
-        .collect::<Result<_, _>>()
-        .map_err(|_| expected())?;
-    if tags.len() <= MAX_TAGS {
-        Ok(tags)
-    } else {
-        Err(expected())
-    }
+    let tags: Vec<Tag> =
+        text.split(',').map(|tag| Tag::new(tag.trim())).collect::<Result<_, _>>().map_err(|_| expected())?;
+    if tags.len() <= MAX_TAGS { Ok(tags) } else { Err(expected()) }
 }
