@@ -1,1 +1,21 @@
-//! To come.
+//! The conformance suite: what every [`MessageStore`](slipstream_store::MessageStore) must pass.
+//!
+//! A store's author implements [`Harness`], one method, and writes [`conformance_tests!`] once. Every case becomes a
+//! test of its own with a fresh store, and cites the clauses of the contract that it checks. `docs/writing-a-store.md`
+//! tells the whole way.
+//!
+//! - [`ModelStore`] is the executable specification. Seeded batches run on a store and on it in lockstep.
+//! - [`FaultStore`] wraps any store and makes chosen calls fail or wait, for tests of whatever uses a store.
+//! - [`cases`](fn@cases) is the list at run time. The tests of this crate run it on stores that are broken on purpose.
+//!
+//! Everything here is for tests: it says what it finds by panicking, as the standard library's assertions do.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test suite says what it finds by panicking")]
+
+pub mod cases;
+mod fixture;
+mod harness;
+mod model;
+
+pub use cases::{Case, Clause, cases};
+pub use harness::{Harness, ModelHarness, Place, run};
+pub use model::{ModelMedium, ModelStore};

@@ -1,0 +1,250 @@
+//! The list of cases, which is the index of the suite, and the cases by topic.
+
+pub mod atomic;
+pub mod dead_letters;
+pub mod exclusive;
+pub mod identity;
+pub mod lifecycle;
+pub mod pages;
+pub mod purge;
+pub mod redrive;
+pub mod repeat;
+pub mod roster;
+pub mod sequence;
+pub mod settle;
+pub mod stamps;
+pub mod trace;
+pub mod volume;
+
+use std::fmt;
+
+use crate::Harness;
+
+/// A clause of the contract, as [`MessageStore`](slipstream_store::MessageStore) numbers them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the trait documents each clause under this very name")]
+pub enum Clause {
+    C1,
+    C2,
+    C3,
+    C4,
+    C5,
+    C6,
+    C7,
+    C8,
+    C9,
+    C10,
+    C11,
+    C12,
+}
+
+/// One case of the suite.
+pub struct Case<H> {
+    /// Topic and name, as in `pages::after_is_exclusive`.
+    pub name: &'static str,
+    /// The clauses that it checks.
+    pub clauses: &'static [Clause],
+    /// Runs it on a fresh store; panics where the store fails it.
+    pub run: fn(H),
+}
+
+impl<H> fmt::Debug for Case<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.name, self.clauses)
+    }
+}
+
+/// Expands to a test for every case of the suite, each in a module for its topic and with a fresh store.
+///
+/// It takes an expression that makes a [`Harness`]; each test evaluates it anew.
+///
+/// ```
+/// use slipstream_conformance::{ModelHarness, conformance_tests};
+///
+/// conformance_tests!(ModelHarness::default());
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! conformance_tests {
+    ($harness:expr) => {
+        $crate::for_each_case! { __conformance_tests $harness }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_tests {
+    ([$harness:expr] $($topic:ident { $([$($clause:ident)+] $case:ident,)+ })+) => {
+        $(
+            mod $topic {
+                #[allow(unused_imports)]
+                use super::*;
+                $(
+                    #[test]
+                    fn $case() {
+                        $crate::run($harness, $crate::cases::$topic::$case);
+                    }
+                )+
+            }
+        )+
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __list_of_cases {
+    ([] $($topic:ident { $([$($clause:ident)+] $case:ident,)+ })+) => {
+        /// Every case of the suite.
+        #[must_use]
+        pub fn cases<H: Harness>() -> Vec<Case<H>> {
+            vec![$($(
+                Case {
+                    name: concat!(stringify!($topic), "::", stringify!($case)),
+                    clauses: &[$(Clause::$clause),+],
+                    run: |harness| crate::run(harness, $topic::$case),
+                },
+            )+)+]
+        }
+    };
+}
+
+/// The one list. Each case stands behind the clauses that it checks.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_each_case {
+    ($then:ident $($args:tt)*) => {
+        $crate::$then! { [$($args)*]
+            atomic {
+                [C1] each_operation_sees_those_before_it,
+                [C1] what_changes_nothing_stops_nothing,
+                [C1] an_empty_batch_answers_nothing,
+                [C1 C6] readers_see_whole_batches,
+            }
+            repeat {
+                [C3] a_batch_is_repeatable,
+                [C3 C2] a_batch_is_repeatable_across_reopening,
+                [C10] equal_calls_give_equal_results,
+            }
+            identity {
+                [C4] the_first_write_wins,
+                [C4] a_conflict_leaves_the_first_write_in_place,
+                [C4] groups_keep_ids_apart,
+                [C4] identities_outlive_reopening,
+                [C4] settled_messages_keep_their_identity,
+                [C4] behind_the_horizon_an_identity_is_free,
+                [C4 C9] the_last_recorded_identities_stay,
+                [C4 C9] identities_leave_in_the_order_of_recording,
+                [C4] a_duplicate_keeps_the_first_time,
+            }
+            stamps {
+                [C4] a_stamp_counts_once,
+                [C4] a_duplicate_by_stamp_leaves_its_identity_free,
+                [C4] a_duplicate_by_identity_marks_its_stamp,
+                [C4] a_conflict_does_not_mark_its_stamp,
+                [C4] epochs_and_numbers_keep_apart,
+                [C4 C9] stamps_stay_until_their_horizon,
+            }
+            sequence {
+                [C5] sequences_ascend_with_the_operations,
+                [C5 C7] redrives_and_records_share_one_order,
+                [C5] reopening_gives_no_sequence_twice,
+                [C5] purging_gives_no_sequence_twice,
+                [C5] discarding_gives_no_sequence_twice,
+                [C5 C8] a_live_cursor_misses_nothing,
+            }
+            pages {
+                [C6] after_is_exclusive,
+                [C6] items_bound_a_page,
+                [C6] more_counts_only_what_is_owed,
+                [C6] bytes_bound_a_page,
+                [C6] an_oversized_item_still_comes,
+                [C6] nothing_owed_is_an_empty_page,
+                [C6] a_page_gives_back_what_was_recorded,
+                [C6] texts_are_bytes,
+            }
+            settle {
+                [C3] a_delivery_is_settled_once,
+                [C3] a_pending_delivery_is_no_dead_letter,
+                [C3] what_is_not_there_is_unchanged,
+                [C1] deliveries_settle_each_for_itself,
+                [C2] settling_outlives_reopening,
+                [C3] attempts_only_count_up,
+                [C1] attempts_belong_to_one_delivery,
+                [C1] only_remembered_recipients_are_owed,
+                [C4] a_message_to_nobody_is_recorded,
+            }
+            redrive {
+                [C7] a_redrive_starts_anew,
+                [C7] a_live_cursor_sees_a_redrive,
+                [C7 C3] a_dead_letter_is_redriven_once,
+                [C7] a_redrive_is_for_one_peer,
+                [C7] a_forgotten_peer_gets_no_redrive,
+                [C7 C9] a_dead_letter_outlives_its_message,
+                [C7] a_redriven_delivery_is_a_delivery,
+                [C4 C7] a_redrive_leaves_the_identity_alone,
+            }
+            dead_letters {
+                [C6] a_dead_letter_keeps_the_whole_message,
+                [C6] pages_go_by_sequence_and_peer,
+                [C6] bytes_bound_a_page,
+                [C6] filters_choose_dead_letters,
+                [C3] discard_removes_one,
+                [C9 C12] dead_letters_stay_until_a_person_decides,
+            }
+            purge {
+                [C9] nothing_goes_behind_no_horizon,
+                [C9] pending_deliveries_stay,
+                [C9] expiry_goes_by_the_time_given,
+                [C9] redriven_deliveries_expire,
+                [C9] a_purge_keeps_to_its_budget,
+                [C9] a_finished_purge_has_nothing_left,
+                [C9] settled_messages_leave,
+                [C9] each_purge_goes_by_its_own_horizon,
+                [C9] a_store_that_turns_over_stays_bounded,
+            }
+            trace {
+                [C6] a_trace_tells_the_way,
+                [C6] every_state_shows,
+                [C9] traces_stay_until_their_horizon,
+                [C9] traces_outlive_identities,
+                [C4] the_newest_record_is_traced,
+            }
+            roster {
+                [C12] a_fresh_store_knows_nobody,
+                [C12] peers_are_read_back,
+                [C12 C3] what_is_new_of_a_peer_replaces_it,
+                [C12] a_changed_peer_keeps_its_backlog,
+                [C12] the_roster_counts_backlogs,
+                [C12] forgetting_ends_what_was_owed,
+                [C12] a_peer_that_returns_begins_empty,
+                [C12 C3] the_relays_id_is_read_back,
+            }
+            exclusive {
+                [C11] an_open_store_is_in_use,
+                [C11] a_dropped_store_is_free_again,
+                [C11] a_closed_store_opens_elsewhere_at_once,
+                [C11] a_damaged_store_is_refused,
+                [C11] a_whole_store_has_no_defects,
+            }
+            lifecycle {
+                [C2] commits_outlive_reopening,
+                [C2] the_guarantee_stands,
+                [C11] a_closed_store_says_so,
+                [C8] a_dropped_commit_leaves_the_store_whole,
+                [C8] dropped_reads_and_purges_do_no_harm,
+                [C6 C8] many_read_while_one_commits,
+                [C2] a_backup_is_a_store,
+                [C6] the_counts_are_exact,
+            }
+            volume {
+                [C6] large_values_come_back_whole,
+                [C6] long_names_come_back_whole,
+                [C1] a_message_goes_to_many,
+                [C6] a_long_backlog_is_paged_whole,
+                [C9 C5] thousands_come_and_go,
+            }
+        }
+    };
+}
+
+for_each_case! { __list_of_cases }

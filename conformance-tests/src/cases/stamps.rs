@@ -1,0 +1,92 @@
+//! Messages that other relays numbered.
+
+use slipstream_store::{Fingerprint, Horizon, MessageStore, Outcome, Record};
+
+use crate::fixture::*;
+use crate::{Harness, Place};
+
+fn stamped(name: &str, epoch: u64, number: u64) -> Record {
+    Record { stamp: Some(stamp(epoch, number)), ..message(name, &["a"]) }
+}
+
+/// C4: a second record of a stamp is a duplicate, whatever its identity, also across reopening.
+pub async fn a_stamp_counts_once<H: Harness>(place: Place<H>) {
+    let store = place.open().await;
+    remember_all(&store, &["a"]).await;
+    let sequence = recorded(&store, stamped("m1", 1, 0)).await;
+    assert_eq!(commit_one(&store, put(stamped("m2", 1, 0))).await, BY_STAMP);
+    let store = place.reopen(store).await;
+    assert_eq!(commit_one(&store, put(stamped("m2", 1, 0))).await, BY_STAMP);
+    assert_eq!(owed(&store, "a").await, [sequence]);
+    assert_eq!(trace(&store, "m2").await, None);
+}
+
+/// C4: a duplicate by stamp does not remember its identity.
+pub async fn a_duplicate_by_stamp_leaves_its_identity_free<H: Harness>(place: Place<H>) {
+    let store = place.open().await;
+    remember_all(&store, &["a"]).await;
+    recorded(&store, stamped("m1", 1, 5)).await;
+    assert_eq!(commit_one(&store, put(stamped("m2", 1, 5))).await, BY_STAMP);
+    assert_eq!(store.stats().await.expect("stats").identities, 1);
+    recorded(&store, stamped("m2", 1, 6)).await;
+}
+
+/// C4: the stamp of a duplicate by identity counts as seen.
+pub async fn a_duplicate_by_identity_marks_its_stamp<H: Harness>(place: Place<H>) {
+    let store = place.open().await;
+    remember_all(&store, &["a"]).await;
+    recorded(&store, stamped("m1", 1, 1)).await;
+    assert_eq!(commit_one(&store, put(stamped("m1", 1, 2))).await, BY_IDENTITY);
+    let store = place.reopen(store).await;
+    assert_eq!(commit_one(&store, put(stamped("m2", 1, 2))).await, BY_STAMP);
+}
+
+/// C4: the stamp of a conflict does not count as seen.
+pub async fn a_conflict_does_not_mark_its_stamp<H: Harness>(place: Place<H>) {
+    let store = place.open().await;
+    remember_all(&store, &["a"]).await;
+    recorded(&store, stamped("m1", 1, 1)).await;
+    let conflicting = Record { fingerprint: Fingerprint::from_u64(8), ..stamped("m1", 1, 2) };
+    assert_eq!(commit_one(&store, put(conflicting)).await, Outcome::Conflict);
+    recorded(&store, stamped("m2", 1, 2)).await;
+}
+
+/// C4: epochs keep numbers apart; numbers come in any order, near and far, and at both ends.
+pub async fn epochs_and_numbers_keep_apart<H: Harness>(place: Place<H>) {
+    let store = place.open().await;
+    let numbers = [1024, 0, 1023, 1_000_000, 1, 2048, 1025, u64::MAX, u64::MAX - 1024, 1 << 63];
+    for epoch in [3, 1, 2] {
+        for number in numbers {
+            recorded(&store, stamped(&format!("m-{epoch}-{number}"), epoch, number)).await;
+        }
+    }
+    let store = place.reopen(store).await;
+    for epoch in [1, 2, 3] {
+        for number in numbers {
+            let again = stamped(&format!("again-{epoch}-{number}"), epoch, number);
+            assert_eq!(commit_one(&store, put(again)).await, BY_STAMP, "{epoch}:{number}");
+        }
+    }
+    for near in [2, 1022, 1026, u64::MAX - 1] {
+        recorded(&store, stamped(&format!("near-{near}"), 1, near)).await;
+    }
+}
+
+/// C4, C9: stamps outlive the identities of their messages, and stay until their own horizon.
+pub async fn stamps_stay_until_their_horizon<H: Harness>(place: Place<H>) {
+    let store = place.open().await;
+    recorded(&store, Record { received_at: t(10), ..stamped("old", 1, 0) }).await;
+    recorded(&store, Record { received_at: t(60), ..stamped("new", 2, 0) }).await;
+    // The stamp of the epoch comes again later, which makes it younger.
+    let again = Record { received_at: t(60), ..stamped("old", 3, 0) };
+    recorded(&store, Record { received_at: t(10), ..stamped("third", 3, 0) }).await;
+    assert_eq!(commit_one(&store, put(again)).await, BY_IDENTITY);
+    purge_all(&store, Horizon { stamps: t(50), ..everything() }, 2).await;
+    let store = place.reopen(store).await;
+    assert_eq!(store.stats().await.expect("stats").identities, 0);
+    assert_eq!(commit_one(&store, put(stamped("x", 2, 0))).await, BY_STAMP);
+    assert_eq!(commit_one(&store, put(stamped("y", 3, 0))).await, BY_STAMP);
+    // Behind the horizon it may be forgotten or not; a stamp that is remembered is the only other right answer.
+    let outcome = commit_one(&store, put(stamped("z", 1, 0))).await;
+    assert!(matches!(outcome, Outcome::Recorded { .. }) || outcome == BY_STAMP, "{outcome:?}");
+}

@@ -1,0 +1,249 @@
+//! The vocabulary of the cases: short ways to make values, commit them and look at what came of it.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use slipstream_store::{
+    ClusterGroup, DeadLetter, DeadLetterFilter, DeliveryState, DuplicateBy, Fingerprint, Horizon, Identity, Key,
+    MessageId, MessageStore, MessageType, Operation, Outcome, PageLimit, Peer, PeerId, PeerKind, Pending, Purged,
+    Record, RememberedPeer, Route, Sequence, Stamp, Tag, Timestamp, Trace, TracedDelivery,
+};
+use ulid::Ulid;
+
+pub(crate) const BY_IDENTITY: Outcome = Outcome::Duplicate { by: DuplicateBy::Identity };
+pub(crate) const BY_STAMP: Outcome = Outcome::Duplicate { by: DuplicateBy::Stamp };
+
+/// A point in time, in seconds.
+pub(crate) fn t(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1000)
+}
+
+pub(crate) fn id(text: &str) -> Identity {
+    Identity { group: ClusterGroup::singleton(), id: MessageId::new(text).expect("a message id") }
+}
+
+pub(crate) fn peer(text: &str) -> PeerId {
+    PeerId::new(text).expect("a peer id")
+}
+
+/// A sequence that no store gives in a test.
+pub(crate) fn never_given() -> Sequence {
+    Sequence::new(1_000_000_000_000).expect("a sequence")
+}
+
+/// A durable application server without tags.
+pub(crate) fn application(name: &str) -> Peer {
+    Peer {
+        id: peer(name),
+        kind: PeerKind::Application,
+        group: ClusterGroup::singleton(),
+        tags: Arc::from([]),
+        durable: true,
+        last_seen: t(1),
+    }
+}
+
+pub(crate) fn tags(names: &[&str]) -> Arc<[Tag]> {
+    names.iter().map(|name| Tag::new(name).expect("a tag")).collect()
+}
+
+pub(crate) fn remember(name: &str) -> Operation {
+    Operation::RememberPeer(application(name))
+}
+
+pub(crate) fn forget(name: &str, at: Timestamp) -> Operation {
+    Operation::ForgetPeer { peer: peer(name), at }
+}
+
+/// A message to these recipients. Cases change the fields that they are about.
+pub(crate) fn message(name: &str, recipients: &[&str]) -> Record {
+    Record {
+        identity: id(name),
+        fingerprint: Fingerprint::from_u64(7),
+        message_type: MessageType::new("SK").expect("a type"),
+        key: Some(Key::new(format!("key of {name}")).expect("a key")),
+        expires_at: None,
+        received_at: t(10),
+        stamp: None,
+        route: Arc::new(Route {
+            received_from: peer("sender"),
+            path: Box::new([peer("far"), peer("here")]),
+            recipients: recipients.iter().map(|name| peer(name)).collect(),
+        }),
+        text: Bytes::from(format!("the text of {name}")),
+    }
+}
+
+pub(crate) fn stamp(epoch: u64, number: u64) -> Stamp {
+    Stamp { epoch: Ulid::from_parts(epoch, 1), number }
+}
+
+pub(crate) fn put(record: Record) -> Operation {
+    Operation::Record(Box::new(record))
+}
+
+pub(crate) fn acknowledge(name: &str, sequence: Sequence) -> Operation {
+    Operation::Acknowledge { peer: peer(name), sequence, at: t(20) }
+}
+
+pub(crate) fn supersede(name: &str, sequence: Sequence) -> Operation {
+    Operation::Supersede { peer: peer(name), sequence, at: t(21) }
+}
+
+pub(crate) fn expire(name: &str, sequence: Sequence) -> Operation {
+    Operation::Expire { peer: peer(name), sequence, at: t(22) }
+}
+
+pub(crate) fn give_up(name: &str, sequence: Sequence) -> Operation {
+    give_up_for(name, sequence, "unacknowledged")
+}
+
+pub(crate) fn give_up_for(name: &str, sequence: Sequence, reason: &str) -> Operation {
+    Operation::DeadLetter { peer: peer(name), sequence, reason: reason.to_owned(), attempts: 4, at: t(23) }
+}
+
+pub(crate) fn attempt(name: &str, sequence: Sequence, number: u32) -> Operation {
+    Operation::Attempt { peer: peer(name), sequence, number, at: t(100 + u64::from(number)) }
+}
+
+pub(crate) fn redrive(name: &str, sequence: Sequence) -> Operation {
+    Operation::Redrive { peer: peer(name), sequence }
+}
+
+pub(crate) fn discard(name: &str, sequence: Sequence) -> Operation {
+    Operation::Discard { peer: peer(name), sequence }
+}
+
+/// Commits the operations as one batch.
+pub(crate) async fn commit<S: MessageStore>(store: &S, operations: Vec<Operation>) -> Vec<Outcome> {
+    let expected = operations.len();
+    let outcomes = store.commit(Arc::new(operations.into())).await.expect("the batch commits");
+    assert_eq!(outcomes.len(), expected, "one outcome for each operation");
+    outcomes
+}
+
+pub(crate) async fn commit_one<S: MessageStore>(store: &S, operation: Operation) -> Outcome {
+    commit(store, vec![operation]).await[0]
+}
+
+/// Remembers application servers.
+pub(crate) async fn remember_all<S: MessageStore>(store: &S, names: &[&str]) {
+    commit(store, names.iter().map(|name| remember(name)).collect()).await;
+}
+
+/// Commits a message that is new.
+pub(crate) async fn recorded<S: MessageStore>(store: &S, record: Record) -> Sequence {
+    sequence_of(commit_one(store, put(record)).await)
+}
+
+/// Gives a delivery up, redrives it, and answers its new sequence.
+pub(crate) async fn redriven<S: MessageStore>(store: &S, name: &str, sequence: Sequence) -> Sequence {
+    commit(store, vec![give_up(name, sequence)]).await;
+    sequence_of(commit_one(store, redrive(name, sequence)).await)
+}
+
+#[track_caller]
+pub(crate) fn sequence_of(outcome: Outcome) -> Sequence {
+    match outcome {
+        Outcome::Recorded { sequence } | Outcome::Redriven { sequence } => sequence,
+        other => panic!("expected a sequence, got {other:?}"),
+    }
+}
+
+pub(crate) fn items(most: u32) -> PageLimit {
+    limit(most, PageLimit::DEFAULT_BYTES.get())
+}
+
+pub(crate) fn limit(items: u32, bytes: usize) -> PageLimit {
+    PageLimit { items: NonZeroU32::new(items).expect("not zero"), bytes: NonZeroUsize::new(bytes).expect("not zero") }
+}
+
+/// Everything that a peer is owed, read in pages.
+pub(crate) async fn backlog<S: MessageStore>(store: &S, name: &str) -> Vec<Pending> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.pending(&peer(name), after, items(500)).await.expect("the page is read");
+        all.extend(page.items);
+        let last = all.last().map(|item: &Pending| item.sequence);
+        assert!(!page.more || last > after, "a page that has more moves the cursor on");
+        if !page.more {
+            return all;
+        }
+        after = last;
+    }
+}
+
+/// The sequences of everything that a peer is owed.
+pub(crate) async fn owed<S: MessageStore>(store: &S, name: &str) -> Vec<Sequence> {
+    backlog(store, name).await.iter().map(|item| item.sequence).collect()
+}
+
+/// The dead letters that the filter means; there must be few.
+pub(crate) async fn dead<S: MessageStore>(store: &S, filter: &DeadLetterFilter) -> Vec<DeadLetter> {
+    let page = store.dead_letters(filter, None, items(500)).await.expect("the page is read");
+    assert!(!page.more, "few dead letters fit on one page");
+    page.items
+}
+
+pub(crate) async fn all_dead<S: MessageStore>(store: &S) -> Vec<DeadLetter> {
+    dead(store, &DeadLetterFilter::default()).await
+}
+
+pub(crate) async fn trace<S: MessageStore>(store: &S, name: &str) -> Option<Trace> {
+    store.deliveries(&id(name)).await.expect("the trace is read")
+}
+
+/// The trace of a message's only delivery.
+pub(crate) async fn traced<S: MessageStore>(store: &S, name: &str) -> TracedDelivery {
+    let trace = trace(store, name).await.expect("the message has a trace");
+    assert_eq!(trace.deliveries.len(), 1, "{trace:?}");
+    trace.deliveries.into_iter().next().expect("there is one")
+}
+
+/// A delivery in the trace as it is right after it was recorded.
+pub(crate) fn untouched(name: &str, sequence: Sequence) -> TracedDelivery {
+    TracedDelivery {
+        peer: peer(name),
+        sequence,
+        state: DeliveryState::Pending,
+        attempts: 0,
+        last_attempt_at: None,
+        settled_at: None,
+        reason: None,
+    }
+}
+
+/// A peer in the roster.
+pub(crate) async fn remembered<S: MessageStore>(store: &S, name: &str) -> Option<RememberedPeer> {
+    let roster = store.roster().await.expect("the roster is read");
+    roster.peers.into_iter().find(|remembered| remembered.peer.id.as_str() == name)
+}
+
+/// Purges with this horizon until there is no more, `budget` at a time; answers what it came to.
+pub(crate) async fn purge_all<S: MessageStore>(store: &S, horizon: Horizon, budget: u32) -> Purged {
+    let mut total = Purged::default();
+    loop {
+        let purged = store.purge(horizon, NonZeroU32::new(budget).expect("not zero")).await.expect("the purge runs");
+        assert!(purged.removed <= u64::from(budget), "removed {} of at most {budget}", purged.removed);
+        assert!(purged.expired.len() as u64 <= purged.removed, "what expired counts as removed: {purged:?}");
+        assert!(!purged.more || purged.removed > 0, "a purge that has more to do does something");
+        total.expired.extend(purged.expired);
+        total.removed += purged.removed;
+        if !purged.more {
+            return total;
+        }
+    }
+}
+
+/// A horizon behind which everything lies that may go at all.
+pub(crate) fn everything() -> Horizon {
+    Horizon {
+        now: Timestamp::MAX,
+        identities: Timestamp::MAX,
+        max_identities: 0,
+        stamps: Timestamp::MAX,
+        traces: Timestamp::MAX,
+        max_trace_bytes: u64::MAX,
+    }
+}

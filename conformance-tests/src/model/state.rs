@@ -1,0 +1,254 @@
+//! What every operation does.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use slipstream_store::{
+    Batch, DeadLetterCursor, DeliveryState, DuplicateBy, Fingerprint, Identity, Operation, Outcome, Peer, PeerId,
+    Record, Result, Sequence, Stamp, StoreError, Timestamp,
+};
+
+/// All that a store knows.
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    pub(super) relay: Option<PeerId>,
+    pub(super) peers: BTreeMap<PeerId, Peer>,
+    last_sequence: u64,
+    /// What each remembered peer is owed.
+    pub(super) pending: BTreeMap<PeerId, BTreeMap<Sequence, Owed>>,
+    /// The pending deliveries that can expire, the first to expire first.
+    pub(super) expiring: BTreeSet<(Timestamp, Sequence, PeerId)>,
+    pub(super) dead: BTreeMap<DeadLetterCursor, Dead>,
+    pub(super) identities: BTreeMap<Identity, Fingerprint>,
+    /// The remembered identities in the order of their recording, with the time at which each was received.
+    pub(super) recorded: VecDeque<(Timestamp, Identity)>,
+    pub(super) stamps: BTreeMap<Stamp, Timestamp>,
+    pub(super) stamps_by_age: BTreeSet<(Timestamp, Stamp)>,
+    /// By the sequence under which the message was recorded.
+    pub(super) traces: BTreeMap<Sequence, Traced>,
+    pub(super) newest_trace: BTreeMap<Identity, Sequence>,
+    /// The traces that may go, by the time at which the last delivery was settled.
+    pub(super) finished: BTreeSet<(Timestamp, Sequence)>,
+}
+
+/// A message, and the sequence under which it was recorded first.
+#[derive(Debug, Clone)]
+pub(super) struct Message {
+    pub(super) record: Arc<Record>,
+    pub(super) origin: Sequence,
+}
+
+/// A pending delivery.
+#[derive(Debug, Clone)]
+pub(super) struct Owed {
+    pub(super) message: Message,
+    pub(super) attempts: u32,
+    pub(super) last_attempt_at: Option<Timestamp>,
+}
+
+/// A dead letter.
+#[derive(Debug, Clone)]
+pub(super) struct Dead {
+    pub(super) message: Message,
+    pub(super) reason: String,
+    pub(super) attempts: u32,
+    pub(super) at: Timestamp,
+}
+
+/// The trace of a message.
+#[derive(Debug, Clone)]
+pub(super) struct Traced {
+    pub(super) record: Arc<Record>,
+    /// The newest sequence of each delivery, and how it was settled.
+    pub(super) deliveries: BTreeMap<PeerId, (Sequence, Option<Settled>)>,
+    /// How many of them are pending or a dead letter.
+    pub(super) open: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settled {
+    pub(super) state: DeliveryState,
+    pub(super) at: Timestamp,
+}
+
+impl State {
+    pub(super) fn commit(&mut self, batch: &Batch) -> Result<Vec<Outcome>> {
+        // An operation uses one sequence at most; looking ahead keeps a batch that does not fit from applying in part.
+        if Sequence::LAST.get() - self.last_sequence < batch.operations.len() as u64 {
+            return Err(StoreError::Full("every sequence has been given".to_owned()));
+        }
+        Ok(batch.operations.iter().map(|operation| self.apply(operation)).collect())
+    }
+
+    fn apply(&mut self, operation: &Operation) -> Outcome {
+        let changed = match operation {
+            Operation::Record(record) => return self.record(record),
+            Operation::Redrive { peer, sequence } => return self.redrive(peer, *sequence),
+            Operation::Acknowledge { peer, sequence, at } => {
+                self.settle(peer, *sequence, DeliveryState::Acknowledged, *at)
+            }
+            Operation::Supersede { peer, sequence, at } => self.settle(peer, *sequence, DeliveryState::Superseded, *at),
+            Operation::Expire { peer, sequence, at } => self.settle(peer, *sequence, DeliveryState::Expired, *at),
+            Operation::Attempt { peer, sequence, number, at } => self.attempt(peer, *sequence, *number, *at),
+            Operation::DeadLetter { peer, sequence, reason, attempts, at } => {
+                self.give_up(peer, *sequence, reason, *attempts, *at)
+            }
+            Operation::Discard { peer, sequence } => self.discard(peer, *sequence),
+            Operation::RememberPeer(peer) => self.remember(peer),
+            Operation::ForgetPeer { peer, at } => self.forget(peer, *at),
+            Operation::NameRelay { id } => self.relay.replace(id.clone()).as_ref() != Some(id),
+            unknown => unreachable!("the model does not know {unknown:?} yet"),
+        };
+        if changed { Outcome::Applied } else { Outcome::Unchanged }
+    }
+
+    fn record(&mut self, record: &Record) -> Outcome {
+        let known = self.identities.get(&record.identity);
+        if known.is_some_and(|&fingerprint| fingerprint != record.fingerprint) {
+            return Outcome::Conflict;
+        }
+        let repeated = known.is_some();
+        let stamped = self.see_stamp(record);
+        if repeated {
+            return Outcome::Duplicate { by: DuplicateBy::Identity };
+        }
+        if stamped {
+            return Outcome::Duplicate { by: DuplicateBy::Stamp };
+        }
+        let sequence = self.next_sequence();
+        self.identities.insert(record.identity.clone(), record.fingerprint);
+        self.recorded.push_back((record.received_at, record.identity.clone()));
+        let record = Arc::new(record.clone());
+        let message = Message { record: Arc::clone(&record), origin: sequence };
+        let mut deliveries = BTreeMap::new();
+        for peer in &record.route.recipients {
+            if self.peers.contains_key(peer) {
+                self.owe(peer, sequence, message.clone());
+                deliveries.insert(peer.clone(), (sequence, None));
+            }
+        }
+        let open = deliveries.len();
+        if open == 0 {
+            self.finished.insert((record.received_at, sequence));
+        }
+        self.newest_trace.insert(record.identity.clone(), sequence);
+        self.traces.insert(sequence, Traced { record, deliveries, open });
+        Outcome::Recorded { sequence }
+    }
+
+    /// Notes the stamp of a record as seen; whether it had been seen before.
+    fn see_stamp(&mut self, record: &Record) -> bool {
+        let Some(stamp) = record.stamp else { return false };
+        let before = self.stamps.get(&stamp).copied();
+        if let Some(time) = before {
+            self.stamps_by_age.remove(&(time, stamp));
+        }
+        let latest = record.received_at.max(before.unwrap_or_default());
+        self.stamps.insert(stamp, latest);
+        self.stamps_by_age.insert((latest, stamp));
+        before.is_some()
+    }
+
+    fn redrive(&mut self, peer: &PeerId, sequence: Sequence) -> Outcome {
+        if !self.peers.contains_key(peer) {
+            return Outcome::Unchanged;
+        }
+        let Some(dead) = self.dead.remove(&cursor(peer, sequence)) else { return Outcome::Unchanged };
+        let sequence = self.next_sequence();
+        if let Some(trace) = self.traces.get_mut(&dead.message.origin) {
+            trace.deliveries.insert(peer.clone(), (sequence, None));
+        }
+        self.owe(peer, sequence, dead.message);
+        Outcome::Redriven { sequence }
+    }
+
+    fn attempt(&mut self, peer: &PeerId, sequence: Sequence, number: u32, at: Timestamp) -> bool {
+        let owed = self.pending.get_mut(peer).and_then(|backlog| backlog.get_mut(&sequence));
+        let Some(owed) = owed.filter(|owed| owed.attempts < number) else { return false };
+        owed.attempts = number;
+        owed.last_attempt_at = Some(at);
+        true
+    }
+
+    fn give_up(&mut self, peer: &PeerId, sequence: Sequence, reason: &str, attempts: u32, at: Timestamp) -> bool {
+        let Some(owed) = self.take(peer, sequence) else { return false };
+        let message = owed.message;
+        self.trace_settled(peer, message.origin, Settled { state: DeliveryState::Dead, at });
+        let dead = Dead { message, reason: reason.to_owned(), attempts, at };
+        self.dead.insert(cursor(peer, sequence), dead);
+        true
+    }
+
+    fn discard(&mut self, peer: &PeerId, sequence: Sequence) -> bool {
+        let Some(dead) = self.dead.remove(&cursor(peer, sequence)) else { return false };
+        self.trace_closed(dead.message.origin);
+        true
+    }
+
+    fn remember(&mut self, peer: &Peer) -> bool {
+        self.peers.insert(peer.id.clone(), peer.clone()).as_ref() != Some(peer)
+    }
+
+    fn forget(&mut self, peer: &PeerId, at: Timestamp) -> bool {
+        let backlog: Vec<_> = self.pending.get(peer).into_iter().flat_map(BTreeMap::keys).copied().collect();
+        for sequence in backlog {
+            self.settle(peer, sequence, DeliveryState::Expired, at);
+        }
+        self.peers.remove(peer).is_some()
+    }
+
+    /// Ends a pending delivery for good; whether it was there.
+    pub(super) fn settle(&mut self, peer: &PeerId, sequence: Sequence, state: DeliveryState, at: Timestamp) -> bool {
+        let Some(owed) = self.take(peer, sequence) else { return false };
+        self.trace_settled(peer, owed.message.origin, Settled { state, at });
+        self.trace_closed(owed.message.origin);
+        true
+    }
+
+    fn owe(&mut self, peer: &PeerId, sequence: Sequence, message: Message) {
+        if let Some(expiry) = message.record.expires_at {
+            self.expiring.insert((expiry, sequence, peer.clone()));
+        }
+        let owed = Owed { message, attempts: 0, last_attempt_at: None };
+        self.pending.entry(peer.clone()).or_default().insert(sequence, owed);
+    }
+
+    fn take(&mut self, peer: &PeerId, sequence: Sequence) -> Option<Owed> {
+        let backlog = self.pending.get_mut(peer)?;
+        let owed = backlog.remove(&sequence)?;
+        if backlog.is_empty() {
+            self.pending.remove(peer);
+        }
+        if let Some(expiry) = owed.message.record.expires_at {
+            self.expiring.remove(&(expiry, sequence, peer.clone()));
+        }
+        Some(owed)
+    }
+
+    fn trace_settled(&mut self, peer: &PeerId, origin: Sequence, settled: Settled) {
+        let trace = self.traces.get_mut(&origin);
+        if let Some((_, state)) = trace.and_then(|trace| trace.deliveries.get_mut(peer)) {
+            *state = Some(settled);
+        }
+    }
+
+    /// A delivery of the message is neither pending nor a dead letter any more.
+    fn trace_closed(&mut self, origin: Sequence) {
+        let Some(trace) = self.traces.get_mut(&origin) else { return };
+        trace.open -= 1;
+        if trace.open == 0 {
+            let times = trace.deliveries.values().filter_map(|(_, settled)| settled.map(|settled| settled.at));
+            self.finished.insert((times.max().unwrap_or_default(), origin));
+        }
+    }
+
+    fn next_sequence(&mut self) -> Sequence {
+        self.last_sequence += 1;
+        // `commit` has made sure that there is one.
+        Sequence::new(self.last_sequence).unwrap_or(Sequence::LAST)
+    }
+}
+
+pub(super) fn cursor(peer: &PeerId, sequence: Sequence) -> DeadLetterCursor {
+    DeadLetterCursor { sequence, peer: peer.clone() }
+}
