@@ -4,6 +4,7 @@
 //! WebSocket, receives it as another application, and shuts down. Any other `MessageStore` fits in its place; with
 //! `slipstream_sqlite::open` the messages would be durable.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +14,12 @@ use slipstream::clock::SystemClock;
 use slipstream::listen::{Listener as _, TcpListener};
 use slipstream::store::PeerId;
 use slipstream::{Relay, Settings};
-use slipstream_conformance::ModelStore;
+use slipstream_conformance::{ModelMedium, ModelStore};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let store = Arc::new(ModelStore::new());
+    let store = Arc::new(ModelStore::open(&ModelMedium::default(), Path::new("embedded"))?);
     let relay = Relay::open(store, Settings::default(), Arc::new(SystemClock::new())).await?;
     let listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
     let url = format!("ws://{}/", listener.local_addr()?);

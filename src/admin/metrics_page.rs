@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
+use metrics_util::MetricKindMask;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// How often the samples of histograms are folded into their buckets. Between two times they wait in memory.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// After how long a gauge that nobody sets any more leaves the page.
+const STALE_GAUGE: Duration = Duration::from_secs(1);
 
 /// Why there is no recorder.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +39,8 @@ impl MetricsPage {
     /// # Errors
     /// Where the process has a recorder already, or a histogram has no bounds.
     pub fn install(buckets: &[(&str, &[f64])]) -> Result<Self, InstallError> {
-        let mut builder = PrometheusBuilder::new();
+        // Every gauge is set when the page is made, so one that was not set belongs to a peer that is forgotten.
+        let mut builder = PrometheusBuilder::new().idle_timeout(MetricKindMask::GAUGE, Some(STALE_GAUGE));
         for (name, bounds) in buckets {
             builder = builder.set_buckets_for_metric(Matcher::Full((*name).to_owned()), bounds)?;
         }
