@@ -3,7 +3,7 @@
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use slipstream_store::{MessageStore, Result, StoreError};
@@ -97,16 +97,21 @@ impl<H: Harness> Place<H> {
     }
 
     /// Opens a store that was dropped without being closed, once its place is free.
-    pub(crate) async fn open_after_drop(&self) -> H::Store {
+    pub(crate) async fn open_after_drop(&self, path: &Path) -> Result<H::Store> {
+        let deadline = Instant::now() + DROP_TIME;
         loop {
-            match self.try_open().await {
-                // The end of the case's time ends this loop.
-                Err(StoreError::InUse(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
-                opened => return opened.expect("a store that was dropped opens again"),
+            match self.open_at(path).await {
+                Err(StoreError::InUse(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                opened => return opened,
             }
         }
     }
 }
+
+/// Longest that a store may keep its place after it was dropped.
+const DROP_TIME: Duration = Duration::from_secs(30);
 
 /// Longest that a case may take before it counts as hanging.
 const CASE_TIME: Duration = Duration::from_secs(300);

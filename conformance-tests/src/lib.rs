@@ -12,10 +12,12 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test suite says what it finds by panicking")]
 
 pub mod cases;
+mod fault;
 mod fixture;
 mod harness;
 mod model;
 
 pub use cases::{Case, Clause, cases};
+pub use fault::{Call, FaultStore, Faults, Held, When};
 pub use harness::{Harness, ModelHarness, Place, run};
 pub use model::{ModelMedium, ModelStore};

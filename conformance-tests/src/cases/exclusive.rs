@@ -27,7 +27,7 @@ pub async fn a_dropped_store_is_free_again<H: Harness>(place: Place<H>) {
     remember_all(&store, &["a"]).await;
     let sequence = recorded(&store, message("m1", &["a"])).await;
     drop(store);
-    let store = place.open_after_drop().await;
+    let store = place.open_after_drop(&place.path()).await.expect("a store that was dropped opens again");
     assert_eq!(owed(&store, "a").await, [sequence]);
 }
 

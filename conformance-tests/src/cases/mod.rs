@@ -5,6 +5,7 @@ pub mod dead_letters;
 pub mod exclusive;
 pub mod identity;
 pub mod lifecycle;
+pub mod lockstep;
 pub mod pages;
 pub mod purge;
 pub mod redrive;
@@ -101,7 +102,7 @@ macro_rules! __list_of_cases {
                 Case {
                     name: concat!(stringify!($topic), "::", stringify!($case)),
                     clauses: &[$(Clause::$clause),+],
-                    run: |harness| crate::run(harness, $topic::$case),
+                    run: |harness| $crate::run(harness, $topic::$case),
                 },
             )+)+]
         }
@@ -242,6 +243,9 @@ macro_rules! for_each_case {
                 [C1] a_message_goes_to_many,
                 [C6] a_long_backlog_is_paged_whole,
                 [C9 C5] thousands_come_and_go,
+            }
+            lockstep {
+                [C1 C3 C4 C5 C6 C7 C9 C10 C12] a_store_answers_as_the_model_does,
             }
         }
     };

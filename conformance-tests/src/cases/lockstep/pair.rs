@@ -1,0 +1,295 @@
+//! A store and the model, side by side.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+use slipstream_store::{
+    Batch, DeadLetterCursor, DeadLetterFilter, Depth, Fingerprint, Horizon, MessageStore, Operation, Outcome, PeerId,
+    Purged, Record, RememberedPeer, Route, Sequence, Stats,
+};
+
+use super::steps::{Change, PEERS, Place as Back, Step, Way};
+use crate::fixture::{application, id, limit, message, never_given, peer, put, stamp, t, tags};
+use crate::{Harness, ModelStore, Place};
+
+type Checked<T = ()> = Result<T, TestCaseError>;
+
+/// The same calls went to both. Gaps between sequences are a store's own, so each of its sequences is matched with
+/// the model's.
+pub(super) struct Pair<'a, H: Harness> {
+    place: &'a Place<H>,
+    path: PathBuf,
+    model: ModelStore,
+    /// Not there only while it is opened anew.
+    store: Option<H::Store>,
+    /// Every sequence that was given: the model's, and the store's.
+    given: Vec<[Sequence; 2]>,
+    last_batch: [Arc<Batch>; 2],
+    /// How often each message was recorded.
+    recorded: BTreeMap<u8, u32>,
+}
+
+fn unexpected(error: impl Display) -> TestCaseError {
+    TestCaseError::fail(format!("a call failed: {error}"))
+}
+
+impl<'a, H: Harness> Pair<'a, H> {
+    pub(super) async fn open(place: &'a Place<H>, path: PathBuf) -> Checked<Self> {
+        let store = Some(place.open_at(&path).await.map_err(unexpected)?);
+        let model = ModelStore::in_memory();
+        Ok(Self {
+            place,
+            path,
+            model,
+            store,
+            given: Vec::new(),
+            last_batch: Default::default(),
+            recorded: BTreeMap::new(),
+        })
+    }
+
+    fn store(&self) -> Checked<&H::Store> {
+        self.store.as_ref().ok_or_else(|| TestCaseError::fail("the store did not open again"))
+    }
+
+    /// Does the step on both and compares what they answer and what they count.
+    pub(super) async fn take(&mut self, step: &Step) -> Checked {
+        match step {
+            Step::Commit(changes) => {
+                let batch = |side| changes.iter().map(|change| self.operation(change, side)).collect::<Vec<_>>();
+                self.last_batch = [Arc::new(batch(0).into()), Arc::new(batch(1).into())];
+                self.commit().await?;
+            }
+            Step::Again => self.commit().await?,
+            Step::Pending { peer, after, items, bytes } => self.pending(*peer, *after, *items, *bytes).await?,
+            Step::Dead { .. } => self.dead(step).await?,
+            Step::Trace(message) => self.trace(*message).await?,
+            Step::Purge { .. } => self.purge(step).await?,
+            Step::Reopen { close } => self.reopen(*close).await?,
+        }
+        self.counts(matches!(step, Step::Purge { .. })).await
+    }
+
+    /// Compares all that can be read, and closes the store.
+    pub(super) async fn end(mut self) -> Checked {
+        for reopened in [false, true] {
+            if reopened {
+                self.reopen(true).await?;
+            }
+            for peer in 0..PEERS.len() {
+                self.pending(peer, None, 1000, usize::MAX).await?;
+            }
+            self.dead(&Step::Dead { peer: None, reason: None, message: None, after: None, items: 1000 }).await?;
+            for message in 0..12 {
+                self.trace(message).await?;
+            }
+        }
+        prop_assert_eq!(self.store()?.check(Depth::Full).await.map_err(unexpected)?, []);
+        prop_assert_eq!(self.model.check(Depth::Full).await.map_err(unexpected)?, []);
+        self.store()?.close().await.map_err(unexpected)
+    }
+
+    async fn commit(&mut self) -> Checked {
+        let [model, store] = self.last_batch.clone();
+        let expected = self.model.commit(Arc::clone(&model)).await.map_err(unexpected)?;
+        let outcomes = self.store()?.commit(store).await.map_err(unexpected)?;
+        prop_assert_eq!(expected.len(), outcomes.len());
+        for (operation, (expected, outcome)) in model.operations.iter().zip(expected.into_iter().zip(outcomes)) {
+            match (expected, outcome) {
+                (Outcome::Recorded { sequence: left }, Outcome::Recorded { sequence: right })
+                | (Outcome::Redriven { sequence: left }, Outcome::Redriven { sequence: right }) => {
+                    let last = self.given.last().map(|[_, last]| *last);
+                    prop_assert!(last < Some(right), "{:?} was given after {:?}", right, last);
+                    self.given.push([left, right]);
+                }
+                (expected, outcome) => prop_assert_eq!(expected, outcome, "{:?}", operation),
+            }
+            if let (Operation::Record(record), Outcome::Recorded { .. }) = (operation, expected) {
+                let number = record.identity.id.as_str().parse().map_err(unexpected)?;
+                *self.recorded.entry(number).or_default() += 1;
+            }
+        }
+        Ok(())
+    }
+
+    async fn pending(&self, at: usize, after: Option<Back>, items: u32, bytes: usize) -> Checked {
+        let (peer, limit) = (peer(PEERS[at]), limit(items, bytes));
+        let [left, right] = [0, 1].map(|side| after.map(|back| self.sequence(back, side)));
+        let mut expected = self.model.pending(&peer, left, limit).await.map_err(unexpected)?;
+        for item in &mut expected.items {
+            item.sequence = self.of_store(item.sequence);
+        }
+        let page = self.store()?.pending(&peer, right, limit).await.map_err(unexpected)?;
+        prop_assert_eq!(expected, page, "what {} is owed after {:?}", peer, right);
+        Ok(())
+    }
+
+    async fn dead(&self, step: &Step) -> Checked {
+        let Step::Dead { peer: of, reason, message, after, items } = step else { return Ok(()) };
+        let filter = DeadLetterFilter {
+            peer: of.map(|at| peer(PEERS[at])),
+            reason: reason.map(str::to_owned),
+            message_id: message.map(|number| id(&number.to_string()).id),
+        };
+        let [left, right] = [0, 1].map(|side| {
+            after.map(|(back, at)| DeadLetterCursor { sequence: self.sequence(back, side), peer: peer(PEERS[at]) })
+        });
+        let limit = limit(*items, usize::MAX);
+        let mut expected = self.model.dead_letters(&filter, left, limit).await.map_err(unexpected)?;
+        for item in &mut expected.items {
+            item.sequence = self.of_store(item.sequence);
+        }
+        let page = self.store()?.dead_letters(&filter, right, limit).await.map_err(unexpected)?;
+        prop_assert_eq!(expected, page, "dead letters of {:?}", filter);
+        Ok(())
+    }
+
+    async fn trace(&self, message: u8) -> Checked {
+        let times = self.recorded.get(&message).copied().unwrap_or_default();
+        if times > 1 {
+            // Where an older record of the identity lives on, the contract names only which one is meant.
+            return Ok(());
+        }
+        let identity = id(&message.to_string());
+        let trace = self.store()?.deliveries(&identity).await.map_err(unexpected)?;
+        let Some(mut expected) = self.model.deliveries(&identity).await.map_err(unexpected)? else {
+            // What the model forgot, a store may still know.
+            prop_assert!(times == 1 || trace.is_none(), "{} was never recorded: {:?}", identity, trace);
+            return Ok(());
+        };
+        for delivery in &mut expected.deliveries {
+            delivery.sequence = self.of_store(delivery.sequence);
+        }
+        prop_assert_eq!(Some(expected), trace);
+        Ok(())
+    }
+
+    async fn purge(&self, step: &Step) -> Checked {
+        let Step::Purge { now, identities, max_identities, traces, budget } = step else { return Ok(()) };
+        let horizon = Horizon {
+            now: t(*now),
+            identities: t(*identities),
+            max_identities: *max_identities,
+            traces: t(*traces),
+            ..Horizon::NOTHING
+        };
+        let mut expected = purge_all(&self.model, horizon, *budget).await?;
+        for (_, sequence) in &mut expected {
+            *sequence = self.of_store(*sequence);
+        }
+        expected.sort();
+        let mut expired = purge_all(self.store()?, horizon, *budget).await?;
+        expired.sort();
+        prop_assert_eq!(expected, expired, "what expired behind {:?}", horizon);
+        Ok(())
+    }
+
+    async fn reopen(&mut self, close: bool) -> Checked {
+        if let Some(store) = self.store.take().filter(|_| close) {
+            store.close().await.map_err(unexpected)?;
+        }
+        self.store = Some(self.place.open_after_drop(&self.path).await.map_err(unexpected)?);
+        Ok(())
+    }
+
+    async fn counts(&self, purged: bool) -> Checked {
+        let mut expected = self.model.roster().await.map_err(unexpected)?;
+        for RememberedPeer { oldest, .. } in &mut expected.peers {
+            *oldest = oldest.map(|sequence| self.of_store(sequence));
+        }
+        prop_assert_eq!(expected, self.store()?.roster().await.map_err(unexpected)?);
+        let expected = self.model.stats().await.map_err(unexpected)?;
+        let stats = self.store()?.stats().await.map_err(unexpected)?;
+        prop_assert!(stats.messages >= expected.messages, "{:?}: {} are owed", stats, expected.messages);
+        // Until a purge has ended, messages that nobody is owed any more may still count.
+        let messages = if purged { stats.messages } else { expected.messages };
+        prop_assert_eq!(expected, Stats { messages, bytes: expected.bytes, ..stats });
+        Ok(())
+    }
+
+    /// The sequence that was given so many before the last.
+    fn sequence(&self, back: Back, side: usize) -> Sequence {
+        let at = self.given.len().checked_sub(back + 1);
+        at.and_then(|at| self.given.get(at)).map_or_else(never_given, |pair| pair[side])
+    }
+
+    fn of_store(&self, model: Sequence) -> Sequence {
+        let at = self.given.binary_search_by_key(&model, |[left, _]| *left);
+        at.map_or_else(|_| never_given(), |at| self.given[at][1])
+    }
+
+    fn operation(&self, change: &Change, side: usize) -> Operation {
+        let named = |at: usize| -> PeerId { peer(PEERS[at]) };
+        match change {
+            Change::Record { .. } => record(change),
+            Change::Settle { way, peer, at, time } => {
+                let (peer, sequence, at) = (named(*peer), self.sequence(*at, side), t(*time));
+                match way {
+                    Way::Acknowledge => Operation::Acknowledge { peer, sequence, at },
+                    Way::Supersede => Operation::Supersede { peer, sequence, at },
+                    Way::Expire => Operation::Expire { peer, sequence, at },
+                    Way::GiveUp(reason) => {
+                        Operation::DeadLetter { peer, sequence, reason: (*reason).to_owned(), attempts: 3, at }
+                    }
+                }
+            }
+            Change::Attempt { peer, at, number, time } => Operation::Attempt {
+                peer: named(*peer),
+                sequence: self.sequence(*at, side),
+                number: *number,
+                at: t(*time),
+            },
+            Change::Redrive { peer, at } => {
+                Operation::Redrive { peer: named(*peer), sequence: self.sequence(*at, side) }
+            }
+            Change::Discard { peer, at } => {
+                Operation::Discard { peer: named(*peer), sequence: self.sequence(*at, side) }
+            }
+            Change::Remember { peer, tags: count, seen } => Operation::RememberPeer(slipstream_store::Peer {
+                tags: tags(&["x", "y", "z"][..*count]),
+                last_seen: t(*seen),
+                ..application(PEERS[*peer])
+            }),
+            Change::Forget { peer, time } => Operation::ForgetPeer { peer: named(*peer), at: t(*time) },
+            Change::Name(which) => Operation::NameRelay { id: named(*which) },
+        }
+    }
+}
+
+fn record(change: &Change) -> Operation {
+    let Change::Record { message: number, fingerprint, recipients, stamp: numbered, expires, received, size } = change
+    else {
+        unreachable!("only records are made here");
+    };
+    let template = message(&number.to_string(), &[]);
+    let recipients = recipients.iter().map(|at| peer(PEERS[*at])).collect();
+    put(Record {
+        fingerprint: Fingerprint::from_u64(*fingerprint),
+        route: Arc::new(Route { recipients, ..(*template.route).clone() }),
+        stamp: numbered.map(|(epoch, number)| stamp(epoch, number)),
+        expires_at: expires.map(t),
+        received_at: t(*received),
+        text: Bytes::from(vec![*number; *size]),
+        ..template
+    })
+}
+
+async fn purge_all<S: MessageStore>(store: &S, horizon: Horizon, budget: u32) -> Checked<Vec<(PeerId, Sequence)>> {
+    let budget = NonZeroU32::new(budget).unwrap_or(NonZeroU32::MIN);
+    let mut expired = Vec::new();
+    loop {
+        let Purged { expired: some, removed, more } = store.purge(horizon, budget).await.map_err(unexpected)?;
+        prop_assert!(removed <= u64::from(budget.get()), "removed {} of at most {}", removed, budget);
+        prop_assert!(removed > 0 || !more, "a purge that has more to do does something");
+        expired.extend(some);
+        if !more {
+            return Ok(expired);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The steps, and how they are drawn: from few names and numbers, so that they often meet.
+
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+
+/// Remembered peers come from the first of these; the last is never remembered.
+pub(super) const PEERS: [&str; 5] = ["a", "B", "c-1", "d", "stranger"];
+
+/// What can be done to a store.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    Commit(Vec<Change>),
+    /// Commits the last batch again.
+    Again,
+    Pending {
+        peer: usize,
+        after: Option<Place>,
+        items: u32,
+        bytes: usize,
+    },
+    Dead {
+        peer: Option<usize>,
+        reason: Option<&'static str>,
+        message: Option<u8>,
+        after: Option<(Place, usize)>,
+        items: u32,
+    },
+    Trace(u8),
+    Purge {
+        now: u64,
+        identities: u64,
+        max_identities: u64,
+        traces: u64,
+        budget: u32,
+    },
+    Reopen {
+        close: bool,
+    },
+}
+
+/// Names a sequence that was given: that many before the last one. Beyond the first, one that was never given.
+pub(super) type Place = usize;
+
+/// One operation, with names and numbers in the place of values.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
+    Record {
+        message: u8,
+        fingerprint: u64,
+        recipients: Vec<usize>,
+        stamp: Option<(u64, u64)>,
+        expires: Option<u64>,
+        received: u64,
+        size: usize,
+    },
+    Settle {
+        way: Way,
+        peer: usize,
+        at: Place,
+        time: u64,
+    },
+    Attempt {
+        peer: usize,
+        at: Place,
+        number: u32,
+        time: u64,
+    },
+    Redrive {
+        peer: usize,
+        at: Place,
+    },
+    Discard {
+        peer: usize,
+        at: Place,
+    },
+    Remember {
+        peer: usize,
+        tags: usize,
+        seen: u64,
+    },
+    Forget {
+        peer: usize,
+        time: u64,
+    },
+    Name(usize),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Way {
+    Acknowledge,
+    Supersede,
+    Expire,
+    GiveUp(&'static str),
+}
+
+pub(super) fn sequence_of_steps() -> impl Strategy<Value = Vec<Step>> {
+    vec(step(), 1..40)
+}
+
+fn peer() -> impl Strategy<Value = usize> {
+    0..PEERS.len()
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    prop_oneof![9 => 0..12_usize, 1 => 0..200_usize]
+}
+
+fn time() -> impl Strategy<Value = u64> {
+    0..60_u64
+}
+
+fn reason() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["unacknowledged", "rejected: no", "rejected"])
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let pending = (peer(), of(place()), 1..6_u32, 1..400_usize);
+    let dead = (of(peer()), of(reason()), of(0..12_u8), of((place(), peer())), 1..4_u32);
+    let most = prop_oneof![Just(u64::MAX), 0..12_u64];
+    let purge = (time(), time(), most, time(), 1..8_u32);
+    prop_oneof![
+        12 => vec(change(), 0..9).prop_map(Step::Commit),
+        2 => Just(Step::Again),
+        4 => pending.prop_map(|(peer, after, items, bytes)| Step::Pending { peer, after, items, bytes }),
+        2 => dead.prop_map(|(peer, reason, message, after, items)| Step::Dead { peer, reason, message, after, items }),
+        2 => (0..12_u8).prop_map(Step::Trace),
+        2 => purge.prop_map(|(now, identities, max_identities, traces, budget)| {
+            Step::Purge { now, identities, max_identities, traces, budget }
+        }),
+        1 => any::<bool>().prop_map(|close| Step::Reopen { close }),
+    ]
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let number = prop::sample::select(vec![0, 1, 1023, 1024, u64::MAX]);
+    let stamp = of((1..3_u64, number));
+    let recipients = prop::sample::subsequence((0..PEERS.len()).collect::<Vec<_>>(), 0..=PEERS.len()).prop_shuffle();
+    let record = (0..12_u8, 0..10_u64, recipients, stamp, of(time()), time(), 0..200_usize);
+    let record = record.prop_map(|(message, chance, recipients, stamp, expires, received, size)| Change::Record {
+        message,
+        // One in ten differs from the first, and so conflicts mostly.
+        fingerprint: chance / 9,
+        recipients,
+        stamp,
+        expires,
+        received,
+        size,
+    });
+    let way = prop_oneof![
+        4 => Just(Way::Acknowledge),
+        1 => Just(Way::Supersede),
+        1 => Just(Way::Expire),
+        4 => reason().prop_map(Way::GiveUp),
+    ];
+    prop_oneof![
+        10 => record,
+        8 => (way, peer(), place(), time()).prop_map(|(way, peer, at, time)| Change::Settle { way, peer, at, time }),
+        2 => (peer(), place(), 0..5_u32, time()).prop_map(|(peer, at, number, time)| {
+            Change::Attempt { peer, at, number, time }
+        }),
+        3 => (peer(), place()).prop_map(|(peer, at)| Change::Redrive { peer, at }),
+        1 => (peer(), place()).prop_map(|(peer, at)| Change::Discard { peer, at }),
+        // The last is a stranger for good.
+        4 => (0..PEERS.len() - 1, 0..3_usize, time()).prop_map(|(peer, tags, seen)| {
+            Change::Remember { peer, tags, seen }
+        }),
+        1 => (peer(), time()).prop_map(|(peer, time)| Change::Forget { peer, time }),
+        1 => (0..2_usize).prop_map(Change::Name),
+    ]
+}
