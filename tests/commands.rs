@@ -1,0 +1,199 @@
+//! The command line as a person meets it (OPERATING: "Configuration", "Command line").
+
+#![cfg(test)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Peer, Process, Relay, Signal, assert_has};
+
+#[tokio::test]
+async fn a_start_says_where_it_listens_what_it_promises_and_what_to_try_next() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut relay = Relay::start(folder.path(), &["--instance-id", "relay-aws"]).await;
+    let next =
+        relay.process.printed("what to try", |line| line.contains("slipstream send").then(|| line.to_owned())).await;
+    assert_has(&next, [relay.url().as_str()]);
+    let store = folder.path().join("store");
+    assert_has(
+        &relay.process.stdout(),
+        [
+            "relay-aws",
+            &format!("ws://{}/", relay.links),
+            &format!("http://{}/metrics", relay.admin),
+            "sqlite",
+            store.to_str().expect("a path of UTF-8"),
+            "durability full",
+            "power cut",
+            "slipstream listen --to",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_relay_keeps_the_id_that_it_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &[]).await;
+    let id = |peer: &Peer| peer.link.response.header("slipstream-id").expect("it is told").to_owned();
+    let first = id(&Peer::connect(&relay, "id=a").await);
+    assert!(first.starts_with("relay-") && first.len() == 32, "{first}");
+    assert!(relay.stop().await.success());
+    let relay = Relay::start(folder.path(), &[]).await;
+    assert_eq!(id(&Peer::connect(&relay, "id=a").await), first);
+}
+
+#[tokio::test]
+async fn all_faults_of_a_configuration_are_told_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("slipstream.toml");
+    std::fs::write(&file, "window = 0\nlisten = \"0.0.0.0:0\"\nmetrics_prot = 1\n").expect("it is written");
+    let environment = [
+        ("SLIPSTREAM_CONFIG", file.to_str().expect("a path of UTF-8")),
+        ("SLIPSTREAM_DURABILITY", "some"),
+        ("SLIPSTREAM_WINDOWS", "a-secret"),
+        ("SLIPSTREAM_STORE", "redb"),
+        ("METRICS_PORT", "99999"),
+    ];
+    let mut process = Process::spawn(["serve", "--heartbeat", "1h", "--dedup-window", "soon"], &environment);
+    assert_eq!(process.end().await.code(), Some(2));
+    let told = process.stderr();
+    assert_has(
+        &told,
+        [
+            "SLIPSTREAM_WINDOW ",
+            "SLIPSTREAM_LISTEN",
+            "SLIPSTREAM_ALLOW_INSECURE",
+            "metrics_prot",
+            "metrics_port",
+            "SLIPSTREAM_DURABILITY",
+            "\"some\"",
+            "SLIPSTREAM_WINDOWS",
+            "SLIPSTREAM_STORE",
+            "METRICS_PORT",
+            "\"99999\"",
+            "SLIPSTREAM_HEARTBEAT",
+            "SLIPSTREAM_DEDUP_WINDOW",
+            "\"soon\"",
+        ],
+    );
+    assert!(!told.contains("a-secret"), "{told}");
+    assert_eq!(process.stdout(), "");
+}
+
+#[tokio::test]
+async fn an_engine_that_is_not_there_names_its_feature() {
+    let mut process = Process::spawn(["--store", "redb"], &[]);
+    assert_eq!(process.end().await.code(), Some(2));
+    assert_has(&process.stderr(), ["redb", "feature"]);
+}
+
+#[tokio::test]
+async fn a_store_in_use_is_refused_and_its_owner_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &[]).await;
+    let mut peer = Peer::connect(&relay, "id=a").await;
+    let mut second = Relay::spawn(folder.path(), &[]);
+    assert_eq!(second.end().await.code(), Some(1));
+    let store = folder.path().join("store");
+    assert_has(&second.stderr(), ["in use", store.to_str().expect("a path of UTF-8")]);
+    peer.publish(json!({"type": "EVENT"})).await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_told_with_its_setting() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let other = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &[]).await;
+    let path = other.path().join("store");
+    let links = relay.links.to_string();
+    let arguments = ["serve", "--metrics-port=0", "--storage-path", path.to_str().expect("UTF-8"), "--listen", &links];
+    let mut second = Process::spawn(arguments, &[]);
+    assert_eq!(second.end().await.code(), Some(1));
+    assert_has(&second.stderr(), ["SLIPSTREAM_LISTEN", &links]);
+}
+
+#[tokio::test]
+async fn a_message_goes_from_send_to_listen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &[]).await;
+    let url = relay.url();
+    let listen = ["listen", "--to", &url, "--id", "shop", "--tags", "aws", "--count", "3", "--json"];
+    let mut listening = Process::spawn(listen, &[]);
+    relay.metric_becomes(r#"slipstream_active_connections{kind="application"}"#, 1.0).await;
+    for arguments in [
+        &["send", "--to", &url, "--id", "app", "order:123", r#"{"total": 100}"#][..],
+        &["send", "--to", &url, "--type", "CMD", "--tags", "aws,azure", "run", "two words"],
+        &["send", "--to", &url, "--string", "order:124", "7"],
+    ] {
+        let mut sending = Process::spawn(arguments, &[]);
+        assert_eq!(sending.end().await.code(), Some(0), "{}", sending.stderr());
+    }
+    assert_eq!(listening.end().await.code(), Some(0), "{}", listening.stderr());
+    let lines: Vec<Value> =
+        listening.stdout().lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect();
+    let told: Vec<_> = lines.iter().map(|line| (&line["type"], &line["key"], &line["value"])).collect();
+    assert_eq!(
+        told,
+        [
+            (&json!("SK"), &json!("order:123"), &json!({"total": 100})),
+            (&json!("CMD"), &json!("run"), &json!("two words")),
+            (&json!("SK"), &json!("order:124"), &json!("7")),
+        ]
+    );
+    assert_eq!((&lines[0]["originInstanceId"], &lines[1]["targetedTags"]), (&json!("app"), &json!(["aws", "azure"])));
+    relay.metric_becomes(r#"slipstream_backlog{peer="shop"}"#, 0.0).await;
+}
+
+#[tokio::test]
+async fn send_takes_lines_and_listen_without_ack_leaves_them_owed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &[]).await;
+    let url = relay.url();
+    drop(Peer::connect(&relay, "id=shop").await);
+    let mut sending = Process::spawn(["send", "--to", &url, "--type", "EVENT", "lines", "-"], &[]);
+    let lines: String = (0..3000).map(|number| format!("{{\"number\":{number}}}\n")).collect();
+    sending.feed(&lines).await;
+    assert_eq!(sending.end().await.code(), Some(0), "{}", sending.stderr());
+    let listen = ["listen", "--to", &url, "--id", "shop", "--json"];
+    for (more, owed) in [(&["--count", "1000", "--no-ack"][..], 3000.0), (&["--count", "3000"], 0.0)] {
+        let mut listening = Process::spawn(listen.iter().chain(more), &[]);
+        assert_eq!(listening.end().await.code(), Some(0), "{}", listening.stderr());
+        for (number, line) in listening.stdout().lines().enumerate() {
+            let message: Value = serde_json::from_str(line).expect("a JSON object a line");
+            assert_eq!(message["value"]["number"], number);
+        }
+        relay.metric_becomes(r#"slipstream_backlog{peer="shop"}"#, owed).await;
+    }
+}
+
+#[tokio::test]
+async fn commands_fail_where_they_cannot_do_what_they_were_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &["--instance-id", "here"]).await;
+    let url = relay.url();
+    for (arguments, told) in [
+        (&["send", "--to", &url, "--type", "SA", "k", "7"][..], "SA wants an array"),
+        (&["send", "--to", &url, "--id", "here", "k", "7"], "400"),
+        (&["send", "--to", "ws://127.0.0.1:1/", "k", "7"], "127.0.0.1:1"),
+    ] {
+        let mut sending = Process::spawn(arguments, &[]);
+        assert_eq!(sending.end().await.code(), Some(1), "{arguments:?}: {}", sending.stderr());
+        assert_has(&sending.stderr(), [told]);
+    }
+    let mut misused = Process::spawn(["send", "--to", &url, "k"], &[]);
+    assert_eq!(misused.end().await.code(), Some(2));
+    let mut listening = Process::spawn(["listen", "--to", &url, "--id", "shop"], &[]);
+    relay.metric_becomes(r#"slipstream_active_connections{kind="application"}"#, 1.0).await;
+    relay.process.signal(Signal::KILL);
+    assert_eq!(listening.end().await.code(), Some(1), "a lost link is a failure");
+    assert!(!listening.stderr().is_empty());
+}
+
+#[tokio::test]
+async fn each_command_has_help_with_an_example() {
+    for command in [&["--help"][..], &["serve", "--help"], &["send", "--help"], &["listen", "--help"]] {
+        let mut helping = Process::spawn(command, &[]);
+        assert_eq!(helping.end().await.code(), Some(0));
+        assert_has(&helping.stdout(), ["Example", "slipstream "]);
+    }
+}

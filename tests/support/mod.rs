@@ -1,0 +1,67 @@
+//! What the tests of the daemon share: the program as a process, a WebSocket written out by hand, and a peer that
+//! speaks the protocol over it.
+//!
+//! Nothing here uses the library under test: what the tests see is what went over a socket.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "each test target is a program of its own and uses its part of this"
+)]
+
+mod http;
+mod pair;
+mod peer;
+mod process;
+mod websocket;
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::time::Duration;
+
+pub use self::http::{Response, get};
+pub use self::pair::Pair;
+pub use self::peer::{Event, Message, Peer, event};
+pub use self::process::{Process, Relay, Signal};
+pub use self::websocket::{
+    BINARY, CLOSE, CONTINUE, FIN, Frame, Link, PING, PONG, Reader, TEXT, Writer, frame, upgrade,
+};
+
+/// How long anything may take that must happen. It is far more than a slow machine needs: it ends a test that would
+/// hang, and decides nothing else.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// Waits for `future`, and ends the test where it takes longer than [`LIMIT`].
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(LIMIT, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("waited {LIMIT:?} in vain for {what}"),
+    }
+}
+
+/// Asks `look` again and again until it answers something, and ends the test where it does not within [`LIMIT`].
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    within(what, async {
+        loop {
+            if let Some(seen) = look().await {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+}
+
+/// A number from the environment of the test run.
+pub fn number_from_environment(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}: got {text:?}, expected a whole number")))
+}
+
+/// Asserts that `text` has each of `parts`.
+pub fn assert_has<'a>(text: &str, parts: impl IntoIterator<Item = &'a str> + Debug) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+}
