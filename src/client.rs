@@ -1,0 +1,449 @@
+//! A small client: the commands, the tests and the benches reach a relay through it.
+//!
+//! It runs the same link as the relay does, from the other end. It speaks `ws://` and acknowledges nothing by itself.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Uri;
+use serde::Serialize;
+use slipstream_store::{ClusterGroup, MessageId, PeerId, Tag};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use self::queue::{Incoming, Outgoing};
+use crate::link::{
+    self, Announced, CloseCode, Connector as _, Ended, HandshakeError, LinkControl, LinkLimits, Offer, Role, Secret,
+    Stream, TcpConnector,
+};
+
+mod queue;
+
+/// Longest message that a client takes which announces no limit of its own: the largest that a relay can be
+/// configured to, and the room for the path that grows on the way.
+const MAX_MESSAGE_BYTES: usize = (256 << 20) + (64 << 10);
+
+/// What a client says of itself.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// Its id; without one it is anonymous.
+    pub id: Option<PeerId>,
+    /// Its tags.
+    pub tags: Vec<Tag>,
+    /// Its cluster group; without one `singleton`.
+    pub group: Option<ClusterGroup>,
+    /// Whether it takes one ACK for many messages.
+    pub ack_batch: bool,
+    /// Its credential.
+    pub token: Option<Secret>,
+    /// Whether it says it is a relay.
+    pub as_relay: bool,
+    /// Longest message that it takes, in bytes.
+    pub max_message_bytes: Option<u64>,
+    /// How long connecting may take, with the handshake.
+    pub connect_timeout: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            id: None,
+            tags: Vec::new(),
+            group: None,
+            ack_batch: false,
+            token: None,
+            as_relay: false,
+            max_message_bytes: None,
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why there is no link.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL is not one of a WebSocket that this client can reach.
+    #[error("{url:?}: {expected}")]
+    Url {
+        /// The URL, as it was given.
+        url: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// Nobody answers there.
+    #[error("{host}:{port}: {error}")]
+    Unreachable {
+        /// The host of the URL.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The server granted no link.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// It took longer than the options allow.
+    #[error("no link within {0:?}")]
+    TimedOut(Duration),
+}
+
+/// The link has ended, and how.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the link has ended: {0}")]
+pub struct ClientError(Arc<Ended>);
+
+impl ClientError {
+    /// How the link ended.
+    #[must_use]
+    pub fn ended(&self) -> &Ended {
+        &self.0
+    }
+}
+
+/// What comes from the relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Received {
+    /// A message, an ACK or a NACK, as it came; valid UTF-8.
+    Text(Bytes),
+    /// The relay has closed the link. Nothing follows.
+    Closed {
+        /// The code of its Close, where it had one.
+        code: Option<CloseCode>,
+        /// Its reason.
+        reason: String,
+    },
+}
+
+/// A link to a relay.
+///
+/// Messages are read, pings are answered and the link is kept alive whether or not anyone asks for what came; what
+/// nobody asks for is held in memory up to a bound, beyond which the client stops reading. Dropping the client, or
+/// both of its halves, drops the link without a Close.
+#[derive(Debug)]
+pub struct Client {
+    announced: Announced,
+    sender: ClientSender,
+    receiver: ClientReceiver,
+}
+
+/// The half that sends.
+#[derive(Debug)]
+pub struct ClientSender {
+    running: Arc<Running>,
+    /// How many texts were handed over to be sent.
+    sent: u64,
+}
+
+/// The half that receives.
+#[derive(Debug)]
+pub struct ClientReceiver {
+    running: Arc<Running>,
+    told_the_end: bool,
+}
+
+/// What both halves share with the link's task.
+#[derive(Debug)]
+struct Shared {
+    outgoing: Arc<Outgoing>,
+    incoming: Incoming,
+    control: LinkControl,
+    ended: OnceLock<Arc<Ended>>,
+    has_ended: CancellationToken,
+}
+
+/// A link's task, which ends with both halves.
+#[derive(Debug)]
+struct Running {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Client {
+    /// Connects to `ws://HOST:PORT/PATH?QUERY`. What the query says wins over the options.
+    ///
+    /// # Errors
+    /// [`ConnectError`]
+    pub async fn connect(url: &str, options: &ClientOptions) -> Result<Self, ConnectError> {
+        let target = Target::parse(url).map_err(|expected| ConnectError::Url { url: url.to_owned(), expected })?;
+        let connecting = async {
+            let connected = TcpConnector.connect(&target.host, target.port).await;
+            let stream = connected.map_err(|error| ConnectError::Unreachable {
+                host: target.host.clone(),
+                port: target.port,
+                error,
+            })?;
+            Ok(Self::over(stream, &target.authority, &target.path, options).await?)
+        };
+        match timeout(options.connect_timeout, connecting).await {
+            Ok(connected) => connected,
+            Err(_) => Err(ConnectError::TimedOut(options.connect_timeout)),
+        }
+    }
+
+    /// Asks for a link over a stream that is connected already; without a timeout.
+    ///
+    /// # Errors
+    /// Where the server grants none.
+    pub async fn over(
+        stream: Box<dyn Stream>,
+        host: &str,
+        path: &str,
+        options: &ClientOptions,
+    ) -> Result<Self, HandshakeError> {
+        let offer = Offer {
+            id: options.id.clone(),
+            tags: options.tags.clone(),
+            group: options.group.clone(),
+            as_relay: options.as_relay,
+            ack_batch: options.ack_batch,
+            max_message_bytes: options.max_message_bytes,
+            token: options.token.clone(),
+        };
+        let (socket, announced) = link::offer(stream, host, path, &offer).await?;
+        let limit = options.max_message_bytes.map(usize::try_from);
+        let limits = LinkLimits {
+            max_message_bytes: limit.map_or(MAX_MESSAGE_BYTES, |limit| limit.unwrap_or(usize::MAX)),
+            ..LinkLimits::default()
+        };
+        let shared = Arc::new(Shared {
+            outgoing: Arc::default(),
+            incoming: Incoming::default(),
+            control: LinkControl::new(),
+            ended: OnceLock::new(),
+            has_ended: CancellationToken::new(),
+        });
+        let link = link::run(
+            socket,
+            Role::Client,
+            shared.incoming.clone(),
+            Arc::clone(&shared.outgoing),
+            limits,
+            shared.control.clone(),
+        );
+        let noted = Arc::clone(&shared);
+        let task = tokio::spawn(async move {
+            let ended = link.await;
+            noted.end(ended);
+        });
+        let running = Arc::new(Running { shared, task });
+        let sender = ClientSender { running: Arc::clone(&running), sent: 0 };
+        let receiver = ClientReceiver { running, told_the_end: false };
+        Ok(Self { announced, sender, receiver })
+    }
+
+    /// What the relay said of itself, and the id that this client has there.
+    #[must_use]
+    pub fn welcome(&self) -> &Announced {
+        &self.announced
+    }
+
+    /// The two halves, for two tasks.
+    #[must_use]
+    pub fn split(self) -> (ClientSender, ClientReceiver) {
+        (self.sender, self.receiver)
+    }
+
+    /// Closes the link, as [`ClientSender::close`] does.
+    ///
+    /// # Errors
+    /// Where the link had ended otherwise.
+    pub async fn close(self) -> Result<(), ClientError> {
+        self.sender.close().await
+    }
+}
+
+impl Shared {
+    fn end(&self, ended: Ended) {
+        let _ = self.ended.set(Arc::new(ended));
+        self.outgoing.close();
+        self.incoming.close();
+        self.has_ended.cancel();
+    }
+
+    fn ended(&self) -> Arc<Ended> {
+        // Asked for only after the end.
+        self.ended.get().cloned().unwrap_or_else(|| Arc::new(Ended::Panicked))
+    }
+}
+
+/// An ACK as a client sends it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ack<'a> {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    message_ids: &'a [&'a str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_group_id: Option<&'a str>,
+}
+
+impl ClientSender {
+    /// Hands a text over to be sent, once there is room for it in memory. It goes out by itself, together with
+    /// others; [`flush`](Self::flush) waits until it has.
+    ///
+    /// # Errors
+    /// Where the link has ended. Whether earlier texts arrived is then unknown, unless they were answered.
+    ///
+    /// # Cancellation
+    /// The text is either handed over or not; none is cut.
+    pub async fn send(&mut self, text: &str) -> Result<(), ClientError> {
+        let shared = &self.running.shared;
+        shared.outgoing.push(text.into()).await.map_err(|_| ClientError(shared.ended()))?;
+        self.sent += 1;
+        Ok(())
+    }
+
+    /// Waits until every text that was sent has been handed to the operating system.
+    ///
+    /// # Errors
+    /// Where the link has ended before.
+    pub async fn flush(&mut self) -> Result<(), ClientError> {
+        let shared = &self.running.shared;
+        shared.outgoing.written(self.sent).await.map_err(|_| ClientError(shared.ended()))
+    }
+
+    /// Acknowledges messages of one cluster group, in one ACK. Without a group the relay takes each id for the message
+    /// of that id that it sent first. No ids: nothing is sent.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn acknowledge(&mut self, ids: &[MessageId], group: Option<&ClusterGroup>) -> Result<(), ClientError> {
+        let texts: Vec<&str> = ids.iter().map(MessageId::as_str).collect();
+        let (message_id, message_ids): (_, &[&str]) = match texts.as_slice() {
+            [] => return Ok(()),
+            [one] => (Some(*one), &[]),
+            many => (None, many),
+        };
+        let ack = Ack { r#type: "ACK", message_id, message_ids, cluster_group_id: group.map(ClusterGroup::as_str) };
+        // Text without maps always serializes; were it otherwise, the relay would refuse the empty text.
+        let text = serde_json::to_string(&ack).unwrap_or_default();
+        self.send(&text).await
+    }
+
+    /// Sends what was handed over, closes the link with 1000 and waits until the relay has answered, or did not in
+    /// time. What has come and was not received can still be received; nothing more comes.
+    ///
+    /// # Errors
+    /// Where the link had ended with an error.
+    pub async fn close(self) -> Result<(), ClientError> {
+        let shared = &self.running.shared;
+        // A receiver that nobody asks must not keep the relay's Close from being read.
+        shared.incoming.close();
+        shared.control.close(CloseCode::NORMAL, "");
+        shared.has_ended.cancelled().await;
+        let ended = shared.ended();
+        match ended.error() {
+            None => Ok(()),
+            Some(_) => Err(ClientError(ended)),
+        }
+    }
+}
+
+impl ClientReceiver {
+    /// The next text, or how the link ended; `None` after that, and where this end closed it.
+    ///
+    /// # Cancellation
+    /// Nothing is lost.
+    pub async fn next(&mut self) -> Option<Result<Received, ClientError>> {
+        let shared = &self.running.shared;
+        if let Some(text) = shared.incoming.next().await {
+            return Some(Ok(Received::Text(text)));
+        }
+        shared.has_ended.cancelled().await;
+        if std::mem::replace(&mut self.told_the_end, true) {
+            return None;
+        }
+        let ended = shared.ended();
+        match &*ended {
+            Ended::Local { .. } => None,
+            Ended::Peer { code, reason } => Some(Ok(Received::Closed { code: *code, reason: reason.clone() })),
+            _ => Some(Err(ClientError(ended))),
+        }
+    }
+}
+
+impl Drop for ClientReceiver {
+    fn drop(&mut self) {
+        // Where nobody receives any more the link goes on, and what comes is dropped.
+        self.running.shared.incoming.close();
+    }
+}
+
+/// Where a URL leads.
+#[derive(Debug, PartialEq, Eq)]
+struct Target {
+    /// Name or address, an IPv6 one without its brackets.
+    host: String,
+    port: u16,
+    /// Host and port as they stand in the URL.
+    authority: String,
+    /// Path and query.
+    path: String,
+}
+
+impl Target {
+    fn parse(url: &str) -> Result<Self, &'static str> {
+        let uri: Uri = url.parse().map_err(|_| "expected a URL like ws://127.0.0.1:7171/")?;
+        match uri.scheme_str() {
+            Some("ws") => {}
+            Some("wss") => return Err("this client does not speak TLS yet: expected ws://"),
+            _ => return Err("expected a URL that begins with ws://"),
+        }
+        let authority = uri.authority().ok_or("expected a host after ws://")?;
+        if authority.as_str().contains('@') {
+            return Err("expected no user name in the URL: a credential is a token");
+        }
+        let host = authority.host();
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if bare.is_empty() {
+            return Err("expected a host after ws://");
+        }
+        let port = match authority.as_str().strip_prefix(host) {
+            Some("") => 80,
+            _ => authority.port_u16().ok_or("expected a port from 0 to 65535")?,
+        };
+        Ok(Self {
+            host: bare.to_owned(),
+            port,
+            authority: authority.as_str().to_owned(),
+            path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_lead_somewhere_or_say_what_is_wrong() {
+        let target = |host: &str, port, authority: &str, path: &str| {
+            Ok(Target { host: host.to_owned(), port, authority: authority.to_owned(), path: path.to_owned() })
+        };
+        assert_eq!(Target::parse("ws://host"), target("host", 80, "host", "/"));
+        assert_eq!(Target::parse("ws://[::1]:7171/a?b=c%20d"), target("::1", 7171, "[::1]:7171", "/a?b=c%20d"));
+        for (url, part) in [
+            ("wss://host/", "TLS"),
+            ("http://host/", "ws://"),
+            ("host:80", "ws://"),
+            ("ws://me:secret@host/", "user name"),
+            ("ws://", "ws://"),
+            ("ws://host:99999/", "port"),
+        ] {
+            let expected = Target::parse(url).unwrap_err();
+            assert!(expected.contains(part), "{url}: {expected}");
+        }
+    }
+}

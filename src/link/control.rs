@@ -1,0 +1,108 @@
+//! What the rest of the relay, the reader and the keepalive ask of a link's writer.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::CloseCode;
+use super::close::Violation;
+
+/// The handle of one link. Clones are handles of the same link.
+#[derive(Debug, Clone, Default)]
+pub struct LinkControl {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    wants: Mutex<Wants>,
+    wake: Notify,
+    closing: CancellationToken,
+    closed: CancellationToken,
+}
+
+/// What the writer is to send before any data.
+#[derive(Debug, Default)]
+pub(super) struct Wants {
+    pub(super) ping: bool,
+    /// Only the newest ping is answered: so a flood of them takes no memory.
+    pub(super) pong: Option<Bytes>,
+    pub(super) close: Option<Closing>,
+}
+
+/// Why and how the link is being closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// This end wishes it. What is there to send goes out first.
+    Local { code: CloseCode, reason: Cow<'static, str> },
+    /// The peer broke a rule.
+    Violation(Violation),
+    /// The peer wishes it.
+    Peer { code: Option<CloseCode>, reason: String },
+}
+
+impl LinkControl {
+    /// A handle for a link that is yet to run.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks for the link to be closed. Only the first wish counts; it may come before the link runs.
+    ///
+    /// The writer first sends what there is to send, within bounds, then the Close. `reason` may be 123 bytes long;
+    /// the rest is cut.
+    pub fn close(&self, code: CloseCode, reason: impl Into<Cow<'static, str>>) {
+        self.request_close(Closing::Local { code, reason: reason.into() });
+    }
+
+    pub(super) fn request_close(&self, closing: Closing) {
+        self.shared.wants.lock().close.get_or_insert(closing);
+        self.shared.closing.cancel();
+        self.shared.wake.notify_one();
+    }
+
+    /// Returns when the link was asked to close.
+    pub(super) async fn closing(&self) {
+        self.shared.closing.cancelled().await;
+    }
+
+    /// Why the link is being closed, if it is.
+    pub(super) fn why_closing(&self) -> Option<Closing> {
+        self.shared.wants.lock().close.clone()
+    }
+
+    /// From now on nothing that comes is taken: the Close is out.
+    pub(super) fn close_sent(&self) {
+        self.shared.closed.cancel();
+    }
+
+    pub(super) fn is_close_sent(&self) -> bool {
+        self.shared.closed.is_cancelled()
+    }
+
+    pub(super) fn ping(&self) {
+        self.shared.wants.lock().ping = true;
+        self.shared.wake.notify_one();
+    }
+
+    pub(super) fn pong(&self, payload: Bytes) {
+        self.shared.wants.lock().pong = Some(payload);
+        self.shared.wake.notify_one();
+    }
+
+    /// Takes what is to be sent before any data. The wish to close stays.
+    pub(super) fn take_wants(&self) -> Wants {
+        let mut wants = self.shared.wants.lock();
+        Wants { ping: std::mem::take(&mut wants.ping), pong: wants.pong.take(), close: wants.close.clone() }
+    }
+
+    /// Returns when [`take_wants`](Self::take_wants) may have something new. None is lost between two calls.
+    pub(super) async fn wanted(&self) {
+        self.shared.wake.notified().await;
+    }
+}

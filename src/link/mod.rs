@@ -1,0 +1,46 @@
+//! One WebSocket with a peer: the handshake, the frames, the reader, the writer, the keepalive.
+//!
+//! What a text means is not decided here: the reader hands it to an [`Inbox`] and waits until that has taken it, the
+//! writer asks an [`Outbound`] for what is to be sent whenever it has room. Between the two nothing is queued but one
+//! batch of bytes. How links begin is `listen.rs` and `client.rs`.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `stream` | the byte streams that a link runs over, and who makes them |
+//! | `hello`, `refusal` | who a peer says it is, and why it may not be here |
+//! | `upgrade` | the HTTP exchange, both sides |
+//! | `frames` | outgoing frames, gathered into one write |
+//! | `assembler` | incoming frames to whole texts |
+//! | `reader`, `writer` | the two halves of a running link |
+//! | `silence` | how long nothing came, and what follows from that |
+//! | `control`, `close` | how a link is asked to end, and how it ended |
+//! | `run` | the halves together |
+
+mod assembler;
+mod close;
+mod control;
+mod frames;
+mod hello;
+mod limits;
+mod reader;
+mod refusal;
+mod run;
+mod silence;
+mod stream;
+mod upgrade;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use close::{CloseCode, Ended};
+pub use control::LinkControl;
+pub use frames::{FrameBatch, Role};
+pub use hello::{Announced, Hello, Secret, Welcome};
+pub use limits::LinkLimits;
+pub use reader::Inbox;
+pub use refusal::Refusal;
+pub use run::run;
+pub use stream::{Connector, ReadHalf, Socket, Stream, TcpConnector, WriteHalf};
+pub use upgrade::{HandshakeError, Offer, Upgrade, accept, offer};
+pub use writer::Outbound;

@@ -1,0 +1,103 @@
+//! Why a peer gets no link, as HTTP says it.
+
+use std::fmt;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::header::{self, HeaderMap, HeaderValue};
+
+/// The answer to an upgrade request that is not granted: a status and one line of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    status: StatusCode,
+    reason: String,
+    retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// When a peer may try again that came at a bad moment.
+    const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+    fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+        let mut reason = reason.into();
+        if reason.contains(char::is_control) {
+            reason = reason.replace(char::is_control, " ");
+        }
+        Self { status, reason, retry_after: None }
+    }
+
+    /// 400: what the peer says of itself breaks a rule.
+    pub fn bad_request(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, reason)
+    }
+
+    /// 401: the credential is missing or wrong.
+    pub fn unauthorized(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, reason)
+    }
+
+    /// 403: the credential does not permit what the peer asks for.
+    pub fn forbidden(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, reason)
+    }
+
+    /// 404: nothing lives on this path.
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "links begin at the path /")
+    }
+
+    /// 405: an upgrade request is a GET.
+    pub(super) fn not_a_get() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "an upgrade request is a GET")
+    }
+
+    /// 426: the request is none for WebSocket version 13.
+    pub(super) fn upgrade_required(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::UPGRADE_REQUIRED, reason)
+    }
+
+    /// 503: not at the moment; the peer may try again a little later.
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self { retry_after: Some(Self::RETRY_AFTER), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, reason) }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Why, in one line without control characters.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The headers that the status calls for, and the end of the connection.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        let mut headers = HeaderMap::from_iter([(header::CONTENT_TYPE, text)]);
+        let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
+        set(header::CONNECTION, "close");
+        match self.status {
+            StatusCode::UNAUTHORIZED => set(header::WWW_AUTHENTICATE, "Bearer"),
+            StatusCode::METHOD_NOT_ALLOWED => set(header::ALLOW, "GET"),
+            StatusCode::UPGRADE_REQUIRED => {
+                set(header::UPGRADE, "websocket");
+                set(header::CONNECTION, "upgrade, close");
+                set(header::SEC_WEBSOCKET_VERSION, "13")
+            }
+            _ => None,
+        };
+        if let Some(pause) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs()));
+        }
+        headers
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.status.as_u16(), self.reason)
+    }
+}

@@ -1,0 +1,106 @@
+//! How long nothing has come from a peer, and what follows from that.
+//!
+//! A peer is silent while this end waits for it. While this end does not read, because what came is still being
+//! taken in, the peer is not silent, however long that lasts.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::{Instant, sleep_until};
+
+use super::{LinkControl, LinkLimits, ReadHalf};
+
+/// Since when a peer is silent.
+#[derive(Debug)]
+pub(super) struct Silence {
+    began: Instant,
+    /// Milliseconds from `began` to when this end began to wait for the peer; [`Self::NOT_WAITING`] while it does not.
+    waiting_since: AtomicU64,
+}
+
+impl Silence {
+    const NOT_WAITING: u64 = u64::MAX;
+
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { began: Instant::now(), waiting_since: AtomicU64::new(Self::NOT_WAITING) })
+    }
+
+    fn waits(&self) {
+        if self.waiting_since.load(Ordering::Relaxed) == Self::NOT_WAITING {
+            let since = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(Self::NOT_WAITING - 1);
+            self.waiting_since.store(since, Ordering::Relaxed);
+        }
+    }
+
+    fn heard(&self) {
+        self.waiting_since.store(Self::NOT_WAITING, Ordering::Relaxed);
+    }
+
+    /// When the peer fell silent, if it is.
+    fn since(&self) -> Option<Instant> {
+        match self.waiting_since.load(Ordering::Relaxed) {
+            Self::NOT_WAITING => None,
+            since => Some(self.began + Duration::from_millis(since)),
+        }
+    }
+}
+
+/// Pings a peer that falls silent. Returns when it has been silent for the idle timeout.
+pub(super) async fn keep_alive(silence: &Silence, control: &LinkControl, limits: &LinkLimits) {
+    let mut pinged = Instant::now();
+    loop {
+        let now = Instant::now();
+        // One that is not silent now is looked at again a heartbeat later.
+        let since = silence.since().unwrap_or(now);
+        let dropped_at = since + limits.idle_timeout;
+        if now >= dropped_at {
+            return;
+        }
+        let ping_at = since.max(pinged) + limits.heartbeat;
+        if now >= ping_at {
+            control.ping();
+            pinged = now;
+            continue;
+        }
+        sleep_until(ping_at.min(dropped_at)).await;
+    }
+}
+
+/// The reading half of a stream, which notes when it has to wait. What was read ahead comes first.
+pub(super) struct Heard {
+    ahead: Bytes,
+    stream: ReadHalf,
+    silence: Arc<Silence>,
+}
+
+impl Heard {
+    pub(super) fn new(ahead: Bytes, stream: ReadHalf, silence: Arc<Silence>) -> Self {
+        Self { ahead, stream, silence }
+    }
+}
+
+impl AsyncRead for Heard {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let len = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead[..len]);
+            self.ahead.advance(len);
+            if self.ahead.is_empty() {
+                self.ahead = Bytes::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        match read {
+            Poll::Pending => self.silence.waits(),
+            Poll::Ready(_) => self.silence.heard(),
+        }
+        Poll::Ready(ready!(read))
+    }
+}

@@ -1,0 +1,82 @@
+//! The byte streams that links run over, and who makes them. A simulation or TLS brings its own.
+
+use std::fmt;
+use std::io;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::net::TcpStream;
+
+/// The reading half of a [`Stream`].
+pub type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
+/// The writing half of a [`Stream`].
+pub type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// A connected stream of bytes.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// The two halves. The default shares the stream behind a lock; a stream that can do without overrides it.
+    fn halves(self: Box<Self>) -> (ReadHalf, WriteHalf) {
+        let (read, write) = tokio::io::split(self);
+        (Box::new(read), Box::new(write))
+    }
+}
+
+impl Stream for TcpStream {
+    fn halves(self: Box<Self>) -> (ReadHalf, WriteHalf) {
+        let (read, write) = self.into_split();
+        (Box::new(read), Box::new(write))
+    }
+}
+
+impl Stream for DuplexStream {}
+
+/// Reaches out to other hosts.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// Connects to a port of a host, which is a name or an address (an IPv6 one without brackets).
+    ///
+    /// # Errors
+    /// Where the name cannot be resolved or nobody answers. The caller tries again later. There is no timeout here.
+    async fn connect(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>>;
+}
+
+/// Connects over TCP.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TcpConnector;
+
+#[async_trait]
+impl Connector for TcpConnector {
+    async fn connect(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+        let stream = TcpStream::connect((host, port)).await?;
+        // Writes are gathered already; Nagle's algorithm would only hold them back.
+        stream.set_nodelay(true)?;
+        Ok(Box::new(stream))
+    }
+}
+
+/// A stream on which the WebSocket handshake is done, and what of the peer's first frames came with it.
+pub struct Socket {
+    pub(super) stream: Box<dyn Stream>,
+    pub(super) ahead: Bytes,
+}
+
+impl Socket {
+    /// A stream of which nothing was read after the handshake.
+    #[must_use]
+    pub fn new(stream: Box<dyn Stream>) -> Self {
+        Self { stream, ahead: Bytes::new() }
+    }
+
+    /// A stream of which `ahead` was read already.
+    pub(crate) fn with_ahead(stream: Box<dyn Stream>, ahead: &[u8]) -> Self {
+        // A copy, because the original keeps the whole buffer of the HTTP parser alive.
+        Self { stream, ahead: Bytes::copy_from_slice(ahead) }
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("ahead", &self.ahead.len()).finish_non_exhaustive()
+    }
+}

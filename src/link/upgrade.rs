@@ -1,0 +1,223 @@
+//! The HTTP exchange that begins a link (RFC 6455, section 4), both sides.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::{request, response};
+use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper_util::rt::TokioIo;
+use sha1::{Digest as _, Sha1};
+use slipstream_store::{ClusterGroup, PeerId, Tag};
+
+use super::hello::{self, Announced, Secret, checked, join};
+use super::{Refusal, Socket, Stream, Welcome};
+
+const WEBSOCKET: &str = "websocket";
+const UPGRADE: &str = "upgrade";
+const VERSION: &str = "13";
+
+/// Most of a refusal's text that is read.
+const MAX_REASON_BYTES: usize = 1024;
+
+/// Most bytes of an answer's head.
+const MAX_ANSWER_BYTES: usize = 32 << 10;
+
+/// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key`.
+fn accept_key(key: &[u8]) -> String {
+    let digest = Sha1::new().chain_update(key).chain_update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(digest.finalize())
+}
+
+/// Whether a comma-separated header has this item, in whatever case.
+fn has_item(headers: &HeaderMap, name: &HeaderName, item: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|list| list.split(',')).any(|got| got.trim().eq_ignore_ascii_case(item))
+}
+
+/// The heads of an upgrade request that can be granted.
+#[derive(Debug)]
+pub struct Upgrade {
+    accept: String,
+}
+
+/// Checks that a request asks for a WebSocket.
+///
+/// # Errors
+/// 405 or 426 where it does not, 400 where it does so wrongly.
+pub fn accept(request: &request::Parts) -> Result<Upgrade, Refusal> {
+    let headers = &request.headers;
+    let asks = has_item(headers, &header::UPGRADE, WEBSOCKET) && has_item(headers, &header::CONNECTION, UPGRADE);
+    if request.method != Method::GET {
+        return Err(Refusal::not_a_get());
+    }
+    if !asks || request.version != Version::HTTP_11 {
+        return Err(Refusal::upgrade_required("this is a WebSocket endpoint: expected an HTTP/1.1 upgrade request"));
+    }
+    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
+        return Err(Refusal::upgrade_required("Sec-WebSocket-Version: expected 13"));
+    }
+    // A body would be taken for the first frames.
+    let has_body = headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if has_body {
+        return Err(Refusal::bad_request("an upgrade request has no body"));
+    }
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+    if STANDARD.decode(key).map_or(0, |nonce| nonce.len()) != 16 {
+        return Err(Refusal::bad_request("Sec-WebSocket-Key: expected 16 bytes in base64"));
+    }
+    Ok(Upgrade { accept: accept_key(key) })
+}
+
+impl Upgrade {
+    /// The 101 that grants the link.
+    pub(crate) fn response<B: Default>(self, welcome: &Welcome) -> Response<B> {
+        let mut response = Response::new(B::default());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static(UPGRADE));
+        headers.insert(header::UPGRADE, HeaderValue::from_static(WEBSOCKET));
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, checked(&self.accept));
+        headers.extend(welcome.headers());
+        response
+    }
+}
+
+/// What an end that dials says of itself.
+#[derive(Debug, Clone, Default)]
+pub struct Offer {
+    /// Its id; without one it is anonymous.
+    pub id: Option<PeerId>,
+    /// Its tags.
+    pub tags: Vec<Tag>,
+    /// Its cluster group.
+    pub group: Option<ClusterGroup>,
+    /// Whether it is a relay.
+    pub as_relay: bool,
+    /// Whether it takes one ACK for many messages.
+    pub ack_batch: bool,
+    /// Longest message that it takes, where it has a limit.
+    pub max_message_bytes: Option<u64>,
+    /// Its credential.
+    pub token: Option<Secret>,
+}
+
+/// Why a dialled server granted no link.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// The server refused. Try again later where the status is 503; otherwise something must be changed first.
+    #[error("the server refused with {status}: {reason}")]
+    Refused {
+        /// The HTTP status.
+        status: StatusCode,
+        /// The first line of its text, cut where it is long.
+        reason: String,
+        /// What its `Retry-After` says, in seconds.
+        retry_after: Option<u64>,
+    },
+    /// The answer is no WebSocket handshake, or breaks its rules.
+    #[error("the server's answer to the upgrade request: {0}")]
+    Answer(String),
+    /// Something of ours cannot be said in HTTP.
+    #[error("the upgrade request: {0}")]
+    Request(String),
+    /// The stream failed, or the answer was no HTTP.
+    #[error("the upgrade request failed: {0}")]
+    Http(#[from] hyper::Error),
+}
+
+impl Offer {
+    fn request(&self, host: &str, target: &str, key: &str) -> Result<Request<Empty<Bytes>>, HandshakeError> {
+        let fault = |error: &dyn fmt::Display| HandshakeError::Request(error.to_string());
+        let mut request = Request::get(target)
+            .header(header::HOST, host)
+            .header(header::CONNECTION, UPGRADE)
+            .header(header::UPGRADE, WEBSOCKET)
+            .header(header::SEC_WEBSOCKET_VERSION, VERSION)
+            .header(header::SEC_WEBSOCKET_KEY, key)
+            .body(Empty::new())
+            .map_err(|error| fault(&error))?;
+        let headers = request.headers_mut();
+        let mut set = |name, value: Option<HeaderValue>| value.map(|value| headers.insert(name, value));
+        set(hello::ID, self.id.as_ref().map(|id| checked(id.as_str())));
+        set(hello::TAGS, (!self.tags.is_empty()).then(|| checked(&join(&self.tags))));
+        set(hello::GROUP, self.group.as_ref().map(|group| checked(group.as_str())));
+        set(hello::KIND, self.as_relay.then(|| HeaderValue::from_static(hello::RELAY)));
+        set(hello::ACCEPT, self.ack_batch.then(|| HeaderValue::from_static(hello::ACK_BATCH)));
+        set(hello::MAX_MESSAGE_BYTES, self.max_message_bytes.map(HeaderValue::from));
+        if let Some(token) = &self.token {
+            let text = format!("Bearer {}", token.expose());
+            let mut value =
+                HeaderValue::from_str(&text).map_err(|_| fault(&"the token has characters that are not ASCII"))?;
+            value.set_sensitive(true);
+            set(header::AUTHORIZATION, Some(value));
+        }
+        Ok(request)
+    }
+}
+
+/// Asks the server at the other end of a stream for a link. `host` goes into the `Host` header, `target` is path and
+/// query. There is no timeout here.
+///
+/// # Errors
+/// [`HandshakeError`]; the stream is gone then.
+///
+/// # Cancellation
+/// Dropping the future drops the stream.
+pub async fn offer(
+    stream: Box<dyn Stream>,
+    host: &str,
+    target: &str,
+    offer: &Offer,
+) -> Result<(Socket, Announced), HandshakeError> {
+    let key = fastwebsockets::handshake::generate_key();
+    let request = offer.request(host, target, &key)?;
+    let (mut sender, connection) =
+        http1::Builder::new().max_buf_size(MAX_ANSWER_BYTES).handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await?;
+    let answer = async {
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            granted(&head, &key)
+        } else {
+            Err(refused(&head, body).await)
+        }
+    };
+    // The connection gives the stream back once it has handed out the 101.
+    let back = async { connection.without_shutdown().await.map_err(HandshakeError::from) };
+    let (announced, parts) = tokio::try_join!(answer, back)?;
+    Ok((Socket::with_ahead(parts.io.into_inner(), &parts.read_buf), announced))
+}
+
+fn granted(head: &response::Parts, key: &str) -> Result<Announced, HandshakeError> {
+    let fault = |what: &str| Err(HandshakeError::Answer(what.to_owned()));
+    let headers = &head.headers;
+    if !has_item(headers, &header::UPGRADE, WEBSOCKET) || !has_item(headers, &header::CONNECTION, UPGRADE) {
+        return fault("it upgrades to something else than a WebSocket");
+    }
+    if headers.get(header::SEC_WEBSOCKET_ACCEPT).is_none_or(|got| *got != accept_key(key.as_bytes())) {
+        return fault("Sec-WebSocket-Accept does not fit the key that was sent");
+    }
+    if headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS) || headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
+        return fault("it names an extension or subprotocol that was not asked for");
+    }
+    Announced::read(headers).map_err(HandshakeError::Answer)
+}
+
+async fn refused(head: &response::Parts, body: Incoming) -> HandshakeError {
+    let text = Limited::new(body, MAX_REASON_BYTES).collect().await;
+    let text = text.map(|text| text.to_bytes()).unwrap_or_default();
+    let line = String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().replace(char::is_control, " ");
+    let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    HandshakeError::Refused {
+        status: head.status,
+        reason: line,
+        retry_after: retry_after.and_then(|seconds| seconds.parse().ok()),
+    }
+}
