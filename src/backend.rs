@@ -17,6 +17,7 @@ pub const COMPILED: &[Engine] = &[
 ///
 /// # Errors
 /// As the engine says; [`StoreError::Unsupported`] for an engine that is not compiled in.
+#[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "without an engine there is nothing to open"))]
 pub fn open(engine: Engine, path: &Path, durability: Durability) -> Result<Arc<dyn MessageStore>, StoreError> {
     match engine {
         #[cfg(feature = "sqlite")]

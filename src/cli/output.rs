@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use crate::link::CloseCode;
+
 use serde::Serialize;
 
 /// The exit status of a command that failed while it ran.
@@ -56,4 +58,13 @@ pub(super) fn printable(text: &str) -> String {
 /// JSON on one line. A line break in JSON can only stand between tokens, where a space means the same.
 pub(super) fn one_line(json: &str) -> String {
     json.replace(['\n', '\r'], " ")
+}
+
+/// What a Close says, as the end of a sentence.
+pub(super) fn close_reason(code: Option<CloseCode>, reason: &str) -> String {
+    match (code, reason) {
+        (None, _) => String::new(),
+        (Some(code), "") => format!(": {code}"),
+        (Some(code), reason) => format!(": {code} {}", printable(reason)),
+    }
 }

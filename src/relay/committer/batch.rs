@@ -32,6 +32,11 @@ impl Filling {
         self.operations.len()
     }
 
+    /// Whether nothing is asked of the store and nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.operations.is_empty() && self.barriers.is_empty() && self.purge.is_none()
+    }
+
     pub(super) fn wants_purge(&self) -> bool {
         self.purge.is_some()
     }

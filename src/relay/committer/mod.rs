@@ -53,6 +53,12 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                 }
                 return Ok(());
             };
+            if filling.is_empty() {
+                if let Some(committed) = unfinished.take() {
+                    self.finish(committed);
+                }
+                continue;
+            }
             let commit = self.commit(filling);
             let finish = async { unfinished.take().map(|committed| self.finish(committed)) };
             let (mut committed, _) = tokio::join!(commit, finish);

@@ -1,0 +1,215 @@
+//! The relay end to end over loopback, beside the store alone doing the same operations, in one run.
+//!
+//! One publisher with 512 messages in flight, one subscriber that acknowledges, 256-byte values, `full` durability on
+//! SQLite. A message counts once it is confirmed to the publisher and acknowledged by the subscriber. The store is on
+//! the disk of `SLIPSTREAM_BENCH_DIR`, or of the target folder.
+
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use slipstream::client::{Client, ClientOptions, ClientReceiver, ClientSender, Received};
+use slipstream::clock::SystemClock;
+use slipstream::listen::{Listener as _, TcpListener};
+use slipstream::store::{
+    Batch, ClusterGroup, Durability, Fingerprint, Identity, MessageId, MessageStore, MessageType, Operation, Outcome, Peer,
+    PeerId, PeerKind, Record, Route, Timestamp,
+};
+use slipstream::{Relay, Settings, backend, config::Engine};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Messages of one measured round.
+const ROUND: u64 = 20_000;
+
+/// Messages that the publisher has in flight.
+const IN_FLIGHT: usize = 512;
+
+/// Bytes of a value, quotes included.
+const VALUE: usize = 256;
+
+fn folder(name: &str) -> PathBuf {
+    let base = std::env::var_os("SLIPSTREAM_BENCH_DIR")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench-stores")), PathBuf::from);
+    let folder = base.join(format!("{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("the bench folder can be made");
+    folder
+}
+
+fn open(name: &str) -> Arc<dyn MessageStore> {
+    backend::open(Engine::Sqlite, &folder(name), Durability::Full).expect("the store opens")
+}
+
+struct Links {
+    publish: ClientSender,
+    confirms: ClientReceiver,
+    acknowledge: ClientSender,
+    deliveries: ClientReceiver,
+}
+
+async fn connect(url: &str) -> Links {
+    let client = async |id: &str, ack_batch| {
+        let options = ClientOptions { id: Some(PeerId::new(id).expect("valid")), ack_batch, ..ClientOptions::default() };
+        Client::connect(url, &options).await.expect("the client connects")
+    };
+    let (publish, confirms) = client("publisher", true).await.split();
+    let (acknowledge, deliveries) = client("subscriber", false).await.split();
+    Links { publish, confirms, acknowledge, deliveries }
+}
+
+/// Counts the ids in an ACK, batched or not.
+fn confirmed(text: &[u8]) -> usize {
+    let ack: serde_json::Value = serde_json::from_slice(text).expect("an ACK is JSON");
+    assert_eq!(ack["type"], "ACK", "{ack}");
+    ack["messageIds"].as_array().map_or(1, Vec::len)
+}
+
+/// Publishes a round, and waits until it is confirmed and acknowledged.
+async fn round(links: &mut Links, first: u64) {
+    let Links { publish, confirms, acknowledge, deliveries } = links;
+    let window = Semaphore::new(IN_FLIGHT);
+    let value = "v".repeat(VALUE - 2);
+    let send = async {
+        for number in first..first + ROUND {
+            if window.available_permits() == 0 {
+                publish.flush().await.expect("flush");
+            }
+            window.acquire().await.expect("open").forget();
+            let text = format!(r#"{{"type":"SK","key":"order:{number}","value":"{value}","messageId":"m{number:012}"}}"#);
+            publish.send(&text).await.expect("send");
+        }
+        publish.flush().await.expect("flush");
+    };
+    let confirm = async {
+        let mut open = ROUND as usize;
+        while open > 0 {
+            let Some(Ok(Received::Text(text))) = confirms.next().await else { panic!("the publisher's link ended") };
+            let settled = confirmed(&text);
+            window.add_permits(settled);
+            open -= settled;
+        }
+    };
+    let receive = async {
+        for number in first..first + ROUND {
+            let Some(Ok(Received::Text(text))) = deliveries.next().await else { panic!("the subscriber's link ended") };
+            black_box(&text);
+            acknowledge.send(&format!(r#"{{"type":"ACK","messageId":"m{number:012}"}}"#)).await.expect("ack");
+            if number % 64 == 0 || number + 1 == first + ROUND {
+                acknowledge.flush().await.expect("flush");
+            }
+        }
+    };
+    tokio::join!(send, confirm, receive);
+}
+
+fn relay(criterion: &mut Criterion) {
+    let runtime = Runtime::new().expect("a runtime");
+    let shutdown = CancellationToken::new();
+    let (mut links, running) = runtime.block_on(async {
+        let relay = Relay::open(open("relay"), Settings::default(), Arc::new(SystemClock::new())).await.expect("opens");
+        let listener = TcpListener::bind("127.0.0.1:0".parse().expect("valid")).expect("binds");
+        let url = format!("ws://{}/", listener.local_addr().expect("bound"));
+        let running = tokio::spawn(relay.run(Some(Box::new(listener)), shutdown.clone()));
+        (connect(&url).await, running)
+    });
+    let mut next = 0;
+    let mut group = group(criterion);
+    group.bench_function("relay: publish, confirm, deliver, acknowledge", |bencher| {
+        bencher.iter_custom(|rounds| {
+            let started = Instant::now();
+            for _ in 0..rounds {
+                runtime.block_on(round(&mut links, next));
+                next += ROUND;
+            }
+            started.elapsed()
+        });
+    });
+    group.finish();
+    shutdown.cancel();
+    drop(links);
+    runtime.block_on(running).expect("joins").expect("ends in order");
+}
+
+/// The operations that the relay asks of its store for a round, in batches as large as what is in flight.
+fn store(criterion: &mut Criterion) {
+    let runtime = Runtime::new().expect("a runtime");
+    let store = open("store");
+    let peers = ["publisher", "subscriber"].map(|id| PeerId::new(id).expect("valid"));
+    let remember = peers.iter().map(|id| {
+        Operation::RememberPeer(Peer {
+            id: id.clone(),
+            kind: PeerKind::Application,
+            group: ClusterGroup::singleton(),
+            tags: Arc::default(),
+            durable: true,
+            last_seen: Timestamp::ZERO,
+        })
+    });
+    let batch = Arc::new(Batch::from(remember.collect::<Vec<_>>()));
+    runtime.block_on(store.commit(batch)).expect("commits");
+    let [publisher, subscriber] = peers;
+    let route = Arc::new(Route {
+        received_from: publisher.clone(),
+        path: Box::new([publisher, PeerId::new("relay").expect("valid")]),
+        recipients: Box::new([subscriber.clone()]),
+    });
+    let mut next = 0;
+    let mut settle = Vec::new();
+    let mut group = group(criterion);
+    group.bench_function("store alone: the same operations", |bencher| {
+        bencher.iter_custom(|rounds| {
+            let started = Instant::now();
+            for _ in 0..rounds {
+                for first in (next..next + ROUND).step_by(IN_FLIGHT) {
+                    let mut operations: Vec<_> =
+                        (first..(first + IN_FLIGHT as u64).min(next + ROUND)).map(|number| record(number, &route)).collect();
+                    operations.append(&mut settle);
+                    let outcomes = runtime.block_on(store.commit(Arc::new(Batch { operations }))).expect("commits");
+                    settle.extend(outcomes.into_iter().filter_map(|outcome| match outcome {
+                        Outcome::Recorded { sequence } => {
+                            Some(Operation::Acknowledge { peer: subscriber.clone(), sequence, at: Timestamp::ZERO })
+                        }
+                        _ => None,
+                    }));
+                }
+                next += ROUND;
+            }
+            started.elapsed()
+        });
+    });
+    group.finish();
+    runtime.block_on(store.close()).expect("closes");
+}
+
+fn record(number: u64, route: &Arc<Route>) -> Operation {
+    let id = format!("m{number:012}");
+    let value = "v".repeat(VALUE - 2);
+    let text = format!(
+        r#"{{"type":"SK","key":"order:{number}","value":"{value}","messageId":"{id}","originInstanceId":"publisher","sourceInstanceId":"publisher","messagePath":["publisher","relay"],"clusterGroupId":"singleton","relayStamp":"01JD0000000000000000000000:{number}"}}"#
+    );
+    Operation::Record(Box::new(Record {
+        identity: Identity { group: ClusterGroup::singleton(), id: MessageId::new(id).expect("valid") },
+        fingerprint: Fingerprint::from_u64(number),
+        message_type: MessageType::new("SK").expect("valid"),
+        key: None,
+        expires_at: None,
+        received_at: Timestamp::from_millis(number),
+        stamp: None,
+        route: Arc::clone(route),
+        text: Bytes::from(text),
+    }))
+}
+
+fn group(criterion: &mut Criterion) -> criterion::BenchmarkGroup<'_, criterion::measurement::WallTime> {
+    let mut group = criterion.benchmark_group("one publisher, one subscriber, full, 256 bytes");
+    group.throughput(Throughput::Elements(ROUND)).sample_size(10).measurement_time(Duration::from_secs(10));
+    group
+}
+
+criterion_group!(benches, store, relay);
+criterion_main!(benches);
