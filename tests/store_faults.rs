@@ -1,0 +1,196 @@
+//! A relay whose store fails: the sender is told the truth, and nothing that was confirmed is lost.
+//!
+//! The relay runs in this process, over the model store, so that chosen calls can be made to fail.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use slipstream::client::{Client, ClientOptions, ClientReceiver, ClientSender, Received};
+use slipstream::clock::SystemClock;
+use slipstream::listen::{Listener as _, TcpListener};
+use slipstream::store::{MessageStore as _, PeerId, StoreError};
+use slipstream::{Relay, RelayError, Settings};
+use slipstream_conformance::{Call, FaultStore, Faults, ModelMedium, ModelStore, When};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+struct Fixture {
+    url: String,
+    faults: Faults,
+    store: Arc<FaultStore<ModelStore>>,
+    shutdown: CancellationToken,
+    running: JoinHandle<Result<(), RelayError>>,
+}
+
+impl Fixture {
+    async fn start() -> Self {
+        let model = ModelStore::open(&ModelMedium::default(), Path::new("model")).unwrap();
+        let (store, faults) = FaultStore::new(model);
+        let store = Arc::new(store);
+        let relay = Relay::open(Arc::clone(&store), Settings::default(), Arc::new(SystemClock::new())).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(relay.run(Some(Box::new(listener)), shutdown.clone()));
+        Self { url, faults, store, shutdown, running }
+    }
+
+    async fn connect(&self, id: &str) -> Application {
+        let options = ClientOptions { id: Some(PeerId::new(id).unwrap()), ..ClientOptions::default() };
+        let (sender, receiver) = Client::connect(&self.url, &options).await.unwrap().split();
+        Application { sender, receiver }
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(LIMIT, self.running).await.unwrap().unwrap().unwrap();
+    }
+}
+
+struct Application {
+    sender: ClientSender,
+    receiver: ClientReceiver,
+}
+
+impl Application {
+    async fn publish(&mut self, id: &str) -> Value {
+        self.send(&json!({"type": "SK", "key": "k", "value": id, "messageId": id})).await;
+        self.next().await
+    }
+
+    async fn send(&mut self, message: &Value) {
+        self.sender.send(&message.to_string()).await.unwrap();
+        self.sender.flush().await.unwrap();
+    }
+
+    async fn next(&mut self) -> Value {
+        match tokio::time::timeout(LIMIT, self.receiver.next()).await.expect("something comes").unwrap().unwrap() {
+            Received::Text(text) => serde_json::from_slice(&text).unwrap(),
+            closed @ Received::Closed { .. } => panic!("{closed:?}"),
+        }
+    }
+
+    async fn take(&mut self) -> String {
+        let message = self.next().await;
+        self.send(&json!({"type": "ACK", "messageId": message["messageId"]})).await;
+        message["messageId"].as_str().unwrap().to_owned()
+    }
+}
+
+fn full() -> StoreError {
+    StoreError::Full("no room".to_owned())
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_the_message_and_takes_the_next_one() {
+    let fixture = Fixture::start().await;
+    let (mut shop, mut warehouse) = (fixture.connect("shop").await, fixture.connect("warehouse").await);
+    fixture.faults.fail_next(Call::Commit, full(), When::Before);
+    let refusal = shop.publish("m1").await;
+    assert_eq!((&refusal["type"], &refusal["code"]), (&json!("NACK"), &json!("storage_unavailable")), "{refusal}");
+    assert_eq!(refusal["messageId"], "m1");
+    assert_eq!(shop.publish("m2").await["type"], "ACK");
+    assert_eq!(warehouse.take().await, "m2");
+    // The refused one was not stored, so that it may come again.
+    assert_eq!(shop.publish("m1").await["type"], "ACK");
+    assert_eq!(warehouse.take().await, "m1");
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_busy_store_is_asked_again() {
+    let fixture = Fixture::start().await;
+    let mut shop = fixture.connect("shop").await;
+    for _ in 0..3 {
+        fixture.faults.fail_next(Call::Commit, StoreError::Busy("locked".to_owned()), When::Before);
+    }
+    assert_eq!(shop.publish("m1").await["type"], "ACK");
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn an_unclear_commit_is_confirmed_once_it_is_clear_and_still_forwarded() {
+    for when in [When::Before, When::After] {
+        let fixture = Fixture::start().await;
+        let (mut shop, mut warehouse) = (fixture.connect("shop").await, fixture.connect("warehouse").await);
+        fixture.faults.fail_next(Call::Commit, StoreError::Indeterminate("cut off".to_owned()), when);
+        assert_eq!(shop.publish("m1").await["type"], "ACK", "{when:?}");
+        assert_eq!(warehouse.take().await, "m1", "{when:?}");
+        assert_eq!(shop.publish("m2").await["type"], "ACK", "{when:?}");
+        assert_eq!(warehouse.take().await, "m2", "{when:?}");
+        fixture.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn acknowledgements_survive_a_store_without_room() {
+    let fixture = Fixture::start().await;
+    let (mut shop, mut warehouse) = (fixture.connect("shop").await, fixture.connect("warehouse").await);
+    assert_eq!(shop.publish("m1").await["type"], "ACK");
+    // Both tries to settle fail; the third, after a pause, does not.
+    fixture.faults.fail_next(Call::Commit, full(), When::Before);
+    fixture.faults.fail_next(Call::Commit, full(), When::Before);
+    assert_eq!(warehouse.take().await, "m1");
+    let settled = async {
+        while fixture.store.stats().await.unwrap().pending > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, settled).await.expect("the acknowledgement is committed in the end");
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_confirmed_while_the_store_has_not_answered() {
+    let fixture = Fixture::start().await;
+    let (mut shop, mut warehouse) = (fixture.connect("shop").await, fixture.connect("warehouse").await);
+    let mut held = fixture.faults.hold(Call::Commit);
+    shop.send(&json!({"type": "SK", "key": "k", "value": 1, "messageId": "m1"})).await;
+    held.arrived(1).await;
+    let early = tokio::select! {
+        biased;
+        answer = shop.next() => Some(answer),
+        message = warehouse.next() => Some(message),
+        () = tokio::task::yield_now() => None,
+    };
+    assert_eq!(early, None, "confirmed or forwarded before it was durable");
+    drop(held);
+    assert_eq!(shop.next().await["type"], "ACK");
+    assert_eq!(warehouse.take().await, "m1");
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_poisoned_store_ends_the_relay_and_the_message_is_refused() {
+    let fixture = Fixture::start().await;
+    let mut shop = fixture.connect("shop").await;
+    fixture.faults.fail_next(Call::Commit, StoreError::Poisoned("the sync failed".to_owned()), When::Before);
+    assert_eq!(shop.publish("m1").await["code"], "storage_unavailable");
+    let ended = tokio::time::timeout(LIMIT, fixture.running).await.expect("the relay ends").unwrap();
+    assert!(matches!(ended, Err(RelayError::Store(StoreError::Poisoned(_)))), "{ended:?}");
+}
+
+#[tokio::test]
+async fn what_was_confirmed_is_kept_for_a_peer_that_was_away() {
+    let fixture = Fixture::start().await;
+    let mut shop = fixture.connect("shop").await;
+    drop(fixture.connect("warehouse").await);
+    for number in 0..3000 {
+        let id = format!("m{number}");
+        let text = json!({"type": "SK", "key": id, "value": number, "messageId": id}).to_string();
+        shop.sender.send(&text).await.unwrap();
+    }
+    shop.sender.flush().await.unwrap();
+    for _ in 0..3000 {
+        assert_eq!(shop.next().await["type"], "ACK");
+    }
+    let mut warehouse = fixture.connect("warehouse").await;
+    for number in 0..3000 {
+        assert_eq!(warehouse.take().await, format!("m{number}"));
+    }
+    fixture.stop().await;
+}
