@@ -33,11 +33,7 @@ impl SystemClock {
     /// A clock that starts now.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            latest: AtomicU64::new(0),
-            ids: Mutex::new(ulid::Generator::new()),
-        }
+        Self { started: Instant::now(), latest: AtomicU64::new(0), ids: Mutex::new(ulid::Generator::new()) }
     }
 }
 
@@ -55,10 +51,7 @@ impl fmt::Debug for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is the one place that asks the machine for the time"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine for the time")]
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
         let latest = self.latest.fetch_max(millis, Ordering::Relaxed).max(millis);
@@ -88,10 +81,6 @@ mod tests {
         let ids: Vec<_> = (0..1000).map(|_| clock.ulid()).collect();
         assert!(ids.is_sorted_by(|a, b| a < b));
         clock.latest.store(u64::MAX >> 8, Ordering::Relaxed);
-        assert_eq!(
-            clock.now(),
-            Timestamp::from_millis(u64::MAX >> 8),
-            "the machine's clock was set back"
-        );
+        assert_eq!(clock.now(), Timestamp::from_millis(u64::MAX >> 8), "the machine's clock was set back");
     }
 }

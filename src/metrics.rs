@@ -27,16 +27,12 @@ const LINK_ERRORS: &str = "slipstream_connection_errors_total";
 /// The histograms and the upper bounds of their buckets.
 pub const BUCKETS: [(&str, &[f64]); 3] = [
     (COMMIT_SECONDS, SECONDS),
-    (
-        COMMIT_OPERATIONS,
-        &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0],
-    ),
+    (COMMIT_OPERATIONS, &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0]),
     (LATENCY, SECONDS),
 ];
 
-const SECONDS: &[f64] = &[
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
-];
+const SECONDS: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
 /// The types that have a label of their own.
 const TYPES: [&str; 7] = ["SK", "SA", "SW", "GK", "GA", "GW", "CMD"];
@@ -86,10 +82,7 @@ impl Metrics {
 
     /// A message was recorded.
     pub(crate) fn recorded(&self, message_type: &MessageType, from_relay: bool, unrouted: bool) {
-        let label = TYPES
-            .iter()
-            .position(|known| *known == message_type.as_str())
-            .unwrap_or(TYPES.len());
+        let label = TYPES.iter().position(|known| *known == message_type.as_str()).unwrap_or(TYPES.len());
         self.processed[label][usize::from(from_relay)].increment(1);
         if unrouted {
             self.unrouted.increment(1);
@@ -158,15 +151,10 @@ fn deliveries(outcome: &'static str) -> Counter {
 
 /// A gauge that is set when the metrics page is asked for.
 pub(crate) fn observe(name: &'static str, labels: &[(&'static str, String)], value: u64) {
-    let labels: Vec<metrics::Label> = labels
-        .iter()
-        .map(|(name, value)| metrics::Label::new(*name, value.clone()))
-        .collect();
+    let labels: Vec<metrics::Label> =
+        labels.iter().map(|(name, value)| metrics::Label::new(*name, value.clone())).collect();
     let gauge: Gauge = gauge!(name, labels);
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a gauge is a float; counts beyond 2^52 do not occur"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; counts beyond 2^52 do not occur")]
     gauge.set(value as f64);
 }
 
@@ -178,10 +166,7 @@ fn describe() {
     describe_counter!(UNROUTED, "Messages that matched no peer");
     describe_counter!(DELIVERIES, "Settled deliveries, by outcome");
     describe_counter!(STRAY_ACKS, "ACKs and NACKs that settle nothing or cannot be read");
-    describe_counter!(
-        LINK_ERRORS,
-        "Links that ended with an error and handshakes that were refused, by reason"
-    );
+    describe_counter!(LINK_ERRORS, "Links that ended with an error and handshakes that were refused, by reason");
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "Time of a commit");
     describe_histogram!(COMMIT_OPERATIONS, "Operations in a commit");
     describe_histogram!(
@@ -190,17 +175,10 @@ fn describe() {
         "From reading a message to its confirm (commit) or to a peer's ACK (delivery)"
     );
     describe_gauge!("slipstream_active_connections", "Links, by kind of peer");
-    describe_gauge!(
-        "slipstream_backlog",
-        "Deliveries owed to a peer, in flight ones included"
-    );
+    describe_gauge!("slipstream_backlog", "Deliveries owed to a peer, in flight ones included");
     describe_gauge!("slipstream_inflight", "Deliveries sent to a peer and not settled");
     describe_gauge!("slipstream_dedup_identities", "Identities that are remembered");
     describe_gauge!("slipstream_dead_letters", "Dead letters");
-    describe_gauge!(
-        "slipstream_store_bytes",
-        Unit::Bytes,
-        "Bytes that the store takes on the medium"
-    );
+    describe_gauge!("slipstream_store_bytes", Unit::Bytes, "Bytes that the store takes on the medium");
     describe_gauge!("slipstream_build_info", "1, with the version and the store as labels");
 }

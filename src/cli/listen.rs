@@ -69,7 +69,9 @@ async fn print(arguments: &Arguments, client: Client) -> anyhow::Result<()> {
         };
         let text = match received {
             Received::Text(text) => text,
-            Received::Closed { code, reason } => bail!("the relay closed the link{}", output::close_reason(code, &reason)),
+            Received::Closed { code, reason } => {
+                bail!("the relay closed the link{}", output::close_reason(code, &reason))
+            }
         };
         let text = std::str::from_utf8(&text)?;
         let frame = Frame::read(text)?;

@@ -164,7 +164,9 @@ impl<'a> Sending<'a> {
         while let Some(received) = self.answered.run_until_cancelled(receiver.next()).await {
             match received.context("the link was lost")?? {
                 Received::Text(text) => self.take(std::str::from_utf8(&text)?)?,
-                Received::Closed { code, reason } => bail!("the relay closed the link{}", output::close_reason(code, &reason)),
+                Received::Closed { code, reason } => {
+                    bail!("the relay closed the link{}", output::close_reason(code, &reason))
+                }
             }
         }
         Ok(())

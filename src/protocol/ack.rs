@@ -25,10 +25,7 @@ impl Ack {
             None if fields.get(Field::MessageIds).is_none() => return Err(Fault::missing(Field::MessageId, "ACK")),
             None => {}
         }
-        Ok(Self {
-            ids,
-            group: read::name(fields, Field::ClusterGroupId)?,
-        })
+        Ok(Self { ids, group: read::name(fields, Field::ClusterGroupId)? })
     }
 
     /// The ids of the messages. There are none only where the peer sent an empty array.

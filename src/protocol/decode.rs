@@ -45,9 +45,7 @@ pub struct Sender {
 /// never answered.
 pub fn decode<'a>(text: &'a str, sender: &Sender, assign: impl FnOnce() -> Ulid) -> Result<Incoming<'a>, Refusal> {
     let mut fields = Fields::new();
-    fields
-        .scan(text)
-        .map_err(|fault| Refusal::of_text(fault, &sender.group))?;
+    fields.scan(text).map_err(|fault| Refusal::of_text(fault, &sender.group))?;
     let answer = match named_type(&fields).as_deref() {
         Some("ACK") => Ack::read(&fields).map(Incoming::Ack),
         Some("NACK") => Nack::read(&fields).map(Incoming::Nack),

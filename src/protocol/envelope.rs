@@ -65,11 +65,7 @@ impl<'a> Envelope<'a> {
             Value::Any | Value::Array => self.fields.raw(Field::Value),
             Value::Optional => self.fields.get(Field::Value),
         };
-        Fingerprint::of(
-            message_type.as_str(),
-            key.as_ref().map(Key::as_str),
-            value.map(str::as_bytes),
-        )
+        Fingerprint::of(message_type.as_str(), key.as_ref().map(Key::as_str), value.map(str::as_bytes))
     }
 
     /// The tags of which a recipient has at least one; empty means every peer. At most 64.
@@ -164,22 +160,10 @@ enum Value {
 
 fn wants(message_type: &str) -> Wants {
     match message_type {
-        "SK" => Wants {
-            key: true,
-            value: Value::Any,
-        },
-        "SA" | "SW" => Wants {
-            key: true,
-            value: Value::Array,
-        },
-        "GK" | "GA" | "GW" | "CMD" => Wants {
-            key: true,
-            value: Value::Optional,
-        },
-        _ => Wants {
-            key: false,
-            value: Value::Optional,
-        },
+        "SK" => Wants { key: true, value: Value::Any },
+        "SA" | "SW" => Wants { key: true, value: Value::Array },
+        "GK" | "GA" | "GW" | "CMD" => Wants { key: true, value: Value::Optional },
+        _ => Wants { key: false, value: Value::Optional },
     }
 }
 
@@ -192,10 +176,7 @@ impl Wants {
             (Value::Any | Value::Array, None) => Err(Fault::missing(Field::Value, message_type)),
             (Value::Array, Some(json)) if !json.starts_with('[') => {
                 // Only the kind: what a message carries is for its recipients, not for reasons and logs.
-                Err(Fault(format!(
-                    "value: {message_type} wants an array, got {}",
-                    read::kind(json)
-                )))
+                Err(Fault(format!("value: {message_type} wants an array, got {}", read::kind(json))))
             }
             _ => Ok(()),
         }

@@ -98,12 +98,7 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// No fields yet. They are filled in by [`scan`](Self::scan) in place, because moving them costs.
     pub(super) const fn new() -> Self {
-        Self {
-            text_len: 0,
-            values: [None; Field::COUNT],
-            twice: None,
-            others: Vec::new(),
-        }
+        Self { text_len: 0, values: [None; Field::COUNT], twice: None, others: Vec::new() }
     }
 
     /// Finds the fields of a text that is one JSON object and nothing else. It takes any depth of nesting, since
@@ -115,9 +110,7 @@ impl<'a> Fields<'a> {
         }
         self.text_len = text.len();
         let mut json = serde_json::Deserializer::from_str(text);
-        json.deserialize_map(self)
-            .and_then(|()| json.end())
-            .map_err(|error| Fault::syntax(&error))
+        json.deserialize_map(self).and_then(|()| json.end()).map_err(|error| Fault::syntax(&error))
     }
 
     /// The JSON text of a field that is there and not `null`, which means the same as not being there.

@@ -32,10 +32,7 @@ impl Nack {
         let id = read::name(fields, Field::MessageId)?.ok_or_else(|| Fault::missing(Field::MessageId, "NACK"))?;
         let group = read::name(fields, Field::ClusterGroupId)?;
         let code = fields.get(Field::Code).and_then(read::text);
-        let reason = fields
-            .get(Field::Reason)
-            .and_then(read::text)
-            .filter(|reason| !reason.is_empty());
+        let reason = fields.get(Field::Reason).and_then(read::text).filter(|reason| !reason.is_empty());
         Ok(Self {
             id,
             group,

@@ -33,11 +33,7 @@ impl Fault {
 
     pub(super) fn expected(field: Field, expected: &str, json: &str) -> Self {
         let mut rest = json.chars();
-        let shown: String = rest
-            .by_ref()
-            .take(Self::SHOWN)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let shown: String = rest.by_ref().take(Self::SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
         let more = if rest.next().is_some() { "…" } else { "" };
         Self(format!("{}: expected {expected}, got {shown}{more}", field.name()))
     }
@@ -99,9 +95,7 @@ pub(super) fn name<T: Name>(fields: &Fields<'_>, field: Field) -> Result<Option<
 }
 
 fn one<T: Name>(field: Field, json: &str) -> Result<T, Fault> {
-    text(json)
-        .and_then(|text| T::named(&text).ok())
-        .ok_or_else(|| Fault::expected(field, T::EXPECTED, json))
+    text(json).and_then(|text| T::named(&text).ok()).ok_or_else(|| Fault::expected(field, T::EXPECTED, json))
 }
 
 /// The names in a field that is an array of at most `max` of them; none where the field is not there.
@@ -115,18 +109,10 @@ pub(super) fn names<T: Name>(fields: &Fields<'_>, field: Field, max: usize) -> R
     let mut names = Vec::new();
     while rest != "]" {
         if names.len() == max {
-            return Err(Fault(format!(
-                "{}: expected at most {max} items, got more",
-                field.name()
-            )));
+            return Err(Fault(format!("{}: expected at most {max} items, got more", field.name())));
         }
         let Some(item) = string_at(rest) else {
-            return Err(Fault(format!(
-                "{}: expected {}, got {}",
-                field.name(),
-                T::EXPECTED,
-                kind(rest)
-            )));
+            return Err(Fault(format!("{}: expected {}, got {}", field.name(), T::EXPECTED, kind(rest))));
         };
         names.push(one(field, item)?);
         rest = rest[item.len()..].trim_ascii_start();
@@ -152,11 +138,7 @@ pub(super) fn time(fields: &Fields<'_>, field: Field) -> Result<Option<Timestamp
     let Some(json) = fields.get(field) else { return Ok(None) };
     let digits = json.strip_prefix('-').unwrap_or(json);
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Fault::expected(
-            field,
-            "an integer, milliseconds since the Unix epoch",
-            json,
-        ));
+        return Err(Fault::expected(field, "an integer, milliseconds since the Unix epoch", json));
     }
     if json.starts_with('-') {
         return Ok(Some(Timestamp::ZERO));

@@ -87,24 +87,12 @@ impl Refusal {
     #[must_use]
     pub fn of(code: Code, reason: impl Into<String>, identity: &Identity) -> Self {
         let Identity { group, id } = identity.clone();
-        Self {
-            code,
-            reason: reason.into(),
-            message_id: Some(id),
-            group,
-            answered: true,
-        }
+        Self { code, reason: reason.into(), message_id: Some(id), group, answered: true }
     }
 
     /// The refusal of a text that is not one JSON object.
     pub(super) fn of_text(fault: Fault, sender: &ClusterGroup) -> Self {
-        Self {
-            code: Code::InvalidJson,
-            reason: fault.0,
-            message_id: None,
-            group: sender.clone(),
-            answered: true,
-        }
+        Self { code: Code::InvalidJson, reason: fault.0, message_id: None, group: sender.clone(), answered: true }
     }
 
     /// The refusal of a message that breaks a rule. It says of the identity what can be read.
@@ -128,10 +116,7 @@ impl Refusal {
 
     /// The refusal of an ACK or NACK.
     pub(super) fn of_answer(fault: Fault, fields: &Fields<'_>, sender: &ClusterGroup) -> Self {
-        Self {
-            answered: false,
-            ..Self::of_message(fault, fields, sender)
-        }
+        Self { answered: false, ..Self::of_message(fault, fields, sender) }
     }
 
     /// What is wrong, for programs.

@@ -13,11 +13,7 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<Option<Stamp>, Fault> {
     };
     match read::text(json).and_then(|text| parse(&text)) {
         Some(stamp) => Ok(Some(stamp)),
-        None => Err(Fault::expected(
-            Field::RelayStamp,
-            "EPOCH:N, a ULID and a decimal number below 2^64",
-            json,
-        )),
+        None => Err(Fault::expected(Field::RelayStamp, "EPOCH:N, a ULID and a decimal number below 2^64", json)),
     }
 }
 
@@ -25,10 +21,7 @@ fn parse(text: &str) -> Option<Stamp> {
     let (epoch, number) = text.split_once(':')?;
     // The parser of numbers takes a plus sign, the protocol does not.
     let number = number.bytes().all(|byte| byte.is_ascii_digit()).then_some(number)?;
-    Some(Stamp {
-        epoch: Ulid::from_string(epoch).ok()?,
-        number: number.parse().ok()?,
-    })
+    Some(Stamp { epoch: Ulid::from_string(epoch).ok()?, number: number.parse().ok()? })
 }
 
 pub(super) fn write(out: &mut Vec<u8>, stamp: Stamp) {

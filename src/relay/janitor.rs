@@ -73,11 +73,7 @@ async fn look_after<S: MessageStore + ?Sized>(
         supervisor.seen(&peer.id).await
     } else {
         // An anonymous peer without a link is one whose handshake was never completed.
-        let ttl = if peer.durable {
-            settings.peer_ttl
-        } else {
-            2 * settings.listen.handshake_timeout
-        };
+        let ttl = if peer.durable { settings.peer_ttl } else { 2 * settings.listen.handshake_timeout };
         if peer.last_seen.max(started).plus(ttl) > now {
             return Ok(());
         }

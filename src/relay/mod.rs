@@ -103,11 +103,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             health: Arc::default(),
             changing: PeerLocks::default(),
         };
-        Ok(Self {
-            core: Arc::new(core),
-            commits,
-            submissions,
-        })
+        Ok(Self { core: Arc::new(core), commits, submissions })
     }
 
     /// The id of this relay.
@@ -131,11 +127,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
     /// # Cancellation
     /// Dropping the future drops the links at once. What was confirmed is in the store.
     pub async fn run(self, listener: Option<Box<dyn Listener>>, shutdown: CancellationToken) -> Result<(), RelayError> {
-        let Self {
-            core,
-            commits,
-            submissions,
-        } = self;
+        let Self { core, commits, submissions } = self;
         let failed = CancellationToken::new();
         let committer = Committer {
             store: Arc::clone(&core.store),
@@ -152,23 +144,13 @@ impl<S: MessageStore + ?Sized> Relay<S> {
                 committer.run(submissions).await
             }))
         };
-        let supervisor = Supervisor {
-            core: Arc::clone(&core),
-            commits: commits.clone(),
-        };
+        let supervisor = Supervisor { core: Arc::clone(&core), commits: commits.clone() };
         let janitor = AbortOnDrop(tokio::spawn(janitor::run(supervisor.clone())));
         let links = TaskTracker::new();
         let accepting = CancellationToken::new();
         let listening = listener.map(|listener| {
             let limits = core.settings.listen.clone();
-            let serve = listen::serve(
-                listener,
-                supervisor.clone(),
-                AllowAll,
-                limits,
-                accepting.clone(),
-                links.clone(),
-            );
+            let serve = listen::serve(listener, supervisor.clone(), AllowAll, limits, accepting.clone(), links.clone());
             AbortOnDrop(tokio::spawn(serve))
         });
         drop(supervisor);
@@ -224,16 +206,9 @@ async fn settle_roster<S: MessageStore + ?Sized>(
     let known = settings.instance_id.clone().or_else(|| roster.relay.clone());
     let id = known.unwrap_or_else(|| PeerId::generated(GeneratedFor::Relay, clock.ulid()));
     let at = clock.now();
-    let forgotten = |peer: &Peer| Operation::ForgetPeer {
-        peer: peer.id.clone(),
-        at,
-    };
-    let mut operations: Vec<_> = roster
-        .peers
-        .iter()
-        .filter(|remembered| !remembered.peer.durable)
-        .map(|it| forgotten(&it.peer))
-        .collect();
+    let forgotten = |peer: &Peer| Operation::ForgetPeer { peer: peer.id.clone(), at };
+    let mut operations: Vec<_> =
+        roster.peers.iter().filter(|remembered| !remembered.peer.durable).map(|it| forgotten(&it.peer)).collect();
     operations.push(Operation::NameRelay { id: id.clone() });
     store.commit(Arc::new(Batch { operations })).await?;
     Ok(id)

@@ -16,9 +16,7 @@ pub struct Observer<S: ?Sized> {
 
 impl<S: ?Sized> Clone for Observer<S> {
     fn clone(&self) -> Self {
-        Self {
-            core: Arc::clone(&self.core),
-        }
+        Self { core: Arc::clone(&self.core) }
     }
 }
 
@@ -99,38 +97,19 @@ impl<S: MessageStore + ?Sized> Observer<S> {
 
     /// Sets the gauges to what is seen now. Called before the metrics page is rendered.
     pub async fn set_gauges(&self) {
-        let Observation {
-            guarantee,
-            store,
-            peers,
-            ..
-        } = self.observe().await;
+        let Observation { guarantee, store, peers, .. } = self.observe().await;
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        metrics::observe(
-            "slipstream_build_info",
-            &[("version", version), ("store", guarantee.engine.to_owned())],
-            1,
-        );
+        metrics::observe("slipstream_build_info", &[("version", version), ("store", guarantee.engine.to_owned())], 1);
         for (label, kind) in [("application", PeerKind::Application), ("relay", PeerKind::Relay)] {
             let links = peers.iter().filter(|peer| peer.linked && peer.kind == kind).count();
-            metrics::observe(
-                "slipstream_active_connections",
-                &[("kind", label.to_owned())],
-                links as u64,
-            );
+            metrics::observe("slipstream_active_connections", &[("kind", label.to_owned())], links as u64);
         }
         let (durable, anonymous): (Vec<_>, Vec<_>) = peers.into_iter().partition(|peer| peer.durable);
         let sum = |each: fn(&PeerObservation) -> u64| anonymous.iter().map(each).sum();
-        let mut rows: Vec<_> = durable
-            .iter()
-            .map(|peer| (peer.id.to_string(), peer.backlog, peer.in_flight as u64))
-            .collect();
+        let mut rows: Vec<_> =
+            durable.iter().map(|peer| (peer.id.to_string(), peer.backlog, peer.in_flight as u64)).collect();
         if !anonymous.is_empty() {
-            rows.push((
-                "anonymous".to_owned(),
-                sum(|peer| peer.backlog),
-                sum(|peer| peer.in_flight as u64),
-            ));
+            rows.push(("anonymous".to_owned(), sum(|peer| peer.backlog), sum(|peer| peer.in_flight as u64)));
         }
         for (peer, backlog, in_flight) in rows {
             metrics::observe("slipstream_backlog", &[("peer", peer.clone())], backlog);

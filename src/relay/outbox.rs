@@ -41,14 +41,8 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn new(unanswered: u32, wake: Arc<Wake>) -> Self {
-        let permits = usize::try_from(unanswered)
-            .unwrap_or(Semaphore::MAX_PERMITS)
-            .min(Semaphore::MAX_PERMITS);
-        Self {
-            answers: Mutex::default(),
-            unanswered: Semaphore::new(permits),
-            wake,
-        }
+        let permits = usize::try_from(unanswered).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
+        Self { answers: Mutex::default(), unanswered: Semaphore::new(permits), wake }
     }
 
     /// Waits until one more message may be taken in. Its answer must be given exactly once.

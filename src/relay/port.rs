@@ -61,16 +61,7 @@ impl Intake {
         }
         let record = self.record(&envelope);
         let from_relay = self.sender.kind == PeerKind::Relay;
-        self.commits
-            .message(
-                record,
-                Arrival {
-                    reply,
-                    read_at,
-                    from_relay,
-                },
-            )
-            .await;
+        self.commits.message(record, Arrival { reply, read_at, from_relay }).await;
     }
 
     fn record(&mut self, envelope: &Envelope<'_>) -> Box<Record> {
@@ -81,9 +72,7 @@ impl Intake {
             tags: envelope.targeted_tags(),
             instances: envelope.targeted_instances(),
         };
-        let route: Arc<Route> = self
-            .router
-            .route(target, || envelope.outgoing_path(&self.sender.id, relay));
+        let route: Arc<Route> = self.router.route(target, || envelope.outgoing_path(&self.sender.id, relay));
         let stamp = self.stamps.on_the_way_out(&self.sender, envelope.stamp());
         Box::new(Record {
             identity: envelope.identity().clone(),
@@ -100,14 +89,10 @@ impl Intake {
 
     fn acknowledged(&self, ack: &Ack) {
         let now = self.clock.elapsed();
-        self.port
-            .lane
-            .acknowledge(&self.port.wake, ack.ids(), ack.group(), |read_at| match read_at {
-                Some(read_at) => self
-                    .metrics
-                    .acknowledged(read_at.map(|read_at| now.saturating_sub(read_at))),
-                None => self.metrics.stray_ack(),
-            });
+        self.port.lane.acknowledge(&self.port.wake, ack.ids(), ack.group(), |read_at| match read_at {
+            Some(read_at) => self.metrics.acknowledged(read_at.map(|read_at| now.saturating_sub(read_at))),
+            None => self.metrics.stray_ack(),
+        });
     }
 
     async fn refuse(&self, refusal: Refusal) {
@@ -154,11 +139,8 @@ impl Port {
         if frames.is_full() {
             return 0;
         }
-        let alike = answers
-            .iter()
-            .take(self.ack_batch)
-            .take_while(|answer| same_group(answer, answers.front()))
-            .count();
+        let alike =
+            answers.iter().take(self.ack_batch).take_while(|answer| same_group(answer, answers.front())).count();
         if alike > 1 {
             let mut confirmed = answers.drain(..alike).filter_map(Answer::into_confirmed).peekable();
             if let Some(group) = confirmed.peek().map(|identity| identity.group.clone()) {
@@ -188,9 +170,5 @@ fn same_group(answer: &Answer, first: Option<&Answer>) -> bool {
 
 /// What a peer is to the protocol.
 pub(super) fn sender(peer: &Peer) -> Sender {
-    Sender {
-        id: peer.id.clone(),
-        group: peer.group.clone(),
-        kind: peer.kind,
-    }
+    Sender { id: peer.id.clone(), group: peer.group.clone(), kind: peer.kind }
 }

@@ -78,12 +78,7 @@ mod tests {
         let mut router = Router::new(Arc::clone(&topology));
         let sender = id("a");
         let mut route = |tags: &[Tag], path: &[PeerId]| {
-            let target = Target {
-                sender: &sender,
-                path,
-                tags,
-                instances: &[],
-            };
+            let target = Target { sender: &sender, path, tags, instances: &[] };
             router.route(target, || Box::new([id("a"), id("relay")]))
         };
         let first = route(&[], &[]);

@@ -17,20 +17,16 @@ pub(super) struct Stamps {
 
 impl Stamps {
     pub(super) fn new(epoch: Ulid) -> Self {
-        Self {
-            epoch,
-            next: AtomicU64::new(0),
-        }
+        Self { epoch, next: AtomicU64::new(0) }
     }
 
     /// The stamp with which a message goes out: a new one for a message from an application, the one it came with
     /// from a relay.
     pub(super) fn on_the_way_out(&self, sender: &Sender, came_with: Option<Stamp>) -> Option<Stamp> {
         match sender.kind {
-            PeerKind::Application => Some(Stamp {
-                epoch: self.epoch,
-                number: self.next.fetch_add(1, Ordering::Relaxed),
-            }),
+            PeerKind::Application => {
+                Some(Stamp { epoch: self.epoch, number: self.next.fetch_add(1, Ordering::Relaxed) })
+            }
             PeerKind::Relay => came_with,
         }
     }

@@ -59,10 +59,7 @@ impl PeerLocks {
 
 impl Default for PeerLocks {
     fn default() -> Self {
-        Self {
-            locks: std::array::from_fn(|_| tokio::sync::Mutex::default()),
-            hasher: RandomState::new(),
-        }
+        Self { locks: std::array::from_fn(|_| tokio::sync::Mutex::default()), hasher: RandomState::new() }
     }
 }
 
@@ -81,10 +78,7 @@ impl Links {
 
     fn remove(&self, port: &Arc<Port>) {
         let mut ports = self.ports.lock();
-        if ports
-            .get(port.lane.peer())
-            .is_some_and(|current| Arc::ptr_eq(current, port))
-        {
+        if ports.get(port.lane.peer()).is_some_and(|current| Arc::ptr_eq(current, port)) {
             ports.remove(port.lane.peer());
         }
     }
@@ -112,10 +106,7 @@ pub(super) struct Supervisor<S: ?Sized> {
 
 impl<S: ?Sized> Clone for Supervisor<S> {
     fn clone(&self) -> Self {
-        Self {
-            core: Arc::clone(&self.core),
-            commits: self.commits.clone(),
-        }
+        Self { core: Arc::clone(&self.core), commits: self.commits.clone() }
     }
 }
 
@@ -140,14 +131,7 @@ impl<S: MessageStore + ?Sized> Admission for Supervisor<S> {
             peer_id: peer.id.clone(),
             max_message_bytes: core.settings.link.max_message_bytes as u64,
         };
-        Ok((
-            welcome,
-            PeerSeat {
-                supervisor: self.clone(),
-                peer,
-                hello,
-            },
-        ))
+        Ok((welcome, PeerSeat { supervisor: self.clone(), peer, hello }))
     }
 }
 
@@ -185,10 +169,7 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
         let Some(peer) = core.topology.load().peer(id).map(|peer| Peer::clone(peer)) else {
             return Ok(());
         };
-        let peer = Peer {
-            last_seen: core.clock.now(),
-            ..peer
-        };
+        let peer = Peer { last_seen: core.clock.now(), ..peer };
         self.commits.apply(Operation::RememberPeer(peer.clone())).await?;
         core.topology.put([peer]);
         Ok(())
@@ -206,13 +187,7 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
         // Out of the topology first, so that nothing new is routed to it.
         core.topology.remove(id);
         core.dispatcher.close_lane(id);
-        self.commits
-            .apply(Operation::ForgetPeer {
-                peer: id.clone(),
-                at: core.clock.now(),
-            })
-            .await
-            .map(drop)
+        self.commits.apply(Operation::ForgetPeer { peer: id.clone(), at: core.clock.now() }).await.map(drop)
     }
 }
 
@@ -225,11 +200,7 @@ pub(super) struct PeerSeat<S: ?Sized> {
 
 impl<S: MessageStore + ?Sized> Seat for PeerSeat<S> {
     async fn run(self, socket: Socket) {
-        let Self {
-            supervisor,
-            peer,
-            hello,
-        } = self;
+        let Self { supervisor, peer, hello } = self;
         let core = Arc::clone(&supervisor.core);
         let port = core.open_port(&peer, &hello);
         if let Some(older) = core.links.take_over(&port) {
@@ -285,11 +256,7 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
     /// A peer's link has ended, and no other has taken its place.
     async fn left(&self, peer: &Peer) {
         let id = &peer.id;
-        let noted = if peer.durable {
-            self.seen(id).await
-        } else {
-            self.forget(id, Timestamp::MAX).await
-        };
+        let noted = if peer.durable { self.seen(id).await } else { self.forget(id, Timestamp::MAX).await };
         if let Err(error) = noted {
             debug!(peer = %id, %error, "the end of a link was not noted");
         }

@@ -38,11 +38,7 @@ impl Topology {
 
     /// The peers that are owed a message with this target.
     pub(crate) fn recipients(&self, target: Target<'_>) -> Box<[PeerId]> {
-        self.peers
-            .iter()
-            .filter(|peer| matches(peer, target))
-            .map(|peer| peer.id.clone())
-            .collect()
+        self.peers.iter().filter(|peer| matches(peer, target)).map(|peer| peer.id.clone()).collect()
     }
 
     fn position(&self, id: &PeerId) -> Result<usize, usize> {
@@ -50,15 +46,7 @@ impl Topology {
     }
 }
 
-fn matches(
-    peer: &Peer,
-    Target {
-        sender,
-        path,
-        tags,
-        instances,
-    }: Target<'_>,
-) -> bool {
+fn matches(peer: &Peer, Target { sender, path, tags, instances }: Target<'_>) -> bool {
     let tagged = tags.is_empty() || tags.iter().any(|tag| peer.tags.contains(tag));
     let named = instances.is_empty() || peer.kind == PeerKind::Relay || instances.contains(&peer.id);
     peer.id != *sender && tagged && named && !path.contains(&peer.id)
@@ -105,10 +93,7 @@ impl SharedTopology {
     fn change(&self, change: impl FnOnce(&mut Topology)) {
         let _changing = self.changing.lock();
         let current = self.current.load();
-        let mut next = Topology {
-            version: current.version + 1,
-            peers: current.peers.clone(),
-        };
+        let mut next = Topology { version: current.version + 1, peers: current.peers.clone() };
         change(&mut next);
         self.current.store(Arc::new(next));
     }
@@ -148,18 +133,8 @@ mod tests {
         let path: Vec<_> = path.iter().map(|hop| id(hop)).collect();
         let tags: Vec<_> = tags.iter().map(|tag| Tag::new(tag).unwrap()).collect();
         let instances: Vec<_> = instances.iter().map(|name| id(name)).collect();
-        let target = Target {
-            sender: &id(sender),
-            path: &path,
-            tags: &tags,
-            instances: &instances,
-        };
-        topology()
-            .load()
-            .recipients(target)
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        let target = Target { sender: &id(sender), path: &path, tags: &tags, instances: &instances };
+        topology().load().recipients(target).iter().map(ToString::to_string).collect()
     }
 
     #[test]

@@ -38,35 +38,15 @@ fn message_id(text: &str) -> MessageId {
 fn an_ack_needs_only_type_and_ids() {
     for (text, ids, group) in [
         (r#"{"type":"ACK","messageId":"m"}"#, &["m"][..], None),
-        (
-            r#"{"messageId":"m\"","clusterGroupId":"g","\u0074ype":"A\u0043K"}"#,
-            &["m\""],
-            Some("g"),
-        ),
-        (
-            r#"{"type":"ACK","messageIds":["a","b"],"clusterGroupId":"g","messageId":null}"#,
-            &["a", "b"],
-            Some("g"),
-        ),
-        (
-            r#"{"type":"ACK","messageIds":["a"],"messageId":"b"}"#,
-            &["a", "b"],
-            None,
-        ),
+        (r#"{"messageId":"m\"","clusterGroupId":"g","\u0074ype":"A\u0043K"}"#, &["m\""], Some("g")),
+        (r#"{"type":"ACK","messageIds":["a","b"],"clusterGroupId":"g","messageId":null}"#, &["a", "b"], Some("g")),
+        (r#"{"type":"ACK","messageIds":["a"],"messageId":"b"}"#, &["a", "b"], None),
         (r#"{"type":"ACK","messageIds":[]}"#, &[], None),
         // Nothing else of it is looked at.
-        (
-            r#"{"type":"ACK","messageId":"m","key":5,"messagePath":7,"targetedTags":[1]}"#,
-            &["m"],
-            None,
-        ),
+        (r#"{"type":"ACK","messageId":"m","key":5,"messagePath":7,"targetedTags":[1]}"#, &["m"], None),
     ] {
         let ack = ack(text);
-        assert_eq!(
-            ack.ids().iter().map(MessageId::as_str).collect::<Vec<_>>(),
-            ids,
-            "{text}"
-        );
+        assert_eq!(ack.ids().iter().map(MessageId::as_str).collect::<Vec<_>>(), ids, "{text}");
         assert_eq!(ack.group().map(AsRef::as_ref), group, "{text}");
     }
 }
@@ -97,34 +77,14 @@ fn a_nack_keeps_its_code_where_it_is_known_and_a_short_reason() {
     let long = "ö".repeat(2_000);
     let long_text = format!(r#"{{"type":"NACK","messageId":"m","reason":"{long}"}}"#);
     for (text, code, reason) in [
-        (
-            r#"{"type":"NACK","messageId":"m","code":"rate_limited","reason":"slow"}"#,
-            Some(Code::RateLimited),
-            "slow",
-        ),
-        (
-            r#"{"type":"NACK","messageId":"m","code":"other","reason":""}"#,
-            None,
-            "other",
-        ),
-        (
-            r#"{"type":"NACK","messageId":"m","code":5,"reason":[]}"#,
-            None,
-            "no reason given",
-        ),
-        (
-            r#"{"type":"NACK","messageId":"m","reason":"\ud800"}"#,
-            None,
-            "no reason given",
-        ),
+        (r#"{"type":"NACK","messageId":"m","code":"rate_limited","reason":"slow"}"#, Some(Code::RateLimited), "slow"),
+        (r#"{"type":"NACK","messageId":"m","code":"other","reason":""}"#, None, "other"),
+        (r#"{"type":"NACK","messageId":"m","code":5,"reason":[]}"#, None, "no reason given"),
+        (r#"{"type":"NACK","messageId":"m","reason":"\ud800"}"#, None, "no reason given"),
         (&long_text, None, &long[..Nack::MAX_REASON]),
     ] {
         let nack = nack(text);
-        assert_eq!(
-            (nack.id.as_str(), nack.code, nack.reason.as_str()),
-            ("m", code, reason),
-            "{text:.100}"
-        );
+        assert_eq!((nack.id.as_str(), nack.code, nack.reason.as_str()), ("m", code, reason), "{text:.100}");
     }
     let text = r#"{"type":"NACK","messageId":"m","clusterGroupId":"g"}"#;
     assert_eq!(nack(text).group, Some(group("g")));
@@ -135,20 +95,13 @@ fn codes_are_written_and_read_alike_and_three_say_later() {
     for code in Code::ALL {
         assert_eq!(Code::named(code.as_str()), Some(code));
     }
-    let later: Vec<&str> = Code::ALL
-        .into_iter()
-        .filter(|code| code.retry_later())
-        .map(Code::as_str)
-        .collect();
+    let later: Vec<&str> = Code::ALL.into_iter().filter(|code| code.retry_later()).map(Code::as_str).collect();
     assert_eq!(later, ["backlog_full", "rate_limited", "storage_unavailable"]);
 }
 
 #[test]
 fn an_ack_is_written_as_the_protocol_shows_it() {
-    let identity = Identity {
-        group: group("cluster-1"),
-        id: message_id("msg-abc123"),
-    };
+    let identity = Identity { group: group("cluster-1"), id: message_id("msg-abc123") };
     assert_eq!(
         written(|out| write_ack(out, &id("relay-aws"), &identity)),
         r#"{"type":"ACK","messageId":"msg-abc123","originInstanceId":"relay-aws","sourceInstanceId":"relay-aws","messagePath":["relay-aws"],"clusterGroupId":"cluster-1"}"#
@@ -157,17 +110,9 @@ fn an_ack_is_written_as_the_protocol_shows_it() {
 
 #[test]
 fn what_is_written_is_read_back_whatever_the_id_holds() {
-    let ids = [
-        message_id(r#"a"b"#),
-        message_id(r"\"),
-        message_id(r#"\"\\u0041"#),
-        message_id("plain"),
-    ];
+    let ids = [message_id(r#"a"b"#), message_id(r"\"), message_id(r#"\"\\u0041"#), message_id("plain")];
     for id_of_it in &ids {
-        let identity = Identity {
-            group: group("g"),
-            id: id_of_it.clone(),
-        };
+        let identity = Identity { group: group("g"), id: id_of_it.clone() };
         let text = written(|out| write_ack(out, &id("r"), &identity));
         assert_eq!(ack(&text).ids(), std::slice::from_ref(id_of_it));
         let refusal = Refusal::of(Code::BacklogFull, "a \"b\" \\ \n \u{1} ö", &identity);

@@ -11,19 +11,8 @@ use crate::protocol::{Code, Incoming};
 fn any_json() -> impl Strategy<Value = String> {
     let space = || select(vec!["", "", "", " ", "\n\t", " \r\n "]);
     let scalar = prop_oneof![
-        select(vec![
-            "null",
-            "true",
-            "false",
-            "0",
-            "-0",
-            "1e400",
-            "-1E-400",
-            "0.10",
-            "1.0e+2",
-            "9007199254740993"
-        ])
-        .prop_map(str::to_owned),
+        select(vec!["null", "true", "false", "0", "-0", "1e400", "-1E-400", "0.10", "1.0e+2", "9007199254740993"])
+            .prop_map(str::to_owned),
         any_string(),
     ];
     scalar.prop_recursive(5, 40, 5, move |inner| {
@@ -158,17 +147,10 @@ fn damaged() -> impl Strategy<Value = String> {
         "reason",
     ]);
     let kind = select(vec!["SK", "SA", "X", "ACK", "NACK"]);
-    let likely = prop_oneof![
-        any_json(),
-        Just(r#""m""#.to_owned()),
-        Just(r#"["a","b"]"#.to_owned()),
-        Just("5".to_owned())
-    ];
+    let likely =
+        prop_oneof![any_json(), Just(r#""m""#.to_owned()), Just(r#"["a","b"]"#.to_owned()), Just("5".to_owned())];
     let whole = (kind, vec((field, likely), 0..8)).prop_map(|(kind, fields)| {
-        let fields: String = fields
-            .iter()
-            .map(|(name, json)| format!(r#","{name}":{json}"#))
-            .collect();
+        let fields: String = fields.iter().map(|(name, json)| format!(r#","{name}":{json}"#)).collect();
         format!(r#"{{"type":"{kind}","key":"k"{fields}}}"#)
     });
     (whole, any::<prop::sample::Index>(), any::<bool>()).prop_map(|(text, at, cut)| {
@@ -179,12 +161,7 @@ fn damaged() -> impl Strategy<Value = String> {
 
 /// Runs on a stack so small that recursion over the nesting would overflow it.
 fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
-    std::thread::Builder::new()
-        .stack_size(128 * 1024)
-        .spawn(test)
-        .unwrap()
-        .join()
-        .unwrap();
+    std::thread::Builder::new().stack_size(128 * 1024).spawn(test).unwrap().join().unwrap();
 }
 
 #[test]
@@ -199,28 +176,18 @@ fn nesting_of_any_depth_needs_no_stack() {
         }
         for field in ["targetedTags", "messagePath", "key", "messageId", "expiresAt"] {
             let text = format!(r#"{{"type":"X","{field}":{nested}}}"#);
-            assert_eq!(
-                super::refused(&text, &application()).code(),
-                Code::InvalidMessage,
-                "{field}"
-            );
+            assert_eq!(super::refused(&text, &application()).code(), Code::InvalidMessage, "{field}");
         }
         for open in ["[", "{\"a\":", "{\"value\":["] {
             let text = open.repeat((1 << 20) / open.len());
-            assert_eq!(
-                super::refused(&text, &application()).code(),
-                Code::InvalidJson,
-                "{open}"
-            );
+            assert_eq!(super::refused(&text, &application()).code(), Code::InvalidJson, "{open}");
         }
     });
 }
 
 #[test]
 fn many_unknown_fields_are_kept_in_their_order() {
-    let unknown: String = (0..100_000)
-        .map(|number| format!(r#","u{}":{number}"#, number % 7))
-        .collect();
+    let unknown: String = (0..100_000).map(|number| format!(r#","u{}":{number}"#, number % 7)).collect();
     let text = format!(r#"{{"type":"X"{unknown}}}"#);
     assert!(forwarded(&accepted(&text, &application()), &application()).ends_with(&format!("{unknown}}}")));
 }

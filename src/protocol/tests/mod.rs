@@ -21,26 +21,15 @@ fn group(text: &str) -> ClusterGroup {
 }
 
 fn application() -> Sender {
-    Sender {
-        id: id("app"),
-        group: group("apps"),
-        kind: PeerKind::Application,
-    }
+    Sender { id: id("app"), group: group("apps"), kind: PeerKind::Application }
 }
 
 fn relay() -> Sender {
-    Sender {
-        id: id("relay-b"),
-        group: group("relays"),
-        kind: PeerKind::Relay,
-    }
+    Sender { id: id("relay-b"), group: group("relays"), kind: PeerKind::Relay }
 }
 
 fn stamp() -> Stamp {
-    Stamp {
-        epoch: Ulid::from_parts(7, 7),
-        number: 9,
-    }
+    Stamp { epoch: Ulid::from_parts(7, 7), number: 9 }
 }
 
 fn message<'a>(text: &'a str, sender: &Sender) -> Result<Envelope<'a>, Refusal> {

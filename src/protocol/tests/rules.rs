@@ -31,10 +31,7 @@ fn rule(sender: &Sender, field: &str, good: &[&str], bad: &[&str]) {
     for json in bad {
         let refusal = refused(&with(field, json), sender);
         assert_eq!(refusal.code(), Code::InvalidMessage, "{field} {json:.80}");
-        assert!(
-            refusal.reason().starts_with(&format!("{field}: ")),
-            "{field} {json:.80}: {refusal}"
-        );
+        assert!(refusal.reason().starts_with(&format!("{field}: ")), "{field} {json:.80}: {refusal}");
         assert!(refusal.reason().chars().count() < 200, "{refusal}");
     }
 }
@@ -42,12 +39,9 @@ fn rule(sender: &Sender, field: &str, good: &[&str], bad: &[&str]) {
 #[test]
 fn type_is_required_and_follows_its_pattern() {
     let (longest, too_long) = (format!(r#""A{}""#, "_".repeat(31)), format!(r#""A{}""#, "_".repeat(32)));
-    let good = [
-        r#""SK""#, r#""SA""#, r#""SW""#, r#""GK""#, r#""GA""#, r#""GW""#, r#""CMD""#, r#""X9_""#, &longest,
-    ];
-    let bad = [
-        "null", "1", r#""""#, r#""sk""#, r#""9A""#, r#""_A""#, r#""A-B""#, r#"" SK""#, r#""Ä""#, &too_long, "[]",
-    ];
+    let good = [r#""SK""#, r#""SA""#, r#""SW""#, r#""GK""#, r#""GA""#, r#""GW""#, r#""CMD""#, r#""X9_""#, &longest];
+    let bad =
+        ["null", "1", r#""""#, r#""sk""#, r#""9A""#, r#""_A""#, r#""A-B""#, r#"" SK""#, r#""Ä""#, &too_long, "[]"];
     rule(&application(), "type", &good, &bad);
     assert!(refused(r#"{"key":"k"}"#, &application()).reason().starts_with("type: "));
 }
@@ -56,22 +50,9 @@ fn type_is_required_and_follows_its_pattern() {
 fn key_is_counted_in_bytes_of_the_decoded_string() {
     let escaped = format!("\"{}\"", r"\u0061".repeat(1_024));
     let good = [r#""k""#, r#"" \" \u00e9""#, &string("ö", 512), &escaped];
-    let bad = [
-        "null",
-        "7",
-        r#""""#,
-        &string("ö", 513),
-        r#""\ud800""#,
-        &format!("\"{}\"", r"\u0061".repeat(1_025)),
-    ];
+    let bad = ["null", "7", r#""""#, &string("ö", 513), r#""\ud800""#, &format!("\"{}\"", r"\u0061".repeat(1_025))];
     rule(&application(), "key", &good, &bad);
-    assert_eq!(
-        accepted(&with("key", r#""a\u0062\n""#), &application())
-            .key()
-            .unwrap()
-            .as_str(),
-        "ab\n"
-    );
+    assert_eq!(accepted(&with("key", r#""a\u0062\n""#), &application()).key().unwrap().as_str(), "ab\n");
 }
 
 #[test]
@@ -86,25 +67,15 @@ fn key_and_value_are_required_by_the_types_that_set_and_the_key_by_those_that_as
         ("CMD", true, false),
         ("CUSTOM", false, false),
     ] {
-        accepted(
-            &format!(r#"{{"type":"{message_type}","key":"k","value":[]}}"#),
-            &application(),
-        );
+        accepted(&format!(r#"{{"type":"{message_type}","key":"k","value":[]}}"#), &application());
         for (missing, required, text) in [
             ("key", key, format!(r#"{{"type":"{message_type}","value":[]}}"#)),
-            (
-                "key",
-                key,
-                format!(r#"{{"type":"{message_type}","value":[],"key":null}}"#),
-            ),
+            ("key", key, format!(r#"{{"type":"{message_type}","value":[],"key":null}}"#)),
             ("value", value, format!(r#"{{"type":"{message_type}","key":"k"}}"#)),
         ] {
             if required {
                 let refusal = refused(&text, &application());
-                assert_eq!(
-                    refusal.reason(),
-                    format!("{missing}: required for {message_type}, got none")
-                );
+                assert_eq!(refusal.reason(), format!("{missing}: required for {message_type}, got none"));
             } else {
                 accepted(&text, &application());
             }
@@ -114,20 +85,9 @@ fn key_and_value_are_required_by_the_types_that_set_and_the_key_by_those_that_as
 
 #[test]
 fn arrays_and_weighted_sets_want_an_array_and_everything_else_takes_any_value() {
-    for value in [
-        "null",
-        "true",
-        "1e400",
-        r#""secret""#,
-        "{}",
-        "[]",
-        r#" [ {"member":1} ] "#,
-    ] {
+    for value in ["null", "true", "1e400", r#""secret""#, "{}", "[]", r#" [ {"member":1} ] "#] {
         for message_type in ["SK", "GK", "GA", "GW", "CMD", "CUSTOM"] {
-            accepted(
-                &format!(r#"{{"type":"{message_type}","key":"k","value":{value}}}"#),
-                &application(),
-            );
+            accepted(&format!(r#"{{"type":"{message_type}","key":"k","value":{value}}}"#), &application());
         }
         for message_type in ["SA", "SW"] {
             let text = format!(r#"{{"type":"{message_type}","key":"k","value":{value}}}"#);
@@ -135,11 +95,7 @@ fn arrays_and_weighted_sets_want_an_array_and_everything_else_takes_any_value() 
                 accepted(&text, &application());
             } else {
                 let refusal = refused(&text, &application());
-                assert!(
-                    refusal
-                        .reason()
-                        .starts_with(&format!("value: {message_type} wants an array, got "))
-                );
+                assert!(refusal.reason().starts_with(&format!("value: {message_type} wants an array, got ")));
                 assert!(!refusal.reason().contains("secret"), "{refusal}");
             }
         }
@@ -149,19 +105,11 @@ fn arrays_and_weighted_sets_want_an_array_and_everything_else_takes_any_value() 
 #[test]
 fn a_message_without_an_id_is_assigned_one() {
     let good = [r#""!""#, r#""~\"\\""#, "null", &string("x", 128)];
-    rule(
-        &application(),
-        "messageId",
-        &good,
-        &[r#""""#, r#""a b""#, r#""é""#, r#""\u007f""#, "5", &string("x", 129)],
-    );
+    rule(&application(), "messageId", &good, &[r#""""#, r#""a b""#, r#""é""#, r#""\u007f""#, "5", &string("x", 129)]);
     for text in [r#"{"type":"X"}"#, r#"{"type":"X","messageId":null}"#] {
         let envelope = accepted(text, &application());
         assert_eq!(envelope.identity().id.as_str(), ASSIGNED.to_string());
-        assert_eq!(
-            json(&forwarded(&envelope, &application()))["messageId"],
-            ASSIGNED.to_string()
-        );
+        assert_eq!(json(&forwarded(&envelope, &application()))["messageId"], ASSIGNED.to_string());
     }
 }
 
@@ -179,64 +127,26 @@ fn ids_and_groups_have_the_characters_and_the_length_of_a_peers_id() {
 #[test]
 fn lists_are_bounded_and_hold_only_ids_or_tags() {
     let long_tag = string("t", 65);
-    for (field, max) in [
-        ("targetedTags", 64),
-        ("targetedInstances", 64),
-        ("messagePath", MAX_PATH),
-    ] {
+    for (field, max) in [("targetedTags", 64), ("targetedInstances", 64), ("messagePath", MAX_PATH)] {
         let good = ["null", "[]", r#"["a:b", "\u0063"]"#, &list("x", max)];
-        let bad = [
-            "{}",
-            r#""a""#,
-            "[1]",
-            "[null]",
-            r#"[""]"#,
-            r#"["a b"]"#,
-            r#"["a",["b"]]"#,
-            &list("x", max + 1),
-        ];
+        let bad = ["{}", r#""a""#, "[1]", "[null]", r#"[""]"#, r#"["a b"]"#, r#"["a",["b"]]"#, &list("x", max + 1)];
         rule(&application(), field, &good, &bad);
     }
-    rule(
-        &application(),
-        "targetedTags",
-        &[&format!("[{}]", string("t", 64))],
-        &[&format!("[{long_tag}]")],
-    );
-    rule(
-        &application(),
-        "messagePath",
-        &[&format!("[{long_tag}]")],
-        &[&format!("[{}]", string("x", 129))],
-    );
+    rule(&application(), "targetedTags", &[&format!("[{}]", string("t", 64))], &[&format!("[{long_tag}]")]);
+    rule(&application(), "messagePath", &[&format!("[{long_tag}]")], &[&format!("[{}]", string("x", 129))]);
 }
 
 #[test]
 fn a_list_is_not_read_beyond_its_limit() {
     // An item that breaks the rule lies behind the limit: the limit is what is found.
     let text = with("targetedTags", &format!("[{}5]", r#""x","#.repeat(200_000)));
-    assert_eq!(
-        refused(&text, &application()).reason(),
-        "targetedTags: expected at most 64 items, got more"
-    );
+    assert_eq!(refused(&text, &application()).reason(), "targetedTags: expected at most 64 items, got more");
 }
 
 #[test]
 fn expiry_is_any_integer() {
-    let good = [
-        "0",
-        "-0",
-        "1700000000000",
-        "-5",
-        "123456789012345678901234567890",
-        "null",
-    ];
-    rule(
-        &application(),
-        "expiresAt",
-        &good,
-        &["1.0", "1e3", r#""1""#, "true", "[]"],
-    );
+    let good = ["0", "-0", "1700000000000", "-5", "123456789012345678901234567890", "null"];
+    rule(&application(), "expiresAt", &good, &["1.0", "1e3", r#""1""#, "true", "[]"]);
     for (json, expiry) in [
         ("1700000000000", Some(Timestamp::from_millis(1_700_000_000_000))),
         ("-5", Some(Timestamp::ZERO)),
@@ -247,22 +157,13 @@ fn expiry_is_any_integer() {
         let envelope = accepted(&text, &application());
         assert_eq!(envelope.expires_at(), expiry, "{json}");
         let sent = forwarded(&envelope, &application());
-        assert_eq!(
-            sent.contains(&format!(r#""expiresAt":{json},"#)),
-            expiry.is_some(),
-            "{sent}"
-        );
+        assert_eq!(sent.contains(&format!(r#""expiresAt":{json},"#)), expiry.is_some(), "{sent}");
     }
 }
 
 #[test]
 fn in_reply_to_is_any_string() {
-    rule(
-        &application(),
-        "inReplyTo",
-        &[r#""""#, r#""ä \ud800""#, "null"],
-        &["1", "{}", r#"["a"]"#],
-    );
+    rule(&application(), "inReplyTo", &[r#""""#, r#""ä \ud800""#, "null"], &["1", "{}", r#"["a"]"#]);
 }
 
 #[test]
@@ -283,25 +184,16 @@ fn a_stamp_counts_only_from_a_relay_and_then_goes_out_unchanged() {
     rule(&relay(), "relayStamp", &[&good, "null"], &bad);
     let text = with("relayStamp", &good);
     let envelope = accepted(&text, &relay());
-    assert_eq!(
-        envelope.stamp().map(|stamp| (stamp.epoch, stamp.number)),
-        Some((ASSIGNED, u64::MAX))
-    );
+    assert_eq!(envelope.stamp().map(|stamp| (stamp.epoch, stamp.number)), Some((ASSIGNED, u64::MAX)));
     assert_eq!(json(&forwarded(&envelope, &relay()))["relayStamp"], json(&good));
-    assert_eq!(
-        json(&forwarded(&accepted(r#"{"type":"X"}"#, &relay()), &relay())).get("relayStamp"),
-        None
-    );
+    assert_eq!(json(&forwarded(&accepted(r#"{"type":"X"}"#, &relay()), &relay())).get("relayStamp"), None);
 
     rule(&application(), "relayStamp", &bad, &[]);
     for json_text in bad.iter().chain([&good.as_str()]) {
         let text = with("relayStamp", json_text);
         let envelope = accepted(&text, &application());
         assert_eq!(envelope.stamp(), None);
-        assert_eq!(
-            json(&forwarded(&envelope, &application()))["relayStamp"],
-            stamp().to_string()
-        );
+        assert_eq!(json(&forwarded(&envelope, &application()))["relayStamp"], stamp().to_string());
     }
 }
 
@@ -309,10 +201,7 @@ fn a_stamp_counts_only_from_a_relay_and_then_goes_out_unchanged() {
 fn source_is_ignored_on_the_way_in_and_set_on_the_way_out() {
     for source in [r#""someone""#, "5", r#""not an id""#, "null", "[[]]"] {
         let text = with("sourceInstanceId", source);
-        assert_eq!(
-            json(&forwarded(&accepted(&text, &application()), &application()))["sourceInstanceId"],
-            "app"
-        );
+        assert_eq!(json(&forwarded(&accepted(&text, &application()), &application()))["sourceInstanceId"], "app");
     }
 }
 
@@ -353,18 +242,12 @@ fn the_path_grows_by_the_sender_unless_it_is_last_and_by_this_relay() {
         (json!([]), json!(["app", "here"])),
         (json!(["app"]), json!(["app", "here"])),
         (json!(["app", "o"]), json!(["app", "o", "app", "here"])),
-        (
-            json!(full.clone()),
-            json!([full, vec!["app".into(), "here".into()]].concat()),
-        ),
+        (json!(full.clone()), json!([full, vec!["app".into(), "here".into()]].concat())),
     ] {
         let text = with("messagePath", &came.to_string());
         let envelope = accepted(&text, &application());
         assert_eq!(json(&forwarded(&envelope, &application()))["messagePath"], out);
-        assert_eq!(
-            json!(envelope.path().iter().map(AsRef::<str>::as_ref).collect::<Vec<_>>()),
-            came
-        );
+        assert_eq!(json!(envelope.path().iter().map(AsRef::<str>::as_ref).collect::<Vec<_>>()), came);
         assert!(envelope.outgoing_path(&id("app"), &id("here")).len() <= 64);
     }
 }
@@ -393,11 +276,7 @@ fn a_field_of_the_table_stands_at_most_once() {
             _ => r#""type":"GK","key":"k""#,
         };
         let text = format!(r#"{{{base},"{field}":null,"{escaped}":null}}"#);
-        assert_eq!(
-            refused(&text, &application()).reason(),
-            format!("{field}: expected once, got it twice"),
-            "{text}"
-        );
+        assert_eq!(refused(&text, &application()).reason(), format!("{field}: expected once, got it twice"), "{text}");
     }
     let text = r#"{"type":"X","Type":1,"Type":2,"reason":3,"reason":4}"#;
     assert!(
@@ -429,11 +308,7 @@ fn what_is_not_one_json_object_is_invalid_json() {
     ] {
         let refusal = refused(text, &application());
         assert_eq!(refusal.code(), Code::InvalidJson, "{text}");
-        assert_eq!(
-            (refusal.message_id(), refusal.group().as_str()),
-            (None, "apps"),
-            "{text}"
-        );
+        assert_eq!((refusal.message_id(), refusal.group().as_str()), (None, "apps"), "{text}");
         assert!(refusal.reason().starts_with("expected one JSON object"), "{refusal}");
     }
 }
@@ -445,18 +320,10 @@ fn a_refusal_carries_what_can_be_read_of_the_identity() {
         (r#"{"type":"x"}"#, None, "apps"),
         (r#"{"messageId":5,"clusterGroupId":"a b"}"#, None, "apps"),
         (r#"{"type":"X","messageId":"m","messageId":"n"}"#, None, "apps"),
-        (
-            r#"{"type":"X","messageId":"m","clusterGroupId":"g","clusterGroupId":"h"}"#,
-            Some("m"),
-            "apps",
-        ),
+        (r#"{"type":"X","messageId":"m","clusterGroupId":"g","clusterGroupId":"h"}"#, Some("m"), "apps"),
     ] {
         let refusal = refused(text, &application());
-        assert_eq!(
-            (refusal.message_id().map(AsRef::as_ref), refusal.group().as_str()),
-            (message_id, group),
-            "{text}"
-        );
+        assert_eq!((refusal.message_id().map(AsRef::as_ref), refusal.group().as_str()), (message_id, group), "{text}");
     }
 }
 
@@ -464,10 +331,7 @@ fn a_refusal_carries_what_can_be_read_of_the_identity() {
 fn a_fingerprint_follows_type_key_and_value_and_nothing_else() {
     let print = |text: &str| accepted(text, &application()).fingerprint();
     let base = print(r#"{"type":"SK","key":"k","value":1}"#);
-    assert_eq!(
-        base,
-        print(r#"{"value": 1,"key":"\u006b","type":"SK","messageId":"m","x":1,"targetedTags":["t"]}"#)
-    );
+    assert_eq!(base, print(r#"{"value": 1,"key":"\u006b","type":"SK","messageId":"m","x":1,"targetedTags":["t"]}"#));
     for other in [
         r#"{"type":"GK","key":"k","value":1}"#,
         r#"{"type":"SK","key":"l","value":1}"#,
@@ -477,8 +341,5 @@ fn a_fingerprint_follows_type_key_and_value_and_nothing_else() {
         assert_ne!(base, print(other), "{other}");
     }
     // Where the value is optional, null is its absence.
-    assert_eq!(
-        print(r#"{"type":"GK","key":"k","value":null}"#),
-        print(r#"{"type":"GK","key":"k"}"#)
-    );
+    assert_eq!(print(r#"{"type":"GK","key":"k","value":null}"#), print(r#"{"type":"GK","key":"k"}"#));
 }

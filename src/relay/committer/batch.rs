@@ -60,20 +60,8 @@ impl Filling {
 
     /// Closes the batch for the store.
     pub(super) fn close(self) -> (Arc<Batch>, Waiting) {
-        let Self {
-            operations,
-            replies,
-            barriers,
-            purge,
-        } = self;
-        (
-            Arc::new(Batch { operations }),
-            Waiting {
-                replies,
-                barriers,
-                purge,
-            },
-        )
+        let Self { operations, replies, barriers, purge } = self;
+        (Arc::new(Batch { operations }), Waiting { replies, barriers, purge })
     }
 }
 
@@ -112,10 +100,7 @@ impl Committed {
     /// The error, where the store cannot be used on.
     pub(super) fn fatal(&self) -> Option<StoreError> {
         let results = [Some(&self.result), self.rest.as_ref().map(|rest| &rest.result)];
-        results
-            .into_iter()
-            .flatten()
-            .find_map(|result| result.as_ref().err().filter(|error| is_fatal(error)).cloned())
+        results.into_iter().flatten().find_map(|result| result.as_ref().err().filter(|error| is_fatal(error)).cloned())
     }
 
     pub(super) fn take_purge(&mut self) -> Option<PurgeRequest> {

@@ -21,22 +21,12 @@ struct Run<'a> {
 
 impl<S: MessageStore + ?Sized> Committer<S> {
     pub(super) fn finish(&self, committed: Committed) {
-        let Committed {
-            batch,
-            waiting,
-            result,
-            rest,
-            ..
-        } = committed;
+        let Committed { batch, waiting, result, rest, .. } = committed;
         match result {
             Ok(outcomes) => self.succeed(&batch.operations, &outcomes, waiting.replies),
             Err(error) => {
                 self.refuse(&batch.operations, &error, waiting.replies);
-                if let Some(Rest {
-                    batch,
-                    result: Ok(outcomes),
-                }) = rest
-                {
+                if let Some(Rest { batch, result: Ok(outcomes) }) = rest {
                     self.succeed(&batch.operations, &outcomes, Vec::new());
                 }
             }
@@ -71,17 +61,8 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     }
 
     fn recorded<'a>(&self, record: &'a Record, sequence: Sequence, arrival: &Arrival, run: &mut Run<'a>) {
-        let Record {
-            identity,
-            message_type,
-            key,
-            expires_at,
-            route,
-            text,
-            ..
-        } = record;
-        self.metrics
-            .recorded(message_type, arrival.from_relay, route.recipients.is_empty());
+        let Record { identity, message_type, key, expires_at, route, text, .. } = record;
+        self.metrics.recorded(message_type, arrival.from_relay, route.recipients.is_empty());
         info!(
             target: "slipstream::message",
             sequence = sequence.get(),
@@ -134,11 +115,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             match (operation, reply) {
                 (Operation::Record(record), Reply::Sender(arrival, _)) => {
                     self.metrics.rejected(Code::StorageUnavailable);
-                    arrival.reply.refuse(Refusal::of(
-                        Code::StorageUnavailable,
-                        error.to_string(),
-                        &record.identity,
-                    ));
+                    arrival.reply.refuse(Refusal::of(Code::StorageUnavailable, error.to_string(), &record.identity));
                 }
                 (_, Reply::Caller(caller)) => drop(caller.send(Err(error.clone()))),
                 (_, Reply::Sender(..)) => {}

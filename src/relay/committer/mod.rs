@@ -125,7 +125,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     fn last_decisions(&self, held: &mut Vec<Operation>) -> Option<Filling> {
         let mut filling = Filling::default();
         self.take_decisions(&mut filling, held);
-        (filling.len() > 0).then_some(filling)
+        (!filling.is_empty()).then_some(filling)
     }
 
     /// After a commit of which it was unknown whether it happened: what it recorded was never handed over, and the

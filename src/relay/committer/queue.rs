@@ -47,14 +47,7 @@ pub(in crate::relay) fn queue(limits: &StageLimits) -> (CommitQueue, mpsc::Recei
     let (submissions, taken) = mpsc::channel(limits.commit_queue);
     let max_bytes = limits.commit_queue_bytes;
     let bytes = Arc::new(Semaphore::new(max_bytes as usize));
-    (
-        CommitQueue {
-            submissions,
-            bytes,
-            max_bytes,
-        },
-        taken,
-    )
+    (CommitQueue { submissions, bytes, max_bytes }, taken)
 }
 
 impl CommitQueue {
@@ -83,10 +76,7 @@ impl CommitQueue {
 
     async fn ask<T>(&self, submission: impl FnOnce(oneshot::Sender<T>) -> Submission) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        self.submissions
-            .send(submission(reply))
-            .await
-            .map_err(|_| StoreError::Closed)?;
+        self.submissions.send(submission(reply)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)
     }
 }

@@ -23,10 +23,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         let (batch, waiting) = filling.close();
         let started = Instant::now();
         let Tried { result, unclear } = if batch.operations.is_empty() {
-            Tried {
-                result: Ok(Vec::new()),
-                unclear: false,
-            }
+            Tried { result: Ok(Vec::new()), unclear: false }
         } else {
             try_commit(&*self.store, &batch).await
         };
@@ -41,19 +38,11 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         if let Err(StoreError::Full(_) | StoreError::Busy(_)) = result
             && !decisions.is_empty()
         {
-            let batch = Arc::new(Batch {
-                operations: decisions.to_vec(),
-            });
+            let batch = Arc::new(Batch { operations: decisions.to_vec() });
             let Tried { result, .. } = try_commit(&*self.store, &batch).await;
             rest = Some(Rest { batch, result });
         }
-        Committed {
-            batch,
-            waiting,
-            result,
-            unclear,
-            rest,
-        }
+        Committed { batch, waiting, result, unclear, rest }
     }
 }
 

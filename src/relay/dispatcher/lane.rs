@@ -36,20 +36,8 @@ pub(crate) struct Forward {
 
 impl From<Pending> for Forward {
     fn from(pending: Pending) -> Self {
-        let Pending {
-            sequence,
-            identity,
-            expires_at,
-            text,
-            ..
-        } = pending;
-        Self {
-            sequence,
-            identity,
-            expires_at,
-            text,
-            read_at: None,
-        }
+        let Pending { sequence, identity, expires_at, text, .. } = pending;
+        Self { sequence, identity, expires_at, text, read_at: None }
     }
 }
 
@@ -112,19 +100,13 @@ impl Lane {
         self.linked = true;
         self.behind = true;
         self.max_message_bytes = max_message_bytes;
-        Wanted {
-            page: true,
-            ..Wanted::default()
-        }
+        Wanted { page: true, ..Wanted::default() }
     }
 
     /// The link ended. What was decided still waits for its commit.
     pub(super) fn unlink(&mut self) {
         let decided = std::mem::take(&mut self.decided);
-        *self = Self {
-            decided,
-            ..Self::default()
-        };
+        *self = Self { decided, ..Self::default() };
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -164,11 +146,7 @@ impl Lane {
     pub(super) fn wants_page(&self, limits: &LaneLimits) -> Option<PageRequest> {
         let room = self.queue.len() * 2 <= limits.queue_items && self.queue_bytes * 2 <= limits.queue_bytes;
         let items = limits.queue_items;
-        (self.linked && self.behind && room).then_some(PageRequest {
-            after: self.through,
-            items,
-            skips: self.skips,
-        })
+        (self.linked && self.behind && room).then_some(PageRequest { after: self.through, items, skips: self.skips })
     }
 
     /// Takes in the page that [`wants_page`](Self::wants_page) asked for. Where it is the last one and nothing was
@@ -183,30 +161,23 @@ impl Lane {
 
     /// Takes the next delivery to send, which is in flight from now on. What must not be sent is settled instead.
     pub(super) fn next(&mut self, now: Timestamp, limits: &LaneLimits) -> Option<Next> {
-        while self.window.len() < limits.window && self.decided.len() < MAX_DECIDED {
-            let forward = self.queue.pop_front()?;
-            self.queue_bytes -= forward.text.len();
-            let sequence = forward.sequence;
-            if self.was_acknowledged_early(&forward.identity) {
-                return Some(Next::Settle(Settle::Acknowledge { sequence, at: now }));
-            }
-            if forward.expires_at.is_some_and(|expiry| expiry <= now) {
-                return Some(Next::Settle(Settle::Expire { sequence, at: now }));
-            }
-            if self
-                .max_message_bytes
-                .is_some_and(|max| forward.text.len() as u64 > max)
-            {
-                return Some(Next::Settle(Settle::TooLarge { sequence, at: now }));
-            }
-            self.window.push(Flight {
-                sequence,
-                identity: forward.identity.clone(),
-                read_at: forward.read_at,
-            });
-            return Some(Next::Send(forward));
+        if self.window.len() >= limits.window || self.decided.len() >= MAX_DECIDED {
+            return None;
         }
-        None
+        let forward = self.queue.pop_front()?;
+        self.queue_bytes -= forward.text.len();
+        let sequence = forward.sequence;
+        if self.was_acknowledged_early(&forward.identity) {
+            return Some(Next::Settle(Settle::Acknowledge { sequence, at: now }));
+        }
+        if forward.expires_at.is_some_and(|expiry| expiry <= now) {
+            return Some(Next::Settle(Settle::Expire { sequence, at: now }));
+        }
+        if self.max_message_bytes.is_some_and(|max| forward.text.len() as u64 > max) {
+            return Some(Next::Settle(Settle::TooLarge { sequence, at: now }));
+        }
+        self.window.push(Flight { sequence, identity: forward.identity.clone(), read_at: forward.read_at });
+        Some(Next::Send(forward))
     }
 
     /// The peer acknowledges.
@@ -222,11 +193,7 @@ impl Lane {
         }
         match self.window.settle(id, group) {
             Some(Flight { sequence, read_at, .. }) => {
-                self.decided.push(Operation::Acknowledge {
-                    peer: peer.clone(),
-                    sequence,
-                    at,
-                });
+                self.decided.push(Operation::Acknowledge { peer: peer.clone(), sequence, at });
                 Acknowledged::Settled(read_at)
             }
             None => {
@@ -312,22 +279,14 @@ pub(super) enum Settle {
 mod tests {
     use super::*;
 
-    const LIMITS: LaneLimits = LaneLimits {
-        window: 4,
-        queue_items: 4,
-        queue_bytes: 1000,
-        total_bytes: 1000,
-    };
+    const LIMITS: LaneLimits = LaneLimits { window: 4, queue_items: 4, queue_bytes: 1000, total_bytes: 1000 };
 
     fn sequence(number: u64) -> Sequence {
         Sequence::new(number).unwrap()
     }
 
     fn identity(number: u64) -> Identity {
-        Identity {
-            group: ClusterGroup::singleton(),
-            id: MessageId::new(format!("m{number}")).unwrap(),
-        }
+        Identity { group: ClusterGroup::singleton(), id: MessageId::new(format!("m{number}")).unwrap() }
     }
 
     fn forward(number: u64) -> Arc<Forward> {
@@ -353,10 +312,7 @@ mod tests {
             last_attempt_at: None,
             text: Bytes::from(format!("text {number}")),
         });
-        Page {
-            items: items.collect(),
-            more,
-        }
+        Page { items: items.collect(), more }
     }
 
     fn send_all(lane: &mut Lane) -> Vec<u64> {
@@ -450,14 +406,8 @@ mod tests {
         items.items[1].text = Bytes::from_static(b"short");
         lane.load(request, items, &LIMITS);
         let now = Timestamp::from_millis(5);
-        assert!(matches!(
-            lane.next(now, &LIMITS),
-            Some(Next::Settle(Settle::TooLarge { .. }))
-        ));
-        assert!(matches!(
-            lane.next(now, &LIMITS),
-            Some(Next::Settle(Settle::Expire { .. }))
-        ));
+        assert!(matches!(lane.next(now, &LIMITS), Some(Next::Settle(Settle::TooLarge { .. }))));
+        assert!(matches!(lane.next(now, &LIMITS), Some(Next::Settle(Settle::Expire { .. }))));
     }
 
     #[test]

@@ -45,10 +45,7 @@ impl Shared {
         if self.queued_bytes.load(Ordering::Relaxed) < self.limits.total_bytes {
             self.limits
         } else {
-            LaneLimits {
-                queue_items: 1,
-                ..self.limits
-            }
+            LaneLimits { queue_items: 1, ..self.limits }
         }
     }
 }
@@ -62,16 +59,8 @@ struct Decisions {
 
 impl Dispatcher {
     pub(crate) fn new(limits: LaneLimits, clock: Arc<dyn Clock>) -> Self {
-        let shared = Shared {
-            decisions: Decisions::default(),
-            queued_bytes: AtomicUsize::new(0),
-            limits,
-            clock,
-        };
-        Self {
-            lanes: RwLock::default(),
-            shared: Arc::new(shared),
-        }
+        let shared = Shared { decisions: Decisions::default(), queued_bytes: AtomicUsize::new(0), limits, clock };
+        Self { lanes: RwLock::default(), shared: Arc::new(shared) }
     }
 
     /// The lane of a peer, made where there is none.

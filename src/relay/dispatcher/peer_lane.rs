@@ -42,20 +42,13 @@ struct State {
 
 impl fmt::Debug for PeerLane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PeerLane")
-            .field("peer", &self.peer)
-            .finish_non_exhaustive()
+        f.debug_struct("PeerLane").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 
 impl PeerLane {
     pub(super) fn new(peer: PeerId, backlog: u64, shared: Arc<Shared>) -> Self {
-        Self {
-            peer,
-            state: Mutex::default(),
-            backlog: AtomicU64::new(backlog),
-            shared,
-        }
+        Self { peer, state: Mutex::default(), backlog: AtomicU64::new(backlog), shared }
     }
 
     pub(crate) fn peer(&self) -> &PeerId {
@@ -139,10 +132,7 @@ impl PeerLane {
             }
         }
         // The writer comes back by itself while it has something to write.
-        let wanted = Wanted {
-            send: false,
-            ..state.lane.wanted(&self.shared.limits())
-        };
+        let wanted = Wanted { send: false, ..state.lane.wanted(&self.shared.limits()) };
         self.wake(&mut state, wanted);
     }
 
@@ -181,25 +171,15 @@ impl PeerLane {
         loop {
             let request = {
                 let state = self.state.lock();
-                if state.serves(wake) {
-                    state.lane.wants_page(&self.shared.limits())
-                } else {
-                    None
-                }
+                if state.serves(wake) { state.lane.wants_page(&self.shared.limits()) } else { None }
             };
             let Some(request) = request else {
                 wake.page.notified().await;
                 continue;
             };
-            let items = limit.items.min(
-                u32::try_from(request.items)
-                    .unwrap_or(u32::MAX)
-                    .try_into()
-                    .unwrap_or(limit.items),
-            );
-            let page = store
-                .pending(&self.peer, request.after, PageLimit { items, ..limit })
-                .await?;
+            let items =
+                limit.items.min(u32::try_from(request.items).unwrap_or(u32::MAX).try_into().unwrap_or(limit.items));
+            let page = store.pending(&self.peer, request.after, PageLimit { items, ..limit }).await?;
             let mut state = self.state.lock();
             if state.serves(wake) {
                 let wanted = state.lane.load(request, page, &self.shared.limits());
@@ -213,10 +193,9 @@ impl PeerLane {
         state.listed = false;
         let was_full = !state.lane.wanted(&self.shared.limits()).send;
         state.lane.take_decided(operations);
-        if was_full && state.lane.wanted(&self.shared.limits()).send {
-            if let Some(link) = &state.link {
-                link.send.notify_one();
-            }
+        let can_send = state.lane.wanted(&self.shared.limits()).send;
+        if let (true, true, Some(link)) = (was_full, can_send, &state.link) {
+            link.send.notify_one();
         }
     }
 
@@ -225,13 +204,9 @@ impl PeerLane {
         match settle {
             Settle::Acknowledge { sequence, at } => Operation::Acknowledge { peer, sequence, at },
             Settle::Expire { sequence, at } => Operation::Expire { peer, sequence, at },
-            Settle::TooLarge { sequence, at } => Operation::DeadLetter {
-                peer,
-                sequence,
-                reason: "too_large".to_owned(),
-                attempts: 0,
-                at,
-            },
+            Settle::TooLarge { sequence, at } => {
+                Operation::DeadLetter { peer, sequence, reason: "too_large".to_owned(), attempts: 0, at }
+            }
         }
     }
 

@@ -40,12 +40,7 @@ impl Window {
 
     /// Takes in what was just sent.
     pub(super) fn push(&mut self, flight: Flight) {
-        let Self {
-            flights,
-            front,
-            places,
-            hasher,
-        } = self;
+        let Self { flights, front, places, hasher } = self;
         let place = *front + flights.len() as u64;
         places.insert_unique(hasher.hash_one(&flight.identity.id), place, |place| {
             flight_at(flights, *front, *place).map_or(0, |flight| hasher.hash_one(&flight.identity.id))
@@ -67,9 +62,7 @@ impl Window {
         if let Ok(entry) = self.places.find_entry(hash, |candidate| *candidate == place) {
             entry.remove();
         }
-        let flight = usize::try_from(place - self.front)
-            .ok()
-            .and_then(|index| self.flights.get_mut(index)?.take());
+        let flight = usize::try_from(place - self.front).ok().and_then(|index| self.flights.get_mut(index)?.take());
         while matches!(self.flights.front(), Some(None)) {
             self.flights.pop_front();
             self.front += 1;
@@ -100,22 +93,13 @@ mod tests {
     use super::*;
 
     fn flight(sequence: u64, group: &str, id: &str) -> Flight {
-        let identity = Identity {
-            group: ClusterGroup::new(group).unwrap(),
-            id: MessageId::new(id).unwrap(),
-        };
-        Flight {
-            sequence: Sequence::new(sequence).unwrap(),
-            identity,
-            read_at: None,
-        }
+        let identity = Identity { group: ClusterGroup::new(group).unwrap(), id: MessageId::new(id).unwrap() };
+        Flight { sequence: Sequence::new(sequence).unwrap(), identity, read_at: None }
     }
 
     fn settle(window: &mut Window, id: &str, group: Option<&str>) -> Option<u64> {
         let group = group.map(|group| ClusterGroup::new(group).unwrap());
-        window
-            .settle(&MessageId::new(id).unwrap(), group.as_ref())
-            .map(|flight| flight.sequence.get())
+        window.settle(&MessageId::new(id).unwrap(), group.as_ref()).map(|flight| flight.sequence.get())
     }
 
     #[test]
