@@ -235,6 +235,7 @@ macro_rules! for_each_case {
                 [C8] dropped_reads_and_purges_do_no_harm,
                 [C6 C8] many_read_while_one_commits,
                 [C2] a_backup_is_a_store,
+                [C2] a_backup_wants_a_new_path,
                 [C6] the_counts_are_exact,
             }
             volume {

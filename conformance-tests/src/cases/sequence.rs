@@ -1,5 +1,7 @@
 //! Sequences ascend, become visible in order, and are given once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use slipstream_store::{MessageStore, Sequence};
 
 use crate::fixture::*;
@@ -85,6 +87,7 @@ pub async fn a_live_cursor_misses_nothing<H: Harness>(place: Place<H>) {
     const MESSAGES: usize = 300;
     let store = place.open().await;
     remember_all(&store, &["a", "b"]).await;
+    let written = AtomicBool::new(false);
     let writer = async {
         let mut given = Vec::new();
         for n in 0..MESSAGES / 3 {
@@ -93,14 +96,19 @@ pub async fn a_live_cursor_misses_nothing<H: Harness>(place: Place<H>) {
             given.extend([sequence_of(outcomes[0]), sequence_of(outcomes[2])]);
             tokio::task::yield_now().await;
         }
+        written.store(true, Ordering::Release);
         given
     };
     let reader = async {
         let (mut seen, mut after) = (Vec::new(), None);
-        while seen.len() < MESSAGES / 3 * 2 {
+        loop {
+            let last_round = written.load(Ordering::Acquire);
             let page = store.pending(&peer("a"), after, items(7)).await.expect("the page is read");
             seen.extend(page.items.iter().map(|item| item.sequence));
             after = seen.last().copied();
+            if last_round && page.items.is_empty() {
+                break;
+            }
             tokio::task::yield_now().await;
         }
         seen

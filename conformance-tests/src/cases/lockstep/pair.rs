@@ -14,7 +14,7 @@ use slipstream_store::{
     Purged, Record, RememberedPeer, Route, Sequence, Stats,
 };
 
-use super::steps::{Change, PEERS, Place as Back, Step, Way};
+use super::steps::{Change, MESSAGES, PEERS, Place as Back, Step, Way};
 use crate::fixture::{application, id, limit, message, never_given, peer, put, stamp, t, tags};
 use crate::{Harness, ModelStore, Place};
 
@@ -30,6 +30,8 @@ pub(super) struct Pair<'a, H: Harness> {
     store: Option<H::Store>,
     /// Every sequence that was given: the model's, and the store's.
     given: Vec<[Sequence; 2]>,
+    /// Every delivery that was given up, whatever became of it.
+    given_up: Vec<(PeerId, [Sequence; 2])>,
     last_batch: [Arc<Batch>; 2],
     /// How often each message was recorded.
     recorded: BTreeMap<u8, u32>,
@@ -49,6 +51,7 @@ impl<'a, H: Harness> Pair<'a, H> {
             model,
             store,
             given: Vec::new(),
+            given_up: Vec::new(),
             last_batch: Default::default(),
             recorded: BTreeMap::new(),
         })
@@ -86,7 +89,7 @@ impl<'a, H: Harness> Pair<'a, H> {
                 self.pending(peer, None, 1000, usize::MAX).await?;
             }
             self.dead(&Step::Dead { peer: None, reason: None, message: None, after: None, items: 1000 }).await?;
-            for message in 0..12 {
+            for message in 0..MESSAGES {
                 self.trace(message).await?;
             }
         }
@@ -110,9 +113,15 @@ impl<'a, H: Harness> Pair<'a, H> {
                 }
                 (expected, outcome) => prop_assert_eq!(expected, outcome, "{:?}", operation),
             }
-            if let (Operation::Record(record), Outcome::Recorded { .. }) = (operation, expected) {
-                let number = record.identity.id.as_str().parse().map_err(unexpected)?;
-                *self.recorded.entry(number).or_default() += 1;
+            match (operation, expected) {
+                (Operation::Record(record), Outcome::Recorded { .. }) => {
+                    let number = record.identity.id.as_str().parse().map_err(unexpected)?;
+                    *self.recorded.entry(number).or_default() += 1;
+                }
+                (Operation::DeadLetter { peer, sequence, .. }, Outcome::Applied) => {
+                    self.given_up.push((peer.clone(), [*sequence, self.of_store(*sequence)]));
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -219,6 +228,13 @@ impl<'a, H: Harness> Pair<'a, H> {
         at.and_then(|at| self.given.get(at)).map_or_else(never_given, |pair| pair[side])
     }
 
+    /// The delivery that was given up so many before the last.
+    fn given_up(&self, back: Back, side: usize) -> (PeerId, Sequence) {
+        let at = self.given_up.len().checked_sub(back + 1);
+        let named = at.and_then(|at| self.given_up.get(at));
+        named.map_or_else(|| (peer(PEERS[0]), never_given()), |(peer, pair)| (peer.clone(), pair[side]))
+    }
+
     fn of_store(&self, model: Sequence) -> Sequence {
         let at = self.given.binary_search_by_key(&model, |[left, _]| *left);
         at.map_or_else(|_| never_given(), |at| self.given[at][1])
@@ -245,14 +261,16 @@ impl<'a, H: Harness> Pair<'a, H> {
                 number: *number,
                 at: t(*time),
             },
-            Change::Redrive { peer, at } => {
-                Operation::Redrive { peer: named(*peer), sequence: self.sequence(*at, side) }
+            Change::Redrive(back) => {
+                let (peer, sequence) = self.given_up(*back, side);
+                Operation::Redrive { peer, sequence }
             }
-            Change::Discard { peer, at } => {
-                Operation::Discard { peer: named(*peer), sequence: self.sequence(*at, side) }
+            Change::Discard(back) => {
+                let (peer, sequence) = self.given_up(*back, side);
+                Operation::Discard { peer, sequence }
             }
             Change::Remember { peer, tags: count, seen } => Operation::RememberPeer(slipstream_store::Peer {
-                tags: tags(&["x", "y", "z"][..*count]),
+                tags: tags(&["x", "y"][..*count]),
                 last_seen: t(*seen),
                 ..application(PEERS[*peer])
             }),
