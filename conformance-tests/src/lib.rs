@@ -21,3 +21,8 @@ pub use cases::{Case, Clause, cases};
 pub use fault::{Call, FaultStore, Faults, Held, When};
 pub use harness::{Harness, ModelHarness, Place, run};
 pub use model::{ModelMedium, ModelStore};
+
+/// The code of the guide for authors, so that it stays true.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/writing-a-store.md")]
+mod guide {}
