@@ -19,11 +19,7 @@ impl Sequence {
     /// The sequence with this number, where it lies in [`FIRST`](Self::FIRST) to [`LAST`](Self::LAST).
     #[must_use]
     pub const fn new(number: u64) -> Option<Self> {
-        if number >= Self::FIRST.0 && number <= Self::LAST.0 {
-            Some(Self(number))
-        } else {
-            None
-        }
+        if number >= Self::FIRST.0 && number <= Self::LAST.0 { Some(Self(number)) } else { None }
     }
 
     /// The number.
@@ -66,19 +62,13 @@ impl Timestamp {
     /// The point that lies `duration` earlier, at the earliest the Unix epoch.
     #[must_use]
     pub fn minus(self, duration: std::time::Duration) -> Self {
-        Self(
-            self.0
-                .saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// The point that lies `duration` later, at the latest [`MAX`](Self::MAX).
     #[must_use]
     pub fn plus(self, duration: std::time::Duration) -> Self {
-        Self::from_millis(
-            self.0
-                .saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
-        )
+        Self::from_millis(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 }
 

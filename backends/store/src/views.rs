@@ -23,10 +23,7 @@ impl PageLimit {
     /// A page of up to this many items and [`DEFAULT_BYTES`](Self::DEFAULT_BYTES).
     #[must_use]
     pub const fn items(items: NonZeroU32) -> Self {
-        Self {
-            items,
-            bytes: Self::DEFAULT_BYTES,
-        }
+        Self { items, bytes: Self::DEFAULT_BYTES }
     }
 }
 
@@ -181,7 +178,8 @@ pub struct Horizon {
     /// Identities of messages that were received before this time are forgotten: in the order of their recording,
     /// up to the first that was received at or after it. (Where the clock jumped, one behind that waits for it.)
     pub identities: Timestamp,
-    /// Of the rest, only this many, the last recorded, are kept.
+    /// Of the rest, only this many, the last recorded, are kept. (Both rules together: while the first recorded of those
+    /// remembered lies behind [`identities`](Self::identities), or more than this many are remembered, that one goes.)
     pub max_identities: u64,
     /// Stamps that last came with a message that was received before this time may be forgotten.
     pub stamps: Timestamp,
