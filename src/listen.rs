@@ -4,7 +4,7 @@
 //! bounded: the number of its connections, the time of its handshake, and the memory of its request.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -246,34 +246,37 @@ impl<A: Admission, Z: Authorizer> Door<A, Z> {
         place: &Place,
     ) -> hyper::Result<Option<(Socket, A::Seat)>> {
         let admitted = Mutex::new(None);
-        let answer = service_fn(async |request| {
-            let answer = match self.answer(request, remote, place).await {
-                Ok((answer, seat)) => {
-                    *admitted.lock() = Some(seat);
-                    answer
-                }
-                Err(refusal) => {
-                    debug!(%remote, %refusal, "a link was refused");
-                    Metrics::link_error("refused");
-                    refused(&refusal)
-                }
-            };
-            Ok::<_, Infallible>(answer)
+        let answer = service_fn(|request| {
+            Box::pin(async {
+                let answer = match self.answer(request, remote, place).await {
+                    Ok((answer, seat)) => {
+                        *admitted.lock() = Some(seat);
+                        answer
+                    }
+                    Err(refusal) => {
+                        debug!(%remote, %refusal, "a link was refused");
+                        Metrics::link_error("refused");
+                        refused(&refusal)
+                    }
+                };
+                Ok::<_, Infallible>(answer)
+            })
         });
         // No header timeout: the caller's covers the whole handshake.
-        let connection = http1::Builder::new()
+        let mut connection = http1::Builder::new()
             .header_read_timeout(None)
             .max_buf_size(MAX_REQUEST_BYTES)
             .max_headers(MAX_HEADERS)
             .serve_connection(TokioIo::new(stream), answer);
-        let parts = connection.without_shutdown().await?;
+        let answered = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+        let parts = connection.into_parts();
         let stream = parts.io.into_inner();
         let admitted = admitted.lock().take();
-        if let Some(seat) = admitted {
+        if let (Some(seat), Ok(())) = (admitted, &answered) {
             return Ok(Some((Socket::with_ahead(stream, &parts.read_buf), seat)));
         }
         linger(stream).await;
-        Ok(None)
+        answered.map(|()| None)
     }
 
     async fn answer(

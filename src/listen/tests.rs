@@ -136,6 +136,11 @@ impl Running {
         let mut stream = TcpStream::connect(self.address).await.expect("connected");
         stream.write_all(request.as_bytes()).await.expect("written");
         let mut answer = Vec::new();
+        if request.contains("app-1") {
+            // A link that is granted ends when the peer does.
+            stream.read_buf(&mut answer).await.expect("an answer");
+            stream.shutdown().await.expect("shut down");
+        }
         let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the answer ends");
         read.expect("read");
         String::from_utf8(answer).expect("text")
@@ -176,4 +181,313 @@ async fn texts_go_both_ways_in_order() {
     until("the relay's side ends", || !running.relay.ended.lock().is_empty()).await;
     let ended = running.relay.ended.lock().pop().expect("ended");
     assert!(matches!(ended, Ended::Peer { code: Some(CloseCode::NORMAL), .. }), "{ended}");
+}
+
+#[tokio::test]
+async fn the_welcome_says_who_the_relay_is() {
+    let running = start(ListenLimits::default());
+    let answer = running.ask(&upgrade("/?id=app-1", "")).await;
+    let lines: Vec<String> = answer.to_lowercase().lines().map(str::to_owned).collect();
+    assert_eq!(lines[0], "http/1.1 101 switching protocols");
+    for header in [
+        "sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=",
+        "connection: upgrade",
+        "upgrade: websocket",
+        "slipstream-id: echo",
+        "slipstream-tags: t1,t2",
+        "slipstream-cluster-group: g",
+        "slipstream-kind: relay",
+        "slipstream-protocol: 1",
+        "slipstream-accept: ack-batch",
+        "slipstream-max-message-bytes: 1048576",
+        "slipstream-peer-id: app-1",
+    ] {
+        assert!(lines.iter().any(|line| line == header), "{header} in {answer}");
+    }
+}
+
+/// An upgrade request, with further header lines; half of the stream is closed after it by whoever asks.
+fn upgrade(target: &str, further: &str) -> String {
+    format!(
+        "GET {target} HTTP/1.1\r\nHost: relay\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{further}\r\n"
+    )
+}
+
+#[tokio::test]
+async fn what_is_no_link_is_refused_in_one_line() {
+    let running = start(ListenLimits::default());
+    for (request, status, part) in [
+        (upgrade("/other", ""), 404, "path /"),
+        (upgrade("/?id=", ""), 400, "id:"),
+        (upgrade("/?id=own", ""), 400, "own"),
+        (upgrade("/", "Slipstream-Id: a b\r\n"), 400, "id:"),
+        (upgrade(&format!("/?tags={}", vec!["t"; 65].join(",")), ""), 400, "tags:"),
+        (upgrade("/", "Content-Length: 5\r\n"), 400, "body"),
+        ("GET / HTTP/1.1\r\nHost: relay\r\n\r\n".to_owned(), 426, "WebSocket"),
+        (upgrade("/", "").replace("HTTP/1.1", "HTTP/1.0"), 426, "WebSocket"),
+        (upgrade("/", "").replace("GET", "POST"), 405, "GET"),
+        (upgrade("/", "").replace("13\r\n", "12\r\n"), 426, "13"),
+    ] {
+        let answer = running.ask(&request).await;
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(
+            head.starts_with(&format!("HTTP/1.{} {status} ", if request.contains("1.0\r") { 0 } else { 1 })),
+            "{head}"
+        );
+        assert!(head.to_lowercase().contains("content-type: text/plain"), "{head}");
+        assert!(body.contains(part) && body.lines().count() == 1, "{status}: {body:?}");
+    }
+    assert!(running.relay.hellos.lock().is_empty(), "nobody was admitted");
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_is_refused() {
+    let running = start(ListenLimits::default());
+    let answer = running.ask(&upgrade("/", &format!("Much: {}\r\n", "x".repeat(MAX_REQUEST_BYTES)))).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    let many: String = (0..MAX_HEADERS).map(|n| format!("H{n}: x\r\n")).collect();
+    let answer = running.ask(&upgrade("/", &many)).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+#[tokio::test]
+async fn over_the_limit_a_peer_is_told_when_to_come_back() {
+    let running = start(ListenLimits { max_connections: 2, ..ListenLimits::default() });
+    let first = running.connect("first").await.expect("connected");
+    // A connection counts from when it is accepted, also where it says nothing.
+    let silent = TcpStream::connect(running.address).await.expect("connected");
+    until("both are counted", || running.tracker.len() == 2).await;
+    let refused = running.connect("third").await.expect_err("no room");
+    let ConnectError::Handshake(HandshakeError::Refused { status, reason, retry_after }) = refused else {
+        panic!("{refused}")
+    };
+    assert_eq!((status.as_u16(), retry_after), (503, Some(5)));
+    assert!(reason.contains("no room"), "{reason}");
+    drop(silent);
+    until("the place is free again", || running.tracker.len() == 1).await;
+    running.connect("third").await.expect("room again").close().await.expect("closed");
+    first.close().await.expect("closed");
+}
+
+#[tokio::test]
+async fn beyond_the_refusals_connections_are_dropped() {
+    let running = start(ListenLimits { max_connections: 0, max_refusals: 0, ..ListenLimits::default() });
+    let mut stream = TcpStream::connect(running.address).await.expect("connected");
+    let read = timeout(PATIENCE, stream.read(&mut [0; 1])).await.expect("dropped at once");
+    assert_eq!(read.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn a_slow_handshake_ends_in_time() {
+    let running = start(ListenLimits { handshake_timeout: Duration::from_millis(50), ..ListenLimits::default() });
+    let mut stream = TcpStream::connect(running.address).await.expect("connected");
+    let dribbling = async {
+        for byte in upgrade("/", "").bytes().cycle() {
+            if stream.write_all(&[byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, dribbling).await.expect("the relay hangs up");
+    until("its place is free", || running.tracker.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_seat_whose_peer_went_away_is_dropped_unused() {
+    let gate = Arc::new(Semaphore::new(0));
+    let relay = EchoRelay { gate: Some(Arc::clone(&gate)), ..EchoRelay::default() };
+    let running = start_with(ListenLimits::default(), relay, AllowAll);
+    let mut stream = TcpStream::connect(running.address).await.expect("connected");
+    stream.write_all(upgrade("/", "").as_bytes()).await.expect("written");
+    until("it is being admitted", || running.tracker.len() == 1).await;
+    drop(stream);
+    gate.add_permits(1);
+    until("the connection has ended", || running.tracker.is_empty()).await;
+}
+
+#[tokio::test]
+async fn the_authorizer_decides() {
+    struct Token;
+    #[async_trait]
+    impl Authorizer for Token {
+        async fn authorize(&self, hello: &Hello) -> Result<(), Refusal> {
+            match hello.token.as_ref().map(Secret::expose) {
+                Some("good") => Ok(()),
+                Some(_) => Err(Refusal::forbidden("this token may not")),
+                None => Err(Refusal::unauthorized("a bearer token is required")),
+            }
+        }
+    }
+    let running = start_with(ListenLimits::default(), EchoRelay::default(), Token);
+    let answer = running.ask(&upgrade("/", "")).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 401 ") && answer.to_lowercase().contains("www-authenticate: bearer"),
+        "{answer}"
+    );
+    for (token, status) in [("bad", Some(403)), ("good", None)] {
+        let options = ClientOptions { token: Some(Secret::new(token.to_owned())), ..ClientOptions::default() };
+        let got = match Client::connect(&running.url(), &options).await {
+            Ok(_) => None,
+            Err(ConnectError::Handshake(HandshakeError::Refused { status, .. })) => Some(status.as_u16()),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(got, status);
+    }
+}
+
+#[tokio::test]
+async fn everything_a_client_says_arrives() {
+    let running = start(ListenLimits::default());
+    let options = ClientOptions {
+        id: Some(PeerId::new("relay-2").expect("valid")),
+        tags: vec![Tag::new("a").expect("valid"), Tag::new("b").expect("valid")],
+        group: Some(ClusterGroup::new("cluster").expect("valid")),
+        ack_batch: true,
+        as_relay: true,
+        max_message_bytes: Some(4096),
+        token: Some(Secret::new("s3cret".to_owned())),
+        ..ClientOptions::default()
+    };
+    let client = Client::connect(&running.url(), &options).await.expect("connected");
+    let announced = client.welcome();
+    assert_eq!(announced.id.as_ref().map(PeerId::as_str), Some("echo"));
+    assert_eq!(announced.group.as_ref().map(ClusterGroup::as_str), Some("g"));
+    assert!(announced.is_relay && announced.accepts_ack_batch);
+    assert_eq!(announced.max_message_bytes, Some(1 << 20));
+    assert_eq!(announced.tags.as_deref().map(|tags| tags.iter().map(Tag::as_str).collect()), Some(vec!["t1", "t2"]));
+    let hello = running.relay.hellos.lock().pop().expect("a hello");
+    assert_eq!(hello.id, options.id);
+    assert_eq!(hello.tags.to_vec(), options.tags);
+    assert_eq!(Some(hello.group), options.group);
+    assert_eq!((hello.kind, hello.accepts_ack_batch), (PeerKind::Relay, true));
+    assert_eq!((hello.max_message_bytes, hello.token), (Some(4096), options.token));
+    assert!(hello.remote.ip().is_loopback());
+}
+
+#[tokio::test]
+async fn a_close_of_the_relay_reaches_the_client() {
+    let running = start(ListenLimits::default());
+    let client = running.connect("app-1").await.expect("connected");
+    running.relay.controls.lock()[0].close(CloseCode::TAKEN_OVER, "taken over");
+    let (mut sender, mut receiver) = client.split();
+    let received = timeout(PATIENCE, receiver.next()).await.expect("in time").expect("an end").expect("in order");
+    let expected = Received::Closed { code: Some(CloseCode::TAKEN_OVER), reason: "taken over".to_owned() };
+    assert_eq!(received, expected);
+    assert!(receiver.next().await.is_none());
+    assert!(sender.send("late").await.is_err());
+    until("the relay's side ends", || !running.relay.ended.lock().is_empty()).await;
+    let ended = running.relay.ended.lock().pop().expect("ended");
+    assert!(matches!(ended, Ended::Local { answered: true, .. }), "{ended}");
+}
+
+#[tokio::test]
+async fn acknowledgements_are_what_the_protocol_says() {
+    let running = start(ListenLimits::default());
+    let (mut sender, mut receiver) = running.connect("app-1").await.expect("connected").split();
+    let id = |text: &str| slipstream_store::MessageId::new(text).expect("valid");
+    let group = ClusterGroup::singleton();
+    sender.acknowledge(&[], None).await.expect("sent");
+    sender.acknowledge(&[id("a\"\\")], None).await.expect("sent");
+    sender.acknowledge(&[id("a"), id("b")], Some(&group)).await.expect("sent");
+    for expected in [
+        r#"{"type":"ACK","messageId":"a\"\\"}"#,
+        r#"{"type":"ACK","messageIds":["a","b"],"clusterGroupId":"singleton"}"#,
+    ] {
+        let received = timeout(PATIENCE, receiver.next()).await.expect("in time");
+        assert_eq!(received.expect("more").expect("a text"), Received::Text(Bytes::from(expected)));
+    }
+}
+
+#[tokio::test]
+async fn a_client_whose_receiver_nobody_asks_can_still_close() {
+    let running = start(ListenLimits::default());
+    let (mut sender, mut receiver) = running.connect("app-1").await.expect("connected").split();
+    // More comes back than the client holds, but not more than the sockets do.
+    for _ in 0..100 {
+        sender.send(&"x".repeat(8000)).await.expect("sent");
+    }
+    sender.flush().await.expect("flushed");
+    assert!(receiver.next().await.is_some_and(|first| first.is_ok()));
+    timeout(PATIENCE, sender.close()).await.expect("in time").expect("closed");
+}
+
+#[tokio::test]
+async fn one_panic_ends_one_link() {
+    let running = start(ListenLimits::default());
+    let (mut unlucky, _receiver) = running.connect("unlucky").await.expect("connected").split();
+    let (mut sender, mut receiver) = running.connect("lucky").await.expect("connected").split();
+    unlucky.send("panic").await.expect("sent");
+    until("one link ends", || !running.relay.ended.lock().is_empty()).await;
+    assert!(matches!(running.relay.ended.lock()[0], Ended::Panicked));
+    sender.send("still here").await.expect("sent");
+    assert_eq!(receiver.next().await.expect("more").expect("a text"), Received::Text(Bytes::from("still here")));
+    running.connect("another").await.expect("new links are granted");
+}
+
+#[tokio::test]
+async fn a_shutdown_stops_accepting_and_leaves_the_links() {
+    let running = start(ListenLimits::default());
+    let client = running.connect("app-1").await.expect("connected");
+    let mut half = TcpStream::connect(running.address).await.expect("connected");
+    until("both are there", || running.tracker.len() == 2).await;
+    running.shutdown.cancel();
+    timeout(PATIENCE, running.serving).await.expect("in time").expect("no panic");
+    let read = timeout(PATIENCE, half.read(&mut [0; 1])).await.expect("a handshake under way is dropped");
+    assert_eq!(read.unwrap_or(0), 0);
+    let (mut sender, mut receiver) = client.split();
+    sender.send("still here").await.expect("sent");
+    assert!(receiver.next().await.expect("more").is_ok());
+    running.relay.controls.lock()[0].close(CloseCode::AWAY, "shutting down");
+    running.tracker.close();
+    timeout(PATIENCE, running.tracker.wait()).await.expect("the links end");
+    assert!(TcpStream::connect(running.address).await.is_err(), "nobody listens");
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_accepts_are_not_tried_again_at_once() {
+    #[derive(Default, Clone)]
+    struct Failing(Arc<std::sync::atomic::AtomicU32>);
+    #[async_trait]
+    impl Listener for Failing {
+        async fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Err(io::Error::other("too many open files"))
+        }
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            Err(io::Error::other("nowhere"))
+        }
+    }
+    let (failing, shutdown) = (Failing::default(), CancellationToken::new());
+    let (listener, relay) = (Box::new(failing.clone()), EchoRelay::default());
+    let serving = serve(listener, relay, AllowAll, ListenLimits::default(), shutdown, TaskTracker::new());
+    let _ = timeout(Duration::from_secs(100), serving).await;
+    let tries = failing.0.load(std::sync::atomic::Ordering::Relaxed);
+    assert!((100..120).contains(&tries), "{tries} tries in 100 s");
+}
+
+#[tokio::test]
+async fn a_server_that_is_no_relay_is_told_from_one_that_breaks_the_handshake() {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let url = format!("ws://{}/", listener.local_addr().expect("an address"));
+    for (accept, fault) in [("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "Sec-WebSocket-Accept"), ("", "Sec-WebSocket-Accept")] {
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.expect("accepted");
+            let _ = stream.read(&mut [0; 4096]).await;
+            let answer = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Accept: {accept}\r\n\r\n"
+            );
+            stream.write_all(answer.as_bytes()).await.expect("written");
+            stream
+        };
+        let options = ClientOptions::default();
+        let (connected, _stream) = tokio::join!(Client::connect(&url, &options), serving);
+        let error = connected.expect_err("the key was another one").to_string();
+        assert!(error.contains(fault), "{error}");
+    }
+    drop(listener);
+    let error = Client::connect(&url, &ClientOptions::default()).await.expect_err("nobody listens");
+    assert!(matches!(error, ConnectError::Unreachable { .. }), "{error}");
 }

@@ -38,15 +38,18 @@ async fn control_frames_are_taken_where_messages_must_be_tiny() {
 
 #[tokio::test]
 async fn a_full_inbox_stops_the_reader() {
-    let mut peer = start(Role::Server, limits());
+    let peer = start(Role::Server, limits());
     peer.gate.forget_permits(Semaphore::MAX_PERMITS);
     let message = frame(FIN | TEXT, &[b'x'; 900], true);
     // Far more than the stream and the parser hold.
     let flood = message.repeat(500);
-    let (mut read, mut write) = tokio::io::split(peer.stream);
+    let (_read, mut write) = tokio::io::split(peer.stream);
     let flooding = tokio::spawn(async move { write.write_all(&flood).await });
-    let probe = timeout(Duration::from_millis(200), read.read_u8()).await;
-    assert!(probe.is_err() && !flooding.is_finished() && peer.texts.lock().is_empty());
+    // Everything that can happen on this one thread has happened after that many turns.
+    for _ in 0..10_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!flooding.is_finished() && peer.texts.lock().is_empty());
     peer.gate.add_permits(500);
     timeout(PATIENCE, flooding).await.expect("in time").expect("no panic").expect("written");
     let all = async {

@@ -79,7 +79,8 @@ fn what_breaks_a_rule_is_refused_with_400_and_says_which() {
     assert_eq!(read(&format!("/?tags={}", list(64)), &[]).expect("valid").tags.len(), 64);
     let long = |len: usize| "x".repeat(len);
     assert!(read(&format!("/?id={}", long(128)), &[]).is_ok());
-    let cases: Vec<(String, Vec<(&str, &str)>, &str)> = vec![
+    type Case = (String, Vec<(&'static str, &'static str)>, &'static str);
+    let cases: Vec<Case> = vec![
         ("/?id=".into(), vec![], "id:"),
         ("/".into(), vec![("Slipstream-Id", "")], "id:"),
         ("/?id=a%20b".into(), vec![], "id:"),
