@@ -48,6 +48,6 @@ pub async fn a_store_answers_as_the_model_does<H: Harness>(place: Place<H>) {
         })
     });
     if let Err(failure) = ended {
-        panic!("with SLIPSTREAM_LOCKSTEP_SEED={seed} the store and the model part: {failure}");
+        panic!("with SLIPSTREAM_LOCKSTEP_SEED={seed} the model (left) and the store (right) part: {failure}");
     }
 }
