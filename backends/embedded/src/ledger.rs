@@ -1,0 +1,295 @@
+//! What the writer knows in memory of a store, as of the last commit.
+//!
+//! Everything here is also on the medium. Peers, the blocks of messages and the identities are here whole; of the
+//! blocks of pending deliveries and of seen stamps only those in use, and others are read when they are wanted. A
+//! [`Draft`](crate::draft::Draft) works on top of a ledger and changes nothing in it; what it came to is taken in by
+//! [`Ledger::absorb`] once the engine has it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use hashbrown::HashMap;
+use slipstream_store::{Peer, PeerId};
+
+use crate::bits::Bits;
+use crate::codec::{BlockRow, MetaRow};
+use crate::identities::{Identities, NewIdentity};
+use crate::stamps::StampAges;
+
+/// Most blocks of pending deliveries, and most blocks of stamps, that are kept in memory between commits; about
+/// 300 bytes each. One commit may use more.
+pub(crate) const MOST_CACHED_BLOCKS: usize = 65_536;
+
+/// Of how many commits at least a mark in the journal is kept, see [`Ledger::marks`].
+const COMMITS_A_MARK: u64 = 64;
+
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) counters: Counters,
+    pub(crate) relay: Option<PeerId>,
+    pub(crate) peers: HashMap<PeerId, PeerState>,
+    pub(crate) identities: Identities,
+    /// Commit numbers and the first sequence that each recorded, so that an opening finds the journal row at which
+    /// the remembered identities begin.
+    pub(crate) marks: VecDeque<(u64, u64)>,
+    /// By peer number and block.
+    pub(crate) owed: HashMap<(u64, u64), OwedBlock>,
+    /// By epoch and block.
+    pub(crate) seen: HashMap<(u128, u64), SeenBlock>,
+    pub(crate) stamp_ages: StampAges,
+    pub(crate) blocks: BTreeMap<u64, MessageBlock>,
+    /// The earliest expiry in a block, and the block.
+    pub(crate) expiring: BTreeSet<(u64, u64)>,
+    /// The blocks in which deliveries were settled since a purge looked.
+    pub(crate) dirty: BTreeSet<u64>,
+    pub(crate) messages: u64,
+    pub(crate) pending: u64,
+    /// What is known of the first row of the journal.
+    pub(crate) oldest_row: Option<OldestRow>,
+}
+
+/// The numbers that are written with every commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub(crate) next_sequence: u64,
+    pub(crate) next_commit: u64,
+    pub(crate) next_peer: u64,
+    pub(crate) dead_letters: u64,
+    pub(crate) journal_bytes: u64,
+    /// Identities that were recorded below this sequence are forgotten.
+    pub(crate) identities_from: u64,
+    /// No commit before this one recorded an identity that is remembered.
+    pub(crate) identities_commit: u64,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            next_sequence: 1,
+            next_commit: 1,
+            next_peer: 1,
+            dead_letters: 0,
+            journal_bytes: 0,
+            identities_from: 1,
+            identities_commit: 1,
+        }
+    }
+}
+
+impl Counters {
+    pub(crate) fn row<'a>(&self, relay: Option<&'a PeerId>) -> MetaRow<'a> {
+        MetaRow {
+            next_sequence: self.next_sequence,
+            next_commit: self.next_commit,
+            next_peer: self.next_peer,
+            dead_letters: self.dead_letters,
+            journal_bytes: self.journal_bytes,
+            identities_from: self.identities_from,
+            identities_commit: self.identities_commit,
+            relay: relay.map(PeerId::as_str),
+        }
+    }
+
+    pub(crate) fn from_row(row: &MetaRow<'_>) -> Self {
+        Self {
+            next_sequence: row.next_sequence,
+            next_commit: row.next_commit,
+            next_peer: row.next_peer,
+            dead_letters: row.dead_letters,
+            journal_bytes: row.journal_bytes,
+            identities_from: row.identities_from,
+            identities_commit: row.identities_commit,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PeerState {
+    /// Given once: a peer that was forgotten and is remembered again has another.
+    pub(crate) number: u64,
+    pub(crate) peer: Peer,
+    /// How many of its deliveries are pending.
+    pub(crate) backlog: u64,
+}
+
+/// The pending deliveries of one peer in one block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OwedBlock {
+    pub(crate) bits: Bits,
+    /// Those that have a row of notes.
+    pub(crate) noted: Bits,
+}
+
+/// The seen stamps of one epoch in one block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct SeenBlock {
+    pub(crate) bits: Bits,
+    pub(crate) latest: u64,
+}
+
+/// A block of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct MessageBlock {
+    /// Those that are stored.
+    pub(crate) stored: Bits,
+    /// At or before the earliest expiry of those that are pending.
+    pub(crate) earliest_expiry: Option<u64>,
+    /// The latest time at which one was received or a delivery of one was settled.
+    pub(crate) latest_change: u64,
+}
+
+impl MessageBlock {
+    pub(crate) fn row(&self) -> BlockRow {
+        BlockRow {
+            stored: self.stored.to_bytes(),
+            earliest_expiry: self.earliest_expiry,
+            latest_change: self.latest_change,
+        }
+    }
+
+    pub(crate) fn from_row(row: &BlockRow) -> Self {
+        Self {
+            stored: Bits::from_bytes(&row.stored),
+            earliest_expiry: row.earliest_expiry,
+            latest_change: row.latest_change,
+        }
+    }
+
+    pub(crate) fn expires_by(&mut self, expiry: Option<u64>) {
+        self.earliest_expiry = self.earliest_expiry.into_iter().chain(expiry).min();
+    }
+}
+
+/// What a purge wants to know of the first row of the journal without reading it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OldestRow {
+    pub(crate) commit: u64,
+    pub(crate) latest: u64,
+    pub(crate) last_recorded: Option<u64>,
+}
+
+/// What a draft changes in a ledger.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) counters: Counters,
+    pub(crate) relay: Option<PeerId>,
+    pub(crate) peers: Vec<(PeerId, Option<PeerState>)>,
+    pub(crate) identities: Vec<NewIdentity>,
+    pub(crate) forgotten_identities: u64,
+    pub(crate) owed: Vec<OwedChange>,
+    pub(crate) seen: Vec<((u128, u64), Option<SeenBlock>)>,
+    pub(crate) blocks: Vec<(u64, Option<MessageBlock>)>,
+    pub(crate) dirty: BTreeSet<u64>,
+    pub(crate) clean: BTreeSet<u64>,
+    pub(crate) oldest_row: Option<OldestRow>,
+}
+
+#[derive(Debug)]
+pub(crate) struct OwedChange {
+    pub(crate) peer: PeerId,
+    pub(crate) number: u64,
+    pub(crate) block: u64,
+    pub(crate) before: u64,
+    pub(crate) now: OwedBlock,
+}
+
+impl Ledger {
+    /// Takes in what a draft came to.
+    pub(crate) fn absorb(&mut self, changes: Changes) {
+        if let Some(first) = changes.identities.first() {
+            self.mark(changes.counters.next_commit - 1, first.sequence);
+        }
+        for identity in changes.identities {
+            self.identities.push(identity);
+        }
+        for _ in 0..changes.forgotten_identities {
+            self.identities.forget_first();
+        }
+        self.counters = changes.counters;
+        self.relay = changes.relay;
+        for (id, state) in changes.peers {
+            match state {
+                Some(state) => self.peers.insert(id, state),
+                None => self.peers.remove(&id),
+            };
+        }
+        self.absorb_owed(changes.owed);
+        self.absorb_seen(changes.seen);
+        for (number, block) in changes.blocks {
+            self.replace_block(number, block);
+        }
+        self.dirty.extend(changes.dirty);
+        self.dirty.retain(|block| !changes.clean.contains(block));
+        self.oldest_row = changes.oldest_row;
+    }
+
+    fn absorb_owed(&mut self, owed: Vec<OwedChange>) {
+        if self.owed.len() + owed.len() > MOST_CACHED_BLOCKS {
+            // All of them are on the medium; those of this commit, which are the likeliest next ones, come below.
+            self.owed.clear();
+        }
+        for change in owed {
+            let count = change.now.bits.count();
+            self.pending = self.pending + count - change.before;
+            // Another number under this id: the peer was forgotten, and nobody asks for these blocks again.
+            if let Some(state) = self.peers.get_mut(&change.peer).filter(|state| state.number == change.number) {
+                state.backlog = state.backlog + count - change.before;
+                self.owed.insert((change.number, change.block), change.now);
+            } else {
+                self.owed.remove(&(change.number, change.block));
+            }
+        }
+    }
+
+    fn absorb_seen(&mut self, seen: Vec<((u128, u64), Option<SeenBlock>)>) {
+        if self.seen.len() + seen.len() > MOST_CACHED_BLOCKS {
+            self.seen.clear();
+        }
+        for (key, block) in seen {
+            match block {
+                Some(block) => {
+                    self.stamp_ages.touched(block.latest);
+                    self.seen.insert(key, block);
+                }
+                None => {
+                    self.seen.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// Puts a block of messages in the place of the one that is there.
+    pub(crate) fn replace_block(&mut self, number: u64, block: Option<MessageBlock>) {
+        let before = match block {
+            Some(block) => self.blocks.insert(number, block),
+            None => self.blocks.remove(&number),
+        };
+        if let Some(before) = before {
+            self.messages -= before.stored.count();
+            before.earliest_expiry.map(|expiry| self.expiring.remove(&(expiry, number)));
+        }
+        if let Some(block) = block {
+            self.messages += block.stored.count();
+            block.earliest_expiry.map(|expiry| self.expiring.insert((expiry, number)));
+        }
+    }
+
+    /// Notes that this commit recorded identities from this sequence on.
+    pub(crate) fn mark(&mut self, commit: u64, sequence: u64) {
+        if self.marks.back().is_none_or(|&(last, _)| commit >= last + COMMITS_A_MARK) {
+            self.marks.push_back((commit, sequence));
+        }
+    }
+
+    /// Drops the marks that lie before the remembered identities, and answers the last of them.
+    pub(crate) fn identities_commit(&self, identities_from: u64) -> u64 {
+        let behind = self.marks.iter().take_while(|&&(_, sequence)| sequence <= identities_from);
+        behind.last().map_or(self.counters.identities_commit, |&(commit, _)| commit)
+    }
+
+    /// Drops the marks that are not wanted any more.
+    pub(crate) fn trim_marks(&mut self) {
+        while self.marks.get(1).is_some_and(|&(commit, _)| commit <= self.counters.identities_commit) {
+            self.marks.pop_front();
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What a draft does about peers, and their rows.
+
+use std::ops::ControlFlow;
+
+use slipstream_store::{DeliveryState, Peer, PeerId, PeerKind, Result, Sequence, Timestamp};
+
+use crate::bits::Bits;
+use crate::codec::PeerRow;
+use crate::draft::Draft;
+use crate::engine::Table;
+use crate::ledger::PeerState;
+use crate::{keys, rows};
+
+impl Draft<'_, '_> {
+    /// Remembers a peer; whether that is new.
+    pub(crate) fn remember(&mut self, peer: &Peer) -> bool {
+        let state = match self.peer(&peer.id) {
+            Some(known) if known.peer == *peer => return false,
+            Some(known) => PeerState { peer: peer.clone(), ..known.clone() },
+            None => {
+                let number = self.counters.next_peer;
+                self.counters.next_peer += 1;
+                PeerState { number, peer: peer.clone(), backlog: 0 }
+            }
+        };
+        self.peers.insert(peer.id.clone(), Some(state));
+        self.peers_changed();
+        true
+    }
+
+    /// Forgets a peer and ends what it is owed; whether it was remembered.
+    pub(crate) fn forget(&mut self, peer: &PeerId, at: Timestamp) -> Result<bool> {
+        let Some(number) = self.peer(peer).map(|state| state.number) else { return Ok(false) };
+        let mut blocks = Vec::new();
+        self.tables.scan(Table::Owed, &keys::pair(number, 0), &keys::pair(number, u64::MAX), &mut |key, _| {
+            blocks.push(keys::last_number(key).ok_or_else(|| rows::bad_key(Table::Owed))?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        blocks.extend(self.owed.iter().filter(|touched| touched.number == number).map(|touched| touched.block));
+        for block in blocks {
+            let pending = self.owed(peer, number, block)?.now.bits;
+            self.expire(peer, block, pending, at)?;
+        }
+        self.peers.insert(peer.clone(), None);
+        self.peers_changed();
+        Ok(true)
+    }
+
+    /// Ends these deliveries of a block as expired.
+    pub(crate) fn expire(&mut self, peer: &PeerId, block: u64, bits: Bits, at: Timestamp) -> Result<()> {
+        for sequence in bits.numbers(block).filter_map(Sequence::new) {
+            self.settle(peer, sequence, DeliveryState::Expired, at)?;
+        }
+        Ok(())
+    }
+}
+
+/// The row of a peer.
+pub(crate) fn row(state: &PeerState) -> PeerRow<'_> {
+    let peer = &state.peer;
+    PeerRow {
+        number: state.number,
+        relay: peer.kind == PeerKind::Relay,
+        group: peer.group.as_str(),
+        tags: peer.tags.iter().map(|tag| tag.as_str()).collect(),
+        durable: peer.durable,
+        last_seen: peer.last_seen.as_millis(),
+    }
+}
+
+/// The peer of a row.
+pub(crate) fn from_row(id: PeerId, row: &PeerRow<'_>) -> Result<PeerState> {
+    let peer = Peer {
+        id,
+        kind: if row.relay { PeerKind::Relay } else { PeerKind::Application },
+        group: rows::name(row.group)?,
+        tags: row.tags.iter().map(|tag| rows::name(tag)).collect::<Result<_>>()?,
+        durable: row.durable,
+        last_seen: Timestamp::from_millis(row.last_seen),
+    };
+    Ok(PeerState { number: row.number, peer, backlog: 0 })
+}

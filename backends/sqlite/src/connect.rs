@@ -1,0 +1,161 @@
+//! Opening connections, and looking at a file before SQLite may change it.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use slipstream_store::{Durability, Result, StoreError};
+
+use crate::tables::STATEMENTS;
+use crate::{fault, sql};
+
+/// `SLIP`: what the file says of itself, so that no other program's file is taken for a store.
+const APPLICATION_ID: u32 = 0x534C_4950;
+
+/// The version of the tables.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Stores up to this size are looked over whole at opening, in bytes.
+const CHECKED_WHOLE: u64 = 64 << 20;
+
+const HEADER: usize = 100;
+
+/// The path with something after its name.
+pub(crate) fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut path = OsString::from(file);
+    path.push(suffix);
+    PathBuf::from(path)
+}
+
+/// Whether there is a store in the file. It only reads, and not through SQLite, which may write when it opens.
+///
+/// # Errors
+/// `Corrupted` where the file is not SQLite's or is cut short, `Unsupported` where it is another program's or of
+/// another version.
+pub(crate) fn inspect(file: &Path) -> Result<bool> {
+    let fault = |error: std::io::Error| StoreError::Busy(format!("reading {}: {error}", file.display()));
+    let damaged = |what: String| Err(StoreError::Corrupted(format!("{}: {what}", file.display())));
+    let mut opened = match File::open(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        opened => opened.map_err(fault)?,
+    };
+    let length = opened.metadata().map_err(fault)?.len();
+    let log = std::fs::metadata(beside(file, "-wal")).map_or(0, |log| log.len());
+    if length == 0 && log == 0 {
+        return Ok(false);
+    }
+    let mut header = [0; HEADER];
+    if opened.read_exact(&mut header).is_err() || !header.starts_with(b"SQLite format 3\0") {
+        return damaged(format!("expected an SQLite file, got {length} bytes of something else"));
+    }
+    if log > 0 {
+        // The log has the newer truth; SQLite reads both together.
+        return Ok(true);
+    }
+    let number = |at: usize| header[at..].first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    // 65,536 does not fit the two bytes and is written as 1.
+    let page_size = match u64::from(u16::from_be_bytes([header[16], header[17]])) {
+        1 => 65_536,
+        size => size,
+    };
+    let expected = u64::from(number(28)) * page_size;
+    if length < expected {
+        return damaged(format!("expected {expected} bytes, got {length}: the file is cut short"));
+    }
+    known_version(file, number(68), number(60))?;
+    Ok(true)
+}
+
+fn known_version(file: &Path, application: u32, version: u32) -> Result<()> {
+    let file = file.display();
+    if application != APPLICATION_ID {
+        return Err(StoreError::Unsupported(format!("{file} is an SQLite file of another program")));
+    }
+    if version != SCHEMA_VERSION {
+        let expected = format!("expected version {SCHEMA_VERSION} of the tables");
+        return Err(StoreError::Unsupported(format!("{file}: {expected}, got {version}")));
+    }
+    Ok(())
+}
+
+/// The connection that writes, to a store that is there or is made now.
+pub(crate) fn writer(file: &Path, durability: Durability) -> Result<Connection> {
+    let is_there = inspect(file)?;
+    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    // A store that is refused, or whose writer panicked, is left as it is; an orderly close allows it again.
+    let keep_log = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    keep_log.map_err(|error| fault::reading(&error))?;
+    let prepared = if is_there { verify(&connection, file) } else { Ok(false) };
+    if !prepared? {
+        create(&connection).map_err(|error| fault::reading(&error))?;
+    }
+    tune(&connection, durability).map_err(|error| fault::reading(&error))?;
+    Ok(connection)
+}
+
+/// A connection that reads.
+pub(crate) fn reader(file: &Path) -> Result<Connection> {
+    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let tuned = connection.execute_batch("PRAGMA cache_size = -8192;");
+    tuned.map_err(|error| fault::reading(&error))?;
+    Ok(connection)
+}
+
+fn open(file: &Path, flags: OpenFlags) -> Result<Connection> {
+    let connection = Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let connection = connection.map_err(|error| fault::reading(&error))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// Looks over a store that is there; whether its tables were made. (A crash may have come between.)
+fn verify(connection: &Connection, file: &Path) -> Result<bool> {
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+    let found = pragma("application_id").and_then(|id| Ok((id, pragma("user_version")?)));
+    let (application, version) = found.map_err(|error| fault::reading(&error))?;
+    let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, u32>(0));
+    if (application, version, tables.map_err(|error| fault::reading(&error))?) == (0, 0, 0) {
+        return Ok(false);
+    }
+    known_version(file, application, version)?;
+    if std::fs::metadata(file).map_or(0, |file| file.len()) <= CHECKED_WHOLE {
+        let found = findings(connection, "PRAGMA quick_check(1)").map_err(|error| fault::reading(&error))?;
+        if let Some(finding) = found.first() {
+            return Err(StoreError::Corrupted(format!("{}: {finding}", file.display())));
+        }
+    }
+    Ok(true)
+}
+
+/// What a check of SQLite found wrong.
+pub(crate) fn findings(connection: &Connection, pragma: &str) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare(pragma)?;
+    let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
+    lines.filter(|line| line.as_ref().map_or(true, |line| line != "ok")).collect()
+}
+
+fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
+    connection.execute_batch(&format!(
+        "PRAGMA synchronous = FULL; BEGIN IMMEDIATE; {} PRAGMA application_id = {APPLICATION_ID}; \
+         PRAGMA user_version = {SCHEMA_VERSION}; COMMIT; PRAGMA wal_checkpoint(TRUNCATE);",
+        sql::SCHEMA
+    ))
+}
+
+fn tune(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    let synchronous = match durability {
+        // The log is synced at every commit.
+        Durability::Full => "FULL",
+        // The log is synced before it is moved into the file: a power cut may take the last commits, no more.
+        Durability::Relaxed => "NORMAL",
+    };
+    connection.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 4096; \
+         PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536; PRAGMA mmap_size = 0; \
+         PRAGMA temp_store = MEMORY;"
+    ))
+}

@@ -1,0 +1,204 @@
+//! The engine: one connection that writes, and one for each reader.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Error, config::DbConfig, params};
+use slipstream_embedded::{Engine, MessageRow, Reader, Table, Tables, Visited, Write};
+use slipstream_store::{Defect, Depth, Result, StoreError};
+
+use crate::place::Place;
+use crate::tables::{Columns, Key, Value};
+use crate::{connect, fault, sql};
+
+/// Free pages are given back once they are more than this many, and than a quarter of the file.
+const FREE_PAGES: i64 = 4096;
+
+/// Most pages that are given back at once, so that a commit does not wait long.
+const PAGES_AT_ONCE: i64 = 1024;
+
+/// SQLite's tables of a store, held by its writer.
+#[derive(Debug)]
+pub struct SqliteEngine {
+    connection: Connection,
+    file: PathBuf,
+}
+
+impl SqliteEngine {
+    pub(crate) fn new(connection: Connection, file: PathBuf) -> Self {
+        Self { connection, file }
+    }
+
+    fn write(&self, writes: &[Write<'_>]) -> rusqlite::Result<()> {
+        let mut add = self.connection.prepare_cached(sql::ADD_MESSAGE)?;
+        for write in writes {
+            match write {
+                Write::Message(row) => add_message(&mut add, row)?,
+                Write::RemoveMessages { first, last } => {
+                    let bounds = params![signed(*first), signed(*last)];
+                    self.connection.prepare_cached(sql::REMOVE_MESSAGES)?.execute(bounds)?;
+                }
+                Write::Put { table, key, value } => {
+                    let mut put = self.connection.prepare_cached(sql::of(*table).put)?;
+                    put.execute(params![Key::new(*table, key), Value(ValueRef::Blob(value))])?;
+                }
+                Write::Remove { table, key } => {
+                    let mut remove = self.connection.prepare_cached(sql::of(*table).remove)?;
+                    remove.execute([Key::new(*table, key)])?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn pragma(&self, name: &str) -> rusqlite::Result<i64> {
+        self.connection.pragma_query_value(None, name, |row| row.get(0))
+    }
+
+    /// Rolls back what has begun; whether surely nothing of it is left.
+    fn roll_back(&self) -> bool {
+        // SQLite rolls back by itself where it must; a second time is then an error, and no harm.
+        drop(self.connection.execute_batch("ROLLBACK"));
+        self.connection.is_autocommit()
+    }
+}
+
+fn add_message(add: &mut rusqlite::CachedStatement<'_>, row: &MessageRow<'_>) -> rusqlite::Result<()> {
+    add.raw_bind_parameter(1, signed(row.sequence))?;
+    add.raw_bind_parameter(2, row.group)?;
+    add.raw_bind_parameter(3, row.id)?;
+    add.raw_bind_parameter(4, row.message_type)?;
+    add.raw_bind_parameter(5, row.key)?;
+    add.raw_bind_parameter(6, row.expires_at.map(signed))?;
+    add.raw_bind_parameter(7, signed(row.received_at))?;
+    add.raw_bind_parameter(8, row.received_from)?;
+    add.raw_bind_parameter(9, row.path)?;
+    // As text also where it is not UTF-8: SQLite keeps it byte for byte, and a person can read the others.
+    add.raw_bind_parameter(10, Value(ValueRef::Text(row.text)))?;
+    add.raw_execute().map(drop)
+}
+
+/// Sequences and times lie below 2⁶³.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+impl Tables for SqliteEngine {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Columns(&self.connection).get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Visited,
+    ) -> Result<()> {
+        Columns(&self.connection).scan(table, first, last, visit)
+    }
+
+    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
+        Columns(&self.connection).messages(first, last, visit)
+    }
+}
+
+impl Engine for SqliteEngine {
+    type Reader = SqliteReader;
+
+    fn apply(&mut self, writes: &[Write<'_>]) -> Result<()> {
+        let begin = self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
+        begin.map_err(|error| fault::writing(&error, self.connection.is_autocommit()))?;
+        let done = self.write(writes);
+        let done = done.and_then(|()| self.connection.prepare_cached("COMMIT")?.execute([]));
+        done.map(drop).map_err(|error| fault::writing(&error, self.roll_back()))
+    }
+
+    fn reader(&self) -> Result<SqliteReader> {
+        Ok(SqliteReader { connection: connect::reader(&self.file)? })
+    }
+
+    fn bytes(&self) -> Result<u64> {
+        let pages = self.pragma("page_count").and_then(|count| Ok(count * self.pragma("page_size")?));
+        let pages = pages.map_err(|error| fault::reading(&error))?;
+        let log = fs::metadata(connect::beside(&self.file, "-wal")).map_or(0, |file| file.len());
+        Ok(u64::try_from(pages).unwrap_or(0) + log)
+    }
+
+    fn reclaim(&mut self) -> Result<()> {
+        let free = self.pragma("freelist_count").and_then(|free| Ok((free, self.pragma("page_count")?)));
+        let (free, pages) = free.map_err(|error| fault::reading(&error))?;
+        if free <= FREE_PAGES || free <= pages / 4 {
+            return Ok(());
+        }
+        let vacuum = self.connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"));
+        match vacuum.map_err(|error| fault::writing(&error, self.connection.is_autocommit())) {
+            // The space can be used again all the same.
+            Err(StoreError::Busy(_) | StoreError::Full(_)) | Ok(()) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
+    fn close(self) -> Result<()> {
+        let set = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
+        set.map_err(|error| fault::reading(&error))?;
+        self.connection.close().map_err(|(_, error)| fault::reading(&error))
+    }
+}
+
+/// A connection that only reads.
+#[derive(Debug)]
+pub struct SqliteReader {
+    connection: Connection,
+}
+
+impl Reader for SqliteReader {
+    fn read(&mut self, work: &mut dyn FnMut(&dyn Tables) -> Result<()>) -> Result<()> {
+        // The view is taken at the first read, and given back when the transaction is dropped.
+        let snapshot = self.connection.transaction().map_err(|error| fault::reading(&error))?;
+        work(&Columns(&snapshot))
+    }
+
+    fn verify(&mut self, depth: Depth) -> Result<Vec<Defect>> {
+        let pragma = match depth {
+            Depth::Quick => "PRAGMA quick_check(100)",
+            Depth::Full => "PRAGMA integrity_check(100)",
+        };
+        match connect::findings(&self.connection, pragma) {
+            Ok(found) => Ok(found.into_iter().map(Defect).collect()),
+            Err(error) => match fault::reading(&error) {
+                StoreError::Corrupted(text) => Ok(vec![Defect(text)]),
+                other => Err(other),
+            },
+        }
+    }
+
+    fn backup(&mut self, target: &Path) -> Result<()> {
+        let place = Place::of(target);
+        let new = !target.exists();
+        let written = self.copy_to(&place, new);
+        if written.is_err() && new {
+            // What is left of it would be taken for a backup.
+            drop(if place.folder_is_ours { fs::remove_dir_all(target) } else { fs::remove_file(target) });
+        }
+        written
+    }
+}
+
+impl SqliteReader {
+    fn copy_to(&self, place: &Place, new: bool) -> Result<()> {
+        if !new {
+            return Err(StoreError::Unsupported(format!("{}: expected nothing there", place.store.display())));
+        }
+        place.make_folder()?;
+        let Some(file) = place.file.to_str() else {
+            return Err(StoreError::Unsupported(format!("{}: expected a path in UTF-8", place.file.display())));
+        };
+        let copied = self.connection.execute("VACUUM INTO ?1", [file]);
+        copied.map_err(|error: Error| fault::reading(&error))?;
+        let synced = File::open(&place.file).and_then(|file| file.sync_all());
+        synced.map_err(|error| StoreError::Busy(format!("syncing {}: {error}", place.file.display())))?;
+        place.sync_folders()
+    }
+}

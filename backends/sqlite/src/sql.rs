@@ -1,0 +1,70 @@
+//! The statements, once for each table.
+
+use slipstream_embedded::Table;
+
+/// The statements of one table.
+pub(crate) struct Sql {
+    pub(crate) get: &'static str,
+    pub(crate) scan: &'static str,
+    pub(crate) put: &'static str,
+    pub(crate) remove: &'static str,
+}
+
+macro_rules! sql {
+    ($table:literal) => {
+        Sql {
+            get: concat!("SELECT value FROM ", $table, " WHERE key = ?1"),
+            scan: concat!("SELECT key, value FROM ", $table, " WHERE key >= ?1 AND key <= ?2 ORDER BY key"),
+            put: concat!("INSERT OR REPLACE INTO ", $table, " (key, value) VALUES (?1, ?2)"),
+            remove: concat!("DELETE FROM ", $table, " WHERE key = ?1"),
+        }
+    };
+}
+
+/// The statements of this table.
+pub(crate) fn of(table: Table) -> &'static Sql {
+    match table {
+        Table::Owed => &sql!("owed"),
+        Table::Seen => &sql!("seen"),
+        Table::Notes => &sql!("notes"),
+        Table::Dead => &sql!("dead"),
+        Table::Redriven => &sql!("redriven"),
+        Table::Blocks => &sql!("blocks"),
+        Table::Journal => &sql!("journal"),
+        Table::Peers => &sql!("peers"),
+        Table::Meta => &sql!("meta"),
+    }
+}
+
+pub(crate) const ADD_MESSAGE: &str = "INSERT INTO messages (sequence, cluster_group, message_id, type, key, \
+     expires_at, received_at, received_from, path, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+
+pub(crate) const REMOVE_MESSAGES: &str = "DELETE FROM messages WHERE sequence BETWEEN ?1 AND ?2";
+
+pub(crate) const MESSAGES: &str = "SELECT sequence, cluster_group, message_id, type, key, expires_at, received_at, \
+     received_from, path, text FROM messages WHERE sequence BETWEEN ?1 AND ?2 ORDER BY sequence";
+
+/// The tables of a new store.
+pub(crate) const SCHEMA: &str = "
+CREATE TABLE messages (
+    sequence INTEGER PRIMARY KEY,
+    cluster_group TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    key TEXT,
+    expires_at INTEGER,
+    received_at INTEGER NOT NULL,
+    received_from TEXT NOT NULL,
+    path TEXT NOT NULL,
+    text TEXT NOT NULL
+) STRICT;
+CREATE TABLE owed (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE seen (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE notes (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE dead (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE redriven (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE blocks (key INTEGER PRIMARY KEY, value BLOB NOT NULL) STRICT;
+CREATE TABLE journal (key INTEGER PRIMARY KEY, value BLOB NOT NULL) STRICT;
+CREATE TABLE peers (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+";
