@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use slipstream_store::PeerKind;
+
 /// What a running link keeps to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkLimits {
@@ -19,6 +21,20 @@ pub struct LinkLimits {
     pub write_batch_bytes: usize,
 }
 
+/// How much longer a message may be on a link between relays, because its path grows on the way.
+const PATH_ROOM: usize = 64 << 10;
+
+impl LinkLimits {
+    /// The limits of a link with a peer of this kind.
+    #[must_use]
+    pub fn with(self, kind: PeerKind) -> Self {
+        match kind {
+            PeerKind::Application => self,
+            PeerKind::Relay => Self { max_message_bytes: self.max_message_bytes.saturating_add(PATH_ROOM), ..self },
+        }
+    }
+}
+
 impl Default for LinkLimits {
     fn default() -> Self {
         Self {
@@ -29,5 +45,17 @@ impl Default for LinkLimits {
             close_timeout: Duration::from_secs(5),
             write_batch_bytes: 64 << 10,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relays_may_send_each_other_64_kib_more() {
+        let limits = LinkLimits::default();
+        assert_eq!(limits.clone().with(PeerKind::Application), limits);
+        assert_eq!(limits.with(PeerKind::Relay).max_message_bytes, (1 << 20) + 65_536);
     }
 }

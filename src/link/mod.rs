@@ -42,5 +42,6 @@ pub use reader::Inbox;
 pub use refusal::Refusal;
 pub use run::run;
 pub use stream::{Connector, ReadHalf, Socket, Stream, TcpConnector, WriteHalf};
-pub use upgrade::{HandshakeError, Offer, Upgrade, accept, offer};
+pub(crate) use upgrade::accept;
+pub use upgrade::{HandshakeError, Offer, offer};
 pub use writer::Outbound;

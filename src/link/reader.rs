@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::future::{Future, ready};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use fastwebsockets::{Frame, OpCode, Payload, WebSocketRead};
@@ -33,11 +35,17 @@ pub trait Inbox: Send {
 pub(super) async fn read<I: Inbox>(
     mut stream: Heard,
     role: Role,
-    inbox: I,
+    mut inbox: I,
     limits: LinkLimits,
     control: LinkControl,
 ) -> io::Result<()> {
-    let closing = Reader::new(&mut stream, role, inbox, &limits, control.clone()).run().await?;
+    let mut assembler = Assembler::new(limits.max_message_bytes, limits.max_fragments);
+    let closing = loop {
+        let frames = Frames::new(&mut stream, role, &limits);
+        if let Some(closing) = take(frames, &mut assembler, &mut inbox, &control).await? {
+            break closing;
+        }
+    };
     let broke_a_rule = matches!(closing, Closing::Violation(_));
     control.request_close(closing);
     if broke_a_rule {
@@ -48,75 +56,90 @@ pub(super) async fn read<I: Inbox>(
     Ok(())
 }
 
-struct Reader<'s, I> {
-    frames: WebSocketRead<&'s mut Heard>,
-    assembler: Assembler,
-    role: Role,
-    inbox: I,
-    control: LinkControl,
-}
-
-impl<'s, I: Inbox> Reader<'s, I> {
-    fn new(stream: &'s mut Heard, role: Role, inbox: I, limits: &LinkLimits, control: LinkControl) -> Self {
-        // The parser's "server" unmasks what is masked; whether it should have been is checked here, for both roles.
-        let (mut frames, _) =
-            fastwebsockets::after_handshake_split(stream, tokio::io::sink(), fastwebsockets::Role::Server);
-        frames.set_auto_close(false);
-        frames.set_auto_pong(false);
-        // Exclusive. It bounds what the parser reserves on the word of a frame's head.
-        frames.set_max_message_size(limits.max_message_bytes.max(MAX_CONTROL_PAYLOAD).saturating_add(1));
-        Self { frames, assembler: Assembler::new(limits.max_message_bytes, limits.max_fragments), role, inbox, control }
-    }
-
-    /// Reads until there is a reason to close.
-    async fn run(mut self) -> io::Result<Closing> {
-        loop {
-            match self.next().await? {
-                Ok(None) => {}
-                Ok(Some(closing)) => return Ok(closing),
-                Err(violation) => return Ok(Closing::Violation(violation)),
-            }
-        }
-    }
-
-    /// Takes one frame. Tells of the peer's Close.
-    async fn next(&mut self) -> io::Result<Result<Option<Closing>, Violation>> {
-        let mut send_nothing = |_: Frame<'_>| ready(Ok::<(), Infallible>(()));
-        let frame = match self.frames.read_frame(&mut send_nothing).await {
-            Ok(frame) => frame,
-            Err(error) => return parse_failure(error).map(Err),
-        };
-        let (opcode, fin, payload) = match checked(frame, self.role) {
+/// Takes frames until there is a reason to close, or until `frames` should be made anew.
+async fn take<I: Inbox>(
+    mut frames: Frames<'_>,
+    assembler: &mut Assembler,
+    inbox: &mut I,
+    control: &LinkControl,
+) -> io::Result<Option<Closing>> {
+    loop {
+        let (opcode, fin, payload) = match frames.next().await? {
             Ok(parts) => parts,
-            Err(violation) => return Ok(Err(violation)),
+            Err(violation) => return Ok(Some(Closing::Violation(violation))),
         };
         let text = match opcode {
-            OpCode::Text => self.assembler.text(payload, fin),
-            OpCode::Continuation => self.assembler.continuation(&payload, fin),
+            OpCode::Text => assembler.text(payload, fin),
+            OpCode::Continuation => assembler.continuation(&payload, fin),
             OpCode::Binary => Err(Violation::BINARY),
-            OpCode::Close => return Ok(read_close(&payload).map(Some)),
+            OpCode::Close => return Ok(Some(read_close(&payload).unwrap_or_else(Closing::Violation))),
             OpCode::Ping => {
                 // A copy, because a slice would keep the parser's buffer alive.
-                self.control.pong(Bytes::copy_from_slice(&payload));
+                control.pong(Bytes::copy_from_slice(&payload));
                 Ok(None)
             }
             OpCode::Pong => Ok(None),
         };
         match text {
-            Ok(Some(text)) if !self.control.is_close_sent() => self.inbox.text(text).await,
+            Ok(Some(text)) if !control.is_close_sent() => inbox.text(text).await,
             Ok(_) => {}
-            Err(violation) => return Ok(Err(violation)),
+            Err(violation) => return Ok(Some(Closing::Violation(violation))),
         }
-        Ok(Ok(None))
+        if frames.are_only_memory() {
+            return Ok(None);
+        }
+    }
+}
+
+/// A payload beyond this makes the parser's buffer large, which then stays so.
+const LARGE_PAYLOAD: usize = 64 << 10;
+
+/// The frames of a stream.
+struct Frames<'s> {
+    parser: WebSocketRead<&'s mut Heard>,
+    role: Role,
+    /// How many bytes the parser got, and how many of them were in the frames that it gave.
+    given: Arc<AtomicU64>,
+    taken: u64,
+    is_swollen: bool,
+}
+
+impl<'s> Frames<'s> {
+    fn new(stream: &'s mut Heard, role: Role, limits: &LinkLimits) -> Self {
+        let given = stream.given();
+        let taken = given.load(Ordering::Relaxed);
+        // The parser's "server" unmasks what is masked; whether it should have been is checked here, for both roles.
+        let (mut parser, _) =
+            fastwebsockets::after_handshake_split(stream, tokio::io::sink(), fastwebsockets::Role::Server);
+        parser.set_auto_close(false);
+        parser.set_auto_pong(false);
+        // Exclusive. It bounds what the parser reserves on the word of a frame's head.
+        parser.set_max_message_size(limits.max_message_bytes.max(MAX_CONTROL_PAYLOAD).saturating_add(1));
+        Self { parser, role, given, taken, is_swollen: false }
+    }
+
+    async fn next(&mut self) -> io::Result<Result<(OpCode, bool, BytesMut), Violation>> {
+        let mut send_nothing = |_: Frame<'_>| ready(Ok::<(), Infallible>(()));
+        let mut frame = match self.parser.read_frame(&mut send_nothing).await {
+            Ok(frame) => frame,
+            Err(error) => return parse_failure(error).map(Err),
+        };
+        // The head that the frame would be written with is the only place that tells whether it came masked.
+        let mut head = [0; 16];
+        let head_len = frame.fmt_head(&mut head);
+        self.taken += (head_len + frame.payload.len()) as u64;
+        self.is_swollen |= frame.payload.len() > LARGE_PAYLOAD;
+        Ok(checked(frame, head[1] & 0x80 != 0, self.role))
+    }
+
+    /// Whether nothing but a large buffer would be lost with the parser. An idle link must not hold one.
+    fn are_only_memory(&self) -> bool {
+        self.is_swollen && self.taken == self.given.load(Ordering::Relaxed)
     }
 }
 
 /// The rules for every frame that the parser leaves to its caller.
-fn checked(mut frame: Frame<'_>, role: Role) -> Result<(OpCode, bool, BytesMut), Violation> {
-    // The head that the frame would be written with is the only place that tells whether it came masked.
-    let mut head = [0; 16];
-    frame.fmt_head(&mut head);
-    let masked = head[1] & 0x80 != 0;
+fn checked(frame: Frame<'_>, masked: bool, role: Role) -> Result<(OpCode, bool, BytesMut), Violation> {
     match role {
         Role::Server if !masked => return Err(Violation::protocol("a frame of a client is not masked")),
         Role::Client if masked => return Err(Violation::protocol("a frame of a server is masked")),

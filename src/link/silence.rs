@@ -77,11 +77,18 @@ pub(super) struct Heard {
     ahead: Bytes,
     stream: ReadHalf,
     silence: Arc<Silence>,
+    /// How many bytes were handed out.
+    given: Arc<AtomicU64>,
 }
 
 impl Heard {
     pub(super) fn new(ahead: Bytes, stream: ReadHalf, silence: Arc<Silence>) -> Self {
-        Self { ahead, stream, silence }
+        Self { ahead, stream, silence, given: Arc::default() }
+    }
+
+    /// How many bytes the one who reads has got so far.
+    pub(super) fn given(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.given)
     }
 }
 
@@ -90,13 +97,16 @@ impl AsyncRead for Heard {
         if !self.ahead.is_empty() {
             let len = self.ahead.len().min(buffer.remaining());
             buffer.put_slice(&self.ahead[..len]);
+            self.given.fetch_add(len as u64, Ordering::Relaxed);
             self.ahead.advance(len);
             if self.ahead.is_empty() {
                 self.ahead = Bytes::new();
             }
             return Poll::Ready(Ok(()));
         }
+        let filled = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.given.fetch_add((buffer.filled().len() - filled) as u64, Ordering::Relaxed);
         match read {
             Poll::Pending => self.silence.waits(),
             Poll::Ready(_) => self.silence.heard(),

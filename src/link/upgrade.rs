@@ -40,9 +40,9 @@ fn has_item(headers: &HeaderMap, name: &HeaderName, item: &str) -> bool {
     values.flat_map(|list| list.split(',')).any(|got| got.trim().eq_ignore_ascii_case(item))
 }
 
-/// The heads of an upgrade request that can be granted.
+/// An upgrade request that can be granted.
 #[derive(Debug)]
-pub struct Upgrade {
+pub(crate) struct Upgrade {
     accept: String,
 }
 
@@ -50,7 +50,7 @@ pub struct Upgrade {
 ///
 /// # Errors
 /// 405 or 426 where it does not, 400 where it does so wrongly.
-pub fn accept(request: &request::Parts) -> Result<Upgrade, Refusal> {
+pub(crate) fn accept(request: &request::Parts) -> Result<Upgrade, Refusal> {
     let headers = &request.headers;
     let asks = has_item(headers, &header::UPGRADE, WEBSOCKET) && has_item(headers, &header::CONNECTION, UPGRADE);
     if request.method != Method::GET {

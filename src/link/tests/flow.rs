@@ -137,3 +137,21 @@ async fn what_came_with_the_handshake_is_read_first() {
     timeout(PATIENCE, running).await.expect("ends").expect("no panic");
     assert_eq!(texts.lock().as_slice(), ["one", "two"]);
 }
+
+#[tokio::test]
+async fn nothing_is_lost_around_large_messages() {
+    let mut peer = start(Role::Server, LinkLimits { max_message_bytes: 1 << 20, ..limits() });
+    let large = "x".repeat(200 << 10);
+    for tail in 0..4 {
+        // The large one ends alone in the parser, before a part of a frame, and before whole ones.
+        let next = frame(FIN | TEXT, b"next", true);
+        let (with_it, later) = next.split_at(tail * next.len() / 3);
+        peer.raw(&[&frame(FIN | TEXT, large.as_bytes(), true), with_it].concat()).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        peer.raw(later).await;
+        peer.round_trip().await;
+        assert_eq!(std::mem::take(&mut *peer.texts.lock()), [large.as_str(), "next"]);
+    }
+}
