@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use slipstream_store::{GeneratedFor, MessageStore, Operation, Peer, PeerId, PeerKind, StoreError, Timestamp};
+use slipstream_store::{GeneratedFor, MessageStore, Operation, Peer, PeerId, StoreError, Timestamp};
 use tracing::{debug, info, warn};
 
 use super::committer::{CommitQueue, StoreHealth};
@@ -19,7 +19,7 @@ use super::settings::Settings;
 use super::stamps::Stamps;
 use super::topology::SharedTopology;
 use crate::clock::Clock;
-use crate::link::{self, CloseCode, Hello, LinkControl, LinkLimits, Refusal, Role, Socket, Welcome};
+use crate::link::{self, CloseCode, Hello, LinkControl, Refusal, Role, Socket, Welcome};
 use crate::listen::{Admission, Seat};
 use crate::metrics::Metrics;
 
@@ -129,7 +129,7 @@ impl<S: MessageStore + ?Sized> Admission for Supervisor<S> {
             tags: Arc::clone(&core.settings.tags),
             group: core.settings.cluster_group.clone(),
             peer_id: peer.id.clone(),
-            max_message_bytes: core.link_limits(peer.kind).max_message_bytes as u64,
+            max_message_bytes: core.settings.link.clone().with(peer.kind).max_message_bytes as u64,
         };
         Ok((welcome, PeerSeat { supervisor: self.clone(), peer, hello }))
     }
@@ -227,7 +227,7 @@ impl<S: MessageStore + ?Sized> Seat for PeerSeat<S> {
             Role::Server,
             intake,
             Arc::clone(&port),
-            core.link_limits(peer.kind),
+            core.settings.link.clone().with(peer.kind),
             port.control.clone(),
         );
         let page = core.settings.stages.page;
@@ -263,21 +263,7 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
     }
 }
 
-/// How much larger a message between relays may be: its path grows on the way.
-const PATH_ALLOWANCE: usize = 64 << 10;
-
 impl<S: ?Sized> Core<S> {
-    fn link_limits(&self, kind: PeerKind) -> LinkLimits {
-        let limits = self.settings.link.clone();
-        match kind {
-            PeerKind::Application => limits,
-            PeerKind::Relay => LinkLimits {
-                max_message_bytes: limits.max_message_bytes.saturating_add(PATH_ALLOWANCE),
-                ..limits
-            },
-        }
-    }
-
     fn open_port(&self, peer: &Peer, hello: &Hello) -> Arc<Port> {
         let wake = Arc::new(Wake::default());
         let stages = &self.settings.stages;
