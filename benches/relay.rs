@@ -3,6 +3,7 @@
 //! One publisher with 512 messages in flight, one subscriber that acknowledges, 256-byte values, `full` durability on
 //! SQLite. A message counts once it is confirmed to the publisher and acknowledged by the subscriber. The store is on
 //! the disk of `SLIPSTREAM_BENCH_DIR`, or of the target folder.
+#![expect(missing_docs, clippy::expect_used, clippy::panic, reason = "a bench is read and run, and ends where it cannot go on")]
 
 use std::hint::black_box;
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! A relay whose store fails: the sender is told the truth, and nothing that was confirmed is lost.
 //!
 //! The relay runs in this process, over the model store, so that chosen calls can be made to fail.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what it finds by panicking")]
 
 use std::path::Path;
 use std::sync::Arc;
