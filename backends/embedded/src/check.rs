@@ -15,6 +15,9 @@ use crate::{keys, load, rows};
 /// Most defects that are listed.
 const MOST_DEFECTS: usize = 100;
 
+/// Looks at a row.
+type Look<'v> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'v;
+
 /// What is wrong with the tables. `Quick` goes over everything but messages, dead letters and the journal.
 pub(crate) fn check(tables: &dyn Tables, depth: Depth) -> Result<Vec<Defect>> {
     let mut defects = Vec::new();
@@ -34,15 +37,10 @@ pub(crate) fn check(tables: &dyn Tables, depth: Depth) -> Result<Vec<Defect>> {
     Ok(defects)
 }
 
-/// Goes over a table; what `visit` finds wrong with a row is a defect.
-fn each(
-    tables: &dyn Tables,
-    table: Table,
-    defects: &mut Vec<Defect>,
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
-) -> Result<()> {
+/// Goes over a table; what `look` finds wrong with a row is a defect.
+fn each(tables: &dyn Tables, table: Table, defects: &mut Vec<Defect>, look: &mut Look<'_>) -> Result<()> {
     tables.scan(table, &[], &[0xFF; 137], &mut |key, value| {
-        if let Err(error) = visit(key, value) {
+        if let Err(error) = look(key, value) {
             defects.push(Defect(format!("table {}: {error}", table.name())));
         }
         Ok(if defects.len() < MOST_DEFECTS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })

@@ -3,7 +3,7 @@
 //! A row is one byte that names the format and then its fields, integers in bincode's variable length. Trailing
 //! bytes are refused, and so is a row that is larger than [`LIMIT`].
 
-use bincode::config::{Configuration, LittleEndian, Limit, Varint};
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{BorrowDecode, Encode};
 use slipstream_store::{Result, StoreError};
 
@@ -15,8 +15,7 @@ const FORMAT: u8 = 1;
 /// The largest row, in bytes. Decoding never reserves more.
 const LIMIT: usize = 1 << 30;
 
-const CONFIG: Configuration<LittleEndian, Varint, Limit<LIMIT>> =
-    bincode::config::standard().with_limit::<LIMIT>();
+const CONFIG: Configuration<LittleEndian, Varint, Limit<LIMIT>> = bincode::config::standard().with_limit::<LIMIT>();
 
 /// A block's pending deliveries of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
@@ -112,9 +111,7 @@ pub(crate) fn decode<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8], what: &str) -
     }
     match bincode::borrow_decode_from_slice(rest, CONFIG) {
         Ok((row, length)) if length == rest.len() => Ok(row),
-        Ok((_, length)) => {
-            Err(StoreError::Corrupted(format!("{what}: {} bytes follow the row", rest.len() - length)))
-        }
+        Ok((_, length)) => Err(StoreError::Corrupted(format!("{what}: {} bytes follow the row", rest.len() - length))),
         Err(error) => Err(StoreError::Corrupted(format!("{what}: {error}"))),
     }
 }
@@ -134,5 +131,71 @@ impl<'a> MessageRow<'a> {
     /// `Corrupted` where they are not such bytes; `Unsupported` where their format is not known.
     pub fn decode(bytes: &'a [u8]) -> Result<Self> {
         decode(bytes, "a message")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTE: NoteRow = NoteRow { attempts: 3, last_attempt_at: Some(1_000), origin: None };
+
+    const MESSAGE: MessageRow<'static> = MessageRow {
+        sequence: 300,
+        group: "g",
+        id: "m1",
+        message_type: "SK",
+        key: Some("k"),
+        expires_at: None,
+        received_at: 7,
+        received_from: "a",
+        path: "a b",
+        text: b"{}",
+    };
+
+    #[test]
+    fn what_was_written_stays_readable() {
+        // Bytes of format 1, as they are on people's disks. They may never change; a new format has a new number.
+        assert_eq!(encode(&NOTE).unwrap(), [1, 3, 1, 251, 232, 3, 0]);
+        let message = [
+            1, 251, 44, 1, 1, b'g', 2, b'm', b'1', 2, b'S', b'K', 1, 1, b'k', 0, 7, 1, b'a', 3, b'a', b' ', b'b', 2,
+            b'{', b'}',
+        ];
+        assert_eq!(MESSAGE.encode().unwrap(), message);
+        assert_eq!(MessageRow::decode(&message).unwrap(), MESSAGE);
+        let meta = MetaRow {
+            next_sequence: 1,
+            next_commit: 2,
+            next_peer: 3,
+            dead_letters: 4,
+            journal_bytes: 5,
+            identities_from: 6,
+            identities_commit: 7,
+            relay: Some("r"),
+        };
+        assert_eq!(encode(&meta).unwrap(), [1, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r']);
+    }
+
+    #[test]
+    fn a_block_is_its_128_bytes() {
+        let bits: [u8; 128] = std::array::from_fn(|index| u8::try_from(index).unwrap());
+        let bytes = encode(&OwedRow { bits }).unwrap();
+        assert_eq!((bytes.len(), bytes[0], &bytes[1..]), (129, 1, &bits[..]));
+    }
+
+    #[test]
+    fn what_is_not_a_row_is_refused() {
+        let good = encode(&NOTE).unwrap();
+        assert_eq!(decode::<NoteRow>(&good, "a note"), Ok(NOTE));
+        for length in 0..good.len() {
+            assert!(matches!(decode::<NoteRow>(&good[..length], "a note"), Err(StoreError::Corrupted(_))), "{length}");
+        }
+        let long = [&good[..], &[0]].concat();
+        assert!(matches!(decode::<NoteRow>(&long, "a note"), Err(StoreError::Corrupted(_))));
+        let other = [&[2], &good[1..]].concat();
+        assert!(matches!(decode::<NoteRow>(&other, "a note"), Err(StoreError::Unsupported(_))));
+        // A length that lies reserves nothing.
+        let lying = [&[FORMAT, 1, 253][..], &[0xFF; 8]].concat();
+        assert!(matches!(decode::<MessageRow<'_>>(&lying, "a message"), Err(StoreError::Corrupted(_))));
     }
 }

@@ -39,10 +39,7 @@ impl IdentityHash {
         };
         let bytes = hash.to_le_bytes();
         let (words, _) = bytes.as_chunks::<4>();
-        Self {
-            low: [u32::from_le_bytes(words[0]), u32::from_le_bytes(words[1])],
-            high: u32::from_le_bytes(words[2]),
-        }
+        Self { low: [u32::from_le_bytes(words[0]), u32::from_le_bytes(words[1])], high: u32::from_le_bytes(words[2]) }
     }
 
     fn bucket(self) -> u64 {

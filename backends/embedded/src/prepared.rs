@@ -17,13 +17,16 @@ use crate::peers;
 /// The key of the only row of the table of what there is once a store.
 pub(crate) const META: &[u8] = b"ledger";
 
+/// A row that is written, or removed where it has no value: its table, its key and its value.
+type RowWrite = (Table, Vec<u8>, Option<Vec<u8>>);
+
 /// What a draft came to.
 pub(crate) struct Prepared<'b> {
     recorded: Vec<RecordedHere<'b>>,
     routes: Vec<ResolvedRoute<'b>>,
     appended: Vec<OwnedMessage>,
     removed_messages: Vec<(u64, u64)>,
-    rows: Vec<(Table, Vec<u8>, Option<Vec<u8>>)>,
+    rows: Vec<RowWrite>,
     pub(crate) changes: Changes,
 }
 
@@ -84,7 +87,7 @@ impl<'b> Draft<'_, 'b> {
         Ok(self.into_prepared(rows))
     }
 
-    fn into_prepared(self, rows: Vec<(Table, Vec<u8>, Option<Vec<u8>>)>) -> Prepared<'b> {
+    fn into_prepared(self, rows: Vec<RowWrite>) -> Prepared<'b> {
         let owed = self.owed.into_iter().map(|touched| OwedChange {
             before: touched.before.bits.count(),
             peer: touched.peer,
@@ -116,12 +119,7 @@ impl<'b> Draft<'_, 'b> {
     }
 
     /// Adds the row of the journal, where there is anything to put in.
-    fn journal(
-        &mut self,
-        carried: &[JournalRow<'_>],
-        carried_at: u64,
-        rows: &mut Vec<(Table, Vec<u8>, Option<Vec<u8>>)>,
-    ) -> Result<()> {
+    fn journal(&mut self, carried: &[JournalRow<'_>], carried_at: u64, rows: &mut Vec<RowWrite>) -> Result<()> {
         let commit = self.counters.next_commit;
         let row = self.journal_row(carried, carried_at)?;
         if row.is_empty() {

@@ -133,7 +133,8 @@ impl<'b> Draft<'_, 'b> {
     /// Ends the pending deliveries whose expiry has come.
     fn expire_due(&mut self, horizon: &Horizon, work: &mut Work) -> Result<()> {
         let now = horizon.now.as_millis();
-        let due: Vec<u64> = self.ledger.expiring.iter().take_while(|(at, _)| *at <= now).map(|&(_, block)| block).collect();
+        let due: Vec<u64> =
+            self.ledger.expiring.iter().take_while(|(at, _)| *at <= now).map(|&(_, block)| block).collect();
         for number in due {
             let (mut expired, mut next) = (Bits::NONE, None);
             let first = number * BLOCK;
@@ -331,9 +332,7 @@ impl<'b> Draft<'_, 'b> {
         });
         for (&number, _) in quiet {
             // A delivery that was redriven from there may have been settled just now.
-            if !self.blocks.contains_key(&number) {
-                self.blocks.insert(number, None);
-            }
+            self.blocks.entry(number).or_insert(None);
         }
     }
 }

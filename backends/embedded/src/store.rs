@@ -63,10 +63,10 @@ impl<E: Engine> EmbeddedStore<E> {
         let mut threads = Vec::with_capacity(READERS);
         for number in 0..READERS {
             let (reader, queue) = (engine.reader()?, Arc::clone(&job_queue));
-            threads.push(spawn(format!("store-reader-{number}"), move || readers::run(reader, &queue))?);
+            threads.push(spawn(&format!("store-reader-{number}"), move || readers::run(reader, &queue))?);
         }
         let writer = Writer { engine, ledger, poison: Arc::clone(&poison) };
-        spawn("store-writer".to_owned(), move || {
+        spawn("store-writer", move || {
             writer.run(request_queue, threads);
             drop(lock);
             drop(alive);
@@ -82,10 +82,7 @@ impl<E: Engine> EmbeddedStore<E> {
     }
 
     /// Has a reader read one snapshot.
-    async fn read<T: Send + 'static>(
-        &self,
-        read: impl Fn(&dyn Tables) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    async fn read<T: Send + 'static>(&self, read: impl Fn(&dyn Tables) -> Result<T> + Send + 'static) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         self.run_job(readers::reading(read, reply), answer).await
     }
@@ -126,8 +123,8 @@ impl<E: Engine> EmbeddedStore<E> {
     }
 }
 
-fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {
-    let thread = thread::Builder::new().name(name.clone()).stack_size(STACK).spawn(work);
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {
+    let thread = thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work);
     thread.map_err(|error| StoreError::Busy(format!("starting the thread {name}: {error}")))
 }
 
@@ -154,10 +151,7 @@ impl<E: Engine> MessageStore for EmbeddedStore<E> {
 
     async fn deliveries(&self, identity: &Identity) -> Result<Option<Trace>> {
         let identity = identity.clone();
-        self.read(move |tables| {
-            trace::trace(tables, &identity).map_err(|error| trace::about(&identity, error))
-        })
-        .await
+        self.read(move |tables| trace::trace(tables, &identity).map_err(|error| trace::about(&identity, error))).await
     }
 
     async fn dead_letters(

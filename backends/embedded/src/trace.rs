@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use slipstream_store::{DeliveryState, Identity, PeerId, Result, Sequence, StoreError, Timestamp, Trace, TracedDelivery};
+use slipstream_store::{
+    DeliveryState, Identity, PeerId, Result, Sequence, StoreError, Timestamp, Trace, TracedDelivery,
+};
 
 use crate::bits::{Bits, block_of};
 use crate::codec::{self, DeadRow, NoteRow, OwedRow};
@@ -137,7 +139,9 @@ fn gather(row: &JournalRow<'_>, origin: u64, fates: &mut BTreeMap<PeerId, Fate>)
         let sequence = match settled.origin {
             Some(named) if named == origin => settled.runs.first().map(|&(first, _)| first),
             Some(_) => None,
-            None => settled.runs.iter().any(|&(first, count)| origin >= first && origin - first < count).then_some(origin),
+            None => {
+                settled.runs.iter().any(|&(first, count)| origin >= first && origin - first < count).then_some(origin)
+            }
         };
         if let Some(sequence) = sequence {
             let fate = fates.entry(rows::name(row.name(settled.peer)?)?).or_default();

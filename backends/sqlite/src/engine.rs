@@ -56,6 +56,14 @@ impl SqliteEngine {
         self.connection.pragma_query_value(None, name, |row| row.get(0))
     }
 
+    fn vacuum(&self) -> rusqlite::Result<()> {
+        let mut vacuum = self.connection.prepare_cached(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
+        // Each row stands for one page; the statement has to be stepped to its end.
+        let mut pages = vacuum.query([])?;
+        while pages.next()?.is_some() {}
+        Ok(())
+    }
+
     /// Rolls back what has begun; whether surely nothing of it is left.
     fn roll_back(&self) -> bool {
         // SQLite rolls back by itself where it must; a second time is then an error, and no harm.
@@ -132,7 +140,7 @@ impl Engine for SqliteEngine {
         if free <= FREE_PAGES || free <= pages / 4 {
             return Ok(());
         }
-        let vacuum = self.connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"));
+        let vacuum = self.vacuum();
         match vacuum.map_err(|error| fault::writing(&error, self.connection.is_autocommit())) {
             // The space can be used again all the same.
             Err(StoreError::Busy(_) | StoreError::Full(_)) | Ok(()) => Ok(()),

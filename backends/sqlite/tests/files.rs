@@ -1,0 +1,85 @@
+//! Which files a store is, and which files it refuses.
+
+use std::fs;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use slipstream_sqlite::{SqliteOptions, SqliteStore, open};
+use slipstream_store::{Durability, MessageStore, Operation, PeerId, StoreError};
+
+fn name_relay(name: &str) -> Operation {
+    Operation::NameRelay { id: PeerId::new(name).unwrap() }
+}
+
+async fn closed_store(path: &Path) {
+    let store = open(&SqliteOptions::new(path)).unwrap();
+    store.commit(Arc::new(vec![name_relay("relay-1")].into())).await.unwrap();
+    store.close().await.unwrap();
+}
+
+fn refusal(path: &Path) -> StoreError {
+    let before = fs::read(path).unwrap();
+    let error = open(&SqliteOptions::new(path)).map(drop).unwrap_err();
+    assert_eq!(fs::read(path).unwrap(), before, "a store that is refused is left as it was");
+    error
+}
+
+#[tokio::test]
+async fn a_path_is_a_file_or_a_folder_by_its_ending() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("deep/data");
+    closed_store(&folder).await;
+    assert!(folder.join("slipstream.db").is_file() && folder.join("slipstream.lock").is_file());
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    for name in ["one.db", "two.sqlite", "three.sqlite3"] {
+        let file = temporary.path().join(name);
+        closed_store(&file).await;
+        assert!(file.is_file(), "{name}");
+        // Closed in order, the log is gone.
+        assert!(!temporary.path().join(format!("{name}-wal")).exists());
+    }
+}
+
+#[tokio::test]
+async fn damaged_and_foreign_files_are_refused_and_left_alone() {
+    let temporary = tempfile::tempdir().unwrap();
+    let file = temporary.path().join("store.db");
+
+    closed_store(&file).await;
+    fs::File::options().write(true).open(&file).unwrap().set_len(9000).unwrap();
+    assert!(matches!(refusal(&file), StoreError::Corrupted(_)), "cut short");
+
+    fs::remove_file(&file).unwrap();
+    closed_store(&file).await;
+    let pages = fs::metadata(&file).unwrap().len() / 4096;
+    for page in 1..pages {
+        let opened = fs::File::options().write(true).open(&file).unwrap();
+        let before = fs::read(&file).unwrap();
+        opened.write_all_at(&[0xA5; 4096], page * 4096).unwrap();
+        assert!(matches!(refusal(&file), StoreError::Corrupted(_)), "page {page}");
+        fs::write(&file, before).unwrap();
+    }
+
+    // The version of the tables is at byte 60, the mark of the application at byte 68.
+    for (at, what) in [(60, "version"), (68, "another program")] {
+        let before = fs::read(&file).unwrap();
+        fs::File::options().write(true).open(&file).unwrap().write_all_at(&[9, 9, 9, 9], at).unwrap();
+        let error = refusal(&file);
+        assert!(matches!(&error, StoreError::Unsupported(text) if text.contains(what)), "{error}");
+        fs::write(&file, before).unwrap();
+    }
+    let store = open(&SqliteOptions::new(&file)).unwrap();
+    assert_eq!(store.roster().await.unwrap().relay, Some(PeerId::new("relay-1").unwrap()));
+}
+
+#[tokio::test]
+async fn the_guarantee_names_the_durability() {
+    let temporary = tempfile::tempdir().unwrap();
+    for durability in [Durability::Full, Durability::Relaxed] {
+        let path = temporary.path().join(durability.to_string());
+        let store: SqliteStore = open(&SqliteOptions::new(&path).durability(durability)).unwrap();
+        let guarantee = store.guarantee();
+        assert_eq!((guarantee.engine, guarantee.durability, guarantee.caveat), ("sqlite", durability, None));
+    }
+}

@@ -1,0 +1,206 @@
+//! What the conformance suite does not look at: how long traces last, how large the file grows, what is kept in it.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use slipstream_sqlite::{SqliteOptions, SqliteStore};
+use slipstream_store::{
+    ClusterGroup, DeliveryState, Depth, Fingerprint, Horizon, Identity, MessageId, MessageStore, MessageType,
+    Operation, Outcome, Peer, PeerId, PeerKind, Record, Route, Sequence, Timestamp,
+};
+
+fn peer(name: &str) -> PeerId {
+    PeerId::new(name).unwrap()
+}
+
+fn identity(name: &str) -> Identity {
+    Identity { group: ClusterGroup::singleton(), id: MessageId::new(name).unwrap() }
+}
+
+fn t(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1000)
+}
+
+fn remember(name: &str) -> Operation {
+    Operation::RememberPeer(Peer {
+        id: peer(name),
+        kind: PeerKind::Application,
+        group: ClusterGroup::singleton(),
+        tags: Arc::from([]),
+        durable: true,
+        last_seen: t(1),
+    })
+}
+
+fn route(recipients: &[&str]) -> Arc<Route> {
+    let recipients = recipients.iter().map(|name| peer(name)).collect();
+    Arc::new(Route { received_from: peer("sender"), path: Box::new([peer("sender"), peer("here")]), recipients })
+}
+
+fn record(name: &str, route: &Arc<Route>, at: Timestamp) -> Operation {
+    Operation::Record(Box::new(Record {
+        identity: identity(name),
+        fingerprint: Fingerprint::from_u64(1),
+        message_type: MessageType::new("SK").unwrap(),
+        key: None,
+        expires_at: None,
+        received_at: at,
+        stamp: None,
+        route: Arc::clone(route),
+        text: Bytes::from(vec![b'x'; 256]),
+    }))
+}
+
+fn acknowledge(name: &str, sequence: Sequence, at: Timestamp) -> Operation {
+    Operation::Acknowledge { peer: peer(name), sequence, at }
+}
+
+fn open(path: &Path) -> SqliteStore {
+    slipstream_sqlite::open(&SqliteOptions::new(path)).unwrap()
+}
+
+async fn commit(store: &SqliteStore, operations: Vec<Operation>) -> Vec<Sequence> {
+    let outcomes = store.commit(Arc::new(operations.into())).await.unwrap();
+    let sequences = outcomes.into_iter().filter_map(|outcome| match outcome {
+        Outcome::Recorded { sequence } | Outcome::Redriven { sequence } => Some(sequence),
+        _ => None,
+    });
+    sequences.collect()
+}
+
+/// A purge at `now` with an hour of everything.
+async fn purge(store: &SqliteStore, now: u64) {
+    let hour_ago = t(now - 3600);
+    let horizon = Horizon { now: t(now), identities: hour_ago, stamps: hour_ago, traces: hour_ago, ..Horizon::NOTHING };
+    while store.purge(horizon, NonZeroU32::new(64).unwrap()).await.unwrap().more {}
+}
+
+async fn states(store: &SqliteStore, name: &str) -> Option<Vec<(String, DeliveryState, Option<Timestamp>)>> {
+    let trace = store.deliveries(&identity(name)).await.unwrap()?;
+    assert_eq!((trace.received_at, trace.path.len()), (t(10_000), 2));
+    let deliveries = trace.deliveries.into_iter();
+    Some(deliveries.map(|delivery| (delivery.peer.to_string(), delivery.state, delivery.settled_at)).collect())
+}
+
+#[tokio::test]
+async fn a_trace_lasts_from_the_last_settlement_however_old_the_record_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    commit(&store, vec![remember("quick"), remember("slow")]).await;
+    let sequence = commit(&store, vec![record("m1", &route(&["quick", "slow"]), t(10_000))]).await[0];
+    commit(&store, vec![acknowledge("quick", sequence, t(10_001))]).await;
+    // Other traffic for a day, with a purge every ten minutes: the first rows of the journal are long gone.
+    for now in (10_600..96_400).step_by(600) {
+        // Enough of it that blocks fill: what shares a block with something that lasts may last as long.
+        let others = (0..20).map(|n| record(&format!("other-{now}-{n}"), &route(&["quick"]), t(now)));
+        let others = commit(&store, others.collect()).await;
+        commit(&store, others.into_iter().map(|other| acknowledge("quick", other, t(now))).collect()).await;
+        purge(&store, now).await;
+    }
+    let acknowledged = ("quick".to_owned(), DeliveryState::Acknowledged, Some(t(10_001)));
+    let expected = vec![acknowledged.clone(), ("slow".to_owned(), DeliveryState::Pending, None)];
+    assert_eq!(states(&store, "m1").await, Some(expected));
+    assert_eq!(states(&store, "other-20200-7").await, None, "what was settled long ago is forgotten");
+
+    commit(&store, vec![acknowledge("slow", sequence, t(96_400))]).await;
+    let expected = vec![acknowledged, ("slow".to_owned(), DeliveryState::Acknowledged, Some(t(96_400)))];
+    for now in (96_400..99_900).step_by(500) {
+        purge(&store, now).await;
+        assert_eq!(states(&store, "m1").await.as_ref(), Some(&expected), "{now}");
+    }
+    for now in (100_000..120_000).step_by(500) {
+        purge(&store, now).await;
+    }
+    assert_eq!(states(&store, "m1").await, None);
+    assert_eq!(store.check(Depth::Full).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_dead_letter_keeps_the_whole_trace_also_once_it_is_redriven() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    commit(&store, vec![remember("a"), remember("b")]).await;
+    let sequence = commit(&store, vec![record("m1", &route(&["a", "b"]), t(10_000))]).await[0];
+    let reason = "unacknowledged".to_owned();
+    let give_up = Operation::DeadLetter { peer: peer("b"), sequence, reason, attempts: 4, at: t(10_002) };
+    commit(&store, vec![acknowledge("a", sequence, t(10_001)), give_up]).await;
+    for now in (13_700..40_000).step_by(600) {
+        purge(&store, now).await;
+    }
+    let a = ("a".to_owned(), DeliveryState::Acknowledged, Some(t(10_001)));
+    let dead = ("b".to_owned(), DeliveryState::Dead, Some(t(10_002)));
+    assert_eq!(states(&store, "m1").await, Some(vec![a.clone(), dead]));
+    let redriven = commit(&store, vec![Operation::Redrive { peer: peer("b"), sequence }]).await[0];
+    for now in (40_000..60_000).step_by(600) {
+        purge(&store, now).await;
+    }
+    assert_eq!(states(&store, "m1").await, Some(vec![a.clone(), ("b".to_owned(), DeliveryState::Pending, None)]));
+    commit(&store, vec![acknowledge("b", redriven, t(60_000))]).await;
+    for now in (60_000..63_600).step_by(600) {
+        purge(&store, now).await;
+        let b = ("b".to_owned(), DeliveryState::Acknowledged, Some(t(60_000)));
+        assert_eq!(states(&store, "m1").await, Some(vec![a.clone(), b]), "{now}");
+    }
+    for now in (64_000..90_000).step_by(600) {
+        purge(&store, now).await;
+    }
+    assert_eq!(states(&store, "m1").await, None);
+    assert_eq!(store.check(Depth::Full).await.unwrap(), []);
+}
+
+/// The bound that `docs/sqlite.md` states, without what is owed, remembered and traced: free pages, log and all.
+const BOUND: u64 = 64 << 20;
+
+#[tokio::test]
+async fn a_store_that_turns_over_stays_within_the_stated_bound() {
+    let messages = std::env::var("SLIPSTREAM_TURNOVER").map_or(50_000, |count| count.parse::<u64>().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    commit(&store, vec![remember("a"), remember("away")]).await;
+    commit(&store, vec![record("held", &route(&["away"]), t(10))]).await;
+    let (route, mut owed) = (route(&["a"]), Vec::new());
+    let horizon = Horizon { now: t(10), max_identities: 10_000, max_trace_bytes: 1 << 20, ..Horizon::NOTHING };
+    for batch in 0..messages / 250 {
+        let mut operations: Vec<_> = owed.drain(..).map(|sequence| acknowledge("a", sequence, t(10))).collect();
+        operations.extend((0..250).map(|n| record(&format!("m-{batch}-{n}"), &route, t(10))));
+        owed = commit(&store, operations).await;
+        if batch % 8 == 0 {
+            while store.purge(horizon, NonZeroU32::new(1000).unwrap()).await.unwrap().more {}
+            let stats = store.stats().await.unwrap();
+            assert!(stats.bytes < BOUND, "{} bytes after {} messages", stats.bytes, batch * 250);
+            assert!((stats.messages, stats.pending) == (251, 251) && stats.identities <= 10_000, "{stats:?}");
+        }
+    }
+    assert_eq!(store.check(Depth::Full).await.unwrap(), []);
+    store.close().await.unwrap();
+    let store = open(folder.path());
+    while store.purge(horizon, NonZeroU32::new(1000).unwrap()).await.unwrap().more {}
+    let stats = store.stats().await.unwrap();
+    assert_eq!((stats.messages, stats.pending), (251, 251));
+}
+
+#[tokio::test]
+async fn space_is_given_back_after_a_long_backlog() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    commit(&store, vec![remember("a")]).await;
+    let (route, mut owed) = (route(&["a"]), Vec::new());
+    for batch in 0..80 {
+        let records = (0..1000).map(|n| record(&format!("m-{batch}-{n}"), &route, t(10)));
+        owed.extend(commit(&store, records.collect()).await);
+    }
+    let full = store.stats().await.unwrap().bytes;
+    commit(&store, owed.into_iter().map(|sequence| acknowledge("a", sequence, t(10))).collect()).await;
+    let horizon = Horizon { max_identities: 0, max_trace_bytes: 0, ..Horizon::NOTHING };
+    for round in 0..60 {
+        while store.purge(horizon, NonZeroU32::new(100_000).unwrap()).await.unwrap().more {}
+        // Something to purge, so that the next purge gives back more.
+        let next = commit(&store, vec![record(&format!("n-{round}"), &route, t(10))]).await[0];
+        commit(&store, vec![acknowledge("a", next, t(10))]).await;
+    }
+    store.close().await.unwrap();
+    let file = std::fs::metadata(folder.path().join("slipstream.db")).unwrap().len();
+    assert!(file < full / 2 && file < 24 << 20, "{file} bytes after {full}");
+}
