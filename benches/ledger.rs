@@ -46,7 +46,8 @@ struct Bench {
 
 impl Bench {
     fn new(recipients: usize) -> Self {
-        let folder = std::env::var_os("SLIPSTREAM_BENCH_DIR").map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
+        let folder = std::env::var_os("SLIPSTREAM_BENCH_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
         let folder = tempfile::tempdir_in(folder).expect("a folder for the store");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let store = slipstream_sqlite::open(&SqliteOptions::new(folder.path().join("store"))).expect("a store");
@@ -106,7 +107,11 @@ impl Bench {
         let (owed, route) = (std::mem::take(&mut self.owed), Arc::clone(&self.route));
         let each = owed.into_iter().flat_map(|sequence| {
             let route = Arc::clone(&route);
-            (0..route.recipients.len()).map(move |n| Operation::Acknowledge { peer: route.recipients[n].clone(), sequence, at })
+            (0..route.recipients.len()).map(move |n| Operation::Acknowledge {
+                peer: route.recipients[n].clone(),
+                sequence,
+                at,
+            })
         });
         each.collect()
     }
@@ -130,7 +135,8 @@ impl Bench {
         if !self.batches.is_multiple_of(BATCHES_A_PURGE) {
             return Duration::ZERO;
         }
-        let horizon = Horizon { now: self.now(), max_identities: IDENTITIES, max_trace_bytes: TRACE_BYTES, ..Horizon::NOTHING };
+        let horizon =
+            Horizon { now: self.now(), max_identities: IDENTITIES, max_trace_bytes: TRACE_BYTES, ..Horizon::NOTHING };
         let budget = NonZeroU32::new(8192).expect("not zero");
         let start = Instant::now();
         while self.runtime.block_on(self.store.purge(horizon, budget)).expect("the purge runs").more {}
