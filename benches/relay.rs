@@ -3,7 +3,7 @@
 //! One publisher with 512 messages in flight, one subscriber that acknowledges, 256-byte values, `full` durability on
 //! SQLite. A message counts once it is confirmed to the publisher and acknowledged by the subscriber. The store is on
 //! the disk of `SLIPSTREAM_BENCH_DIR`, or of the target folder.
-#![expect(missing_docs, clippy::expect_used, clippy::panic, reason = "a bench is read and run, and ends where it cannot go on")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a bench is read and run, and ends where it cannot go on")]
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -87,12 +87,12 @@ async fn round(links: &mut Links, first: u64) {
         publish.flush().await.expect("flush");
     };
     let confirm = async {
-        let mut open = ROUND as usize;
+        let mut open = ROUND;
         while open > 0 {
             let Some(Ok(Received::Text(text))) = confirms.next().await else { panic!("the publisher's link ended") };
             let settled = confirmed(&text);
             window.add_permits(settled);
-            open -= settled;
+            open -= settled as u64;
         }
     };
     let receive = async {
