@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::Uri;
 use serde::Serialize;
 use slipstream_store::{ClusterGroup, MessageId, PeerId, Tag};
 use tokio::task::JoinHandle;
@@ -14,12 +13,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::queue::{Incoming, Outgoing};
+use self::target::Target;
 use crate::link::{
     self, Announced, CloseCode, Connector as _, Ended, HandshakeError, LinkControl, LinkLimits, Offer, Role, Secret,
     Stream, TcpConnector,
 };
 
 mod queue;
+mod target;
 
 /// Longest message that a client takes which announces no limit of its own: the largest that a relay can be
 /// configured to, and the room for the path that grows on the way.
@@ -378,72 +379,5 @@ impl Drop for ClientReceiver {
     fn drop(&mut self) {
         // Where nobody receives any more the link goes on, and what comes is dropped.
         self.running.shared.incoming.close();
-    }
-}
-
-/// Where a URL leads.
-#[derive(Debug, PartialEq, Eq)]
-struct Target {
-    /// Name or address, an IPv6 one without its brackets.
-    host: String,
-    port: u16,
-    /// Host and port as they stand in the URL.
-    authority: String,
-    /// Path and query.
-    path: String,
-}
-
-impl Target {
-    fn parse(url: &str) -> Result<Self, &'static str> {
-        let uri: Uri = url.parse().map_err(|_| "expected a URL like ws://127.0.0.1:7171/")?;
-        match uri.scheme_str() {
-            Some("ws") => {}
-            Some("wss") => return Err("this client does not speak TLS yet: expected ws://"),
-            _ => return Err("expected a URL that begins with ws://"),
-        }
-        let authority = uri.authority().ok_or("expected a host after ws://")?;
-        if authority.as_str().contains('@') {
-            return Err("expected no user name in the URL: a credential is a token");
-        }
-        let host = authority.host();
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        if bare.is_empty() {
-            return Err("expected a host after ws://");
-        }
-        let port = match authority.as_str().strip_prefix(host) {
-            Some("") => 80,
-            _ => authority.port_u16().ok_or("expected a port from 0 to 65535")?,
-        };
-        Ok(Self {
-            host: bare.to_owned(),
-            port,
-            authority: authority.as_str().to_owned(),
-            path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_lead_somewhere_or_say_what_is_wrong() {
-        let target = |host: &str, port, authority: &str, path: &str| {
-            Ok(Target { host: host.to_owned(), port, authority: authority.to_owned(), path: path.to_owned() })
-        };
-        assert_eq!(Target::parse("ws://host"), target("host", 80, "host", "/"));
-        assert_eq!(Target::parse("ws://[::1]:7171/a?b=c%20d"), target("::1", 7171, "[::1]:7171", "/a?b=c%20d"));
-        for (url, part) in [
-            ("wss://host/", "TLS"),
-            ("http://host/", "ws://"),
-            ("host:80", "ws://"),
-            ("ws://me:secret@host/", "user name"),
-            ("ws://", "ws://"),
-            ("ws://host:99999/", "port"),
-        ] {
-            let expected = Target::parse(url).unwrap_err();
-            assert!(expected.contains(part), "{url}: {expected}");
-        }
     }
 }
