@@ -44,6 +44,8 @@ mod keys;
 mod ledger;
 mod load;
 mod lock;
+#[cfg(test)]
+mod memory;
 mod owned;
 mod pages;
 mod peers;
@@ -53,6 +55,8 @@ mod readers;
 mod rows;
 mod stamps;
 mod store;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod writer;
 

@@ -13,6 +13,7 @@ use crate::ledger::Ledger;
 use crate::pages;
 use crate::prepared::Prepared;
 use crate::purge;
+use crate::stamps::StampAges;
 
 /// Where an answer goes. Whoever asked may be gone; the work is done all the same (clause C8).
 type Reply<T> = oneshot::Sender<Result<T>>;
@@ -96,11 +97,11 @@ impl<E: Engine> Writer<E> {
     }
 
     fn purge(&mut self, horizon: &Horizon, budget: NonZeroU32) -> Result<Purged> {
-        // Where this fails, the ages are found anew by the next purge.
+        // Where this or the write fails, the ages are found anew by the next purge.
         let mut ages = std::mem::take(&mut self.ledger.stamp_ages);
         let (prepared, purged) = purge::purge(&self.ledger, &self.engine, &mut ages, horizon, budget)?;
         self.ledger.stamp_ages = ages;
-        self.write(prepared)?;
+        self.write(prepared).inspect_err(|_| self.ledger.stamp_ages = StampAges::default())?;
         self.ledger.trim_marks();
         if purged.removed > 0 && !purged.more {
             self.engine.reclaim()?;
