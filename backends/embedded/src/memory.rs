@@ -1,0 +1,133 @@
+//! An engine in memory for the tests of this crate, whose writes fail when they are told to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use slipstream_store::{Defect, Depth, Result, StoreError};
+
+use crate::engine::{Engine, MessageRow, Reader, Table, Tables, Visited, Write};
+
+/// The tables as of one commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Image {
+    rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
+    messages: BTreeMap<u64, Vec<u8>>,
+}
+
+/// What outlives an engine: the tables, and the errors that the next writes are to give.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Medium {
+    pub(crate) image: Arc<Mutex<Image>>,
+    pub(crate) faults: Arc<Mutex<VecDeque<StoreError>>>,
+}
+
+impl Tables for Image {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.rows.get(&(table, key.to_vec())).cloned())
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Visited,
+    ) -> Result<()> {
+        for ((_, key), value) in self.rows.range((table, first.to_vec())..=(table, last.to_vec())) {
+            if visit(key, value)? == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
+        for bytes in self.messages.range(first..=last).map(|(_, bytes)| bytes) {
+            if visit(&MessageRow::decode(bytes)?)? == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Medium {
+    fn image(&self) -> Image {
+        self.image.lock().unwrap().clone()
+    }
+}
+
+impl Tables for Medium {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.image.lock().unwrap().get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Visited,
+    ) -> Result<()> {
+        self.image().scan(table, first, last, visit)
+    }
+
+    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
+        self.image().messages(first, last, visit)
+    }
+}
+
+impl Engine for Medium {
+    type Reader = Self;
+
+    fn apply(&mut self, writes: &[Write<'_>]) -> Result<()> {
+        if let Some(fault) = self.faults.lock().unwrap().pop_front() {
+            return Err(fault);
+        }
+        let mut image = self.image.lock().unwrap();
+        for write in writes {
+            match *write {
+                Write::Message(row) => {
+                    let last = image.messages.insert(row.sequence, row.encode()?);
+                    assert!(last.is_none(), "message {} is written twice", row.sequence);
+                }
+                Write::RemoveMessages { first, last } => image.messages.retain(|at, _| *at < first || *at > last),
+                Write::Put { table, key, value } => drop(image.rows.insert((table, key.to_vec()), value.to_vec())),
+                Write::Remove { table, key } => drop(image.rows.remove(&(table, key.to_vec()))),
+            }
+        }
+        Ok(())
+    }
+
+    fn reader(&self) -> Result<Self> {
+        Ok(self.clone())
+    }
+
+    fn bytes(&self) -> Result<u64> {
+        Ok(0)
+    }
+
+    fn reclaim(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn close(self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Reader for Medium {
+    fn read(&mut self, work: &mut dyn FnMut(&dyn Tables) -> Result<()>) -> Result<()> {
+        work(&self.image())
+    }
+
+    fn verify(&mut self, _: Depth) -> Result<Vec<Defect>> {
+        Ok(Vec::new())
+    }
+
+    fn backup(&mut self, _: &Path) -> Result<()> {
+        Err(StoreError::Unsupported("a backup of the engine in memory".to_owned()))
+    }
+}

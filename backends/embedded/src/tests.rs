@@ -1,0 +1,138 @@
+//! The store on an engine in memory: what a write that fails leaves, and that memory and medium never part.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use slipstream_store::{
+    ClusterGroup, Depth, Durability, Fingerprint, Guarantee, Horizon, Identity, MessageId, MessageStore, MessageType,
+    Operation, Outcome, Peer, PeerId, PeerKind, Record, Route, Sequence, Stamp, StoreError, Timestamp,
+};
+use ulid::Ulid;
+
+use crate::memory::Medium;
+use crate::{EmbeddedStore, StoreLock, load};
+
+fn open(medium: &Medium, folder: &std::path::Path) -> EmbeddedStore<Medium> {
+    let guarantee = Guarantee { engine: "memory", durability: Durability::Relaxed, caveat: None };
+    let lock = StoreLock::acquire(&folder.join("lock"), folder).unwrap();
+    EmbeddedStore::open(medium.clone(), guarantee, lock).unwrap()
+}
+
+fn peer(name: &str) -> PeerId {
+    PeerId::new(name).unwrap()
+}
+
+fn remember(name: &str) -> Operation {
+    Operation::RememberPeer(Peer {
+        id: peer(name),
+        kind: PeerKind::Relay,
+        group: ClusterGroup::singleton(),
+        tags: Arc::from([]),
+        durable: true,
+        last_seen: Timestamp::ZERO,
+    })
+}
+
+fn record(name: &str, recipients: &[&str]) -> Operation {
+    let recipients = recipients.iter().map(|name| peer(name)).collect();
+    Operation::Record(Box::new(Record {
+        identity: Identity { group: ClusterGroup::singleton(), id: MessageId::new(name).unwrap() },
+        fingerprint: Fingerprint::from_u64(1),
+        message_type: MessageType::new("SK").unwrap(),
+        key: None,
+        expires_at: None,
+        received_at: Timestamp::from_millis(5),
+        stamp: Some(Stamp { epoch: Ulid::from_parts(1, 1), number: name.len() as u64 }),
+        route: Arc::new(Route { received_from: peer("s"), path: Box::new([peer("s")]), recipients }),
+        text: Bytes::from_static(b"{}"),
+    }))
+}
+
+fn acknowledge(name: &str, sequence: u64) -> Operation {
+    Operation::Acknowledge { peer: peer(name), sequence: Sequence::new(sequence).unwrap(), at: Timestamp::ZERO }
+}
+
+fn batch(operations: Vec<Operation>) -> Arc<slipstream_store::Batch> {
+    Arc::new(operations.into())
+}
+
+#[tokio::test]
+async fn a_write_that_fails_leaves_memory_and_medium_as_they_were() {
+    let (medium, folder) = (Medium::default(), tempfile::tempdir().unwrap());
+    let store = open(&medium, folder.path());
+    store.commit(batch(vec![remember("a"), record("m", &["a"])])).await.unwrap();
+    let (image, stats) = (medium.image.lock().unwrap().clone(), store.stats().await.unwrap());
+
+    let next = || batch(vec![acknowledge("a", 1), record("mm", &["a"]), remember("b"), record("mmm", &["a", "b"])]);
+    medium.faults.lock().unwrap().extend([StoreError::Full("no room".into()), StoreError::Busy("later".into())]);
+    assert_eq!(store.commit(next()).await, Err(StoreError::Full("no room".into())));
+    assert_eq!(store.commit(next()).await, Err(StoreError::Busy("later".into())));
+    assert_eq!((&*medium.image.lock().unwrap(), store.stats().await.unwrap()), (&image, stats));
+
+    let outcomes = store.commit(next()).await.unwrap();
+    let recorded = |number| Outcome::Recorded { sequence: Sequence::new(number).unwrap() };
+    assert_eq!(outcomes, [Outcome::Applied, recorded(2), Outcome::Applied, recorded(3)]);
+    assert_eq!(store.stats().await.unwrap().pending, 3);
+
+    let horizon = Horizon { identities: Timestamp::MAX, stamps: Timestamp::MAX, ..Horizon::NOTHING };
+    medium.faults.lock().unwrap().push_back(StoreError::Full("no room".into()));
+    let before = store.stats().await.unwrap();
+    assert!(store.purge(horizon, NonZeroU32::MAX).await.is_err());
+    assert_eq!(store.stats().await.unwrap(), before);
+    // One message, three identities, one block of stamps.
+    assert_eq!(store.purge(horizon, NonZeroU32::MAX).await.unwrap().removed, 5);
+    assert_eq!(store.check(Depth::Full).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_store_that_may_have_lied_refuses_everything() {
+    let (medium, folder) = (Medium::default(), tempfile::tempdir().unwrap());
+    let store = open(&medium, folder.path());
+    store.commit(batch(vec![remember("a")])).await.unwrap();
+    let poisoned = StoreError::Poisoned("a sync failed".into());
+    medium.faults.lock().unwrap().push_back(poisoned.clone());
+    assert_eq!(store.commit(batch(vec![record("m", &["a"])])).await, Err(poisoned.clone()));
+    assert_eq!(store.commit(batch(vec![record("m", &["a"])])).await, Err(poisoned.clone()));
+    assert_eq!(store.stats().await, Err(poisoned.clone()));
+    assert_eq!(store.roster().await, Err(poisoned.clone()));
+    let page = store.pending(&peer("a"), None, slipstream_store::PageLimit::items(NonZeroU32::MIN)).await;
+    assert_eq!(page, Err(poisoned.clone()));
+    assert_eq!(store.close().await, Err(poisoned), "it is closed, and says why it was no use");
+    let store = open(&medium, folder.path());
+    assert_eq!(store.stats().await.unwrap().peers, 1);
+}
+
+#[tokio::test]
+async fn memory_says_what_an_opening_would_read() {
+    let (medium, folder) = (Medium::default(), tempfile::tempdir().unwrap());
+    let store = open(&medium, folder.path());
+    store.commit(batch(vec![remember("a"), remember("b")])).await.unwrap();
+    for round in 0..300_u64 {
+        let mut operations: Vec<_> = (0..7).map(|n| record(&format!("m{round}-{n}"), &["a", "b"])).collect();
+        for operation in &mut operations {
+            if let Operation::Record(record) = operation {
+                record.stamp = None;
+                record.expires_at = round.is_multiple_of(3).then(|| Timestamp::from_millis(round));
+            }
+        }
+        operations.extend((1..=round * 6).rev().take(9).map(|sequence| acknowledge("a", sequence)));
+        operations.push(acknowledge("b", round + 1));
+        if round % 50 == 49 {
+            operations.extend([Operation::ForgetPeer { peer: peer("a"), at: Timestamp::ZERO }, remember("a")]);
+        }
+        store.commit(batch(operations)).await.unwrap();
+        if round % 7 == 0 {
+            let now = Timestamp::from_millis(round / 2);
+            let horizon = Horizon { now, max_identities: 500, max_trace_bytes: 9000, ..Horizon::NOTHING };
+            store.purge(horizon, NonZeroU32::new(40).unwrap()).await.unwrap();
+        }
+        let (stats, read) = (store.stats().await.unwrap(), load::load(&medium).unwrap());
+        assert_eq!((stats.messages, stats.pending), (read.messages, read.pending), "round {round}");
+        assert_eq!(stats.identities, read.identities.len() as u64, "round {round}");
+        let backlogs = store.roster().await.unwrap().peers.into_iter().map(|peer| peer.backlog).collect::<Vec<_>>();
+        let expected = ["a", "b"].map(|name| read.peers[&peer(name)].backlog);
+        assert_eq!(backlogs, expected, "round {round}");
+    }
+    assert_eq!(store.check(Depth::Full).await.unwrap(), []);
+}
