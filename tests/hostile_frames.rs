@@ -9,6 +9,9 @@ use support::{BINARY, CLOSE, CONTINUE, FIN, PING, PONG, Pair, Peer, Relay, TEXT,
 /// Most memory that the relay may have resident after all this, in MiB.
 const MEMORY: u64 = 100;
 
+/// What a message begins with that is valid so far, and that nobody gets.
+const TO_NOBODY: &str = r#""type":"EVENT","targetedTags":["nobody"]"#;
+
 /// The header of a masked frame that declares a length and brings nothing.
 fn declares(first: u8, length: u64) -> Vec<u8> {
     [&[first, 0x80 | 127][..], &length.to_be_bytes(), &[1, 2, 3, 4]].concat()
@@ -118,8 +121,8 @@ async fn json_that_is_meant_to_hurt_is_answered_and_the_link_stays() {
     let mut pair = Pair::start(&relay).await;
     let mut peer = Peer::connect(&relay, "id=hostile").await;
     let deep = 500_000;
-    let nested = format!(r#"{{"type":"EVENT","value":{}{}}}"#, "[".repeat(deep), "]".repeat(deep));
-    let objects = format!(r#"{{"type":"EVENT","x":{}1{}}}"#, r#"{"a":"#.repeat(100_000), "}".repeat(100_000));
+    let nested = format!(r#"{{{TO_NOBODY},"value":{}{}}}"#, "[".repeat(deep), "]".repeat(deep));
+    let objects = format!(r#"{{{TO_NOBODY},"x":{}1{}}}"#, r#"{"a":"#.repeat(100_000), "}".repeat(100_000));
     let fields: String = (0..80_000).map(|number| format!(r#","{number}":1"#)).collect();
     let alike = r#","a":1"#.repeat(150_000);
     let cases = [
@@ -127,15 +130,15 @@ async fn json_that_is_meant_to_hurt_is_answered_and_the_link_stays() {
         ("braces that open", r#"{"a":"#.repeat(200_000)),
         ("a value of brackets", nested),
         ("a field of objects", objects),
-        ("many fields", format!(r#"{{"type":"EVENT"{fields}}}"#)),
-        ("many fields of one name", format!(r#"{{"type":"EVENT"{alike}}}"#)),
-        ("a long number", format!(r#"{{"type":"EVENT","expiresAt":{}}}"#, "9".repeat(1_000_000))),
+        ("many fields", format!(r#"{{{TO_NOBODY}{fields}}}"#)),
+        ("many fields of one name", format!(r#"{{{TO_NOBODY}{alike}}}"#)),
+        ("a long number", format!(r#"{{{TO_NOBODY},"expiresAt":{}}}"#, "9".repeat(1_000_000))),
         ("many tags", format!(r#"{{"type":"EVENT","targetedTags":[{}"a"]}}"#, r#""a","#.repeat(200_000))),
         ("a long type", format!(r#"{{"type":"{}"}}"#, "A".repeat(1_000_000))),
         ("many ids to acknowledge", format!(r#"{{"type":"ACK","messageIds":[{}"a"]}}"#, r#""a","#.repeat(200_000))),
-        ("escapes", format!(r#"{{"type":"EVENT","{}":1}}"#, r"\u0061".repeat(170_000))),
-        ("a name with a zero", r#"{"type":"EVENT","\u0000":1}"#.to_owned()),
-        ("half of a surrogate pair", r#"{"type":"EVENT","messageId":"\ud800"}"#.to_owned()),
+        ("escapes", format!(r#"{{{TO_NOBODY},"{}":1}}"#, r"\u0061".repeat(170_000))),
+        ("a name with a zero", format!(r#"{{{TO_NOBODY},"\u0000":1}}"#)),
+        ("half of a surrogate pair", format!(r#"{{{TO_NOBODY},"inReplyTo":"\ud800"}}"#)),
     ];
     for (what, text) in cases {
         assert!(text.len() <= 1 << 20, "{what} is {} bytes", text.len());

@@ -50,6 +50,7 @@ async fn an_identity_that_comes_for_another_message_is_a_conflict_also_after_a_r
         let nack = sender.rejected(other).await;
         assert_eq!((&nack["code"], &nack["messageId"]), (&json!("identity_conflict"), &json!("m1")), "{other}");
     }
+    relay.metric_becomes(r#"slipstream_backlog{peer="receiver"}"#, 0.0).await;
     assert!(relay.stop().await.success());
 
     let mut relay = Relay::start(folder.path(), &[]).await;
@@ -118,6 +119,7 @@ async fn a_stamp_from_a_relay_passes_and_is_taken_once_also_after_a_restart() {
     let first = receiver.take().await;
     assert_eq!((first.id(), first.string("relayStamp")), ("m0", format!("{EPOCH}:0").as_str()));
     assert_eq!(receiver.take().await.id(), "m5000");
+    relay.metric_becomes(r#"slipstream_backlog{peer="receiver"}"#, 0.0).await;
     relay.process.kill().await;
 
     let relay = Relay::start(folder.path(), &[]).await;

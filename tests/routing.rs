@@ -62,7 +62,7 @@ async fn value_and_unknown_fields_pass_byte_for_byte() {
         r#"{"type":"ACK","messageId":"inner"}"#,
     ];
     for (number, value) in values.iter().enumerate() {
-        let unknown = r#"{ "x":[1,{"y" :null}], "n":1e400 }"#;
+        let unknown = r#"{ "x":[1,{"y" :null}], "n":1E+0300 }"#;
         sender
             .publish(format!(
                 r#" {{ "unknown field\n" : {unknown}, "value":{value} ,"messageId":"m{number}", "inReplyTo":"q",

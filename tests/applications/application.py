@@ -124,8 +124,10 @@ async def main():
     await anonymous_peer(by_query, by_header, anonymous)
     # The relay answers pings.
     await (await by_query.socket.ping(b"still there?"))
+    # The library does not see a Close behind messages that nobody takes, so this peer leaves before they come.
+    await anonymous.close()
     back = await missed(by_query, by_header)
-    for peer in (by_query, back, anonymous):
+    for peer in (by_query, back):
         await peer.close()
     print("the application on websockets is content")
 
