@@ -62,13 +62,15 @@ async fn a_write_that_fails_leaves_memory_and_medium_as_they_were() {
     let (medium, folder) = (Medium::default(), tempfile::tempdir().unwrap());
     let store = open(&medium, folder.path());
     store.commit(batch(vec![remember("a"), record("m", &["a"])])).await.unwrap();
-    let (image, stats) = (medium.image.lock().unwrap().clone(), store.stats().await.unwrap());
+    let stats = store.stats().await.unwrap();
+    let image = medium.image.lock().unwrap().clone();
 
     let next = || batch(vec![acknowledge("a", 1), record("mm", &["a"]), remember("b"), record("mmm", &["a", "b"])]);
     medium.faults.lock().unwrap().extend([StoreError::Full("no room".into()), StoreError::Busy("later".into())]);
     assert_eq!(store.commit(next()).await, Err(StoreError::Full("no room".into())));
     assert_eq!(store.commit(next()).await, Err(StoreError::Busy("later".into())));
-    assert_eq!((&*medium.image.lock().unwrap(), store.stats().await.unwrap()), (&image, stats));
+    assert_eq!(store.stats().await.unwrap(), stats);
+    assert_eq!(*medium.image.lock().unwrap(), image);
 
     let outcomes = store.commit(next()).await.unwrap();
     let recorded = |number| Outcome::Recorded { sequence: Sequence::new(number).unwrap() };
