@@ -4,6 +4,7 @@
 //! that `SLIPSTREAM_BENCH_DIR` names, by default that of the build; on a memory file system the syncs cost nothing and
 //! the figures mean little. `cargo bench -p slipstream-benches --bench ledger`.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
+#![expect(clippy::expect_used, reason = "a bench is read and run, and ends where it cannot go on")]
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
