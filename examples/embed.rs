@@ -4,6 +4,8 @@
 //! WebSocket, receives it as another application, and shuts down. Any other `MessageStore` fits in its place; with
 //! `slipstream_sqlite::open` the messages would be durable.
 
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
