@@ -99,7 +99,7 @@ pub(crate) fn writer(file: &Path, durability: Durability) -> Result<Connection> 
 /// A connection that reads.
 pub(crate) fn reader(file: &Path) -> Result<Connection> {
     let connection = open(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let tuned = connection.execute_batch("PRAGMA cache_size = -8192;");
+    let tuned = connection.execute_batch("PRAGMA cache_size = -2048;");
     tuned.map_err(|error| fault::reading(&error))?;
     Ok(connection)
 }
@@ -156,7 +156,7 @@ fn tune(connection: &Connection, durability: Durability) -> rusqlite::Result<()>
     };
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 2000; \
-         PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536; PRAGMA mmap_size = 0; \
+         PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -8192; PRAGMA mmap_size = 0; \
          PRAGMA temp_store = MEMORY;"
     ))
 }
