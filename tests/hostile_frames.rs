@@ -6,9 +6,6 @@ mod support;
 
 use support::{BINARY, CLOSE, CONTINUE, FIN, PING, PONG, Pair, Peer, Relay, TEXT, frame};
 
-/// Most memory that the relay may have resident after all this, in MiB.
-const MEMORY: u64 = 100;
-
 /// What a message begins with that is valid so far, and that nobody gets.
 const TO_NOBODY: &str = r#""type":"EVENT","targetedTags":["nobody"]"#;
 
@@ -67,8 +64,7 @@ async fn a_broken_frame_closes_its_link_with_the_right_code() {
         assert!(codes.contains(&code), "{what}: closed with {code} {reason:?}, expected {codes:?}");
         pair.goes_on().await;
     }
-    let memory = relay.process.mebibytes("VmHWM");
-    assert!(memory < MEMORY, "{memory} MiB were resident");
+    relay.assert_small("after broken frames");
 }
 
 #[tokio::test]
@@ -110,8 +106,7 @@ async fn fragments_without_end_are_ended() {
         support::within("the end of endless fragments", writing).await;
         pair.goes_on().await;
     }
-    let memory = relay.process.mebibytes("VmHWM");
-    assert!(memory < MEMORY, "{memory} MiB were resident");
+    relay.assert_small("after endless fragments");
 }
 
 #[tokio::test]
@@ -155,6 +150,5 @@ async fn json_that_is_meant_to_hurt_is_answered_and_the_link_stays() {
         }
         pair.goes_on().await;
     }
-    let memory = relay.process.mebibytes("VmHWM");
-    assert!(memory < MEMORY, "{memory} MiB were resident");
+    relay.assert_small("after hostile JSON");
 }

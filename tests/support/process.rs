@@ -17,6 +17,9 @@ pub use rustix::process::Signal;
 /// Most lines of stderr that are kept to explain a failure.
 const KEPT_LINES: usize = 200;
 
+/// Most memory that a relay may have resident, whatever peers do to it.
+const MEGABYTES: u64 = 100;
+
 /// A running `slipstream`. It is killed when it is dropped.
 #[derive(Debug)]
 pub struct Process {
@@ -96,12 +99,12 @@ impl Process {
         self.end().await;
     }
 
-    /// A line of `/proc/PID/status` that counts kibibytes, such as `VmHWM` (the most memory it ever had resident), in MiB.
-    pub fn mebibytes(&self, line: &str) -> u64 {
+    /// The most memory that it ever had resident, in megabytes (`VmHWM` of `/proc/PID/status`).
+    pub fn peak_megabytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("it runs");
-        let value = status.lines().find_map(|it| it.strip_prefix(line)?.strip_prefix(':')).expect("the line is there");
+        let value = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the line is there");
         let kibibytes: u64 = value.trim().trim_end_matches(" kB").parse().expect("a number");
-        kibibytes / 1024
+        kibibytes * 1024 / 1_000_000
     }
 }
 
@@ -163,6 +166,13 @@ impl Relay {
     pub async fn stop(mut self) -> ExitStatus {
         self.process.signal(Signal::TERM);
         self.process.end().await
+    }
+
+    /// Asserts that it never had more memory resident than [`MEGABYTES`].
+    pub fn assert_small(&self, when: &str) {
+        let peak = self.process.peak_megabytes();
+        println!("peak resident memory {when}: {peak} MB");
+        assert!(peak < MEGABYTES, "{peak} MB were resident {when}");
     }
 
     /// The value of a series on the metrics page, `name{label="value"}` as it stands there; 0 where it is not there.
