@@ -16,8 +16,8 @@ use slipstream::client::{Client, ClientOptions, ClientReceiver, ClientSender, Re
 use slipstream::clock::SystemClock;
 use slipstream::listen::{Listener as _, TcpListener};
 use slipstream::store::{
-    Batch, ClusterGroup, Durability, Fingerprint, Identity, MessageId, MessageStore, MessageType, Operation, Outcome, Peer,
-    PeerId, PeerKind, Record, Route, Timestamp,
+    Batch, ClusterGroup, Durability, Fingerprint, Identity, MessageId, MessageStore, MessageType, Operation, Outcome,
+    Peer, PeerId, PeerKind, Record, Route, Timestamp,
 };
 use slipstream::{Relay, Settings, backend, config::Engine};
 use tokio::runtime::Runtime;
@@ -55,7 +55,8 @@ struct Links {
 
 async fn connect(url: &str) -> Links {
     let client = async |id: &str, ack_batch| {
-        let options = ClientOptions { id: Some(PeerId::new(id).expect("valid")), ack_batch, ..ClientOptions::default() };
+        let options =
+            ClientOptions { id: Some(PeerId::new(id).expect("valid")), ack_batch, ..ClientOptions::default() };
         Client::connect(url, &options).await.expect("the client connects")
     };
     let (publish, confirms) = client("publisher", true).await.split();
@@ -81,7 +82,8 @@ async fn round(links: &mut Links, first: u64) {
                 publish.flush().await.expect("flush");
             }
             window.acquire().await.expect("open").forget();
-            let text = format!(r#"{{"type":"SK","key":"order:{number}","value":"{value}","messageId":"m{number:012}"}}"#);
+            let text =
+                format!(r#"{{"type":"SK","key":"order:{number}","value":"{value}","messageId":"m{number:012}"}}"#);
             publish.send(&text).await.expect("send");
         }
         publish.flush().await.expect("flush");
@@ -167,8 +169,9 @@ fn store(criterion: &mut Criterion) {
             let started = Instant::now();
             for _ in 0..rounds {
                 for first in (next..next + ROUND).step_by(IN_FLIGHT) {
-                    let mut operations: Vec<_> =
-                        (first..(first + IN_FLIGHT as u64).min(next + ROUND)).map(|number| record(number, &route)).collect();
+                    let mut operations: Vec<_> = (first..(first + IN_FLIGHT as u64).min(next + ROUND))
+                        .map(|number| record(number, &route))
+                        .collect();
                     operations.append(&mut settle);
                     let outcomes = runtime.block_on(store.commit(Arc::new(Batch { operations }))).expect("commits");
                     settle.extend(outcomes.into_iter().filter_map(|outcome| match outcome {

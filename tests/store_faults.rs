@@ -176,6 +176,14 @@ async fn a_poisoned_store_ends_the_relay_and_the_message_is_refused() {
 }
 
 #[tokio::test]
+async fn a_store_that_cannot_be_purged_ends_the_relay() {
+    let fixture = Fixture::start().await;
+    fixture.faults.fail_next(Call::Purge, StoreError::Corrupted("a page is torn".to_owned()), When::Before);
+    let ended = tokio::time::timeout(LIMIT, fixture.running).await.expect("the relay ends").unwrap();
+    assert!(matches!(ended, Err(RelayError::Store(StoreError::Corrupted(_)))), "{ended:?}");
+}
+
+#[tokio::test]
 async fn what_was_confirmed_is_kept_for_a_peer_that_was_away() {
     let fixture = Fixture::start().await;
     let mut shop = fixture.connect("shop").await;

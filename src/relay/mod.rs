@@ -129,23 +129,9 @@ impl<S: MessageStore + ?Sized> Relay<S> {
     pub async fn run(self, listener: Option<Box<dyn Listener>>, shutdown: CancellationToken) -> Result<(), RelayError> {
         let Self { core, commits, submissions } = self;
         let failed = CancellationToken::new();
-        let committer = Committer {
-            store: Arc::clone(&core.store),
-            dispatcher: Arc::clone(&core.dispatcher),
-            clock: Arc::clone(&core.clock),
-            metrics: Arc::clone(&core.metrics),
-            health: Arc::clone(&core.health),
-            limits: core.settings.stages.clone(),
-        };
-        let committing = {
-            let failed = failed.clone();
-            AbortOnDrop(tokio::spawn(async move {
-                let _failed = failed.drop_guard();
-                committer.run(submissions).await
-            }))
-        };
+        let committing = AbortOnDrop(core.spawn_committer(submissions, &failed));
         let supervisor = Supervisor { core: Arc::clone(&core), commits: commits.clone() };
-        let janitor = AbortOnDrop(tokio::spawn(janitor::run(supervisor.clone())));
+        let mut janitor = AbortOnDrop(tokio::spawn(janitor::run(supervisor.clone())));
         let links = TaskTracker::new();
         let accepting = CancellationToken::new();
         let listening = listener.map(|listener| {
@@ -155,10 +141,20 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         });
         drop(supervisor);
 
-        tokio::select! {
-            () = shutdown.cancelled() => info!("shutting down"),
-            () = failed.cancelled() => warn!("shutting down because the store failed"),
-        }
+        let failure = tokio::select! {
+            () = shutdown.cancelled() => {
+                info!("shutting down");
+                None
+            }
+            () = failed.cancelled() => {
+                warn!("shutting down because the store failed");
+                None
+            }
+            ended = &mut janitor.0 => {
+                warn!("shutting down because nothing is purged any more");
+                Some(ended)
+            }
+        };
         accepting.cancel();
         drop(janitor);
         core.links.stop_taking();
@@ -173,7 +169,31 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             Err(_) => Ok(()),
         };
         core.store.close().await?;
-        outcome
+        outcome?;
+        failure.map_or(Ok(()), |ended| Ok(ended??))
+    }
+}
+
+impl<S: MessageStore + ?Sized> Core<S> {
+    /// Starts the committer. When it ends, however it ends, `ended` is cancelled.
+    fn spawn_committer(
+        &self,
+        submissions: mpsc::Receiver<Submission>,
+        ended: &CancellationToken,
+    ) -> JoinHandle<Result<(), StoreError>> {
+        let committer = Committer {
+            store: Arc::clone(&self.store),
+            dispatcher: Arc::clone(&self.dispatcher),
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+            health: Arc::clone(&self.health),
+            limits: self.settings.stages.clone(),
+        };
+        let ended = ended.clone();
+        tokio::spawn(async move {
+            let _ended = ended.drop_guard();
+            committer.run(submissions).await
+        })
     }
 }
 
