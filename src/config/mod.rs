@@ -2,7 +2,7 @@
 //! [`Config`], or refused with every fault at once.
 //!
 //! Nothing here opens a store, a socket or (but for the settings file, through a function that is passed in) a file.
-//! A setting is one entry of [`table`]: its field, variable, file key, flag, help, default and limits follow from it.
+//! A setting is one entry of `table.rs`: its field, variable, file key, flag, help, default and limits follow from it.
 
 mod fault;
 mod rules;
