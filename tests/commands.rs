@@ -197,3 +197,17 @@ async fn each_command_has_help_with_an_example() {
         assert_has(&helping.stdout(), ["Example", "slipstream "]);
     }
 }
+
+#[tokio::test]
+async fn send_closes_its_link_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &[]).await;
+    for number in 0..5 {
+        let key = format!("k{number}");
+        let mut send = Process::spawn(["send", "--to", &relay.url(), "--id", "sender", &key, "1"], &[]);
+        assert!(send.end().await.success(), "{}", send.stderr());
+    }
+    relay.metric_becomes(r#"slipstream_active_connections{kind="application"}"#, 0.0).await;
+    let page = support::get(relay.admin, "/metrics").await.body;
+    assert!(!page.contains("slipstream_connection_errors_total{"), "{page}");
+}

@@ -222,6 +222,10 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
     let (mut sender, mut receiver) = client.split();
     let sending = Sending::new(arguments);
     let outcome = tokio::try_join!(sending.feed(&mut sender), sending.collect(&mut receiver));
+    if outcome.is_ok() {
+        // Every message has its answer, so a link that ends otherwise takes nothing away.
+        drop(sender.close().await);
+    }
     let refused = sending.refused.load(Ordering::Relaxed);
     let unanswered = sending.unanswered.lock().len();
     match outcome {
