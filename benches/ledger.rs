@@ -61,6 +61,7 @@ impl Bench {
                 tags: Arc::from([]),
                 durable: true,
                 last_seen: Timestamp::from_millis(1),
+                alias: None,
             })
         });
         let remember = Arc::new(remember.collect::<Vec<_>>().into());

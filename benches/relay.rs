@@ -14,6 +14,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use slipstream::client::{Client, ClientOptions, ClientReceiver, ClientSender, Received};
 use slipstream::clock::SystemClock;
+use slipstream::link::TcpConnector;
 use slipstream::listen::{Listener as _, TcpListener};
 use slipstream::store::{
     Batch, ClusterGroup, Durability, Fingerprint, Identity, MessageId, MessageStore, MessageType, Operation, Outcome,
@@ -117,7 +118,7 @@ fn relay(criterion: &mut Criterion) {
         let relay = Relay::open(open("relay"), Settings::default(), Arc::new(SystemClock::new())).await.expect("opens");
         let listener = TcpListener::bind("127.0.0.1:0".parse().expect("valid")).expect("binds");
         let url = format!("ws://{}/", listener.local_addr().expect("bound"));
-        let running = tokio::spawn(relay.run(Some(Box::new(listener)), shutdown.clone()));
+        let running = tokio::spawn(relay.run(Some(Box::new(listener)), Arc::new(TcpConnector), shutdown.clone()));
         (connect(&url).await, running)
     });
     let mut next = 0;
@@ -151,6 +152,7 @@ fn store(criterion: &mut Criterion) {
             tags: Arc::default(),
             durable: true,
             last_seen: Timestamp::ZERO,
+            alias: None,
         })
     });
     let batch = Arc::new(Batch::from(remember.collect::<Vec<_>>()));

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use slipstream::client::{Client, ClientOptions, Received};
 use slipstream::clock::SystemClock;
+use slipstream::link::TcpConnector;
 use slipstream::listen::{Listener as _, TcpListener};
 use slipstream::store::PeerId;
 use slipstream::{Relay, Settings};
@@ -28,7 +29,7 @@ async fn main() -> anyhow::Result<()> {
     println!("relay {} listens on {url}", relay.id());
 
     let shutdown = CancellationToken::new();
-    let running = tokio::spawn(relay.run(Some(Box::new(listener)), shutdown.clone()));
+    let running = tokio::spawn(relay.run(Some(Box::new(listener)), Arc::new(TcpConnector), shutdown.clone()));
 
     let shop = connect(&url, "shop").await?;
     let warehouse = connect(&url, "warehouse").await?;

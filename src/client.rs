@@ -13,14 +13,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::queue::{Incoming, Outgoing};
-use self::target::Target;
 use crate::link::{
     self, Announced, CloseCode, Connector as _, Ended, HandshakeError, LinkControl, LinkLimits, Offer, Role, Secret,
-    Stream, TcpConnector,
+    Stream, Target, TcpConnector,
 };
 
 mod queue;
-mod target;
 
 /// Longest message that a client takes which announces no limit of its own: the largest that a relay can be
 /// configured to, and the room for the path that grows on the way.

@@ -20,6 +20,9 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 
     /// A new id, larger than every id that this clock gave before.
     fn ulid(&self) -> Ulid;
+
+    /// A random number, for jitter. It need not be unpredictable.
+    fn random(&self) -> u64;
 }
 
 /// The clock of the machine, with the operating system's randomness.
@@ -69,6 +72,17 @@ impl Clock for SystemClock {
             Err(overflow) => overflow.commit_overflow_increment(),
         }
     }
+
+    fn random(&self) -> u64 {
+        fastrand::u64(..)
+    }
+}
+
+/// A fraction of `most`, from nothing up to all of it, by chance.
+pub(crate) fn jitter(clock: &dyn Clock, most: Duration) -> Duration {
+    #[expect(clippy::cast_precision_loss, reason = "a fraction need not be exact")]
+    let fraction = clock.random() as f64 / u64::MAX as f64;
+    most.mul_f64(fraction)
 }
 
 #[cfg(test)]

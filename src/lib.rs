@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | [`protocol`] | what is on the wire: envelopes, ACK, NACK. Pure. |
 //! | [`link`] | one WebSocket with a peer: handshake, frames, reader, writer, keepalive |
-//! | [`listen`] | how links begin |
+//! | [`listen`], [`dial`] | how links begin |
 //! | [`relay`] | the stages: router, committer, dispatcher, and the supervisor and janitor beside them |
 //! | [`client`] | a small client, which the commands, the tests and the benches use |
 //! | [`config`] | settings: typed, checked, all faults at once |
@@ -30,6 +30,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod dial;
 pub mod link;
 pub mod listen;
 pub mod logging;

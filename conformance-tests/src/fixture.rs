@@ -41,6 +41,7 @@ pub(crate) fn application(name: &str) -> Peer {
         tags: Arc::from([]),
         durable: true,
         last_seen: t(1),
+        alias: None,
     }
 }
 

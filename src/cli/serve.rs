@@ -16,10 +16,10 @@ use super::{SettingFlags, output};
 use crate::admin::{self, MetricsPage, Pages, Readiness};
 use crate::clock::SystemClock;
 use crate::config::{self, Config, Engine, Faults, Listen, Sources};
-use crate::link::LinkLimits;
+use crate::link::{LinkLimits, TcpConnector};
 use crate::listen::{ListenLimits, Listener, TcpListener};
 use crate::logging::{self, Switches};
-use crate::relay::{Observer, Relay, Settings};
+use crate::relay::{DeliveryRules, Observer, Relay, Settings};
 use crate::store::MessageStore;
 use crate::{BUCKETS, backend};
 
@@ -93,7 +93,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let _pages_end = pages_end.clone().drop_guard();
     tokio::spawn(metrics.clone().upkeep(pages_end.clone()));
     tokio::spawn(admin::serve(admin, pages(metrics, observer), pages_end));
-    relay.run(listener, shutdown).await?;
+    relay.run(listener, Arc::new(TcpConnector), shutdown).await?;
     info!("stopped");
     Ok(())
 }
@@ -115,7 +115,7 @@ fn settings(config: &Config) -> Settings {
         instance_id: config.instance_id.clone(),
         tags: config.tags.clone().into(),
         cluster_group: config.cluster_group_id.clone(),
-        window: config.window,
+        delivery: DeliveryRules { window: config.window, ..DeliveryRules::default() },
         dedup_window: config.dedup_window,
         dedup_max: config.dedup_max.get(),
         peer_ttl: config.peer_ttl,

@@ -6,7 +6,7 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `stream` | the byte streams that a link runs over, and who makes them |
+//! | `stream`, `target` | the byte streams that a link runs over, who makes them, and where they lead |
 //! | `hello`, `refusal` | who a peer says it is, and why it may not be here |
 //! | `upgrade` | the HTTP exchange, both sides |
 //! | `frames` | outgoing frames, gathered into one write |
@@ -27,6 +27,7 @@ mod refusal;
 mod run;
 mod silence;
 mod stream;
+mod target;
 mod upgrade;
 mod writer;
 
@@ -42,6 +43,7 @@ pub use reader::Inbox;
 pub use refusal::Refusal;
 pub use run::run;
 pub use stream::{Connector, ReadHalf, Socket, Stream, TcpConnector, WriteHalf};
+pub use target::Target;
 pub(crate) use upgrade::accept;
 pub use upgrade::{HandshakeError, Offer, offer};
 pub use writer::Outbound;

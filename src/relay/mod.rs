@@ -32,7 +32,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 pub use self::observer::{Observation, Observer, PeerObservation};
-pub use self::settings::{Settings, StageLimits};
+pub use self::settings::{BacklogLimit, BacklogPolicy, DeliveryRules, DiskGuard, Settings, StageLimits};
 
 use self::committer::{CommitQueue, Committer, Submission};
 use self::dispatcher::{Dispatcher, LaneLimits};
@@ -40,7 +40,7 @@ use self::stamps::Stamps;
 use self::supervisor::{Core, Links, PeerLocks, Supervisor};
 use self::topology::SharedTopology;
 use crate::clock::Clock;
-use crate::link::CloseCode;
+use crate::link::{CloseCode, Connector};
 use crate::listen::{self, AllowAll, Listener};
 use crate::metrics::Metrics;
 
@@ -76,7 +76,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         let roster = store.roster().await?;
         let id = settle_roster(&*store, &roster, &settings, &*clock).await?;
         let limits = LaneLimits {
-            window: usize::try_from(settings.window.get()).unwrap_or(usize::MAX),
+            window: usize::try_from(settings.delivery.window.get()).unwrap_or(usize::MAX),
             queue_items: settings.stages.lane_items,
             queue_bytes: settings.stages.lane_bytes,
             total_bytes: settings.stages.lanes_bytes,
@@ -121,12 +121,20 @@ impl<S: MessageStore + ?Sized> Relay<S> {
     /// Runs until `shutdown` is cancelled, or the store fails for good. Either way it ends in order: it stops taking
     /// messages, commits and confirms what it took, closes the links with 1001, and closes the store.
     ///
+    /// Links come in through `listener`, and are dialled through `connector`.
+    ///
     /// # Errors
     /// [`RelayError`], once everything that could be done was done.
     ///
     /// # Cancellation
     /// Dropping the future drops the links at once. What was confirmed is in the store.
-    pub async fn run(self, listener: Option<Box<dyn Listener>>, shutdown: CancellationToken) -> Result<(), RelayError> {
+    pub async fn run(
+        self,
+        listener: Option<Box<dyn Listener>>,
+        connector: Arc<dyn Connector>,
+        shutdown: CancellationToken,
+    ) -> Result<(), RelayError> {
+        drop(connector);
         let Self { core, commits, submissions } = self;
         let failed = CancellationToken::new();
         let committing = AbortOnDrop(core.spawn_committer(submissions, &failed));

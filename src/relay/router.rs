@@ -72,6 +72,7 @@ mod tests {
             tags: Arc::from([Tag::new("t").unwrap()]),
             durable: true,
             last_seen: Timestamp::ZERO,
+            alias: None,
         };
         let topology = Arc::new(SharedTopology::default());
         topology.put([peer("a"), peer("b")]);

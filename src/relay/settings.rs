@@ -1,11 +1,13 @@
 //! What a relay is told at its start, and every limit that it keeps.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::fmt;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
 use slipstream_store::{ClusterGroup, PageLimit, PeerId, Tag};
 
+use crate::dial::{DialLimits, DialledPeer};
 use crate::link::LinkLimits;
 use crate::listen::ListenLimits;
 
@@ -18,8 +20,18 @@ pub struct Settings {
     pub tags: Arc<[Tag]>,
     /// The cluster group that it announces.
     pub cluster_group: ClusterGroup,
-    /// Most deliveries in flight to one peer.
-    pub window: NonZeroU32,
+    /// The peers that it dials. No two have the same alias.
+    pub peers: Vec<DialledPeer>,
+    /// How it dials them.
+    pub dial: DialLimits,
+    /// How deliveries are sent, and sent again.
+    pub delivery: DeliveryRules,
+    /// How much one peer may be owed; without a limit as much as the disk holds.
+    pub backlog: Option<BacklogLimit>,
+    /// When the disk is too full to take messages; without it only when the store says so.
+    pub disk: Option<DiskGuard>,
+    /// Most messages a second that one peer may send.
+    pub rate_limit: Option<NonZeroU32>,
     /// How long an identity is remembered.
     pub dedup_window: Duration,
     /// Most identities that are remembered.
@@ -38,6 +50,67 @@ pub struct Settings {
     pub listen: ListenLimits,
     /// Limits of the stages.
     pub stages: StageLimits,
+}
+
+/// How deliveries are sent, and sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRules {
+    /// Most deliveries in flight to one peer.
+    pub window: NonZeroU32,
+    /// How long a peer may take to settle a delivery before it is republished. It doubles with each republish.
+    pub ack_timeout: Duration,
+    /// How often a delivery is republished before it becomes a dead letter.
+    pub max_republishes: u32,
+    /// The first pause after a peer refused a delivery for now. It doubles up to
+    /// [`longest_pause`](Self::longest_pause).
+    pub first_pause: Duration,
+    /// The longest such pause.
+    pub longest_pause: Duration,
+}
+
+impl Default for DeliveryRules {
+    fn default() -> Self {
+        Self {
+            window: NonZeroU32::MIN.saturating_add(1023),
+            ack_timeout: Duration::from_secs(30),
+            max_republishes: 3,
+            first_pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How much one peer may be owed, and what gives way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BacklogLimit {
+    /// Most deliveries, in flight ones included.
+    pub deliveries: NonZeroU64,
+    /// What gives way.
+    pub policy: BacklogPolicy,
+}
+
+/// What gives way where a backlog limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BacklogPolicy {
+    /// The new message: its sender gets a NACK `backlog_full`.
+    Reject,
+    /// The oldest delivery: it becomes a dead letter `backlog`.
+    DropOldest,
+}
+
+/// When the disk is too full to take messages.
+#[derive(Clone)]
+pub struct DiskGuard {
+    /// Below this many free bytes nothing new is accepted.
+    pub min_free: u64,
+    /// Tells how many bytes are free where the store is; `None` where that is not known. It may block for a moment.
+    pub free: Arc<dyn Fn() -> Option<u64> + Send + Sync>,
+}
+
+impl fmt::Debug for DiskGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DiskGuard").field("min_free", &self.min_free).finish_non_exhaustive()
+    }
 }
 
 /// How long a stamp is remembered: 30 days.
@@ -78,7 +151,12 @@ impl Default for Settings {
             instance_id: None,
             tags: Arc::default(),
             cluster_group: ClusterGroup::singleton(),
-            window: NonZeroU32::MIN.saturating_add(1023),
+            peers: Vec::new(),
+            dial: DialLimits::default(),
+            delivery: DeliveryRules::default(),
+            backlog: None,
+            disk: None,
+            rate_limit: None,
             dedup_window: Duration::from_secs(60 * 60),
             dedup_max: 1_000_000,
             peer_ttl: 7 * DAY,

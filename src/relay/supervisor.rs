@@ -150,6 +150,7 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
             tags: Arc::clone(&hello.tags),
             durable: hello.id.is_some(),
             last_seen: core.clock.now(),
+            alias: None,
         })
     }
 

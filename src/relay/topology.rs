@@ -118,6 +118,7 @@ mod tests {
             tags: tags.iter().map(|tag| Tag::new(tag).unwrap()).collect(),
             durable: true,
             last_seen: Timestamp::ZERO,
+            alias: None,
         };
         shared.put([
             peer("relay", PeerKind::Relay, &["aws"]),

@@ -77,6 +77,7 @@ pub(crate) fn from_row(id: PeerId, row: &PeerRow<'_>) -> Result<PeerState> {
         tags: row.tags.iter().map(|tag| rows::name(tag)).collect::<Result<_>>()?,
         durable: row.durable,
         last_seen: Timestamp::from_millis(row.last_seen),
+        alias: None,
     };
     Ok(PeerState { number: row.number, peer, backlog: 0 })
 }

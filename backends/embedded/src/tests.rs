@@ -31,6 +31,7 @@ fn remember(name: &str) -> Operation {
         tags: Arc::from([]),
         durable: true,
         last_seen: Timestamp::ZERO,
+        alias: None,
     })
 }
 

@@ -32,6 +32,7 @@ fn remember(name: &str) -> Operation {
         tags: Arc::from([]),
         durable: true,
         last_seen: t(1),
+        alias: None,
     })
 }
 

@@ -140,6 +140,18 @@ pub enum Operation {
     },
     /// Remembers a peer, or what is new about it. What it is owed stays.
     RememberPeer(Peer),
+    /// Remembers a peer in the place of another, which is forgotten: a dialled peer was held for under its alias and
+    /// has said who it is.
+    ///
+    /// What the alias is owed, and its dead letters, are the peer's from now on, under the same sequences, with their
+    /// attempts; also in traces. Where both have a delivery of the same sequence, pending or dead, the peer's stays
+    /// and the alias's goes. Where nobody is remembered under the alias, this is `RememberPeer`.
+    AdoptPeer {
+        /// Whose place it takes.
+        alias: PeerId,
+        /// The peer. Its id is another than the alias.
+        peer: Peer,
+    },
     /// Forgets a peer. Its pending deliveries end as expired; its dead letters stay.
     ForgetPeer {
         /// Who.

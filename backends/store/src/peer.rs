@@ -29,6 +29,9 @@ pub struct Peer {
     pub durable: bool,
     /// When it was last seen.
     pub last_seen: Timestamp,
+    /// The id under which this relay's configuration dials it, where that is another than the one it announced. So
+    /// what is configured finds its peer again after a restart.
+    pub alias: Option<PeerId>,
 }
 
 /// A peer and how much it is owed.

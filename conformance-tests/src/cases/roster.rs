@@ -21,6 +21,7 @@ pub async fn peers_are_read_back<H: Harness>(place: Place<H>) {
         group: ClusterGroup::new("mesh-1").expect("a group"),
         tags: tags(&["z", "a", "m:1"]),
         last_seen: t(4711),
+        alias: None,
         ..application("relay-b")
     };
     let passing = Peer { durable: false, ..application("anon-1") };

@@ -205,6 +205,7 @@ fn stranger(id: &PeerId) -> slipstream_store::Peer {
         tags: Arc::from([]),
         durable: true,
         last_seen: Timestamp::ZERO,
+        alias: None,
     }
 }
 

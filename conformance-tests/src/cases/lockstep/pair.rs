@@ -272,6 +272,7 @@ impl<'a, H: Harness> Pair<'a, H> {
             Change::Remember { peer, tags: count, seen } => Operation::RememberPeer(slipstream_store::Peer {
                 tags: tags(&["x", "y"][..*count]),
                 last_seen: t(*seen),
+                alias: None,
                 ..application(PEERS[*peer])
             }),
             Change::Forget { peer, time } => Operation::ForgetPeer { peer: named(*peer), at: t(*time) },

@@ -1,25 +1,30 @@
-//! What a client is pointed at.
+//! What an end that dials is pointed at.
 
 use hyper::Uri;
 
-/// Where a URL leads.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Target {
+/// Where the URL of a WebSocket leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
     /// Name or address, an IPv6 one without its brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub host: String,
+    /// The port; 80 where the URL has none.
+    pub port: u16,
     /// Host and port as they stand in the URL.
-    pub(super) authority: String,
+    pub authority: String,
     /// Path and query.
-    pub(super) path: String,
+    pub path: String,
 }
 
 impl Target {
-    pub(super) fn parse(url: &str) -> Result<Self, &'static str> {
+    /// Reads `ws://HOST:PORT/PATH?QUERY`.
+    ///
+    /// # Errors
+    /// In words what was expected.
+    pub fn parse(url: &str) -> Result<Self, &'static str> {
         let uri: Uri = url.parse().map_err(|_| "expected a URL like ws://127.0.0.1:7171/")?;
         match uri.scheme_str() {
             Some("ws") => {}
-            Some("wss") => return Err("this client does not speak TLS yet: expected ws://"),
+            Some("wss") => return Err("this version does not speak TLS yet: expected ws://"),
             _ => return Err("expected a URL that begins with ws://"),
         }
         let authority = uri.authority().ok_or("expected a host after ws://")?;
