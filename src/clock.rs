@@ -25,6 +25,21 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn random(&self) -> u64;
 }
 
+/// One moment, on both scales of a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// As [`Clock::now`] tells it.
+    pub(crate) time: Timestamp,
+    /// As [`Clock::elapsed`] tells it.
+    pub(crate) elapsed: Duration,
+}
+
+impl Moment {
+    pub(crate) fn now(clock: &dyn Clock) -> Self {
+        Self { time: clock.now(), elapsed: clock.elapsed() }
+    }
+}
+
 /// The clock of the machine, with the operating system's randomness.
 pub struct SystemClock {
     started: Instant,

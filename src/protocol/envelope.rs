@@ -146,6 +146,12 @@ fn reply_reference(fields: &Fields<'_>) -> Result<(), Fault> {
     }
 }
 
+/// Whether messages of this type set the value of their key: SK, SA and SW. A newer one makes the older ones pointless.
+#[must_use]
+pub fn sets_a_key(message_type: &MessageType) -> bool {
+    matches!(message_type.as_str(), "SK" | "SA" | "SW")
+}
+
 /// What a type wants besides its name.
 struct Wants {
     key: bool,

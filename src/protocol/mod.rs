@@ -33,7 +33,7 @@ mod tests;
 
 pub use ack::{Ack, write_ack, write_ack_batch};
 pub use decode::{Incoming, Sender, decode};
-pub use envelope::Envelope;
+pub use envelope::{Envelope, sets_a_key};
 pub use nack::{Nack, write_nack};
 pub use path::MAX_PATH;
 pub use refusal::{Code, Refusal};

@@ -1,11 +1,12 @@
 //! Forgets what lies behind the horizon, and the peers that stayed away too long. It works in small steps between
 //! commits, so that traffic goes on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use slipstream_store::{Horizon, MessageStore, Peer, StoreError, Timestamp};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::settings::{STAMP_RETENTION, Settings};
 use super::supervisor::Supervisor;
@@ -22,6 +23,7 @@ pub(super) async fn run<S: MessageStore + ?Sized>(supervisor: Supervisor<S>) -> 
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        look_at_disk(&supervisor).await;
         let now = supervisor.core.clock.now();
         let horizon = horizon(settings, now);
         while purge(&supervisor, horizon).await? {}
@@ -29,6 +31,25 @@ pub(super) async fn run<S: MessageStore + ?Sized>(supervisor: Supervisor<S>) -> 
         for peer in peers {
             look_after(&supervisor, &peer, now, started).await?;
         }
+    }
+}
+
+/// Looks how much is free on the disk, on a thread that may block.
+async fn look_at_disk<S: MessageStore + ?Sized>(supervisor: &Supervisor<S>) {
+    let disk = Arc::clone(&supervisor.core.disk);
+    let was_low = disk.is_low();
+    if disk.is_guarded() {
+        // Where the look fails, what was seen last holds.
+        let _ = tokio::task::spawn_blocking({
+            let disk = Arc::clone(&disk);
+            move || disk.look()
+        })
+        .await;
+    }
+    match (was_low, disk.is_low()) {
+        (None, Some(reason)) => error!("{reason}; messages are refused, deliveries go on"),
+        (Some(_), None) => info!("the disk has room again; messages are taken"),
+        _ => {}
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod committer;
 mod dispatcher;
+mod gate;
 mod janitor;
 mod observer;
 mod outbox;
@@ -21,6 +22,7 @@ mod settings;
 mod stamps;
 mod supervisor;
 mod topology;
+mod trimmer;
 
 use std::sync::Arc;
 
@@ -36,6 +38,7 @@ pub use self::settings::{BacklogLimit, BacklogPolicy, DeliveryRules, DiskGuard, 
 
 use self::committer::{CommitQueue, Committer, Submission};
 use self::dispatcher::{Dispatcher, LaneLimits};
+use self::gate::Disk;
 use self::stamps::Stamps;
 use self::supervisor::{Core, Links, PeerLocks, Supervisor};
 use self::topology::SharedTopology;
@@ -76,7 +79,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         let roster = store.roster().await?;
         let id = settle_roster(&*store, &roster, &settings, &*clock).await?;
         let limits = LaneLimits {
-            window: usize::try_from(settings.delivery.window.get()).unwrap_or(usize::MAX),
+            rules: settings.delivery,
             queue_items: settings.stages.lane_items,
             queue_bytes: settings.stages.lane_bytes,
             total_bytes: settings.stages.lanes_bytes,
@@ -90,6 +93,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         topology.put(durable().map(|remembered| remembered.peer.clone()));
         let (commits, submissions) = committer::queue(&settings.stages);
         let stamps = Arc::new(Stamps::new(clock.ulid()));
+        let disk = Arc::new(Disk::new(settings.disk.clone()));
         let core = Core {
             id,
             store,
@@ -102,6 +106,8 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             links: Links::default(),
             health: Arc::default(),
             changing: PeerLocks::default(),
+            disk,
+            overfull: Arc::default(),
         };
         Ok(Self { core: Arc::new(core), commits, submissions })
     }
@@ -140,6 +146,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         let committing = AbortOnDrop(core.spawn_committer(submissions, &failed));
         let supervisor = Supervisor { core: Arc::clone(&core), commits: commits.clone() };
         let mut janitor = AbortOnDrop(tokio::spawn(janitor::run(supervisor.clone())));
+        let mut trimmer = AbortOnDrop(tokio::spawn(trimmer::run(supervisor.clone())));
         let links = TaskTracker::new();
         let accepting = CancellationToken::new();
         let listening = listener.map(|listener| {
@@ -162,9 +169,13 @@ impl<S: MessageStore + ?Sized> Relay<S> {
                 warn!("shutting down because nothing is purged any more");
                 Some(ended)
             }
+            ended = &mut trimmer.0 => {
+                warn!("shutting down because backlogs are not kept any more");
+                Some(ended)
+            }
         };
         accepting.cancel();
-        drop(janitor);
+        drop((janitor, trimmer));
         core.links.stop_taking();
         let deadline = tokio::time::Instant::now() + core.settings.shutdown_timeout;
         let ended = tokio::time::timeout_at(deadline, wind_down(&core, commits, links, listening)).await;
@@ -196,6 +207,8 @@ impl<S: MessageStore + ?Sized> Core<S> {
             metrics: Arc::clone(&self.metrics),
             health: Arc::clone(&self.health),
             limits: self.settings.stages.clone(),
+            backlog: self.settings.backlog,
+            overfull: Arc::clone(&self.overfull),
         };
         let ended = ended.clone();
         tokio::spawn(async move {

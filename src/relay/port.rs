@@ -9,6 +9,7 @@ use slipstream_store::{ClusterGroup, MessageId, Peer, PeerId, PeerKind, Record, 
 
 use super::committer::{Arrival, CommitQueue};
 use super::dispatcher::{PeerLane, Wake};
+use super::gate::Gate;
 use super::outbox::{Answer, Outbox, ReplyTo};
 use super::router::Router;
 use super::stamps::Stamps;
@@ -43,6 +44,7 @@ pub(super) struct Intake {
     pub(super) commits: CommitQueue,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) gate: Gate,
 }
 
 impl Intake {
@@ -55,6 +57,10 @@ impl Intake {
             return;
         }
         let reply = ReplyTo(Arc::clone(&port.outbox));
+        if let Some((code, reason)) = self.gate.refuses(read_at) {
+            self.metrics.rejected(code);
+            return reply.refuse(Refusal::of(code, reason, envelope.identity()));
+        }
         if envelope.path().contains(&port.relay) {
             self.metrics.looped();
             return reply.confirm(envelope.identity().clone());
@@ -109,8 +115,11 @@ impl Inbox for Intake {
         match protocol::decode(text, &self.sender, || self.clock.ulid()) {
             Ok(Incoming::Message(envelope)) => self.message(envelope).await,
             Ok(Incoming::Ack(ack)) => self.acknowledged(&ack),
-            // What a peer refuses stays owed, and is sent again on its next link.
-            Ok(Incoming::Nack(_)) => self.metrics.stray_ack(),
+            Ok(Incoming::Nack(nack)) => {
+                if !self.port.lane.refuse(&self.port.wake, &nack) {
+                    self.metrics.stray_ack();
+                }
+            }
             Err(refusal) if refusal.is_answered() => self.refuse(refusal).await,
             Err(_) => self.metrics.stray_ack(),
         }

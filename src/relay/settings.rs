@@ -53,7 +53,7 @@ pub struct Settings {
 }
 
 /// How deliveries are sent, and sent again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeliveryRules {
     /// Most deliveries in flight to one peer.
     pub window: NonZeroU32,

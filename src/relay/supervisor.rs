@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use slipstream_store::{GeneratedFor, MessageStore, Operation, Peer, PeerId, StoreError, Timestamp};
+use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
 use super::committer::{CommitQueue, StoreHealth};
-use super::dispatcher::{Dispatcher, Wake};
+use super::dispatcher::{Dispatcher, LinkTerms, Wake};
+use super::gate::{Disk, Gate};
 use super::outbox::Outbox;
 use super::port::{Intake, Port, sender};
 use super::router::Router;
@@ -37,6 +39,9 @@ pub(super) struct Core<S: ?Sized> {
     pub(super) links: Links,
     pub(super) health: Arc<StoreHealth>,
     pub(super) changing: PeerLocks,
+    pub(super) disk: Arc<Disk>,
+    /// Told where a peer may be owed more than the backlog limit.
+    pub(super) overfull: Arc<Notify>,
 }
 
 /// Has the changes to what is remembered of one peer follow each other. Peers share a lock by chance, which costs
@@ -213,7 +218,7 @@ impl<S: MessageStore + ?Sized> Seat for PeerSeat<S> {
             port.control.close(CloseCode::AWAY, "shutting down");
         }
         info!(peer = %peer.id, kind = ?peer.kind, tags = ?peer.tags, durable = peer.durable, "link up");
-        port.lane.link_up(&port.wake, hello.max_message_bytes);
+        port.lane.link_up(&port.wake, LinkTerms { max_message_bytes: hello.max_message_bytes, coalesce: false });
         let intake = Intake {
             port: Arc::clone(&port),
             sender: sender(&peer),
@@ -222,6 +227,7 @@ impl<S: MessageStore + ?Sized> Seat for PeerSeat<S> {
             commits: supervisor.commits.clone(),
             clock: Arc::clone(&core.clock),
             metrics: Arc::clone(&core.metrics),
+            gate: Gate::new(core.settings.rate_limit, Arc::clone(&core.disk)),
         };
         let running = link::run(
             socket,

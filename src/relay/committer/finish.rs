@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use slipstream_store::{MessageStore, Operation, Outcome, Record, Route, Sequence, StoreError};
+use slipstream_store::{MessageStore, Operation, Outcome, PeerId, Record, Route, Sequence, StoreError};
 use tracing::info;
 
 use super::Committer;
 use super::batch::{Committed, Reply, Rest};
 use super::queue::Arrival;
-use crate::protocol::{Code, Refusal};
+use crate::protocol::{self, Code, Refusal};
 use crate::relay::dispatcher::Forward;
 use crate::relay::outbox::ReplyTo;
 
@@ -44,6 +44,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             match (operation, reply) {
                 (Operation::Record(record), Reply::Sender(arrival, share)) => {
                     drop(share);
+                    self.release(record);
                     if let Outcome::Recorded { sequence } = *outcome {
                         self.recorded(record, sequence, &arrival, &mut run);
                     }
@@ -55,8 +56,30 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             }
         }
         self.forward(&mut run);
-        for (operation, outcome) in operations.iter().zip(outcomes).skip(decided) {
-            self.settled(operation, *outcome);
+        self.decided(&operations[decided..], &outcomes[decided..]);
+    }
+
+    /// Tells the lanes what became of their decisions. A lane's stand together.
+    fn decided(&self, operations: &[Operation], outcomes: &[Outcome]) {
+        let mut run: Option<(&PeerId, usize, u64)> = None;
+        for (operation, outcome) in operations.iter().zip(outcomes) {
+            let Some((peer, settles)) = decision(operation) else { continue };
+            let settled = settles.filter(|_| *outcome == Outcome::Applied);
+            settled.into_iter().for_each(|how| self.metrics.settled(how));
+            match &mut run {
+                Some((same, decisions, sum)) if *same == peer => {
+                    *decisions += 1;
+                    *sum += u64::from(settled.is_some());
+                }
+                other => {
+                    if let Some((peer, decisions, settled)) = other.replace((peer, 1, u64::from(settled.is_some()))) {
+                        self.dispatcher.committed(peer, decisions, settled);
+                    }
+                }
+            }
+        }
+        if let Some((peer, decisions, settled)) = run {
+            self.dispatcher.committed(peer, decisions, settled);
         }
     }
 
@@ -81,6 +104,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         run.forwards.push(Arc::new(Forward {
             sequence,
             identity: identity.clone(),
+            sets: key.clone().filter(|_| protocol::sets_a_key(message_type)),
             expires_at: *expires_at,
             text: text.clone(),
             read_at: Some(arrival.read_at),
@@ -114,6 +138,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         for (operation, reply) in operations.iter().zip(replies) {
             match (operation, reply) {
                 (Operation::Record(record), Reply::Sender(arrival, _)) => {
+                    self.release(record);
                     self.metrics.rejected(Code::StorageUnavailable);
                     arrival.reply.refuse(Refusal::of(Code::StorageUnavailable, error.to_string(), &record.identity));
                 }
@@ -122,21 +147,16 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             }
         }
     }
+}
 
-    fn settled(&self, operation: &Operation, outcome: Outcome) {
-        let settled = match operation {
-            Operation::Acknowledge { peer, .. } => (peer, "acknowledged"),
-            Operation::Supersede { peer, .. } => (peer, "superseded"),
-            Operation::Expire { peer, .. } => (peer, "expired"),
-            Operation::DeadLetter { peer, .. } => (peer, "dead"),
-            _ => return,
-        };
-        if outcome == Outcome::Applied {
-            let (peer, how) = settled;
-            self.metrics.settled(how);
-            if let Some(lane) = self.dispatcher.lane(peer) {
-                lane.settled(1);
-            }
-        }
+/// Whose decision an operation is, and how it settles a delivery, if it does.
+fn decision(operation: &Operation) -> Option<(&PeerId, Option<&'static str>)> {
+    match operation {
+        Operation::Acknowledge { peer, .. } => Some((peer, Some("acknowledged"))),
+        Operation::Supersede { peer, .. } => Some((peer, Some("superseded"))),
+        Operation::Expire { peer, .. } => Some((peer, Some("expired"))),
+        Operation::DeadLetter { peer, .. } => Some((peer, Some("dead"))),
+        Operation::Attempt { peer, .. } => Some((peer, None)),
+        _ => None,
     }
 }

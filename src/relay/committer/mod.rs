@@ -3,6 +3,7 @@
 //! Group commit without a timer: while one commit runs the next batch fills, and the committer then takes all there
 //! is, up to a limit. While the store works on a batch, the committer finishes the one before it.
 
+mod admission;
 mod batch;
 mod finish;
 mod queue;
@@ -13,13 +14,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use slipstream_store::{Horizon, MessageStore, Operation, Purged, Result, StoreError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{error, warn};
 
 use self::batch::{Committed, Filling};
 pub(super) use self::queue::{Arrival, CommitQueue, Submission, queue};
 use super::dispatcher::Dispatcher;
-use super::settings::StageLimits;
+use super::settings::{BacklogLimit, StageLimits};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 
@@ -34,6 +35,9 @@ pub(super) struct Committer<S: ?Sized> {
     pub(super) metrics: Arc<Metrics>,
     pub(super) health: Arc<StoreHealth>,
     pub(super) limits: StageLimits,
+    pub(super) backlog: Option<BacklogLimit>,
+    /// Told where a peer may be owed more than the backlog limit.
+    pub(super) overfull: Arc<Notify>,
 }
 
 impl<S: MessageStore + ?Sized> Committer<S> {
@@ -96,7 +100,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         if idle {
             tokio::select! {
                 submission = submissions.recv() => match submission {
-                    Some(submission) => filling.take(submission),
+                    Some(submission) => self.take(submission, &mut filling),
                     None => return self.last_decisions(held),
                 },
                 () = self.dispatcher.decided(), if held.is_empty() => {}
@@ -105,7 +109,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         }
         while filling.len() < self.limits.batch_operations && !filling.wants_purge() {
             match submissions.try_recv() {
-                Ok(submission) => filling.take(submission),
+                Ok(submission) => self.take(submission, &mut filling),
                 Err(_) => break,
             }
         }
@@ -139,7 +143,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
 
     async fn purge(&self, horizon: Horizon) -> Result<Purged> {
         let purged = self.store.purge(horizon, self.limits.purge_budget).await?;
-        self.dispatcher.settled(&purged.expired);
+        self.dispatcher.settled_elsewhere(&purged.expired);
         self.metrics.expired(purged.expired.len());
         Ok(purged)
     }

@@ -2,22 +2,19 @@
 //!
 //! While its link is up a lane is *live* (it is handed each delivery as it is committed) or *behind* (its deliveries
 //! come in pages from the store until it has reached the head). A lane that cannot take what it is handed falls
-//! behind: a slow peer costs disk, never memory.
+//! behind: a slow peer costs disk, never memory. What is sent again is read from the store again, for the same reason.
 
-use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use slipstream_store::{ClusterGroup, Identity, MessageId, Operation, Page, PeerId, Pending, Sequence, Timestamp};
+use slipstream_store::{ClusterGroup, Identity, Key, MessageId, Operation, Page, PeerId, Pending, Sequence, Timestamp};
 
-use super::window::{Flight, Window};
-
-/// Most decisions that wait for the next commit. Beyond it the lane sends nothing until a commit has taken them.
-pub(super) const MAX_DECIDED: usize = 65_536;
-
-/// Most acknowledgements that are kept for deliveries which were not sent on this link yet.
-const MAX_EARLY: usize = 4_096;
+use super::decided::Decided;
+use super::transit::Transit;
+use crate::clock::Moment;
+use crate::protocol::{self, Nack};
+use crate::relay::settings::DeliveryRules;
 
 /// A committed message on its way to its recipients, shared by all of them.
 #[derive(Debug)]
@@ -26,6 +23,8 @@ pub(crate) struct Forward {
     pub(crate) sequence: Sequence,
     /// What the peer's ACK will name.
     pub(crate) identity: Identity,
+    /// The key whose value it sets, if it sets one.
+    pub(crate) sets: Option<Key>,
     /// When it loses its point.
     pub(crate) expires_at: Option<Timestamp>,
     /// The outgoing text.
@@ -36,22 +35,38 @@ pub(crate) struct Forward {
 
 impl From<Pending> for Forward {
     fn from(pending: Pending) -> Self {
-        let Pending { sequence, identity, expires_at, text, .. } = pending;
-        Self { sequence, identity, expires_at, text, read_at: None }
+        let Pending { sequence, identity, message_type, key, expires_at, text, .. } = pending;
+        let sets = key.filter(|_| protocol::sets_a_key(&message_type));
+        Self { sequence, identity, sets, expires_at, text, read_at: None }
     }
 }
 
-/// What a lane may hold.
+/// How a lane sends, and what it may hold.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LaneLimits {
-    /// Most deliveries in flight.
-    pub(crate) window: usize,
+    /// When deliveries are sent, and sent again.
+    pub(crate) rules: DeliveryRules,
     /// Most deliveries that wait in memory to be sent.
     pub(crate) queue_items: usize,
     /// Most bytes of them; one delivery may always wait.
     pub(crate) queue_bytes: usize,
     /// Most bytes that all lanes together hold before each keeps only its next delivery.
     pub(crate) total_bytes: usize,
+}
+
+impl LaneLimits {
+    pub(super) fn window(&self) -> usize {
+        usize::try_from(self.rules.window.get()).unwrap_or(usize::MAX)
+    }
+}
+
+/// What a peer asks of its link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct LinkTerms {
+    /// The largest message that it takes, where it announced a limit.
+    pub(crate) max_message_bytes: Option<u64>,
+    /// Whether it gets, after being away, only the newest value of each key.
+    pub(crate) coalesce: bool,
 }
 
 /// What a lane asks of its surroundings after a change.
@@ -65,187 +80,13 @@ pub(super) struct Wanted {
     pub(super) commit: bool,
 }
 
-/// What became of an ACK.
+/// What became of an answer of the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Acknowledged {
-    /// It settles a delivery; with the time since the message was read from its sender, where that is known.
-    Settled(Option<Duration>),
+pub(super) enum Answered {
+    /// It is about this delivery in flight, whose message was read from its sender at that time, where that is known.
+    InFlight(Option<Duration>),
     /// Nothing of that id is in flight.
     NotInFlight,
-}
-
-#[derive(Default)]
-pub(super) struct Lane {
-    linked: bool,
-    /// The largest announced message that the peer takes.
-    max_message_bytes: Option<u64>,
-    /// The last delivery that was queued on this link.
-    through: Option<Sequence>,
-    behind: bool,
-    /// Counts what the lane was told of and did not queue, so that a page that was read before it is not taken for
-    /// the head.
-    skips: u64,
-    queue: VecDeque<Arc<Forward>>,
-    queue_bytes: usize,
-    window: Window,
-    /// Acknowledged on this link before they were sent on it: the peer got them on an earlier one.
-    early: HashSet<(MessageId, Option<ClusterGroup>)>,
-    decided: Vec<Operation>,
-}
-
-impl Lane {
-    /// A link begins: everything that is still owed is sent again, oldest first.
-    pub(super) fn link_up(&mut self, max_message_bytes: Option<u64>) -> Wanted {
-        self.unlink();
-        self.linked = true;
-        self.behind = true;
-        self.max_message_bytes = max_message_bytes;
-        Wanted { page: true, ..Wanted::default() }
-    }
-
-    /// The link ended. What was decided still waits for its commit.
-    pub(super) fn unlink(&mut self) {
-        let decided = std::mem::take(&mut self.decided);
-        *self = Self { decided, ..Self::default() };
-    }
-
-    pub(super) fn in_flight(&self) -> usize {
-        self.window.len()
-    }
-
-    /// Bytes that wait in memory to be sent.
-    pub(super) fn queued_bytes(&self) -> usize {
-        self.queue_bytes
-    }
-
-    /// Hands over a delivery that was just committed.
-    pub(super) fn offer(&mut self, forward: &Arc<Forward>, limits: &LaneLimits) -> Wanted {
-        let known = self.through.is_some_and(|through| forward.sequence <= through);
-        if !self.linked || known {
-            return Wanted::default();
-        }
-        if !self.behind && !self.has_room(forward.text.len(), limits) {
-            self.behind = true;
-        }
-        if self.behind {
-            self.skips += 1;
-            return self.wanted(limits);
-        }
-        self.queue_up(Arc::clone(forward));
-        self.wanted(limits)
-    }
-
-    /// Something may have been committed for this peer that was never offered: read on from the store.
-    pub(super) fn resync(&mut self, limits: &LaneLimits) -> Wanted {
-        self.behind = self.linked;
-        self.skips += 1;
-        self.wanted(limits)
-    }
-
-    /// What the lane wants to read next from the store, if anything.
-    pub(super) fn wants_page(&self, limits: &LaneLimits) -> Option<PageRequest> {
-        let room = self.queue.len() * 2 <= limits.queue_items && self.queue_bytes * 2 <= limits.queue_bytes;
-        let items = limits.queue_items;
-        (self.linked && self.behind && room).then_some(PageRequest { after: self.through, items, skips: self.skips })
-    }
-
-    /// Takes in the page that [`wants_page`](Self::wants_page) asked for. Where it is the last one and nothing was
-    /// skipped since it was asked for, the lane is live.
-    pub(super) fn load(&mut self, request: PageRequest, page: Page<Pending>, limits: &LaneLimits) -> Wanted {
-        for pending in page.items {
-            self.queue_up(Arc::new(pending.into()));
-        }
-        self.behind = page.more || self.skips != request.skips;
-        self.wanted(limits)
-    }
-
-    /// Takes the next delivery to send, which is in flight from now on. What must not be sent is settled instead.
-    pub(super) fn next(&mut self, now: Timestamp, limits: &LaneLimits) -> Option<Next> {
-        if self.window.len() >= limits.window || self.decided.len() >= MAX_DECIDED {
-            return None;
-        }
-        let forward = self.queue.pop_front()?;
-        self.queue_bytes -= forward.text.len();
-        let sequence = forward.sequence;
-        if self.was_acknowledged_early(&forward.identity) {
-            return Some(Next::Settle(Settle::Acknowledge { sequence, at: now }));
-        }
-        if forward.expires_at.is_some_and(|expiry| expiry <= now) {
-            return Some(Next::Settle(Settle::Expire { sequence, at: now }));
-        }
-        if self.max_message_bytes.is_some_and(|max| forward.text.len() as u64 > max) {
-            return Some(Next::Settle(Settle::TooLarge { sequence, at: now }));
-        }
-        self.window.push(Flight { sequence, identity: forward.identity.clone(), read_at: forward.read_at });
-        Some(Next::Send(forward))
-    }
-
-    /// The peer acknowledges.
-    pub(super) fn acknowledge(
-        &mut self,
-        peer: &PeerId,
-        id: &MessageId,
-        group: Option<&ClusterGroup>,
-        at: Timestamp,
-    ) -> Acknowledged {
-        if !self.linked {
-            return Acknowledged::NotInFlight;
-        }
-        match self.window.settle(id, group) {
-            Some(Flight { sequence, read_at, .. }) => {
-                self.decided.push(Operation::Acknowledge { peer: peer.clone(), sequence, at });
-                Acknowledged::Settled(read_at)
-            }
-            None => {
-                let still_to_send = self.behind || !self.queue.is_empty();
-                if still_to_send && self.early.len() < MAX_EARLY {
-                    self.early.insert((id.clone(), group.cloned()));
-                }
-                Acknowledged::NotInFlight
-            }
-        }
-    }
-
-    /// Notes an operation for the next commit.
-    pub(super) fn decide(&mut self, operation: Operation) {
-        self.decided.push(operation);
-    }
-
-    /// Moves what was decided to `operations`.
-    pub(super) fn take_decided(&mut self, operations: &mut Vec<Operation>) {
-        operations.append(&mut self.decided);
-    }
-
-    pub(super) fn wanted(&self, limits: &LaneLimits) -> Wanted {
-        Wanted {
-            send: !self.queue.is_empty() && self.window.len() < limits.window && self.decided.len() < MAX_DECIDED,
-            page: self.wants_page(limits).is_some(),
-            commit: !self.decided.is_empty(),
-        }
-    }
-
-    fn has_room(&self, bytes: usize, limits: &LaneLimits) -> bool {
-        self.queue.is_empty()
-            || (self.queue.len() < limits.queue_items && self.queue_bytes + bytes <= limits.queue_bytes)
-    }
-
-    fn queue_up(&mut self, forward: Arc<Forward>) {
-        self.through = Some(forward.sequence);
-        self.queue_bytes += forward.text.len();
-        self.queue.push_back(forward);
-    }
-
-    fn was_acknowledged_early(&mut self, identity: &Identity) -> bool {
-        if self.early.is_empty() {
-            return false;
-        }
-        let was = self.early.remove(&(identity.id.clone(), Some(identity.group.clone())))
-            || self.early.remove(&(identity.id.clone(), None));
-        if !self.behind && self.queue.is_empty() {
-            self.early = HashSet::new();
-        }
-        was
-    }
 }
 
 /// A wish for a page, as of the moment when it was made.
@@ -255,24 +96,164 @@ pub(super) struct PageRequest {
     pub(super) after: Option<Sequence>,
     /// Most items that the lane takes.
     pub(super) items: usize,
-    skips: u64,
+    pub(super) purpose: Purpose,
+    /// Which link of the lane wishes it.
+    link: u64,
 }
 
-/// What to do with the next delivery.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// Send it.
-    Send(Arc<Forward>),
-    /// Do not send it: it is settled.
-    Settle(Settle),
-}
-
-/// How a delivery is settled without being sent.
+/// What a page is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Settle {
-    Acknowledge { sequence: Sequence, at: Timestamp },
-    Expire { sequence: Sequence, at: Timestamp },
-    TooLarge { sequence: Sequence, at: Timestamp },
+pub(super) enum Purpose {
+    /// To be sent in turn. Counts what the lane was told of and skipped until then.
+    Send { skips: u64 },
+    /// To find what is in flight and is to be sent again.
+    Resend,
+    /// To find what is superseded before anything is sent.
+    Coalesce,
+}
+
+/// The lane of one peer.
+#[derive(Debug)]
+pub(super) struct Lane {
+    decided: Decided,
+    /// Counts the links, so that what one asked for is not given to the next.
+    links: u64,
+    transit: Option<Box<Transit>>,
+}
+
+impl Lane {
+    pub(super) fn new(peer: PeerId) -> Self {
+        Self { decided: Decided::new(peer), links: 0, transit: None }
+    }
+
+    /// A link begins, or begins anew: everything that is still owed is sent again, oldest first.
+    pub(super) fn link_up(&mut self, terms: LinkTerms) -> Wanted {
+        self.links += 1;
+        self.transit = Some(Box::new(Transit::new(terms)));
+        Wanted { page: true, ..Wanted::default() }
+    }
+
+    /// The link ended. What was decided still waits for its commit.
+    pub(super) fn unlink(&mut self) {
+        self.transit = None;
+    }
+
+    /// Begins anew on the same link, where there is one.
+    pub(super) fn rewind(&mut self) -> Wanted {
+        match self.transit.as_ref().map(|transit| transit.terms()) {
+            Some(terms) => self.link_up(terms),
+            None => Wanted::default(),
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.transit.as_ref().map_or(0, |transit| transit.in_flight())
+    }
+
+    /// Bytes that wait in memory to be sent.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.transit.as_ref().map_or(0, |transit| transit.queued_bytes())
+    }
+
+    /// Hands over a delivery that was just committed.
+    pub(super) fn offer(&mut self, forward: &Arc<Forward>, limits: &LaneLimits) {
+        if let Some(transit) = &mut self.transit {
+            transit.offer(forward, limits);
+        }
+    }
+
+    /// Something may have been committed for this peer that was never offered: read on from the store.
+    pub(super) fn resync(&mut self) {
+        if let Some(transit) = &mut self.transit {
+            transit.fall_behind();
+        }
+    }
+
+    /// What the lane wants to read next from the store, if anything.
+    pub(super) fn wants_page(&self, limits: &LaneLimits) -> Option<PageRequest> {
+        let (after, purpose) = self.transit.as_ref()?.wants_page(&self.decided, limits)?;
+        Some(PageRequest { after, items: limits.queue_items, purpose, link: self.links })
+    }
+
+    /// Takes in the page that [`wants_page`](Self::wants_page) asked for.
+    pub(super) fn load(&mut self, request: PageRequest, page: Page<Pending>, now: Moment) {
+        if let Some(transit) = self.transit.as_mut().filter(|_| request.link == self.links) {
+            transit.load(request.purpose, page, &mut self.decided, now);
+        }
+    }
+
+    /// Takes the next delivery to send, which is in flight from now on. What must not be sent is settled instead.
+    pub(super) fn next(&mut self, now: Moment, limits: &LaneLimits) -> Option<Arc<Forward>> {
+        self.transit.as_mut()?.next(&mut self.decided, now, limits)
+    }
+
+    /// The peer acknowledges.
+    pub(super) fn acknowledge(&mut self, id: &MessageId, group: Option<&ClusterGroup>, at: Timestamp) -> Answered {
+        match &mut self.transit {
+            Some(transit) => transit.acknowledge(&mut self.decided, id, group, at),
+            None => Answered::NotInFlight,
+        }
+    }
+
+    /// The peer refuses, for now or for good.
+    pub(super) fn refuse(&mut self, nack: &Nack, now: Moment, limits: &LaneLimits) -> Answered {
+        match &mut self.transit {
+            Some(transit) => transit.refuse(&mut self.decided, nack, now, limits),
+            None => Answered::NotInFlight,
+        }
+    }
+
+    /// Time goes by.
+    pub(super) fn tick(&mut self, now: Moment, limits: &LaneLimits) {
+        if let Some(transit) = &mut self.transit {
+            transit.tick(&mut self.decided, now, limits);
+        }
+    }
+
+    /// When [`tick`](Self::tick) is wanted next, on the clock's own scale.
+    pub(super) fn wakes_at(&self) -> Option<Duration> {
+        self.transit.as_ref()?.wakes_at()
+    }
+
+    /// Gives deliveries up, the oldest that are owed, each with its attempts.
+    pub(super) fn give_up(&mut self, oldest: impl IntoIterator<Item = (Sequence, u32)>, reason: &str, at: Timestamp) {
+        for (sequence, attempts) in oldest {
+            if let Some(transit) = &mut self.transit {
+                transit.skip(sequence);
+            }
+            self.decided.give_up(sequence, reason.to_owned(), attempts, at);
+        }
+    }
+
+    /// A delivery was settled elsewhere.
+    pub(super) fn settled(&mut self, sequence: Sequence) {
+        if let Some(transit) = &mut self.transit {
+            transit.end(sequence);
+        }
+    }
+
+    /// Whether the store knows all that was decided.
+    pub(super) fn is_settled(&self) -> bool {
+        self.decided.is_settled()
+    }
+
+    /// Moves what was decided to `operations`.
+    pub(super) fn take_decided(&mut self, operations: &mut Vec<Operation>) {
+        self.decided.take(operations);
+    }
+
+    /// The commit of this many decisions has ended.
+    pub(super) fn committed(&mut self, operations: usize) {
+        self.decided.committed(operations);
+    }
+
+    pub(super) fn wanted(&self, limits: &LaneLimits) -> Wanted {
+        Wanted {
+            send: !self.decided.is_full() && self.transit.as_ref().is_some_and(|transit| transit.can_send(limits)),
+            page: self.wants_page(limits).is_some(),
+            commit: self.decided.is_waiting(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,20 +3,36 @@
 //!
 //! The dispatcher alone reads pending deliveries from the store. It knows nothing of the stages before it: the
 //! committer calls [`Dispatcher::forward`], and picks up the decisions when [`Dispatcher::decided`] says so.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `peer_lane` | a lane with its lock, its wake-ups and its reading of the store |
+//! | `lane` | what is on its way to one peer, with or without a link |
+//! | `transit`, `answers` | what goes out on one link, and what the peer's answers do |
+//! | `window` | what is in flight |
+//! | `schedule` | when something is sent again |
+//! | `coalesce` | what is superseded in a backlog |
+//! | `decided` | what is to be committed |
 
+mod answers;
+mod coalesce;
+mod decided;
 mod lane;
 mod peer_lane;
+mod schedule;
+mod transit;
 mod window;
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
-use slipstream_store::{Operation, PeerId, Roster, Sequence};
+use slipstream_store::{MessageStore, Operation, PageLimit, PeerId, Roster, Sequence, Timestamp};
 use tokio::sync::Notify;
 
-pub(crate) use lane::{Forward, LaneLimits};
+pub(crate) use lane::{Forward, LaneLimits, LinkTerms};
 pub(crate) use peer_lane::{PeerLane, Wake};
 
 use crate::clock::Clock;
@@ -89,11 +105,69 @@ impl Dispatcher {
         }
     }
 
-    /// Tells the lanes of these deliveries that they were settled elsewhere.
-    pub(crate) fn settled(&self, deliveries: &[(PeerId, Sequence)]) {
+    /// Admits a message on its way into the store at all of its recipients, or answers the one that is owed `most`
+    /// already. What is admitted is to be [`released`](Self::released).
+    pub(crate) fn admit<'r>(&self, recipients: &'r [PeerId], most: u64) -> Result<(), &'r PeerId> {
         let lanes = self.lanes.read();
-        for lane in deliveries.iter().filter_map(|(peer, _)| lanes.get(peer)) {
-            lane.settled(1);
+        for (index, peer) in recipients.iter().enumerate() {
+            if lanes.get(peer).is_some_and(|lane| !lane.admit(most)) {
+                recipients[..index].iter().filter_map(|peer| lanes.get(peer)).for_each(|lane| lane.released());
+                return Err(peer);
+            }
+        }
+        Ok(())
+    }
+
+    /// A message that was admitted is in the store now, or was refused.
+    pub(crate) fn released(&self, recipients: &[PeerId]) {
+        let lanes = self.lanes.read();
+        recipients.iter().filter_map(|peer| lanes.get(peer)).for_each(|lane| lane.released());
+    }
+
+    /// The lanes of peers that are owed more than this.
+    pub(crate) fn lanes_over(&self, most: u64) -> Vec<Arc<PeerLane>> {
+        let mut lanes: Vec<_> = self.lanes.read().values().filter(|lane| lane.backlog() > most).cloned().collect();
+        lanes.sort_by(|one, other| one.peer().cmp(other.peer()));
+        lanes
+    }
+
+    /// Gives up the oldest deliveries that a peer is owed; false where it is owed none.
+    pub(crate) async fn give_up_oldest<S: MessageStore + ?Sized>(
+        &self,
+        lane: &Arc<PeerLane>,
+        store: &S,
+        limit: PageLimit,
+        reason: &str,
+    ) -> slipstream_store::Result<bool> {
+        let oldest = store.pending(lane.peer(), None, limit).await?.items;
+        lane.give_up(&oldest, reason);
+        Ok(!oldest.is_empty())
+    }
+
+    /// When the oldest message that a peer is owed was received, if it is owed any.
+    pub(crate) async fn oldest<S: MessageStore + ?Sized>(
+        &self,
+        lane: &PeerLane,
+        store: &S,
+    ) -> slipstream_store::Result<Option<Timestamp>> {
+        let one = PageLimit::items(NonZeroU32::MIN);
+        Ok(store.pending(lane.peer(), None, one).await?.items.first().map(|pending| pending.received_at))
+    }
+
+    /// Tells a lane that the commit of that many of its decisions has ended; that many settled a delivery.
+    pub(crate) fn committed(&self, peer: &PeerId, decisions: usize, settled: u64) {
+        if let Some(lane) = self.lanes.read().get(peer) {
+            lane.committed(decisions, settled);
+        }
+    }
+
+    /// Tells the lanes of these deliveries that they were settled elsewhere.
+    pub(crate) fn settled_elsewhere(&self, deliveries: &[(PeerId, Sequence)]) {
+        let lanes = self.lanes.read();
+        for (peer, sequence) in deliveries {
+            if let Some(lane) = lanes.get(peer) {
+                lane.settled_elsewhere(*sequence);
+            }
         }
     }
 

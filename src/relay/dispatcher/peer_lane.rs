@@ -6,11 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use slipstream_store::{ClusterGroup, MessageId, MessageStore, Operation, PageLimit, PeerId, Result};
+use slipstream_store::{
+    ClusterGroup, MessageId, MessageStore, Operation, PageLimit, PeerId, Pending, Result, Sequence,
+};
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use super::Shared;
-use super::lane::{Acknowledged, Forward, Lane, Next, Settle, Wanted};
+use super::lane::{Answered, Forward, Lane, LinkTerms, PageRequest, Wanted};
+use crate::clock::Moment;
+use crate::protocol::Nack;
 
 /// The wake-ups of one link. It also stands for the link: a lane serves the link whose `Wake` it holds, and is deaf
 /// to every older one.
@@ -18,7 +23,7 @@ use super::lane::{Acknowledged, Forward, Lane, Next, Settle, Wanted};
 pub(crate) struct Wake {
     /// For the writer: something may be sent.
     pub(crate) send: Notify,
-    /// For the pager: the lane may want a page.
+    /// For the pager: the lane may want a page, or to be woken earlier.
     page: Notify,
 }
 
@@ -27,15 +32,19 @@ pub(crate) struct PeerLane {
     peer: PeerId,
     state: Mutex<State>,
     backlog: AtomicU64,
+    /// Deliveries that are on their way into the store.
+    admitted: AtomicU64,
+    republishes: AtomicU64,
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct State {
     lane: Lane,
     /// How much of the shared sum of queued bytes is this lane's.
     queued_bytes: usize,
     link: Option<Arc<Wake>>,
+    /// When the pager wakes by itself.
+    pager_wakes_at: Option<Duration>,
     /// Whether the lane stands in the list of decisions.
     listed: bool,
 }
@@ -48,7 +57,16 @@ impl fmt::Debug for PeerLane {
 
 impl PeerLane {
     pub(super) fn new(peer: PeerId, backlog: u64, shared: Arc<Shared>) -> Self {
-        Self { peer, state: Mutex::default(), backlog: AtomicU64::new(backlog), shared }
+        let state =
+            State { lane: Lane::new(peer.clone()), queued_bytes: 0, link: None, pager_wakes_at: None, listed: false };
+        Self {
+            peer,
+            state: Mutex::new(state),
+            backlog: AtomicU64::new(backlog),
+            admitted: AtomicU64::new(0),
+            republishes: AtomicU64::new(0),
+            shared,
+        }
     }
 
     pub(crate) fn peer(&self) -> &PeerId {
@@ -60,6 +78,11 @@ impl PeerLane {
         self.backlog.load(Ordering::Relaxed)
     }
 
+    /// How many deliveries were republished to the peer since the start of the relay.
+    pub(crate) fn republishes(&self) -> u64 {
+        self.republishes.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn in_flight(&self) -> usize {
         self.state.lock().lane.in_flight()
     }
@@ -69,10 +92,11 @@ impl PeerLane {
     }
 
     /// A link begins. The lane is deaf to every earlier one from now on.
-    pub(crate) fn link_up(self: &Arc<Self>, wake: &Arc<Wake>, max_message_bytes: Option<u64>) {
+    pub(crate) fn link_up(self: &Arc<Self>, wake: &Arc<Wake>, terms: LinkTerms) {
         let mut state = self.state.lock();
         state.link = Some(Arc::clone(wake));
-        let wanted = state.lane.link_up(max_message_bytes);
+        state.pager_wakes_at = None;
+        let wanted = state.lane.link_up(terms);
         self.wake(&mut state, wanted);
     }
 
@@ -88,6 +112,14 @@ impl PeerLane {
         true
     }
 
+    /// The peer is owed older deliveries than were sent on its link: everything is sent again, in order.
+    pub(crate) fn rewind(self: &Arc<Self>, backlog: u64) {
+        self.backlog.store(backlog, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        let wanted = state.lane.rewind();
+        self.wake(&mut state, wanted);
+    }
+
     /// Hands over what was just committed for this peer.
     pub(super) fn offer(self: &Arc<Self>, forwards: &[Arc<Forward>]) {
         self.backlog.fetch_add(forwards.len() as u64, Ordering::Relaxed);
@@ -96,23 +128,49 @@ impl PeerLane {
             return;
         }
         let limits = self.shared.limits();
-        let mut wanted = Wanted::default();
         for forward in forwards {
-            wanted = state.lane.offer(forward, &limits);
+            state.lane.offer(forward, &limits);
         }
-        self.wake(&mut state, wanted);
+        self.changed(&mut state);
     }
 
-    /// That many deliveries of the peer are settled and committed.
-    pub(crate) fn settled(&self, deliveries: u64) {
-        self.backlog.fetch_sub(deliveries, Ordering::Relaxed);
+    /// Admits a delivery on its way into the store, unless the peer would then be owed more than `most`. Each that is
+    /// admitted is to be [`released`](Self::released).
+    pub(crate) fn admit(&self, most: u64) -> bool {
+        // The committer alone admits, so that nothing comes in between.
+        let fits = self.backlog() + self.admitted.load(Ordering::Relaxed) < most;
+        self.admitted.fetch_add(u64::from(fits), Ordering::Relaxed);
+        fits
+    }
+
+    /// A delivery that was admitted is in the store now, or was refused.
+    pub(crate) fn released(&self) {
+        self.admitted.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The commit of that many decisions of the lane has ended; that many settled a delivery.
+    pub(super) fn committed(self: &Arc<Self>, decisions: usize, settled: u64) {
+        self.backlog.fetch_sub(settled, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        state.lane.committed(decisions);
+        if state.lane.is_settled() {
+            self.changed(&mut state);
+        }
+    }
+
+    /// Deliveries of the peer were settled elsewhere, and that is committed.
+    pub(super) fn settled_elsewhere(self: &Arc<Self>, sequence: Sequence) {
+        self.backlog.fetch_sub(1, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        state.lane.settled(sequence);
+        self.changed(&mut state);
     }
 
     pub(super) fn resync(self: &Arc<Self>, backlog: u64) {
         self.backlog.store(backlog, Ordering::Relaxed);
         let mut state = self.state.lock();
-        let wanted = state.lane.resync(&self.shared.limits());
-        self.wake(&mut state, wanted);
+        state.lane.resync();
+        self.changed(&mut state);
     }
 
     /// Calls `send` with each delivery that may go out on this link now, while it answers that there is room.
@@ -121,14 +179,11 @@ impl PeerLane {
         if !state.serves(wake) {
             return;
         }
-        let now = self.shared.clock.now();
+        let now = Moment::now(&*self.shared.clock);
         let limits = self.shared.limits();
-        let mut room = true;
-        while room {
-            match state.lane.next(now, &limits) {
-                Some(Next::Send(forward)) => room = send(&forward),
-                Some(Next::Settle(settle)) => state.lane.decide(self.operation(settle)),
-                None => break,
+        while let Some(forward) = state.lane.next(now, &limits) {
+            if !send(&forward) {
+                break;
             }
         }
         // The writer comes back by itself while it has something to write.
@@ -136,8 +191,8 @@ impl PeerLane {
         self.wake(&mut state, wanted);
     }
 
-    /// The peer acknowledges on this link. Answers the time since the message was read from its sender where that is
-    /// known, or `None` where the ACK names nothing in flight.
+    /// The peer acknowledges on this link. Answers when the message was read from its sender, where that is known, or
+    /// `None` where the ACK names nothing in flight.
     pub(crate) fn acknowledge(
         self: &Arc<Self>,
         wake: &Arc<Wake>,
@@ -151,17 +206,28 @@ impl PeerLane {
             return;
         }
         for id in ids {
-            match state.lane.acknowledge(&self.peer, id, group, now) {
-                Acknowledged::Settled(read_at) => each(Some(read_at)),
-                Acknowledged::NotInFlight => each(None),
+            match state.lane.acknowledge(id, group, now) {
+                Answered::InFlight(read_at) => each(Some(read_at)),
+                Answered::NotInFlight => each(None),
             }
         }
-        let wanted = state.lane.wanted(&self.shared.limits());
-        self.wake(&mut state, wanted);
+        self.changed(&mut state);
     }
 
-    /// Reads from the store what the lane wants, for as long as the link lives. It ends only with an error of the
-    /// store; dropping it at any time loses nothing.
+    /// The peer refuses on this link. Answers whether the NACK names something in flight.
+    pub(crate) fn refuse(self: &Arc<Self>, wake: &Arc<Wake>, nack: &Nack) -> bool {
+        let now = Moment::now(&*self.shared.clock);
+        let mut state = self.state.lock();
+        if !state.serves(wake) {
+            return false;
+        }
+        let answered = state.lane.refuse(nack, now, &self.shared.limits());
+        self.changed(&mut state);
+        answered != Answered::NotInFlight
+    }
+
+    /// Reads from the store what the lane wants, and has it look at its deliveries in time, for as long as the link
+    /// lives. It ends only with an error of the store; dropping it at any time loses nothing.
     pub(crate) async fn catch_up<S: MessageStore + ?Sized>(
         self: &Arc<Self>,
         wake: &Arc<Wake>,
@@ -169,12 +235,22 @@ impl PeerLane {
         limit: PageLimit,
     ) -> Result<()> {
         loop {
-            let request = {
-                let state = self.state.lock();
-                if state.serves(wake) { state.lane.wants_page(&self.shared.limits()) } else { None }
+            let (request, wakes_in) = {
+                let mut state = self.state.lock();
+                if state.serves(wake) { self.look(&mut state) } else { (None, None) }
             };
             let Some(request) = request else {
-                wake.page.notified().await;
+                let overdue = async {
+                    match wakes_in {
+                        Some(pause) => sleep(pause).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    () = wake.page.notified() => {}
+                    () = overdue => {}
+                }
                 continue;
             };
             let items =
@@ -182,35 +258,54 @@ impl PeerLane {
             let page = store.pending(&self.peer, request.after, PageLimit { items, ..limit }).await?;
             let mut state = self.state.lock();
             if state.serves(wake) {
-                let wanted = state.lane.load(request, page, &self.shared.limits());
-                self.wake(&mut state, wanted);
+                state.lane.load(request, page, Moment::now(&*self.shared.clock));
+                self.changed(&mut state);
             }
         }
+    }
+
+    /// What the pager does next: read a page, or sleep for so long.
+    fn look(self: &Arc<Self>, state: &mut State) -> (Option<PageRequest>, Option<Duration>) {
+        let now = Moment::now(&*self.shared.clock);
+        let limits = self.shared.limits();
+        if state.lane.wakes_at().is_some_and(|at| at <= now.elapsed) {
+            state.lane.tick(now, &limits);
+            self.changed(state);
+        }
+        state.pager_wakes_at = state.lane.wakes_at();
+        let wakes_in = state.pager_wakes_at.map(|at| at.saturating_sub(now.elapsed));
+        (state.lane.wants_page(&limits), wakes_in)
+    }
+
+    /// Gives up the oldest deliveries that the peer is owed.
+    pub(super) fn give_up(self: &Arc<Self>, oldest: &[Pending], reason: &str) {
+        let at = self.shared.clock.now();
+        let mut state = self.state.lock();
+        state.lane.give_up(oldest.iter().map(|pending| (pending.sequence, pending.attempts)), reason, at);
+        self.changed(&mut state);
     }
 
     pub(super) fn take_decided(&self, operations: &mut Vec<Operation>) {
         let mut state = self.state.lock();
         state.listed = false;
         let was_full = !state.lane.wanted(&self.shared.limits()).send;
+        let first = operations.len();
         state.lane.take_decided(operations);
+        let republishes = operations[first..].iter().filter(|operation| matches!(operation, Operation::Attempt { .. }));
+        self.republishes.fetch_add(republishes.count() as u64, Ordering::Relaxed);
         let can_send = state.lane.wanted(&self.shared.limits()).send;
         if let (true, true, Some(link)) = (was_full, can_send, &state.link) {
             link.send.notify_one();
         }
     }
 
-    fn operation(&self, settle: Settle) -> Operation {
-        let peer = self.peer.clone();
-        match settle {
-            Settle::Acknowledge { sequence, at } => Operation::Acknowledge { peer, sequence, at },
-            Settle::Expire { sequence, at } => Operation::Expire { peer, sequence, at },
-            Settle::TooLarge { sequence, at } => {
-                Operation::DeadLetter { peer, sequence, reason: "too_large".to_owned(), attempts: 0, at }
-            }
-        }
+    /// Follows up on a change.
+    fn changed(self: &Arc<Self>, state: &mut State) {
+        let wanted = state.lane.wanted(&self.shared.limits());
+        self.wake(state, wanted);
     }
 
-    /// Follows up on a change: counts what the lane holds, and wakes whom it wants.
+    /// Counts what the lane holds, and wakes whom it wants.
     fn wake(self: &Arc<Self>, state: &mut State, wanted: Wanted) {
         let (before, now) = (state.queued_bytes, state.lane.queued_bytes());
         if now >= before {
@@ -223,7 +318,11 @@ impl PeerLane {
             if wanted.send {
                 link.send.notify_one();
             }
-            if wanted.page {
+            let sleeps_too_long = match (state.lane.wakes_at(), state.pager_wakes_at) {
+                (Some(wanted), Some(set)) => wanted < set,
+                (wanted, set) => wanted.is_some() && set.is_none(),
+            };
+            if wanted.page || sleeps_too_long {
                 link.page.notify_one();
             }
         }

@@ -1,6 +1,18 @@
-use super::*;
+use std::num::NonZeroU32;
 
-const LIMITS: LaneLimits = LaneLimits { window: 4, queue_items: 4, queue_bytes: 1000, total_bytes: 1000 };
+use super::*;
+use crate::protocol::Code;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn limits() -> LaneLimits {
+    let rules = DeliveryRules { window: NonZeroU32::new(4).unwrap(), ..DeliveryRules::default() };
+    LaneLimits { rules, queue_items: 4, queue_bytes: 1000, total_bytes: 1000 }
+}
+
+fn at(seconds: u64) -> Moment {
+    Moment { time: Timestamp::from_millis(seconds * 1000), elapsed: Duration::from_secs(seconds) }
+}
 
 fn sequence(number: u64) -> Sequence {
     Sequence::new(number).unwrap()
@@ -11,12 +23,11 @@ fn identity(number: u64) -> Identity {
 }
 
 fn forward(number: u64) -> Arc<Forward> {
-    let text = Bytes::from(format!("text {number}"));
-    Arc::new(Forward { sequence: sequence(number), identity: identity(number), expires_at: None, text, read_at: None })
+    Arc::new(Forward::from(pending(number)))
 }
 
-fn page(numbers: impl IntoIterator<Item = u64>, more: bool) -> Page<Pending> {
-    let items = numbers.into_iter().map(|number| Pending {
+fn pending(number: u64) -> Pending {
+    Pending {
         sequence: sequence(number),
         identity: identity(number),
         message_type: slipstream_store::MessageType::new("SK").unwrap(),
@@ -26,113 +37,371 @@ fn page(numbers: impl IntoIterator<Item = u64>, more: bool) -> Page<Pending> {
         attempts: 0,
         last_attempt_at: None,
         text: Bytes::from(format!("text {number}")),
-    });
-    Page { items: items.collect(), more }
+    }
+}
+
+/// A delivery that sets the value of a key.
+fn sets(number: u64, key: &str) -> Pending {
+    Pending { key: Some(Key::new(key).unwrap()), ..pending(number) }
+}
+
+fn page(numbers: impl IntoIterator<Item = u64>, more: bool) -> Page<Pending> {
+    Page { items: numbers.into_iter().map(pending).collect(), more }
+}
+
+/// A lane, and the deliveries that its store has as pending.
+struct Fixture {
+    lane: Lane,
+    limits: LaneLimits,
+    store: Vec<Pending>,
+}
+
+impl Fixture {
+    fn new(store: impl IntoIterator<Item = Pending>) -> Self {
+        let lane = Lane::new(PeerId::new("p").unwrap());
+        Self { lane, limits: limits(), store: store.into_iter().collect() }
+    }
+
+    fn linked(store: impl IntoIterator<Item = Pending>) -> Self {
+        let mut fixture = Self::new(store);
+        fixture.lane.link_up(LinkTerms::default());
+        fixture
+    }
+
+    /// Gives the lane the pages that it wants.
+    fn read(&mut self, now: Moment) {
+        while let Some(request) = self.lane.wants_page(&self.limits) {
+            let mut items: Vec<_> =
+                self.store.iter().filter(|pending| Some(pending.sequence) > request.after).cloned().collect();
+            let more = items.len() > request.items;
+            items.truncate(request.items);
+            self.lane.load(request, Page { items, more }, now);
+            self.commit();
+        }
+    }
+
+    /// Sends what may be sent, and commits what was decided.
+    fn send(&mut self, now: Moment) -> Vec<u64> {
+        let mut sent = Vec::new();
+        loop {
+            self.read(now);
+            let Some(forward) = self.lane.next(now, &self.limits) else { break };
+            sent.push(forward.sequence.get());
+        }
+        self.commit();
+        sent
+    }
+
+    fn tick(&mut self, now: Moment) {
+        self.lane.tick(now, &self.limits);
+        self.commit();
+    }
+
+    fn acknowledge(&mut self, number: u64, now: Moment) -> Vec<String> {
+        self.lane.acknowledge(&identity(number).id, None, now.time);
+        self.commit()
+    }
+
+    fn refuse(&mut self, number: u64, code: Option<Code>, now: Moment) -> Vec<String> {
+        let nack = Nack { id: identity(number).id, group: None, code, reason: "no".to_owned() };
+        self.lane.refuse(&nack, now, &self.limits);
+        self.commit()
+    }
+
+    /// Applies what was decided, and tells it in short.
+    fn commit(&mut self) -> Vec<String> {
+        let mut operations = Vec::new();
+        self.lane.take_decided(&mut operations);
+        self.lane.committed(operations.len());
+        let store = &mut self.store;
+        let mut settle = |sequence: &Sequence| store.retain(|pending| pending.sequence != *sequence);
+        let mut told = Vec::new();
+        for operation in &operations {
+            told.push(match operation {
+                Operation::Acknowledge { sequence, .. } => {
+                    settle(sequence);
+                    format!("acknowledge {sequence}")
+                }
+                Operation::Supersede { sequence, .. } => {
+                    settle(sequence);
+                    format!("supersede {sequence}")
+                }
+                Operation::Expire { sequence, .. } => {
+                    settle(sequence);
+                    format!("expire {sequence}")
+                }
+                Operation::DeadLetter { sequence, reason, attempts, .. } => {
+                    settle(sequence);
+                    format!("dead {sequence} {reason} {attempts}")
+                }
+                Operation::Attempt { sequence, number, .. } => format!("attempt {sequence} {number}"),
+                other => panic!("{other:?}"),
+            });
+        }
+        told
+    }
 }
 
 fn send_all(lane: &mut Lane) -> Vec<u64> {
-    std::iter::from_fn(|| lane.next(Timestamp::ZERO, &LIMITS))
-        .filter_map(|next| match next {
-            Next::Send(forward) => Some(forward.sequence.get()),
-            Next::Settle(_) => None,
-        })
-        .collect()
-}
-
-fn acknowledge(lane: &mut Lane, number: u64) -> Acknowledged {
-    lane.acknowledge(&PeerId::new("p").unwrap(), &identity(number).id, None, Timestamp::ZERO)
+    std::iter::from_fn(|| lane.next(at(0), &limits())).map(|forward| forward.sequence.get()).collect()
 }
 
 fn live() -> Lane {
-    let mut lane = Lane::default();
-    lane.link_up(None);
-    let request = lane.wants_page(&LIMITS).unwrap();
-    lane.load(request, page([], false), &LIMITS);
-    assert!(lane.wants_page(&LIMITS).is_none());
-    lane
+    let mut fixture = Fixture::linked([]);
+    fixture.read(at(0));
+    fixture.lane
 }
 
 #[test]
 fn a_new_link_reads_the_store_before_it_is_live() {
-    let mut lane = Lane::default();
-    assert_eq!(lane.offer(&forward(1), &LIMITS), Wanted::default(), "nobody is linked");
-    assert!(lane.link_up(None).page);
-    let request = lane.wants_page(&LIMITS).unwrap();
+    let mut lane = Lane::new(PeerId::new("p").unwrap());
+    lane.offer(&forward(1), &limits());
+    assert_eq!(lane.wanted(&limits()), Wanted::default(), "nobody is linked");
+    assert!(lane.link_up(LinkTerms::default()).page);
+    let request = lane.wants_page(&limits()).unwrap();
     // Committed after the page was read: it must come with the next page.
-    assert!(!lane.offer(&forward(3), &LIMITS).send);
-    lane.load(request, page([1, 2], false), &LIMITS);
+    lane.offer(&forward(3), &limits());
+    assert!(!lane.wanted(&limits()).send);
+    lane.load(request, page([1, 2], false), at(0));
     assert_eq!(send_all(&mut lane), [1, 2]);
-    let request = lane.wants_page(&LIMITS).unwrap();
+    let request = lane.wants_page(&limits()).unwrap();
     assert_eq!(request.after, Some(sequence(2)));
-    lane.load(request, page([3], false), &LIMITS);
-    assert!(lane.wants_page(&LIMITS).is_none(), "live");
+    lane.load(request, page([3], false), at(0));
+    assert!(lane.wants_page(&limits()).is_none(), "live");
     // Committed before the page was read, offered after it.
-    lane.offer(&forward(3), &LIMITS);
-    lane.offer(&forward(4), &LIMITS);
+    lane.offer(&forward(3), &limits());
+    lane.offer(&forward(4), &limits());
     assert_eq!(send_all(&mut lane), [3, 4]);
 }
 
 #[test]
 fn what_was_skipped_and_is_gone_does_not_hold_the_lane_back() {
-    let mut lane = Lane::default();
-    lane.link_up(None);
-    lane.offer(&forward(9), &LIMITS);
-    let request = lane.wants_page(&LIMITS).unwrap();
-    lane.load(request, page([], false), &LIMITS);
-    assert!(lane.wants_page(&LIMITS).is_none());
+    let mut lane = Lane::new(PeerId::new("p").unwrap());
+    lane.link_up(LinkTerms::default());
+    lane.offer(&forward(9), &limits());
+    let request = lane.wants_page(&limits()).unwrap();
+    lane.load(request, page([], false), at(0));
+    assert!(lane.wants_page(&limits()).is_none());
+}
+
+#[test]
+fn a_page_for_an_earlier_link_is_not_taken() {
+    let mut lane = Lane::new(PeerId::new("p").unwrap());
+    lane.link_up(LinkTerms::default());
+    let request = lane.wants_page(&limits()).unwrap();
+    lane.rewind();
+    lane.load(request, page([1], false), at(0));
+    assert_eq!(send_all(&mut lane), Vec::<u64>::new());
+    assert!(lane.wants_page(&limits()).is_some(), "it reads for itself");
 }
 
 #[test]
 fn a_full_lane_falls_behind_and_misses_nothing() {
     let mut lane = live();
     for number in 1..=6 {
-        lane.offer(&forward(number), &LIMITS);
+        lane.offer(&forward(number), &limits());
     }
     assert_eq!(send_all(&mut lane), [1, 2, 3, 4]);
-    assert!(lane.next(Timestamp::ZERO, &LIMITS).is_none(), "the window is full");
-    let request = lane.wants_page(&LIMITS).unwrap();
+    assert!(lane.next(at(0), &limits()).is_none(), "the window is full");
+    let request = lane.wants_page(&limits()).unwrap();
     assert_eq!(request.after, Some(sequence(4)));
-    lane.load(request, page([5, 6], false), &LIMITS);
-    assert_eq!(acknowledge(&mut lane, 3), Acknowledged::Settled(None));
+    lane.load(request, page([5, 6], false), at(0));
+    assert_eq!(lane.acknowledge(&identity(3).id, None, at(0).time), Answered::InFlight(None));
     assert_eq!(send_all(&mut lane), [5]);
 }
 
 #[test]
 fn an_ack_for_what_an_earlier_link_sent_settles_it_unsent() {
-    let mut lane = Lane::default();
-    lane.link_up(None);
-    assert_eq!(acknowledge(&mut lane, 2), Acknowledged::NotInFlight);
-    let request = lane.wants_page(&LIMITS).unwrap();
-    lane.load(request, page([1, 2], false), &LIMITS);
-    assert!(matches!(lane.next(Timestamp::ZERO, &LIMITS), Some(Next::Send(_))));
-    assert!(matches!(
-        lane.next(Timestamp::ZERO, &LIMITS),
-        Some(Next::Settle(Settle::Acknowledge { sequence: settled, .. })) if settled == sequence(2)
-    ));
+    let mut fixture = Fixture::linked([pending(1), pending(2), pending(3)]);
+    assert!(fixture.acknowledge(2, at(0)).is_empty(), "nothing was read yet");
+    fixture.read(at(0));
+    assert!(!fixture.store.iter().any(|pending| pending.sequence == sequence(2)));
+    assert_eq!(fixture.acknowledge(3, at(0)), ["acknowledge 3"], "it waits to be sent");
+    assert_eq!(fixture.send(at(0)), [1]);
+}
+
+#[test]
+fn an_early_ack_of_a_newer_value_keeps_the_older_from_being_sent() {
+    let mut fixture = Fixture::linked([sets(1, "k"), sets(2, "other"), sets(3, "k")]);
+    fixture.acknowledge(3, at(0));
+    assert_eq!(fixture.send(at(0)), [2]);
+    assert_eq!(fixture.store.len(), 1);
 }
 
 #[test]
 fn what_is_too_large_or_expired_is_never_sent() {
-    let mut lane = Lane::default();
-    lane.link_up(Some(5));
-    let request = lane.wants_page(&LIMITS).unwrap();
-    let mut items = page([1, 2], false);
-    items.items[1].expires_at = Some(Timestamp::from_millis(5));
-    items.items[1].text = Bytes::from_static(b"short");
-    lane.load(request, items, &LIMITS);
-    let now = Timestamp::from_millis(5);
-    assert!(matches!(lane.next(now, &LIMITS), Some(Next::Settle(Settle::TooLarge { .. }))));
-    assert!(matches!(lane.next(now, &LIMITS), Some(Next::Settle(Settle::Expire { .. }))));
+    let mut fixture = Fixture::new([pending(1), pending(2)]);
+    fixture.store[1].expires_at = Some(at(5).time);
+    fixture.store[1].text = Bytes::from_static(b"short");
+    fixture.lane.link_up(LinkTerms { max_message_bytes: Some(5), coalesce: false });
+    fixture.read(at(5));
+    assert!(fixture.lane.next(at(5), &limits()).is_none());
+    assert_eq!(fixture.commit(), ["dead 1 too_large 0", "expire 2"]);
 }
 
 #[test]
 fn what_was_decided_outlives_the_link() {
     let mut lane = live();
-    lane.offer(&forward(1), &LIMITS);
+    lane.offer(&forward(1), &limits());
     send_all(&mut lane);
-    acknowledge(&mut lane, 1);
+    lane.acknowledge(&identity(1).id, None, at(0).time);
     lane.unlink();
     let mut operations = Vec::new();
     lane.take_decided(&mut operations);
     assert!(matches!(operations[..], [Operation::Acknowledge { .. }]));
+}
+
+#[test]
+fn what_is_not_settled_in_time_is_republished_and_given_up_in_the_end() {
+    let mut fixture = Fixture::linked([pending(1), pending(2)]);
+    assert_eq!(fixture.send(at(0)), [1, 2]);
+    fixture.acknowledge(2, at(1));
+    let mut now = 0;
+    for attempt in 1..=3 {
+        let timeout = 30 * 2_u64.pow(attempt - 1);
+        fixture.tick(at(now + timeout - 1));
+        assert_eq!(fixture.send(at(now + timeout - 1)), Vec::<u64>::new(), "it is not due");
+        // The jitter is a quarter at most, and overdue ones are looked for at least so often.
+        now += timeout + timeout / 4 + timeout / 16 + 1;
+        fixture.tick(at(now));
+        fixture.read(at(now));
+        assert_eq!(fixture.lane.next(at(now), &limits()).unwrap().sequence, sequence(1));
+        assert_eq!(fixture.commit(), [format!("attempt 1 {attempt}")]);
+        assert_eq!(fixture.lane.in_flight(), 1);
+    }
+    now += 240 + 61;
+    fixture.lane.tick(at(now), &limits());
+    assert_eq!(fixture.commit(), ["dead 1 unacknowledged 3"]);
+    assert_eq!((fixture.lane.in_flight(), fixture.send(at(now))), (0, vec![]));
+}
+
+#[test]
+fn attempts_count_on_from_earlier_links_and_a_new_link_spends_none() {
+    let mut fixture = Fixture::linked([Pending { attempts: 3, ..pending(1) }]);
+    assert_eq!(fixture.send(at(0)), [1]);
+    fixture.lane.unlink();
+    fixture.tick(at(10_000));
+    fixture.lane.link_up(LinkTerms::default());
+    assert_eq!(fixture.send(at(10_000)), [1], "being away spends no attempt");
+    fixture.tick(at(10_000 + 239));
+    assert_eq!(fixture.store.len(), 1, "its timeout has doubled three times");
+    fixture.lane.tick(at(10_000 + 301), &limits());
+    assert_eq!(fixture.commit(), ["dead 1 unacknowledged 3"]);
+}
+
+#[test]
+fn an_ack_while_a_delivery_is_being_sent_again_settles_it() {
+    let mut fixture = Fixture::linked([pending(1)]);
+    fixture.send(at(0));
+    fixture.tick(at(40));
+    fixture.read(at(40));
+    assert_eq!(fixture.acknowledge(1, at(40)), ["acknowledge 1"]);
+    assert_eq!(fixture.send(at(40)), Vec::<u64>::new());
+    assert_eq!(fixture.lane.queued_bytes(), 0);
+}
+
+#[test]
+fn what_is_gone_from_the_store_is_not_sent_again() {
+    let mut fixture = Fixture::linked([pending(1), pending(2)]);
+    fixture.send(at(0));
+    fixture.tick(at(40));
+    fixture.store.remove(0);
+    assert_eq!(fixture.send(at(40)), [2]);
+    assert_eq!(fixture.lane.in_flight(), 1);
+}
+
+#[test]
+fn a_refusal_for_now_holds_everything_back_and_spends_no_attempt() {
+    let mut fixture = Fixture::linked([pending(1), pending(2), pending(3)]);
+    assert_eq!(fixture.send(at(0)), [1, 2, 3]);
+    for number in [2, 1] {
+        assert!(fixture.refuse(number, Some(Code::RateLimited), at(0)).is_empty());
+    }
+    fixture.store.push(pending(4));
+    fixture.lane.offer(&forward(4), &limits());
+    assert_eq!(fixture.send(at(0)), Vec::<u64>::new(), "it pauses");
+    assert_eq!(fixture.lane.wakes_at(), Some(SECOND));
+    fixture.tick(at(1));
+    assert_eq!(fixture.send(at(1)), [1], "only the oldest one goes out until it is answered");
+    assert!(fixture.refuse(1, Some(Code::RateLimited), at(1)).is_empty());
+    fixture.tick(at(2));
+    assert_eq!(fixture.send(at(2)), Vec::<u64>::new(), "the pause has doubled");
+    fixture.tick(at(3));
+    assert_eq!(fixture.send(at(3)), [1]);
+    assert_eq!(fixture.acknowledge(1, at(3)), ["acknowledge 1"]);
+    assert_eq!(fixture.send(at(3)), [2, 4], "the rest follows in order");
+}
+
+#[test]
+fn any_other_refusal_is_a_dead_letter_at_once() {
+    let mut fixture = Fixture::linked([pending(1), pending(2)]);
+    fixture.send(at(0));
+    assert_eq!(fixture.refuse(1, Some(Code::InvalidMessage), at(0)), ["dead 1 rejected: no 0"]);
+    assert_eq!(fixture.refuse(2, None, at(0)), ["dead 2 rejected: no 0"]);
+    assert!(fixture.refuse(2, None, at(0)).is_empty(), "it is not in flight any more");
+}
+
+#[test]
+fn a_refused_delivery_that_ends_lets_the_others_go() {
+    let mut fixture = Fixture::linked([pending(1), pending(2)]);
+    fixture.limits.rules.window = NonZeroU32::MIN;
+    assert_eq!(fixture.send(at(0)), [1]);
+    fixture.refuse(1, Some(Code::StorageUnavailable), at(0));
+    fixture.lane.settled(sequence(1));
+    assert_eq!(fixture.send(at(0)), [2]);
+}
+
+#[test]
+fn an_acknowledged_value_supersedes_the_older_ones_in_flight() {
+    let mut fixture = Fixture::linked([sets(1, "k"), sets(2, "other"), sets(3, "k"), sets(4, "k")]);
+    fixture.store[0].message_type = slipstream_store::MessageType::new("SW").unwrap();
+    fixture.send(at(0));
+    assert_eq!(fixture.acknowledge(3, at(1)), ["acknowledge 3", "supersede 1"]);
+    fixture.tick(at(60));
+    assert_eq!(fixture.send(at(60)), [2, 4], "what was superseded never comes again");
+}
+
+#[test]
+fn commands_are_never_superseded() {
+    let command =
+        |number| Pending { message_type: slipstream_store::MessageType::new("CMD").unwrap(), ..sets(number, "k") };
+    let mut fixture = Fixture::linked([command(1), sets(2, "k")]);
+    fixture.send(at(0));
+    assert_eq!(fixture.acknowledge(2, at(1)), ["acknowledge 2"]);
+}
+
+#[test]
+fn a_coalescing_peer_gets_only_the_newest_value_of_each_key() {
+    let mut fixture = Fixture::new((1..=9).map(|number| sets(number, if number % 2 == 0 { "even" } else { "odd" })));
+    fixture.store[4] = pending(5);
+    fixture.limits.queue_items = 2;
+    fixture.lane.link_up(LinkTerms { max_message_bytes: None, coalesce: true });
+    assert_eq!(fixture.send(at(0)), [5, 8, 9]);
+    let left: Vec<_> = fixture.store.iter().map(|pending| pending.sequence.get()).collect();
+    assert_eq!(left, [5, 8, 9]);
+}
+
+#[test]
+fn coalescing_waits_until_what_it_superseded_is_committed() {
+    let mut lane = Lane::new(PeerId::new("p").unwrap());
+    lane.link_up(LinkTerms { max_message_bytes: None, coalesce: true });
+    let request = lane.wants_page(&limits()).unwrap();
+    lane.load(request, Page { items: vec![sets(1, "k"), sets(2, "k")], more: false }, at(0));
+    assert!(lane.wants_page(&limits()).is_none());
+    let mut operations = Vec::new();
+    lane.take_decided(&mut operations);
+    assert!(matches!(operations[..], [Operation::Supersede { .. }]) && lane.wants_page(&limits()).is_none());
+    lane.committed(1);
+    assert!(lane.wants_page(&limits()).is_some());
+}
+
+#[test]
+fn what_is_given_up_is_not_sent_any_more() {
+    let mut fixture = Fixture::linked([pending(1), pending(2), pending(3)]);
+    fixture.limits.rules.window = NonZeroU32::MIN;
+    assert_eq!(fixture.send(at(0)), [1]);
+    fixture.lane.give_up([(sequence(1), 0), (sequence(2), 0)], "backlog", at(0).time);
+    assert_eq!(fixture.commit(), ["dead 1 backlog 0", "dead 2 backlog 0"]);
+    assert_eq!(fixture.send(at(0)), [3]);
+    assert_eq!(fixture.lane.in_flight(), 1);
 }

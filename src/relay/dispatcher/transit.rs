@@ -1,0 +1,354 @@
+//! What is in transit over one link: waiting to be sent, in flight, to be sent again. Pure.
+//!
+//! This file holds what goes out; `answers.rs` holds what the peer's answers do.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use slipstream_store::{ClusterGroup, Identity, MessageId, Page, Pending, Sequence, Timestamp};
+
+use super::coalesce::{Coalescing, Segment};
+use super::decided::Decided;
+use super::lane::{Forward, LaneLimits, LinkTerms, Purpose};
+use super::schedule::{Hold, timeout};
+use super::window::{Flight, FlightState, Window};
+use crate::clock::Moment;
+
+/// Into how many parts a timeout is divided, at whose ends overdue deliveries are looked for.
+const TIMEOUT_PARTS: u32 = 32;
+
+/// A delivery that waits to be sent.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) forward: Arc<Forward>,
+    /// How often it was republished.
+    attempts: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Transit {
+    terms: LinkTerms,
+    /// The last delivery that was queued on this link.
+    through: Option<Sequence>,
+    behind: bool,
+    /// Counts what the lane was told of and did not queue, so that a page that was read before it is not taken for
+    /// the head.
+    skips: u64,
+    coalescing: Option<Coalescing>,
+    pub(super) queue: VecDeque<Queued>,
+    pub(super) queue_bytes: usize,
+    pub(super) window: Window,
+    /// Read from the store again, to be sent again. Each is in flight.
+    resends: BTreeMap<Sequence, Arc<Forward>>,
+    resend_bytes: usize,
+    pub(super) hold: Option<Hold>,
+    /// Acknowledged on this link before they were read for it: the peer got them on an earlier one.
+    pub(super) early: HashSet<(MessageId, Option<ClusterGroup>)>,
+}
+
+impl Transit {
+    pub(super) fn new(terms: LinkTerms) -> Self {
+        Self {
+            terms,
+            through: None,
+            behind: true,
+            skips: 0,
+            coalescing: terms.coalesce.then(|| Coalescing::Reading(Segment::default())),
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            window: Window::default(),
+            resends: BTreeMap::new(),
+            resend_bytes: 0,
+            hold: None,
+            early: HashSet::new(),
+        }
+    }
+
+    pub(super) fn terms(&self) -> LinkTerms {
+        self.terms
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.window.len()
+    }
+
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.queue_bytes + self.resend_bytes
+    }
+
+    /// Whether there is more to be read for this link than was queued.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    pub(super) fn offer(&mut self, forward: &Arc<Forward>, limits: &LaneLimits) {
+        if self.through.is_some_and(|through| forward.sequence <= through) {
+            return;
+        }
+        if !self.behind && self.has_room(forward.text.len(), limits) {
+            self.queue_up(Queued { forward: Arc::clone(forward), attempts: 0 });
+        } else {
+            self.fall_behind();
+        }
+    }
+
+    pub(super) fn fall_behind(&mut self) {
+        self.behind = true;
+        self.skips += 1;
+    }
+
+    /// After which delivery a page is wanted, and what for.
+    pub(super) fn wants_page(&self, decided: &Decided, limits: &LaneLimits) -> Option<(Option<Sequence>, Purpose)> {
+        let fits = |items: usize, bytes: usize| items * 2 <= limits.queue_items && bytes * 2 <= limits.queue_bytes;
+        if let Some(unread) = self.window.first_unread()
+            && fits(self.resends.len(), self.resend_bytes)
+        {
+            return Some((Sequence::new(unread.get() - 1), Purpose::Resend));
+        }
+        match &self.coalescing {
+            _ if !self.behind => None,
+            Some(Coalescing::Reading(segment)) => {
+                (!decided.is_full()).then_some((segment.through(), Purpose::Coalesce))
+            }
+            Some(Coalescing::Read { .. }) if !decided.is_settled() => None,
+            _ => {
+                fits(self.queue.len(), self.queue_bytes).then_some((self.through, Purpose::Send { skips: self.skips }))
+            }
+        }
+    }
+
+    pub(super) fn load(&mut self, purpose: Purpose, page: Page<Pending>, decided: &mut Decided, now: Moment) {
+        match purpose {
+            Purpose::Send { skips } => self.load_to_send(page, skips, decided, now.time),
+            Purpose::Resend => self.load_to_resend(page),
+            Purpose::Coalesce => self.look_ahead(page, decided, now.time),
+        }
+    }
+
+    /// Where the page is the last one and nothing was skipped since it was asked for, the lane is live.
+    fn load_to_send(&mut self, page: Page<Pending>, skips: u64, decided: &mut Decided, at: Timestamp) {
+        let end = match &self.coalescing {
+            Some(Coalescing::Read { end }) => *end,
+            _ => None,
+        };
+        for pending in page.items {
+            if end.is_some_and(|end| pending.sequence > end) {
+                self.coalescing = Some(Coalescing::Reading(Segment::after(end)));
+                return;
+            }
+            if self.through.is_some_and(|through| pending.sequence <= through) {
+                continue;
+            }
+            let attempts = pending.attempts;
+            let forward = Arc::new(Forward::from(pending));
+            if self.was_acknowledged_early(&forward.identity) {
+                self.through = Some(forward.sequence);
+                self.settle_early(&forward, decided, at);
+            } else {
+                self.queue_up(Queued { forward, attempts });
+            }
+        }
+        self.behind = page.more || self.skips != skips;
+        if !self.behind {
+            self.coalescing = None;
+            self.early = HashSet::new();
+        }
+    }
+
+    fn load_to_resend(&mut self, page: Page<Pending>) {
+        let last = page.items.last().map(|pending| pending.sequence);
+        for pending in page.items {
+            if self.window.was_read(pending.sequence) {
+                let forward = Arc::new(Forward::from(pending));
+                self.resend_bytes += forward.text.len();
+                self.resends.insert(forward.sequence, forward);
+            }
+        }
+        // What the page passed over is not owed any more.
+        let through = if page.more { last } else { Some(Sequence::LAST) };
+        for gone in through.map(|through| self.window.take_unread(through)).unwrap_or_default() {
+            self.end(gone);
+        }
+    }
+
+    fn look_ahead(&mut self, page: Page<Pending>, decided: &mut Decided, at: Timestamp) {
+        let Some(Coalescing::Reading(segment)) = &mut self.coalescing else { return };
+        for pending in page.items {
+            let forward = Forward::from(pending);
+            if let Some(superseded) = segment.look(forward.sequence, forward.sets.as_ref()) {
+                decided.supersede(superseded, at);
+            }
+        }
+        if !page.more || segment.is_full() {
+            let end = segment.through().filter(|_| page.more);
+            self.coalescing = Some(Coalescing::Read { end });
+        }
+    }
+
+    pub(super) fn can_send(&self, limits: &LaneLimits) -> bool {
+        match &self.hold {
+            Some(hold) => hold.permitted().is_some_and(|refused| self.resends.contains_key(&refused)),
+            None => !self.resends.is_empty() || (!self.queue.is_empty() && self.window.len() < limits.window()),
+        }
+    }
+
+    pub(super) fn next(&mut self, decided: &mut Decided, now: Moment, limits: &LaneLimits) -> Option<Arc<Forward>> {
+        while !decided.is_full() {
+            if let Some(forward) = self.take_resend() {
+                if self.resend(&forward, decided, now, limits) {
+                    return Some(forward);
+                }
+                continue;
+            }
+            if self.hold.is_some() || self.window.len() >= limits.window() {
+                return None;
+            }
+            let Queued { forward, attempts } = self.queue.pop_front()?;
+            self.queue_bytes -= forward.text.len();
+            if self.send(&forward, attempts, decided, now, limits) {
+                return Some(forward);
+            }
+        }
+        None
+    }
+
+    fn take_resend(&mut self) -> Option<Arc<Forward>> {
+        let sequence = match &self.hold {
+            Some(hold) => hold.permitted()?,
+            None => *self.resends.first_key_value()?.0,
+        };
+        let forward = self.resends.remove(&sequence)?;
+        self.resend_bytes -= forward.text.len();
+        Some(forward)
+    }
+
+    /// Notes that a delivery goes out again; false where it is not to.
+    fn resend(&mut self, forward: &Forward, decided: &mut Decided, now: Moment, limits: &LaneLimits) -> bool {
+        let sequence = forward.sequence;
+        if has_expired(forward, now) {
+            self.end(sequence);
+            decided.expire(sequence, now.time);
+            return false;
+        }
+        let Some(flight) = self.window.get(sequence) else { return false };
+        let mut attempts = flight.attempts;
+        if flight.state == (FlightState::Again { spends: true }) {
+            attempts += 1;
+            decided.attempt(sequence, attempts, now.time);
+        }
+        self.window.resent(sequence, attempts, now.elapsed + timeout(&limits.rules, attempts, sequence));
+        if let Some(hold) = &mut self.hold {
+            hold.asked();
+        }
+        true
+    }
+
+    /// Notes that a delivery goes out for the first time on this link; false where it is not to.
+    fn send(
+        &mut self,
+        forward: &Forward,
+        attempts: u32,
+        decided: &mut Decided,
+        now: Moment,
+        limits: &LaneLimits,
+    ) -> bool {
+        let sequence = forward.sequence;
+        if has_expired(forward, now) {
+            decided.expire(sequence, now.time);
+            return false;
+        }
+        if self.terms.max_message_bytes.is_some_and(|max| forward.text.len() as u64 > max) {
+            decided.give_up(sequence, "too_large".to_owned(), attempts, now.time);
+            return false;
+        }
+        self.window.push(Flight {
+            sequence,
+            identity: forward.identity.clone(),
+            sets: forward.sets.clone(),
+            read_at: forward.read_at,
+            attempts,
+            state: FlightState::Sent { due: now.elapsed + timeout(&limits.rules, attempts, sequence) },
+        });
+        true
+    }
+
+    pub(super) fn tick(&mut self, decided: &mut Decided, now: Moment, limits: &LaneLimits) {
+        if let Some(hold) = &mut self.hold {
+            hold.tick(now.elapsed);
+        }
+        for sequence in self.window.overdue(now.elapsed, limits.rules.ack_timeout / TIMEOUT_PARTS) {
+            let attempts = self.window.get(sequence).map_or(0, |flight| flight.attempts);
+            if attempts >= limits.rules.max_republishes {
+                self.end(sequence);
+                decided.give_up(sequence, "unacknowledged".to_owned(), attempts, now.time);
+            } else {
+                self.window.send_again(sequence, true);
+                if let Some(hold) = &mut self.hold {
+                    hold.unanswered(sequence);
+                }
+            }
+        }
+    }
+
+    pub(super) fn wakes_at(&self) -> Option<Duration> {
+        let pause = self.hold.as_ref().and_then(Hold::ends_at);
+        [self.window.due(), pause].into_iter().flatten().min()
+    }
+
+    /// The peer refused a delivery in flight for now: it is sent again after a pause.
+    pub(super) fn hold(&mut self, sequence: Sequence, now: Moment, limits: &LaneLimits) {
+        // One that was read again already need not be read once more.
+        self.take_forward(sequence);
+        self.window.send_again(sequence, false);
+        self.hold = Some(Hold::refused(self.hold, sequence, now.elapsed, &limits.rules));
+    }
+
+    /// Ends a flight. What it held back goes on.
+    pub(super) fn end(&mut self, sequence: Sequence) -> Option<Flight> {
+        self.take_forward(sequence);
+        if self.hold.is_some_and(|hold| hold.is_lifted_by(sequence)) {
+            self.hold = None;
+        }
+        self.window.remove(sequence)
+    }
+
+    /// Never sends this delivery on this link, nor an older one that it has not read.
+    pub(super) fn skip(&mut self, sequence: Sequence) {
+        self.end(sequence);
+        while let Some(queued) = self.queue.pop_front_if(|queued| queued.forward.sequence <= sequence) {
+            self.queue_bytes -= queued.forward.text.len();
+        }
+        self.through = self.through.max(Some(sequence));
+    }
+
+    fn take_forward(&mut self, sequence: Sequence) {
+        // Mostly there is none.
+        if !self.resends.is_empty()
+            && let Some(forward) = self.resends.remove(&sequence)
+        {
+            self.resend_bytes -= forward.text.len();
+        }
+    }
+
+    fn has_room(&self, bytes: usize, limits: &LaneLimits) -> bool {
+        self.queue.is_empty()
+            || (self.queue.len() < limits.queue_items && self.queue_bytes + bytes <= limits.queue_bytes)
+    }
+
+    fn queue_up(&mut self, queued: Queued) {
+        self.through = Some(queued.forward.sequence);
+        self.queue_bytes += queued.forward.text.len();
+        self.queue.push_back(queued);
+    }
+
+    fn was_acknowledged_early(&mut self, identity: &Identity) -> bool {
+        !self.early.is_empty()
+            && (self.early.remove(&(identity.id.clone(), Some(identity.group.clone())))
+                || self.early.remove(&(identity.id.clone(), None)))
+    }
+}
+
+fn has_expired(forward: &Forward, now: Moment) -> bool {
+    forward.expires_at.is_some_and(|expiry| expiry <= now.time)
+}
