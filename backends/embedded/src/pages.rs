@@ -9,7 +9,7 @@ use slipstream_store::{
 };
 
 use crate::bits::{Bits, block_of};
-use crate::codec::{self, DeadRow, NoteRow, OwedRow, PeerRow};
+use crate::codec::{self, DeadRow, NoteRow, OwedRow};
 use crate::engine::{MessageRow, Table, Tables};
 use crate::{keys, rows};
 
@@ -53,7 +53,7 @@ impl<T> Filling<T> {
 /// The number of a remembered peer.
 pub(crate) fn peer_number(tables: &dyn Tables, peer: &PeerId) -> Result<Option<u64>> {
     let Some(value) = tables.get(Table::Peers, peer.as_str().as_bytes())? else { return Ok(None) };
-    Ok(Some(codec::decode::<PeerRow<'_>>(&value, "a peer")?.number))
+    Ok(Some(codec::decode_peer(&value)?.0.number))
 }
 
 /// The first pending delivery of a peer.
