@@ -9,8 +9,11 @@ use slipstream_store::{Result, StoreError};
 
 use crate::engine::MessageRow;
 
-/// The format that is written.
+/// The format of every row but those that have a later one.
 const FORMAT: u8 = 1;
+
+/// The format of a peer's row that has an alias.
+const FORMAT_WITH_ALIAS: u8 = 2;
 
 /// The largest row, in bytes. Decoding never reserves more.
 const LIMIT: usize = 1 << 30;
@@ -76,6 +79,13 @@ pub(crate) struct PeerRow<'a> {
     pub(crate) last_seen: u64,
 }
 
+/// A remembered peer that has an alias.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
+struct AliasedPeerRow<'a> {
+    peer: PeerRow<'a>,
+    alias: &'a str,
+}
+
 /// What there is once a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) struct MetaRow<'a> {
@@ -91,8 +101,20 @@ pub(crate) struct MetaRow<'a> {
 
 /// The row as bytes.
 pub(crate) fn encode<T: Encode>(row: &T) -> Result<Vec<u8>> {
+    encode_as(FORMAT, row)
+}
+
+/// A peer as bytes: without an alias in the format that programs without aliases know.
+pub(crate) fn encode_peer(peer: PeerRow<'_>, alias: Option<&str>) -> Result<Vec<u8>> {
+    match alias {
+        None => encode(&peer),
+        Some(alias) => encode_as(FORMAT_WITH_ALIAS, &AliasedPeerRow { peer, alias }),
+    }
+}
+
+fn encode_as<T: Encode>(format: u8, row: &T) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(160);
-    bytes.push(FORMAT);
+    bytes.push(format);
     bincode::encode_into_std_write(row, &mut bytes, CONFIG)
         .map_err(|error| StoreError::Unsupported(format!("a row cannot be written: {error}")))?;
     if bytes.len() > LIMIT {
@@ -109,6 +131,21 @@ pub(crate) fn decode<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8], what: &str) -
     if format != FORMAT {
         return Err(StoreError::Unsupported(format!("{what}: expected row format {FORMAT}, got {format}")));
     }
+    decode_fields(rest, what)
+}
+
+/// The peer that `bytes` are, and its alias.
+pub(crate) fn decode_peer(bytes: &[u8]) -> Result<(PeerRow<'_>, Option<&str>)> {
+    match bytes.split_first() {
+        Some((&FORMAT_WITH_ALIAS, rest)) => {
+            let AliasedPeerRow { peer, alias } = decode_fields(rest, "a peer")?;
+            Ok((peer, Some(alias)))
+        }
+        _ => Ok((decode(bytes, "a peer")?, None)),
+    }
+}
+
+fn decode_fields<'a, T: BorrowDecode<'a, ()>>(rest: &'a [u8], what: &str) -> Result<T> {
     match bincode::borrow_decode_from_slice(rest, CONFIG) {
         Ok((row, length)) if length == rest.len() => Ok(row),
         Ok((_, length)) => Err(StoreError::Corrupted(format!("{what}: {} bytes follow the row", rest.len() - length))),
@@ -174,6 +211,25 @@ mod tests {
             relay: Some("r"),
         };
         assert_eq!(encode(&meta).unwrap(), [1, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r']);
+    }
+
+    #[test]
+    fn a_peer_with_an_alias_has_a_format_of_its_own() {
+        let row = || PeerRow { number: 3, relay: true, group: "g", tags: vec!["x", "yz"], durable: true, last_seen: 9 };
+        // Format 1 is on people's disks too, from before there were aliases.
+        let fields = [3, 1, 1, b'g', 2, 1, b'x', 2, b'y', b'z', 1, 9];
+        let plain = [&[1], &fields[..]].concat();
+        assert_eq!(encode_peer(row(), None).unwrap(), plain);
+        assert_eq!(decode_peer(&plain).unwrap(), (row(), None));
+        let aliased = [&[2], &fields[..], &[3, b'u', b'r', b'l']].concat();
+        assert_eq!(encode_peer(row(), Some("url")).unwrap(), aliased);
+        assert_eq!(decode_peer(&aliased).unwrap(), (row(), Some("url")));
+
+        let long = [&aliased[..], &[0]].concat();
+        assert!(matches!(decode_peer(&long), Err(StoreError::Corrupted(_))));
+        let later = [&[3], &fields[..]].concat();
+        assert!(matches!(decode_peer(&later), Err(StoreError::Unsupported(_))));
+        assert!(matches!(decode_peer(&[]), Err(StoreError::Corrupted(_))));
     }
 
     #[test]

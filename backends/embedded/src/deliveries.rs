@@ -113,7 +113,7 @@ impl<'b> Draft<'_, 'b> {
         }
     }
 
-    fn note(&self, number: u64, sequence: u64) -> Result<NoteRow> {
+    pub(crate) fn note(&self, number: u64, sequence: u64) -> Result<NoteRow> {
         let value = self.row(Table::Notes, keys::pair(number, sequence))?;
         value.map_or_else(|| Ok(NoteRow::default()), |value| codec::decode(&value, "a note"))
     }

@@ -3,7 +3,7 @@
 //! An operation looks into the draft first, then into the ledger, then into the tables. When all are applied,
 //! [`Draft::finish`](crate::prepared) turns the draft into writes for the engine and changes for the ledger; dropping
 //! it instead leaves no trace. This file holds the draft and how messages are recorded; `deliveries.rs` holds what
-//! settles them, `peers.rs` what is done about peers.
+//! settles them, `peers.rs` what is done about peers, `adopt.rs` how one takes the place of another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -159,6 +159,7 @@ impl<'l, 'b> Draft<'l, 'b> {
             Operation::Redrive { peer, sequence } => return self.redrive(peer, *sequence),
             Operation::Discard { peer, sequence } => self.discard(peer, *sequence)?,
             Operation::RememberPeer(peer) => self.remember(peer),
+            Operation::AdoptPeer { alias, peer } => self.adopt(alias, peer)?,
             Operation::ForgetPeer { peer, at } => self.forget(peer, *at)?,
             Operation::NameRelay { id } => self.relay.replace(id.clone()).as_ref() != Some(id),
             unknown => return Err(StoreError::Unsupported(format!("the operation {unknown:?}"))),

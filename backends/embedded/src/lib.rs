@@ -32,6 +32,7 @@
 //! draft in: a write that fails leaves memory and medium as they were. Reader threads each have a view of their own
 //! on the tables and never wait for the writer.
 
+mod adopt;
 mod bits;
 mod check;
 mod codec;

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use slipstream_store::{PeerId, Result, Sequence, StoreError};
 
 use crate::bits::Bits;
-use crate::codec::{self, BlockRow, MetaRow, OwedRow, PeerRow};
+use crate::codec::{self, BlockRow, MetaRow, OwedRow};
 use crate::engine::{Table, Tables};
 use crate::identities::{IdentityHash, NewIdentity};
 use crate::journal::JournalRow;
@@ -33,8 +33,7 @@ fn load_peers(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
     tables.scan(Table::Peers, &[], &[0xFF], &mut |key, value| {
         let id = std::str::from_utf8(key).map_err(|_| rows::bad_key(Table::Peers))?;
         let id: PeerId = rows::name(id)?;
-        let row: PeerRow<'_> = codec::decode(value, "a peer")?;
-        ledger.peers.insert(id.clone(), peers::from_row(id, &row)?);
+        ledger.peers.insert(id.clone(), peers::decode(id, value)?);
         Ok(ControlFlow::Continue(()))
     })
 }

@@ -9,7 +9,7 @@ use slipstream_store::{
 };
 
 use crate::bits::{Bits, block_of};
-use crate::codec::{self, DeadRow, NoteRow, OwedRow, PeerRow};
+use crate::codec::{self, DeadRow, NoteRow, OwedRow};
 use crate::engine::{MessageRow, Table, Tables};
 use crate::{keys, rows};
 
@@ -24,7 +24,8 @@ const PAST_ANY_PEER: [u8; 129] = [0xFF; 129];
 struct Filling<T> {
     page: Page<T>,
     items: usize,
-    bytes: usize,
+    /// How many bytes there is room for; none once an oversized item has come.
+    bytes: Option<usize>,
 }
 
 impl<T> Filling<T> {
@@ -32,18 +33,18 @@ impl<T> Filling<T> {
         Self {
             page: Page { items: Vec::new(), more: false },
             items: usize::try_from(limit.items.get()).unwrap_or(usize::MAX),
-            bytes: limit.bytes.get(),
+            bytes: Some(limit.bytes.get()),
         }
     }
 
     /// Takes the next item, whose text has this length; or notes that there is more, and breaks.
     fn take(&mut self, length: usize, item: impl FnOnce() -> Result<T>) -> Result<ControlFlow<()>> {
-        let fits = self.page.items.len() < self.items && length <= self.bytes;
+        let fits = self.page.items.len() < self.items && self.bytes.is_some_and(|bytes| length <= bytes);
         if !fits && !self.page.items.is_empty() {
             self.page.more = true;
             return Ok(ControlFlow::Break(()));
         }
-        self.bytes = self.bytes.saturating_sub(length);
+        self.bytes = self.bytes.and_then(|bytes| bytes.checked_sub(length));
         self.page.items.push(item()?);
         Ok(ControlFlow::Continue(()))
     }
@@ -52,7 +53,7 @@ impl<T> Filling<T> {
 /// The number of a remembered peer.
 pub(crate) fn peer_number(tables: &dyn Tables, peer: &PeerId) -> Result<Option<u64>> {
     let Some(value) = tables.get(Table::Peers, peer.as_str().as_bytes())? else { return Ok(None) };
-    Ok(Some(codec::decode::<PeerRow<'_>>(&value, "a peer")?.number))
+    Ok(Some(codec::decode_peer(&value)?.0.number))
 }
 
 /// The first pending delivery of a peer.

@@ -77,7 +77,7 @@ impl<'b> Draft<'_, 'b> {
             rows.push((Table::Blocks, keys::number(number), value));
         }
         for (id, state) in &self.peers {
-            let value = state.as_ref().map(|state| codec::encode(&peers::row(state))).transpose()?;
+            let value = state.as_ref().map(peers::encode).transpose()?;
             rows.push((Table::Peers, id.as_str().as_bytes().to_vec(), value));
         }
         if !rows.is_empty() || self.counters != self.ledger.counters || self.relay != self.ledger.relay {

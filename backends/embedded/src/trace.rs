@@ -1,7 +1,8 @@
-//! Where a message stands, put together from the journal, what is pending and the dead letters.
+//! Where a message stands, put together from what is pending, the dead letters and the journal.
 //!
-//! The journal is read twice, row by row: to find the newest record of the identity, and to gather what became of
-//! its deliveries. This is for people; it holds a reader for as long as it takes to read the journal, and no memory.
+//! What is pending or a dead letter is looked up under whoever has it now; how other deliveries were settled, the
+//! journal tells. It is read twice, row by row: to find the newest record of the identity, and to gather what became
+//! of its deliveries. This is for people; it holds a reader for as long as it takes to read the journal, and no memory.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -11,24 +12,26 @@ use slipstream_store::{
 };
 
 use crate::bits::{Bits, block_of};
-use crate::codec::{self, DeadRow, NoteRow, OwedRow};
+use crate::codec::{self, DeadRow, NoteRow, OwedRow, RedrivenRow};
 use crate::engine::{MessageRow, Table, Tables};
-use crate::journal::{JournalRow, state_of};
+use crate::journal::{JournalRow, state_code, state_of};
 use crate::{keys, pages, rows};
 
 /// What the record of a message says, and which sequence it has.
 struct Header {
     origin: u64,
     trace: Trace,
-    recipients: Vec<PeerId>,
 }
 
-/// What became of one delivery, as far as it is known.
+/// What became of one delivery, as far as the journal tells.
 #[derive(Debug, Clone, Copy, Default)]
 struct Fate {
     sequence: u64,
     settled: Option<(DeliveryState, u64)>,
 }
+
+/// The deliveries of a message, by peer.
+type Deliveries = BTreeMap<PeerId, TracedDelivery>;
 
 pub(crate) fn trace(tables: &dyn Tables, identity: &Identity) -> Result<Option<Trace>> {
     let mut header = None;
@@ -47,14 +50,20 @@ pub(crate) fn trace(tables: &dyn Tables, identity: &Identity) -> Result<Option<T
         None => header_of_stored(tables, identity)?,
     };
     let Some(mut header) = header else { return Ok(None) };
+    let mut deliveries = Deliveries::new();
     let mut fates: BTreeMap<PeerId, Fate> = BTreeMap::new();
-    for peer in &header.recipients {
-        fates.insert(peer.clone(), Fate { sequence: header.origin, settled: None });
-    }
     each_row(tables, &mut |row| gather(row, header.origin, &mut fates))?;
     for (peer, fate) in fates {
-        header.trace.deliveries.extend(traced(tables, peer, fate)?);
+        if let Some((state, at)) = fate.settled {
+            let settled_at = Some(Timestamp::from_millis(at));
+            let delivery = TracedDelivery { state, settled_at, ..pending(&peer, fate.sequence, &NoteRow::default())? };
+            deliveries.insert(peer, delivery);
+        }
     }
+    find_pending(tables, header.origin, &mut deliveries)?;
+    find_dead(tables, header.origin, &mut deliveries)?;
+    find_redriven(tables, header.origin, &mut deliveries)?;
+    header.trace.deliveries = deliveries.into_values().collect();
     Ok(Some(header.trace))
 }
 
@@ -76,44 +85,31 @@ fn header_of(row: &JournalRow<'_>, recorded: &crate::journal::Recorded<'_>, iden
         path: peers(&route.path)?,
         deliveries: Vec::new(),
     };
-    Ok(Header { origin: recorded.sequence, trace, recipients: peers(&route.recipients)? })
+    Ok(Header { origin: recorded.sequence, trace })
 }
 
-/// The newest message or dead letter of the identity, and to whom it is owed now.
+/// The newest message or dead letter of the identity.
 fn header_of_stored(tables: &dyn Tables, identity: &Identity) -> Result<Option<Header>> {
     let mut header: Option<Header> = None;
     let is_meant = |row: &MessageRow<'_>| row.id == identity.id.as_str() && row.group == identity.group.as_str();
     tables.messages(1, Sequence::LAST.get(), &mut |row| {
         if is_meant(row) {
-            header = Some(stored_header(row, identity, Vec::new())?);
+            header = Some(stored_header(row, identity)?);
         }
         Ok(ControlFlow::Continue(()))
     })?;
     tables.scan(Table::Dead, &[], &[0xFF; 136], &mut |key, value| {
         let dead: DeadRow<'_> = codec::decode(value, "a dead letter")?;
-        let (sequence, peer) = keys::split_sequence_and_peer(key).ok_or_else(|| rows::bad_key(Table::Dead))?;
-        if is_meant(&dead.message) && header.as_ref().is_none_or(|header| header.origin <= sequence) {
-            let mut recipients = match header.take() {
-                Some(header) if header.origin == sequence => header.recipients,
-                _ => Vec::new(),
-            };
-            recipients.push(rows::name(peer)?);
-            header = Some(stored_header(&MessageRow { sequence, ..dead.message }, identity, recipients)?);
+        let (sequence, _) = keys::split_sequence_and_peer(key).ok_or_else(|| rows::bad_key(Table::Dead))?;
+        if is_meant(&dead.message) && header.as_ref().is_none_or(|header| header.origin < sequence) {
+            header = Some(stored_header(&MessageRow { sequence, ..dead.message }, identity)?);
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    let Some(mut found) = header else { return Ok(None) };
-    tables.scan(Table::Peers, &[], &[0xFF], &mut |key, _| {
-        let peer: PeerId = rows::name(std::str::from_utf8(key).map_err(|_| rows::bad_key(Table::Peers))?)?;
-        if is_owed(tables, &peer, found.origin)?.is_some() {
-            found.recipients.push(peer);
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(Some(found))
+    Ok(header)
 }
 
-fn stored_header(row: &MessageRow<'_>, identity: &Identity, recipients: Vec<PeerId>) -> Result<Header> {
+fn stored_header(row: &MessageRow<'_>, identity: &Identity) -> Result<Header> {
     let trace = Trace {
         identity: identity.clone(),
         message_type: rows::name(row.message_type)?,
@@ -123,7 +119,7 @@ fn stored_header(row: &MessageRow<'_>, identity: &Identity, recipients: Vec<Peer
         path: rows::path(row.path)?,
         deliveries: Vec::new(),
     };
-    Ok(Header { origin: row.sequence, trace, recipients })
+    Ok(Header { origin: row.sequence, trace })
 }
 
 /// Takes from a row what it says of the deliveries of a message. Of a delivery under several sequences, what is said
@@ -145,48 +141,84 @@ fn gather(row: &JournalRow<'_>, origin: u64, fates: &mut BTreeMap<PeerId, Fate>)
         };
         if let Some(sequence) = sequence {
             let fate = fates.entry(rows::name(row.name(settled.peer)?)?).or_default();
-            if sequence >= fate.sequence {
-                *fate = Fate { sequence, settled: Some((state_of(settled.state)?, settled.at)) };
+            let state = state_of(settled.state)?;
+            // Twice only where the peer had the delivery from an alias too. The order of rows says nothing.
+            let is_later = |(other, at)| (settled.at, settled.state) > (at, state_code(other));
+            let is_newer = sequence > fate.sequence;
+            if is_newer || (sequence == fate.sequence && fate.settled.is_none_or(is_later)) {
+                *fate = Fate { sequence, settled: Some((state, settled.at)) };
             }
         }
     }
     Ok(())
 }
 
-/// The delivery as the tables have it now; `None` where it was settled and how is forgotten.
-fn traced(tables: &dyn Tables, peer: PeerId, fate: Fate) -> Result<Option<TracedDelivery>> {
-    let sequence = pages::sequence(fate.sequence)?;
-    let mut delivery = TracedDelivery {
-        peer,
-        sequence,
+fn pending(peer: &PeerId, sequence: u64, note: &NoteRow) -> Result<TracedDelivery> {
+    Ok(TracedDelivery {
+        peer: peer.clone(),
+        sequence: pages::sequence(sequence)?,
         state: DeliveryState::Pending,
-        attempts: 0,
-        last_attempt_at: None,
+        attempts: note.attempts,
+        last_attempt_at: rows::times(note.last_attempt_at),
         settled_at: None,
         reason: None,
-    };
-    let dead = tables.get(Table::Dead, &keys::sequence_and_peer(fate.sequence, delivery.peer.as_str()))?;
-    if let Some(value) = dead {
-        let dead: DeadRow<'_> = codec::decode(&value, "a dead letter")?;
-        delivery.state = DeliveryState::Dead;
-        delivery.attempts = dead.attempts;
-        delivery.settled_at = Some(Timestamp::from_millis(dead.dead_at));
-        delivery.reason = Some(dead.reason.to_owned());
-    } else if let Some((state, at)) = fate.settled {
-        delivery.state = state;
-        delivery.settled_at = Some(Timestamp::from_millis(at));
-    } else if let Some(note) = is_owed(tables, &delivery.peer, fate.sequence)? {
-        delivery.attempts = note.attempts;
-        delivery.last_attempt_at = rows::times(note.last_attempt_at);
-    } else {
-        return Ok(None);
-    }
-    Ok(Some(delivery))
+    })
+}
+
+/// Finds who is owed the message under this sequence.
+fn find_pending(tables: &dyn Tables, sequence: u64, deliveries: &mut Deliveries) -> Result<()> {
+    tables.scan(Table::Peers, &[], &[0xFF], &mut |key, value| {
+        let peer: PeerId = rows::name(std::str::from_utf8(key).map_err(|_| rows::bad_key(Table::Peers))?)?;
+        let (row, _) = codec::decode_peer(value)?;
+        if let Some(note) = is_owed(tables, row.number, sequence)? {
+            deliveries.insert(peer.clone(), pending(&peer, sequence, &note)?);
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+/// Finds the dead letters that have this sequence.
+fn find_dead(tables: &dyn Tables, sequence: u64, deliveries: &mut Deliveries) -> Result<()> {
+    let (first, last) = (keys::number(sequence), keys::number(sequence.saturating_add(1)));
+    tables.scan(Table::Dead, &first, &last, &mut |key, value| {
+        let (_, peer) = keys::split_sequence_and_peer(key).ok_or_else(|| rows::bad_key(Table::Dead))?;
+        let peer: PeerId = rows::name(peer)?;
+        deliveries.insert(peer.clone(), dead_letter(&peer, sequence, value)?);
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+fn dead_letter(peer: &PeerId, sequence: u64, value: &[u8]) -> Result<TracedDelivery> {
+    let dead: DeadRow<'_> = codec::decode(value, "a dead letter")?;
+    Ok(TracedDelivery {
+        state: DeliveryState::Dead,
+        attempts: dead.attempts,
+        settled_at: Some(Timestamp::from_millis(dead.dead_at)),
+        reason: Some(dead.reason.to_owned()),
+        ..pending(peer, sequence, &NoteRow::default())?
+    })
+}
+
+/// Finds the deliveries of the message that were redriven and are pending or dead letters.
+fn find_redriven(tables: &dyn Tables, origin: u64, deliveries: &mut Deliveries) -> Result<()> {
+    let (first, last) = (keys::number(origin), keys::number(origin.saturating_add(1)));
+    tables.scan(Table::Redriven, &first, &last, &mut |key, value| {
+        let (_, peer) = keys::split_sequence_and_peer(key).ok_or_else(|| rows::bad_key(Table::Redriven))?;
+        let (peer, row): (PeerId, RedrivenRow) = (rows::name(peer)?, codec::decode(value, "a redriven delivery")?);
+        let dead = tables.get(Table::Dead, &keys::sequence_and_peer(row.sequence, peer.as_str()))?;
+        if let Some(value) = dead {
+            deliveries.insert(peer.clone(), dead_letter(&peer, row.sequence, &value)?);
+        } else if let Some(number) = pages::peer_number(tables, &peer)?
+            && let Some(note) = is_owed(tables, number, row.sequence)?
+        {
+            deliveries.insert(peer.clone(), pending(&peer, row.sequence, &note)?);
+        }
+        Ok(ControlFlow::Continue(()))
+    })
 }
 
 /// What is noted about a pending delivery; `None` where it is not pending.
-fn is_owed(tables: &dyn Tables, peer: &PeerId, sequence: u64) -> Result<Option<NoteRow>> {
-    let Some(number) = pages::peer_number(tables, peer)? else { return Ok(None) };
+fn is_owed(tables: &dyn Tables, number: u64, sequence: u64) -> Result<Option<NoteRow>> {
     let Some(value) = tables.get(Table::Owed, &keys::pair(number, block_of(sequence)))? else { return Ok(None) };
     let row: OwedRow = codec::decode(&value, "a block of pending deliveries")?;
     if !Bits::from_bytes(&row.bits).has(sequence) {

@@ -144,8 +144,9 @@ pub enum Operation {
     /// has said who it is.
     ///
     /// What the alias is owed, and its dead letters, are the peer's from now on, under the same sequences, with their
-    /// attempts; also in traces. Where both have a delivery of the same sequence, pending or dead, the peer's stays
-    /// and the alias's goes. Where nobody is remembered under the alias, this is `RememberPeer`.
+    /// attempts; also in traces, where what was settled under the alias stays under the alias. Where both have a
+    /// delivery of the same message, pending or dead, the peer's stays and the alias's goes. Where nobody is
+    /// remembered under the alias, or it is the peer's own id, this is `RememberPeer`.
     AdoptPeer {
         /// Whose place it takes.
         alias: PeerId,

@@ -30,7 +30,7 @@ use crate::{
 ///   [`Outcome::Unchanged`], so that [`Indeterminate`](crate::StoreError::Indeterminate) is recoverable. (A
 ///   `Conflict` stays a `Conflict`.) An attempt carries its number; what depends on a delivery's state carries the
 ///   sequence that it was decided on. `RememberPeer` and `NameRelay` are `Unchanged` where they bring nothing new.
-///   The promise is for the batch that was committed last; a batch that both forgets and
+///   The promise is for the batch that was committed last; a batch that both forgets (`AdoptPeer`: the alias) and
 ///   remembers a peer, that remembers a peer or names the relay in two ways, or whose identities went behind the
 ///   horizon in between, is not repeatable in this sense.
 /// - **C4 Identity.** The first write wins. Until its horizon, across reopening, a second record of an identity is

@@ -75,7 +75,8 @@ pub struct Trace {
     /// Its path as it goes out.
     pub path: Vec<PeerId>,
     /// One entry for each delivery, ordered by peer id. A delivery that was redriven stands under its newest
-    /// sequence only.
+    /// sequence only; one that its peer had from an alias after it had settled its own, as it is now, and once it is
+    /// settled, under the newest sequence as it was settled at the latest time.
     pub deliveries: Vec<TracedDelivery>,
 }
 

@@ -1,5 +1,6 @@
 //! The list of cases, which is the index of the suite, and the cases by topic.
 
+pub mod adopt;
 pub mod atomic;
 pub mod dead_letters;
 pub mod exclusive;
@@ -219,6 +220,19 @@ macro_rules! for_each_case {
                 [C12] forgetting_ends_what_was_owed,
                 [C12] a_peer_that_returns_begins_empty,
                 [C12 C3] the_relays_id_is_read_back,
+            }
+            adopt {
+                [C12 C3] a_new_peer_takes_the_place_of_its_alias,
+                [C12 C3] what_moved_is_the_peers,
+                [C12] a_known_peer_takes_in_what_its_alias_is_owed,
+                [C12] a_peer_keeps_its_own_deliveries,
+                [C12 C6] a_settled_delivery_may_come_again,
+                [C12 C9] what_goes_holds_no_message,
+                [C12 C7] dead_letters_move_and_are_redriven,
+                [C12 C6] traces_follow_the_deliveries,
+                [C12 C9] what_moved_expires_for_the_peer,
+                [C12 C1] a_batch_sees_its_adoption,
+                [C12 C3] without_an_alias_it_is_remembering,
             }
             exclusive {
                 [C11] an_open_store_is_in_use,

@@ -70,20 +70,21 @@ pub async fn bytes_bound_a_page<H: Harness>(place: Place<H>) {
     }
 }
 
-/// C6: an oversized item comes alone, wherever it stands.
+/// C6: an oversized item comes alone, wherever it stands, also before one without any text.
 pub async fn an_oversized_item_still_comes<H: Harness>(place: Place<H>) {
     let store = place.open().await;
     remember_all(&store, &["a"]).await;
     let mut given = Vec::new();
-    for (n, size) in [5000, 10, 5000, 10].into_iter().enumerate() {
+    for (n, size) in [5000, 10, 5000, 0, 10].into_iter().enumerate() {
         let text = Bytes::from(vec![b'x'; size]);
         given.push(recorded(&store, Record { text, ..message(&format!("m{n}"), &["a"]) }).await);
     }
     let mut after = None;
-    for (n, sequence) in given.iter().enumerate() {
-        assert_eq!(page(&store, after, limit(100, 1000)).await, (vec![*sequence], n < 3));
+    for sequence in &given[..3] {
+        assert_eq!(page(&store, after, limit(100, 1000)).await, (vec![*sequence], true));
         after = Some(*sequence);
     }
+    assert_eq!(page(&store, after, limit(100, 1000)).await, (given[3..].to_vec(), false));
 }
 
 /// C6: an unknown peer's page is empty, and so is that of a peer that is owed nothing.

@@ -21,7 +21,7 @@ pub async fn peers_are_read_back<H: Harness>(place: Place<H>) {
         group: ClusterGroup::new("mesh-1").expect("a group"),
         tags: tags(&["z", "a", "m:1"]),
         last_seen: t(4711),
-        alias: None,
+        alias: Some(peer("b:1")),
         ..application("relay-b")
     };
     let passing = Peer { durable: false, ..application("anon-1") };
@@ -41,13 +41,15 @@ pub async fn peers_are_read_back<H: Harness>(place: Place<H>) {
 pub async fn what_is_new_of_a_peer_replaces_it<H: Harness>(place: Place<H>) {
     let store = place.open().await;
     let mut peer = Peer { tags: tags(&["x", "y"]), ..application("a") };
-    let changes: [fn(&mut Peer); 6] = [
+    let changes: [fn(&mut Peer); 8] = [
         |peer| peer.tags = tags(&["y", "x"]),
         |peer| peer.tags = tags(&[]),
         |peer| peer.last_seen = t(9000),
         |peer| peer.kind = PeerKind::Relay,
         |peer| peer.group = ClusterGroup::new("other").expect("a group"),
         |peer| peer.durable = false,
+        |peer| peer.alias = Some(crate::fixture::peer("configured")),
+        |peer| peer.alias = None,
     ];
     commit(&store, vec![Operation::RememberPeer(peer.clone())]).await;
     for change in changes {

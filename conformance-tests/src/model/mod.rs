@@ -3,6 +3,7 @@
 //! [`State`](state::State) says what every operation does. [`ModelStore`] puts it behind the trait, with a
 //! [`ModelMedium`] in the place of a disk. Nothing here is fast for its own sake, and nothing is persistent.
 
+mod adopt;
 mod medium;
 mod purge;
 mod state;

@@ -46,6 +46,13 @@ pub(super) struct Owed {
     pub(super) last_attempt_at: Option<Timestamp>,
 }
 
+impl Owed {
+    /// As it is right after it was recorded or redriven.
+    fn new(message: Message) -> Self {
+        Self { message, attempts: 0, last_attempt_at: None }
+    }
+}
+
 /// A dead letter.
 #[derive(Debug, Clone)]
 pub(super) struct Dead {
@@ -59,10 +66,10 @@ pub(super) struct Dead {
 #[derive(Debug, Clone)]
 pub(super) struct Traced {
     pub(super) record: Arc<Record>,
-    /// The newest sequence of each delivery, and how it was settled.
-    pub(super) deliveries: BTreeMap<PeerId, (Sequence, Option<Settled>)>,
-    /// How many of them are pending or a dead letter.
-    pub(super) open: usize,
+    /// The deliveries that are pending or a dead letter.
+    pub(super) open: BTreeMap<PeerId, Sequence>,
+    /// The newest sequence that each peer had the message under, and how that was settled, if it was under this peer.
+    pub(super) newest: BTreeMap<PeerId, (Sequence, Option<Settled>)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +102,7 @@ impl State {
             }
             Operation::Discard { peer, sequence } => self.discard(peer, *sequence),
             Operation::RememberPeer(peer) => self.remember(peer),
+            Operation::AdoptPeer { alias, peer } => self.adopt(alias, peer),
             Operation::ForgetPeer { peer, at } => self.forget(peer, *at),
             Operation::NameRelay { id } => self.relay.replace(id.clone()).as_ref() != Some(id),
             unknown => unreachable!("the model does not know {unknown:?} yet"),
@@ -120,19 +128,18 @@ impl State {
         self.recorded.push_back((record.received_at, record.identity.clone()));
         let record = Arc::new(record.clone());
         let message = Message { record: Arc::clone(&record), origin: sequence };
-        let mut deliveries = BTreeMap::new();
+        let mut open = BTreeMap::new();
         for peer in &record.route.recipients {
             if self.peers.contains_key(peer) {
-                self.owe(peer, sequence, message.clone());
-                deliveries.insert(peer.clone(), (sequence, None));
+                self.owe(peer, sequence, Owed::new(message.clone()));
+                open.insert(peer.clone(), sequence);
             }
         }
-        let open = deliveries.len();
-        if open == 0 {
+        if open.is_empty() {
             self.finished.insert((record.received_at, sequence));
         }
         self.newest_trace.insert(record.identity.clone(), sequence);
-        self.traces.insert(sequence, Traced { record, deliveries, open });
+        self.traces.insert(sequence, Traced { record, open, newest: BTreeMap::new() });
         Outcome::Recorded { sequence }
     }
 
@@ -156,9 +163,10 @@ impl State {
         let Some(dead) = self.dead.remove(&cursor(peer, sequence)) else { return Outcome::Unchanged };
         let sequence = self.next_sequence();
         if let Some(trace) = self.traces.get_mut(&dead.message.origin) {
-            trace.deliveries.insert(peer.clone(), (sequence, None));
+            trace.open.insert(peer.clone(), sequence);
+            trace.newest.insert(peer.clone(), (sequence, None));
         }
-        self.owe(peer, sequence, dead.message);
+        self.owe(peer, sequence, Owed::new(dead.message));
         Outcome::Redriven { sequence }
     }
 
@@ -173,7 +181,7 @@ impl State {
     fn give_up(&mut self, peer: &PeerId, sequence: Sequence, reason: &str, attempts: u32, at: Timestamp) -> bool {
         let Some(owed) = self.take(peer, sequence) else { return false };
         let message = owed.message;
-        self.trace_settled(peer, message.origin, Settled { state: DeliveryState::Dead, at });
+        self.trace_settled(peer, sequence, message.origin, Settled { state: DeliveryState::Dead, at });
         let dead = Dead { message, reason: reason.to_owned(), attempts, at };
         self.dead.insert(cursor(peer, sequence), dead);
         true
@@ -181,11 +189,11 @@ impl State {
 
     fn discard(&mut self, peer: &PeerId, sequence: Sequence) -> bool {
         let Some(dead) = self.dead.remove(&cursor(peer, sequence)) else { return false };
-        self.trace_closed(dead.message.origin);
+        self.trace_closed(peer, dead.message.origin);
         true
     }
 
-    fn remember(&mut self, peer: &Peer) -> bool {
+    pub(super) fn remember(&mut self, peer: &Peer) -> bool {
         self.peers.insert(peer.id.clone(), peer.clone()).as_ref() != Some(peer)
     }
 
@@ -200,20 +208,19 @@ impl State {
     /// Ends a pending delivery for good; whether it was there.
     pub(super) fn settle(&mut self, peer: &PeerId, sequence: Sequence, state: DeliveryState, at: Timestamp) -> bool {
         let Some(owed) = self.take(peer, sequence) else { return false };
-        self.trace_settled(peer, owed.message.origin, Settled { state, at });
-        self.trace_closed(owed.message.origin);
+        self.trace_settled(peer, sequence, owed.message.origin, Settled { state, at });
+        self.trace_closed(peer, owed.message.origin);
         true
     }
 
-    fn owe(&mut self, peer: &PeerId, sequence: Sequence, message: Message) {
-        if let Some(expiry) = message.record.expires_at {
+    pub(super) fn owe(&mut self, peer: &PeerId, sequence: Sequence, owed: Owed) {
+        if let Some(expiry) = owed.message.record.expires_at {
             self.expiring.insert((expiry, sequence, peer.clone()));
         }
-        let owed = Owed { message, attempts: 0, last_attempt_at: None };
         self.pending.entry(peer.clone()).or_default().insert(sequence, owed);
     }
 
-    fn take(&mut self, peer: &PeerId, sequence: Sequence) -> Option<Owed> {
+    pub(super) fn take(&mut self, peer: &PeerId, sequence: Sequence) -> Option<Owed> {
         let backlog = self.pending.get_mut(peer)?;
         let owed = backlog.remove(&sequence)?;
         if backlog.is_empty() {
@@ -225,19 +232,23 @@ impl State {
         Some(owed)
     }
 
-    fn trace_settled(&mut self, peer: &PeerId, origin: Sequence, settled: Settled) {
-        let trace = self.traces.get_mut(&origin);
-        if let Some((_, state)) = trace.and_then(|trace| trace.deliveries.get_mut(peer)) {
-            *state = Some(settled);
+    /// Notes how a delivery was settled. Of one that was settled twice, which takes an adoption, the latest time counts.
+    pub(super) fn trace_settled(&mut self, peer: &PeerId, sequence: Sequence, origin: Sequence, settled: Settled) {
+        let Some(trace) = self.traces.get_mut(&origin) else { return };
+        let newest = trace.newest.entry(peer.clone()).or_insert((sequence, None));
+        let rank = |settled: Settled| (settled.at, settled.state as u8);
+        let is_later = newest.1.is_none_or(|before| rank(settled) > rank(before));
+        if sequence > newest.0 || (sequence == newest.0 && is_later) {
+            *newest = (sequence, Some(settled));
         }
     }
 
     /// A delivery of the message is neither pending nor a dead letter any more.
-    fn trace_closed(&mut self, origin: Sequence) {
+    fn trace_closed(&mut self, peer: &PeerId, origin: Sequence) {
         let Some(trace) = self.traces.get_mut(&origin) else { return };
-        trace.open -= 1;
-        if trace.open == 0 {
-            let times = trace.deliveries.values().filter_map(|(_, settled)| settled.map(|settled| settled.at));
+        trace.open.remove(peer);
+        if trace.open.is_empty() {
+            let times = trace.newest.values().filter_map(|(_, settled)| settled.map(|settled| settled.at));
             self.finished.insert((times.max().unwrap_or_default(), origin));
         }
     }

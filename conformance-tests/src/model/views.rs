@@ -9,7 +9,7 @@ use slipstream_store::{
     RememberedPeer, Roster, Sequence, Stats, Trace, TracedDelivery,
 };
 
-use super::state::{Dead, Owed, Settled, State, cursor};
+use super::state::{Dead, Owed, Settled, State, Traced, cursor};
 
 impl State {
     pub(super) fn pending(&self, peer: &PeerId, after: Option<Sequence>, limit: PageLimit) -> Page<Pending> {
@@ -31,7 +31,7 @@ impl State {
 
     pub(super) fn trace(&self, identity: &Identity) -> Option<Trace> {
         let trace = self.traces.get(self.newest_trace.get(identity)?)?;
-        let deliveries = trace.deliveries.iter();
+        let peers: BTreeSet<&PeerId> = trace.open.keys().chain(trace.newest.keys()).collect();
         Some(Trace {
             identity: identity.clone(),
             message_type: trace.record.message_type.clone(),
@@ -39,14 +39,23 @@ impl State {
             received_at: trace.record.received_at,
             received_from: trace.record.route.received_from.clone(),
             path: trace.record.route.path.to_vec(),
-            deliveries: deliveries.map(|(peer, (sequence, settled))| self.traced(peer, *sequence, *settled)).collect(),
+            deliveries: peers.into_iter().filter_map(|peer| self.traced(peer, trace)).collect(),
         })
     }
 
-    fn traced(&self, peer: &PeerId, sequence: Sequence, settled: Option<Settled>) -> TracedDelivery {
+    /// Where a delivery stands now, otherwise how it was settled; none where it went to another peer.
+    fn traced(&self, peer: &PeerId, trace: &Traced) -> Option<TracedDelivery> {
+        let (newest, settled) =
+            trace.newest.get(peer).map_or((None, None), |&(newest, settled)| (Some(newest), settled));
+        let sequence = trace.open.get(peer).copied().or(newest.filter(|_| settled.is_some()))?;
         let owed = self.pending.get(peer).and_then(|backlog| backlog.get(&sequence));
         let dead = self.dead.get(&cursor(peer, sequence));
-        TracedDelivery {
+        let settled = match (owed, dead) {
+            (Some(_), _) => None,
+            (None, Some(dead)) => Some(Settled { state: DeliveryState::Dead, at: dead.at }),
+            (None, None) => settled,
+        };
+        Some(TracedDelivery {
             peer: peer.clone(),
             sequence,
             state: settled.map_or(DeliveryState::Pending, |settled| settled.state),
@@ -54,7 +63,7 @@ impl State {
             last_attempt_at: owed.and_then(|owed| owed.last_attempt_at),
             settled_at: settled.map(|settled| settled.at),
             reason: dead.map(|dead| dead.reason.clone()),
-        }
+        })
     }
 
     pub(super) fn roster(&self) -> Roster {
@@ -92,8 +101,8 @@ impl State {
                 defects.push(Defect(format!("{peer} is owed messages but not remembered")));
             }
             for (sequence, owed) in backlog {
-                let traced = self.traces.get(&owed.message.origin).and_then(|trace| trace.deliveries.get(peer));
-                if !traced.is_some_and(|(newest, settled)| newest == sequence && settled.is_none()) {
+                let traced = self.traces.get(&owed.message.origin).and_then(|trace| trace.open.get(peer));
+                if traced != Some(sequence) {
                     defects.push(Defect(format!("{sequence} is owed to {peer} but its trace does not say so")));
                 }
             }

@@ -63,6 +63,13 @@ impl Broken {
         Ok(self.inner.roster().await?.peers.into_iter().map(|known| known.peer).collect())
     }
 
+    async fn discard_all(&self, filter: DeadLetterFilter) -> Result<()> {
+        for dead in self.inner.dead_letters(&filter, None, PageLimit::items(NonZeroU32::MAX)).await?.items {
+            self.one(Operation::Discard { peer: dead.peer, sequence: dead.sequence }).await?;
+        }
+        Ok(())
+    }
+
     async fn prepare(&self, batch: &Batch) -> Result<()> {
         static CHANCE: AtomicU32 = AtomicU32::new(0);
         if self.is(Flaw::LeavesGapsByChance) && CHANCE.fetch_add(1, Ordering::Relaxed).is_multiple_of(3) {
@@ -94,6 +101,7 @@ impl Broken {
                 let known = self.peers().await?.into_iter().find(|known| known.id == peer.id);
                 match (self.flaw, known) {
                     (Flaw::ForgetsTags, _) => peer.tags = Arc::from([]),
+                    (Flaw::ForgetsAliases, _) => peer.alias = None,
                     (Flaw::KeepsFirstLastSeen, Some(known)) => peer.last_seen = known.last_seen,
                     (Flaw::ReplacesPeers, Some(_)) => {
                         let forget = Operation::ForgetPeer { peer: peer.id.clone(), at: peer.last_seen };
@@ -103,6 +111,19 @@ impl Broken {
                     _ => {}
                 }
             }
+            Operation::AdoptPeer { alias, peer } => match self.flaw {
+                Flaw::ForgetsAliases => peer.alias = None,
+                Flaw::OnlyRemembersWhoAdopts => operation = Operation::RememberPeer(peer.clone()),
+                Flaw::DropsWhatAnAliasIsOwed => {
+                    let forget = Operation::ForgetPeer { peer: alias.clone(), at: peer.last_seen };
+                    self.one(forget).await?;
+                }
+                Flaw::LosesDeadLettersOfAnAlias => {
+                    self.discard_all(DeadLetterFilter { peer: Some(alias.clone()), ..DeadLetterFilter::default() })
+                        .await?
+                }
+                _ => {}
+            },
             Operation::ForgetPeer { .. } if self.is(Flaw::NeverForgetsPeers) => return Ok(Outcome::Applied),
             Operation::NameRelay { .. } if self.is(Flaw::ForgetsTheRelay) => return Ok(Outcome::Applied),
             _ => {}
@@ -298,11 +319,7 @@ impl MessageStore for Broken {
                 (horizon.now, horizon.identities) = memory.farthest;
             }
             Flaw::PurgesDeadLetters => {
-                let all = DeadLetterFilter::default();
-                let limit = PageLimit::items(NonZeroU32::MAX);
-                for dead in self.inner.dead_letters(&all, None, limit).await?.items {
-                    self.one(Operation::Discard { peer: dead.peer, sequence: dead.sequence }).await?;
-                }
+                self.discard_all(DeadLetterFilter::default()).await?;
             }
             _ => {}
         }

@@ -73,4 +73,8 @@ pub(crate) enum Flaw {
     ForgetsTheRelay,
     ReplacesPeers,
     NeverForgetsPeers,
+    ForgetsAliases,
+    OnlyRemembersWhoAdopts,
+    DropsWhatAnAliasIsOwed,
+    LosesDeadLettersOfAnAlias,
 }

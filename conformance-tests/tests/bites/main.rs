@@ -122,6 +122,10 @@ bites! {
         c12_the_relays_id_lost: ForgetsTheRelay,
         c12_a_changed_peer_loses_its_backlog: ReplacesPeers,
         c12_peers_never_forgotten: NeverForgetsPeers,
+        c12_aliases_lost: ForgetsAliases,
+        c12_an_alias_that_stays: OnlyRemembersWhoAdopts,
+        c12_an_alias_forgotten_with_its_backlog: DropsWhatAnAliasIsOwed,
+        c12_dead_letters_lost_with_the_alias: LosesDeadLettersOfAnAlias,
     }
 }
 
@@ -165,6 +169,7 @@ fn the_lockstep_bites() {
         Flaw::NeverExpires,
         Flaw::KeepsEveryIdentity,
         Flaw::KeepsFirstLastSeen,
+        Flaw::DropsWhatAnAliasIsOwed,
     ] {
         assert!(lockstep.iter().all(|case| !passes(case, flaw)), "the lockstep passes a store that {flaw:?}");
     }

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use slipstream_store::{
-    Batch, DeadLetterCursor, DeadLetterFilter, Depth, Fingerprint, Horizon, MessageStore, Operation, Outcome, PeerId,
-    Purged, Record, RememberedPeer, Route, Sequence, Stats,
+    Batch, DeadLetterCursor, DeadLetterFilter, Depth, Fingerprint, Horizon, MessageStore, Operation, Outcome, Peer,
+    PeerId, Purged, Record, RememberedPeer, Route, Sequence, Stats,
 };
 
 use super::steps::{Change, MESSAGES, PEERS, Place as Back, Step, Way};
@@ -120,6 +120,10 @@ impl<'a, H: Harness> Pair<'a, H> {
                 }
                 (Operation::DeadLetter { peer, sequence, .. }, Outcome::Applied) => {
                     self.given_up.push((peer.clone(), [*sequence, self.of_store(*sequence)]));
+                }
+                (Operation::AdoptPeer { alias, peer }, Outcome::Applied) => {
+                    let named = self.given_up.iter_mut().filter(|(of, _)| of == alias);
+                    named.for_each(|(of, _)| *of = peer.id.clone());
                 }
                 _ => {}
             }
@@ -269,16 +273,19 @@ impl<'a, H: Harness> Pair<'a, H> {
                 let (peer, sequence) = self.given_up(*back, side);
                 Operation::Discard { peer, sequence }
             }
-            Change::Remember { peer, tags: count, seen } => Operation::RememberPeer(slipstream_store::Peer {
-                tags: tags(&["x", "y"][..*count]),
-                last_seen: t(*seen),
-                alias: None,
-                ..application(PEERS[*peer])
-            }),
+            Change::Remember { peer, tags, seen } => Operation::RememberPeer(known(*peer, *tags, *seen)),
+            Change::Adopt { alias, peer, tags, seen } => {
+                let (alias, peer) = (named(*alias), known(*peer, *tags, *seen));
+                Operation::AdoptPeer { peer: Peer { alias: Some(alias.clone()), ..peer }, alias }
+            }
             Change::Forget { peer, time } => Operation::ForgetPeer { peer: named(*peer), at: t(*time) },
             Change::Name(which) => Operation::NameRelay { id: named(*which) },
         }
     }
+}
+
+fn known(at: usize, count: usize, seen: u64) -> Peer {
+    Peer { tags: tags(&["x", "y"][..count]), last_seen: t(seen), ..application(PEERS[at]) }
 }
 
 fn record(change: &Change) -> Operation {

@@ -78,6 +78,12 @@ pub(super) enum Change {
         tags: usize,
         seen: u64,
     },
+    Adopt {
+        alias: usize,
+        peer: usize,
+        tags: usize,
+        seen: u64,
+    },
     Forget {
         peer: usize,
         time: u64,
@@ -166,12 +172,19 @@ fn change() -> impl Strategy<Value = Change> {
         4 => place().prop_map(Change::Redrive),
         1 => place().prop_map(Change::Discard),
         2 => remember(),
+        2 => (peer(), remembered(), 0..3_usize, time()).prop_map(|(alias, peer, tags, seen)| {
+            Change::Adopt { alias, peer, tags, seen }
+        }),
         1 => (peer(), time()).prop_map(|(peer, time)| Change::Forget { peer, time }),
         1 => (0..2_usize).prop_map(Change::Name),
     ]
 }
 
 /// The last of the peers is a stranger for good.
+fn remembered() -> impl Strategy<Value = usize> {
+    0..PEERS.len() - 1
+}
+
 fn remember() -> impl Strategy<Value = Change> {
-    (0..PEERS.len() - 1, 0..3_usize, time()).prop_map(|(peer, tags, seen)| Change::Remember { peer, tags, seen })
+    (remembered(), 0..3_usize, time()).prop_map(|(peer, tags, seen)| Change::Remember { peer, tags, seen })
 }
