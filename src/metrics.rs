@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use metrics::Unit;
 use metrics::{
-    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use slipstream_store::{DuplicateBy, MessageType};
 
@@ -149,13 +149,39 @@ fn deliveries(outcome: &'static str) -> Counter {
     counter!(DELIVERIES, "outcome" => outcome)
 }
 
-/// A gauge that is set when the metrics page is asked for.
-pub(crate) fn observe(name: &'static str, labels: &[(&'static str, String)], value: u64) {
-    let labels: Vec<metrics::Label> =
-        labels.iter().map(|(name, value)| metrics::Label::new(*name, value.clone())).collect();
-    let gauge: Gauge = gauge!(name, labels);
-    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; counts beyond 2^52 do not occur")]
-    gauge.set(value as f64);
+/// The labels of a series that is recorded when the metrics page is asked for.
+pub(crate) type Labels<'a> = &'a [(&'static str, &'a str)];
+
+/// Sets a gauge on the metrics page that is being made.
+pub(crate) fn observe(name: &'static str, labels: Labels<'_>, value: f64) {
+    gauge!(name, owned(labels)).set(value);
+}
+
+/// Sets a counter on the metrics page that is being made.
+pub(crate) fn count(name: &'static str, labels: Labels<'_>, value: u64) {
+    counter!(name, owned(labels)).absolute(value);
+}
+
+fn owned(labels: Labels<'_>) -> Vec<metrics::Label> {
+    labels.iter().map(|(name, value)| metrics::Label::new(*name, (*value).to_owned())).collect()
+}
+
+/// Describes what is recorded when the metrics page is asked for.
+pub(crate) fn describe_observed() {
+    describe_gauge!("slipstream_active_connections", "Links, by kind of peer");
+    describe_gauge!("slipstream_backlog", "Deliveries owed to a peer, in flight ones included");
+    describe_gauge!("slipstream_inflight", "Deliveries sent to a peer and not settled");
+    describe_gauge!(
+        "slipstream_oldest_delivery_age_seconds",
+        Unit::Seconds,
+        "Since when the oldest message that a peer is owed is here; 0 where it is owed none"
+    );
+    describe_counter!("slipstream_republishes_total", "Deliveries that were sent again for want of an answer, by peer");
+    describe_gauge!("slipstream_dedup_identities", "Identities that are remembered");
+    describe_gauge!("slipstream_dead_letters", "Dead letters");
+    describe_gauge!("slipstream_store_bytes", Unit::Bytes, "Bytes that the store takes on the medium");
+    describe_gauge!("slipstream_store_free_bytes", Unit::Bytes, "Bytes that are free where the store is");
+    describe_gauge!("slipstream_build_info", "1, with the version and the store as labels");
 }
 
 fn describe() {
@@ -174,11 +200,4 @@ fn describe() {
         Unit::Seconds,
         "From reading a message to its confirm (commit) or to a peer's ACK (delivery)"
     );
-    describe_gauge!("slipstream_active_connections", "Links, by kind of peer");
-    describe_gauge!("slipstream_backlog", "Deliveries owed to a peer, in flight ones included");
-    describe_gauge!("slipstream_inflight", "Deliveries sent to a peer and not settled");
-    describe_gauge!("slipstream_dedup_identities", "Identities that are remembered");
-    describe_gauge!("slipstream_dead_letters", "Dead letters");
-    describe_gauge!("slipstream_store_bytes", Unit::Bytes, "Bytes that the store takes on the medium");
-    describe_gauge!("slipstream_build_info", "1, with the version and the store as labels");
 }

@@ -4,15 +4,11 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
-use metrics_util::MetricKindMask;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// How often the samples of histograms are folded into their buckets. Between two times they wait in memory.
 const UPKEEP: Duration = Duration::from_secs(5);
-
-/// After how long a gauge that nobody sets any more leaves the page.
-const STALE_GAUGE: Duration = Duration::from_secs(1);
 
 /// Why there is no recorder.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +35,7 @@ impl MetricsPage {
     /// # Errors
     /// Where the process has a recorder already, or a histogram has no bounds.
     pub fn install(buckets: &[(&str, &[f64])]) -> Result<Self, InstallError> {
-        // Every gauge is set when the page is made, so one that was not set belongs to a peer that is forgotten.
-        let mut builder = PrometheusBuilder::new().idle_timeout(MetricKindMask::GAUGE, Some(STALE_GAUGE));
+        let mut builder = PrometheusBuilder::new();
         for (name, bounds) in buckets {
             builder = builder.set_buckets_for_metric(Matcher::Full((*name).to_owned()), bounds)?;
         }
@@ -50,12 +45,17 @@ impl MetricsPage {
         Ok(Self { recorder, process })
     }
 
-    /// The page, with the metrics of the process as they are now. It is work for every series, so it does not belong
-    /// on a thread that others wait for.
+    /// The page: what was recorded, the metrics of the process as they are now, and what `observe` records on this
+    /// thread, which is on this page only. So the series of a peer leave with the peer. `observe` records under names
+    /// of its own.
+    ///
+    /// It is work for every series, so it does not belong on a thread that others wait for.
     #[must_use]
-    pub fn render(&self) -> String {
+    pub fn render(&self, observe: impl FnOnce()) -> String {
         self.process.collect();
-        self.recorder.render()
+        let observed = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&observed, observe);
+        self.recorder.render() + &observed.handle().render()
     }
 
     /// Keeps the memory of the recorder bounded where nobody asks for the page, until `shutdown`. Without this task

@@ -129,7 +129,7 @@ async fn shutdown_ends_the_server_and_its_connections() {
 async fn the_metrics_page_has_histograms_with_buckets_and_the_process() {
     let page = MetricsPage::install(&[("slipstream_commit_seconds", &[0.001, 1.0])]).expect("a recorder");
     metrics::histogram!("slipstream_commit_seconds").record(0.5);
-    let text = page.render();
+    let text = page.render(|| metrics::gauge!("slipstream_backlog", "peer" => "a").set(3.0));
     assert!(text.contains(r#"slipstream_commit_seconds_bucket{le="0.001"} 0"#), "{text}");
     assert!(text.contains(r#"slipstream_commit_seconds_bucket{le="1"} 1"#), "{text}");
     assert!(text.contains("# TYPE process_cpu_seconds_total") && text.contains("process_open_fds "), "{text}");

@@ -167,16 +167,14 @@ fn announce(
 fn pages(metrics: MetricsPage, observer: Observer<dyn MessageStore>) -> Pages {
     let seen = observer.clone();
     let runtime = Handle::current();
-    let render = move || {
-        runtime.block_on(seen.set_gauges());
-        metrics.render()
-    };
+    let render = move || metrics.render(|| runtime.block_on(seen.record()));
     let readiness = move || {
         let guarantee = observer.guarantee();
         let mut reasons = Vec::new();
         if !observer.is_taking() {
             reasons.push("shutting down".to_owned());
         }
+        reasons.extend(observer.disk_low());
         if let Some(failure) = observer.store_failure() {
             reasons.push(format!("store failing: {failure}"));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use slipstream_store::{Guarantee, MessageStore, PeerId, PeerKind, Result, Stats, StoreError};
+use slipstream_store::{Guarantee, MessageStore, PeerId, PeerKind, Result, Stats, StoreError, Timestamp};
 
 use super::supervisor::Core;
 use crate::metrics;
@@ -48,6 +48,10 @@ pub struct PeerObservation {
     pub backlog: u64,
     /// Deliveries sent to it and not settled.
     pub in_flight: usize,
+    /// When the oldest message that it is owed was received, if it is owed any and the store can tell.
+    pub oldest: Option<Timestamp>,
+    /// Deliveries that were republished to it since the start of the relay.
+    pub republishes: u64,
 }
 
 impl<S: MessageStore + ?Sized> Observer<S> {
@@ -73,52 +77,90 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         self.core.health.failure(&*self.core.clock)
     }
 
+    /// Why nothing new is taken, where the disk is low.
+    #[must_use]
+    pub fn disk_low(&self) -> Option<String> {
+        self.core.disk.is_low()
+    }
+
+    /// How many bytes are free where the store is, as of the last look, where that is known.
+    #[must_use]
+    pub fn disk_free(&self) -> Option<u64> {
+        self.core.disk.free()
+    }
+
     /// Looks at the relay now.
     pub async fn observe(&self) -> Observation {
         let topology = self.core.topology.load_full();
-        let peers = topology.peers().iter().filter_map(|peer| {
-            let lane = self.core.dispatcher.lane(&peer.id)?;
-            Some(PeerObservation {
+        let mut peers = Vec::with_capacity(topology.peers().len());
+        for peer in topology.peers() {
+            let Some(lane) = self.core.dispatcher.lane(&peer.id) else { continue };
+            let backlog = lane.backlog();
+            let oldest = match backlog {
+                0 => None,
+                _ => self.core.dispatcher.oldest(&lane, &*self.core.store).await.ok().flatten(),
+            };
+            peers.push(PeerObservation {
                 id: peer.id.clone(),
                 kind: peer.kind,
                 durable: peer.durable,
                 linked: lane.is_linked(),
-                backlog: lane.backlog(),
+                backlog,
                 in_flight: lane.in_flight(),
-            })
-        });
+                oldest,
+                republishes: lane.republishes(),
+            });
+        }
         Observation {
-            peers: peers.collect(),
+            peers,
             guarantee: self.guarantee(),
             taking: self.is_taking(),
             store: self.core.store.stats().await,
         }
     }
 
-    /// Sets the gauges to what is seen now. Called before the metrics page is rendered.
-    pub async fn set_gauges(&self) {
+    /// Records what is seen now, on the metrics page that is being made.
+    pub async fn record(&self) {
+        metrics::describe_observed();
         let Observation { guarantee, store, peers, .. } = self.observe().await;
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        metrics::observe("slipstream_build_info", &[("version", version), ("store", guarantee.engine.to_owned())], 1);
+        let version = env!("CARGO_PKG_VERSION");
+        metrics::observe("slipstream_build_info", &[("version", version), ("store", guarantee.engine)], 1.0);
         for (label, kind) in [("application", PeerKind::Application), ("relay", PeerKind::Relay)] {
             let links = peers.iter().filter(|peer| peer.linked && peer.kind == kind).count();
-            metrics::observe("slipstream_active_connections", &[("kind", label.to_owned())], links as u64);
+            metrics::observe("slipstream_active_connections", &[("kind", label)], float(links as u64));
         }
         let (durable, anonymous): (Vec<_>, Vec<_>) = peers.into_iter().partition(|peer| peer.durable);
-        let sum = |each: fn(&PeerObservation) -> u64| anonymous.iter().map(each).sum();
-        let mut rows: Vec<_> =
-            durable.iter().map(|peer| (peer.id.to_string(), peer.backlog, peer.in_flight as u64)).collect();
-        if !anonymous.is_empty() {
-            rows.push(("anonymous".to_owned(), sum(|peer| peer.backlog), sum(|peer| peer.in_flight as u64)));
+        let now = self.core.clock.now();
+        for peer in &durable {
+            record_peers(peer.id.as_str(), std::slice::from_ref(peer), now);
         }
-        for (peer, backlog, in_flight) in rows {
-            metrics::observe("slipstream_backlog", &[("peer", peer.clone())], backlog);
-            metrics::observe("slipstream_inflight", &[("peer", peer)], in_flight);
+        if !anonymous.is_empty() {
+            record_peers("anonymous", &anonymous, now);
         }
         if let Ok(stats) = store {
-            metrics::observe("slipstream_dedup_identities", &[], stats.identities);
-            metrics::observe("slipstream_dead_letters", &[], stats.dead_letters);
-            metrics::observe("slipstream_store_bytes", &[], stats.bytes);
+            metrics::observe("slipstream_dedup_identities", &[], float(stats.identities));
+            metrics::observe("slipstream_dead_letters", &[], float(stats.dead_letters));
+            metrics::observe("slipstream_store_bytes", &[], float(stats.bytes));
+        }
+        if let Some(free) = self.disk_free() {
+            metrics::observe("slipstream_store_free_bytes", &[], float(free));
         }
     }
+}
+
+/// Records peers that share one label.
+fn record_peers(label: &str, peers: &[PeerObservation], now: Timestamp) {
+    let labels: metrics::Labels<'_> = &[("peer", label)];
+    let sum = |each: fn(&PeerObservation) -> u64| peers.iter().map(each).sum::<u64>();
+    metrics::observe("slipstream_backlog", labels, float(sum(|peer| peer.backlog)));
+    metrics::observe("slipstream_inflight", labels, float(sum(|peer| peer.in_flight as u64)));
+    metrics::count("slipstream_republishes_total", labels, sum(|peer| peer.republishes));
+    let oldest = peers.iter().filter_map(|peer| peer.oldest).min();
+    let age = oldest.map_or(0, |oldest| now.as_millis().saturating_sub(oldest.as_millis()));
+    metrics::observe("slipstream_oldest_delivery_age_seconds", labels, float(age) / 1000.0);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; counts beyond 2^52 do not occur")]
+fn float(count: u64) -> f64 {
+    count as f64
 }
