@@ -180,5 +180,6 @@ fn describe() {
     describe_gauge!("slipstream_dedup_identities", "Identities that are remembered");
     describe_gauge!("slipstream_dead_letters", "Dead letters");
     describe_gauge!("slipstream_store_bytes", Unit::Bytes, "Bytes that the store takes on the medium");
+    describe_gauge!("slipstream_store_free_bytes", Unit::Bytes, "Bytes that are free where the store is");
     describe_gauge!("slipstream_build_info", "1, with the version and the store as labels");
 }
