@@ -16,6 +16,7 @@
 //! | [`admin`] | the HTTP pages: metrics and health |
 //! | [`backend`] | configuration to open store; the only place that knows engines |
 //! | [`cli`] | the commands |
+//! | `disk` | how much room is left where the store is |
 //! | [`clock`] | time and randomness, so that a simulation can own them |
 //!
 //! The store is a crate of its own, `slipstream-store`, re-exported as [`store`]; the engines are others.
@@ -31,6 +32,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod dial;
+mod disk;
 pub mod link;
 pub mod listen;
 pub mod logging;

@@ -16,12 +16,13 @@ use super::{SettingFlags, output};
 use crate::admin::{self, MetricsPage, Pages, Readiness};
 use crate::clock::SystemClock;
 use crate::config::{self, Config, Engine, Faults, Listen, Sources};
+use crate::dial::DialLimits;
 use crate::link::{LinkLimits, TcpConnector};
 use crate::listen::{ListenLimits, Listener, TcpListener};
 use crate::logging::{self, Switches};
-use crate::relay::{DeliveryRules, Observer, Relay, Settings};
+use crate::relay::{BacklogLimit, DeliveryRules, DiskGuard, Observer, Relay, Settings};
 use crate::store::MessageStore;
-use crate::{BUCKETS, backend};
+use crate::{BUCKETS, backend, disk};
 
 const EXAMPLE: &str = "\
 Example:
@@ -93,6 +94,9 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let _pages_end = pages_end.clone().drop_guard();
     tokio::spawn(metrics.clone().upkeep(pages_end.clone()));
     tokio::spawn(admin::serve(admin, pages(metrics, observer), pages_end));
+    for doubt in config.doubts() {
+        warn!("{doubt}");
+    }
     relay.run(listener, Arc::new(TcpConnector), shutdown).await?;
     info!("stopped");
     Ok(())
@@ -115,7 +119,22 @@ fn settings(config: &Config) -> Settings {
         instance_id: config.instance_id.clone(),
         tags: config.tags.clone().into(),
         cluster_group: config.cluster_group_id.clone(),
-        delivery: DeliveryRules { window: config.window, ..DeliveryRules::default() },
+        peers: config.peers.clone(),
+        dial: DialLimits {
+            timeout: config.handshake_timeout,
+            first_pause: config.retry_in_n_seconds,
+            attempts: config.connection_retry_attempts.get(),
+            ..DialLimits::default()
+        },
+        delivery: DeliveryRules {
+            window: config.window,
+            ack_timeout: config.ack_timeout,
+            max_republishes: config.max_message_republish_attempts,
+            ..DeliveryRules::default()
+        },
+        backlog: config.max_backlog.map(|deliveries| BacklogLimit { deliveries, policy: config.backlog_policy }),
+        disk: Some(disk_guard(config)),
+        rate_limit: config.rate_limit,
         dedup_window: config.dedup_window,
         dedup_max: config.dedup_max.get(),
         peer_ttl: config.peer_ttl,
@@ -137,6 +156,11 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
+fn disk_guard(config: &Config) -> DiskGuard {
+    let path = config.storage_path.clone();
+    DiskGuard { min_free: config.min_free_disk, free: Arc::new(move || disk::free_bytes(&path).ok()) }
+}
+
 /// Tells a person what runs now and what to try next.
 fn announce(
     config: &Config,
@@ -152,6 +176,9 @@ fn announce(
         None => None,
     };
     output::line(&format!("  links      {}", url.as_deref().unwrap_or("off")))?;
+    for peer in &config.peers {
+        output::line(&format!("  peer       {} at {}", peer.alias, peer.target))?;
+    }
     output::line(&format!("  metrics    http://{}/metrics", admin.local_addr()?))?;
     let path = config.storage_path.display();
     output::line(&format!("  store      {} at {path}, durability {}", guarantee.engine, guarantee.durability))?;
@@ -164,10 +191,10 @@ fn announce(
     Ok(())
 }
 
-fn pages(metrics: MetricsPage, observer: Observer<dyn MessageStore>) -> Pages {
+fn pages(page: MetricsPage, observer: Observer<dyn MessageStore>) -> Pages {
     let seen = observer.clone();
     let runtime = Handle::current();
-    let render = move || metrics.render(|| runtime.block_on(seen.record()));
+    let render = move || page.render(|| runtime.block_on(seen.record()));
     let readiness = move || {
         let guarantee = observer.guarantee();
         let mut reasons = Vec::new();

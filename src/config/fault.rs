@@ -20,9 +20,13 @@ impl Fault {
 
     /// A value that could not be read.
     pub(super) fn unreadable(place: impl Into<String>, value: &str, expected: &str) -> Self {
-        let shown: String = value.chars().take(Self::SHOWN).collect();
-        let cut = if shown.len() < value.len() { "…" } else { "" };
-        Self::new(place, format!("got {shown:?}{cut}, expected {expected}"))
+        Self::new(place, format!("got {}, expected {expected}", Self::shortened(&format!("{value:?}"))))
+    }
+
+    /// What a fault repeats of a text.
+    pub(super) fn shortened(text: &str) -> String {
+        let shown: String = text.chars().take(Self::SHOWN).collect();
+        if shown.len() < text.len() { shown + "…" } else { shown }
     }
 }
 

@@ -5,6 +5,9 @@
 //! A setting is one entry of `table.rs`: its field, variable, file key, flag, help, default and limits follow from it.
 
 mod fault;
+mod file;
+mod peer_entry;
+mod peers;
 mod rules;
 mod sources;
 mod table;
@@ -13,7 +16,9 @@ mod tests;
 mod value;
 
 pub use fault::{Fault, Faults};
-pub use sources::{MAX_FILE_BYTES, Sources, read_file};
+pub use file::{MAX_FILE_BYTES, read_file, read_text};
+pub use peers::{MAX_PEERS, encode_peers};
+pub use sources::Sources;
 pub use table::{Config, SETTINGS, Setting};
 pub use value::{Engine, Listen, LogFormat};
 
@@ -50,5 +55,11 @@ impl Config {
             Some(config) if faults.is_empty() => Ok(config),
             _ => Err(Faults::new(faults)),
         }
+    }
+
+    /// What can be run and is hardly what was meant: each a sentence for the operator.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<String> {
+        rules::doubts(self)
     }
 }

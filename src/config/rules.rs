@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::{Config, Engine, Fault, Listen, Setting};
+use crate::dial::DialledPeer;
 
 /// A rule between settings. It is not asked where one of them could not be read.
 struct Rule {
@@ -18,6 +20,8 @@ const RULES: &[Rule] = &[
     Rule { between: &["listen", "allow_insecure"], broken: listener_is_open },
     Rule { between: &["listen", "metrics_host", "metrics_port"], broken: listeners_collide },
     Rule { between: &["heartbeat", "idle_timeout"], broken: heartbeat_is_late },
+    Rule { between: &["url_config", "instance_id"], broken: peer_has_the_own_id },
+    Rule { between: &["url_config", "listen"], broken: peer_is_the_own_listener },
 ];
 
 /// The rules that `config` breaks, without those that touch an unreadable setting.
@@ -75,4 +79,51 @@ fn heartbeat_is_late(config: &Config, _: &[Engine]) -> Option<String> {
              it is pinged; expected less"
         )
     })
+}
+
+fn peer_has_the_own_id(config: &Config, _: &[Engine]) -> Option<String> {
+    let own = config.instance_id.as_ref()?;
+    config.peers.iter().find(|peer| peer.alias == *own)?;
+    Some(format!("a peer has the id {own}, which is this relay's own, SLIPSTREAM_INSTANCE_ID; expected another"))
+}
+
+fn peer_is_the_own_listener(config: &Config, _: &[Engine]) -> Option<String> {
+    let Listen::At(own) = config.listen else { return None };
+    let is_own = |peer: &&DialledPeer| {
+        let Some(ip) = peer.target.address() else { return false };
+        peer.target.port == own.port() && (ip == own.ip() || own.ip().is_unspecified() && ip.is_loopback())
+    };
+    let own_peers: Vec<_> = config.peers.iter().filter(is_own).map(|peer| peer.alias.as_str()).collect();
+    (!own_peers.is_empty()).then(|| {
+        let aliases = own_peers.join(", ");
+        format!("{aliases}: this leads to the relay's own listener, SLIPSTREAM_LISTEN, {own}; expected another relay")
+    })
+}
+
+/// What can be run and is hardly what was meant.
+pub(super) fn doubts(config: &Config) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if config.listen == Listen::Off && config.peers.is_empty() {
+        doubts.push("SLIPSTREAM_LISTEN is off and there are no peers to dial: no message can come or go".to_owned());
+    }
+    let last = last_republish(config);
+    if last > config.dedup_window {
+        doubts.push(format!(
+            "with SLIPSTREAM_ACK_TIMEOUT and MAX_MESSAGE_REPUBLISH_ATTEMPTS a message may be sent again after {last:?}, \
+             when its receiver may have forgotten it: that is longer than SLIPSTREAM_DEDUP_WINDOW, {:?}",
+            config.dedup_window
+        ));
+    }
+    let open = config.peers.iter().filter(|peer| peer.token.is_some());
+    for peer in open.filter(|peer| !peer.target.address().is_some_and(|ip| ip.is_loopback())) {
+        let (alias, target) = (&peer.alias, &peer.target);
+        doubts.push(format!("the token for {alias} crosses the network to {target} in clear text: ws:// has no TLS"));
+    }
+    doubts
+}
+
+/// How long after its first sending a delivery may be republished for the last time, apart from jitter.
+fn last_republish(config: &Config) -> Duration {
+    let timeouts = 2_u32.saturating_pow(config.max_message_republish_attempts).saturating_sub(1);
+    config.ack_timeout.saturating_mul(timeouts)
 }

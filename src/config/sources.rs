@@ -2,29 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
+use super::file::{self, FILE_KEY};
+use super::peers::{self, PeerFault};
+use super::table::URL_CONFIG;
 use super::value::nearest;
 use super::{Engine, Fault, Origin, SETTINGS, Setting};
-
-/// Largest settings file that is read.
-pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
-
-/// The key of the setting that names the file.
-const FILE_KEY: &str = "config";
+use crate::dial::DialledPeer;
 
 /// Settings that Slipstream documents and that this version does not have yet.
-const LATER: &[&str] = &[
-    "URL_CONFIG",
-    "SLIPSTREAM_RETRY_IN_N_SECONDS",
-    "SLIPSTREAM_CONNECTION_RETRY_ATTEMPTS",
-    "MAX_MESSAGE_REPUBLISH_ATTEMPTS",
-    "SLIPSTREAM_ACK_TIMEOUT",
-    "SLIPSTREAM_MAX_BACKLOG",
-    "SLIPSTREAM_BACKLOG_POLICY",
-    "SLIPSTREAM_MIN_FREE_DISK",
-    "SLIPSTREAM_RATE_LIMIT",
+pub(super) const LATER: &[&str] = &[
     "SLIPSTREAM_TLS_CERT",
     "SLIPSTREAM_TLS_KEY",
     "SLIPSTREAM_TLS_CLIENT_CA",
@@ -32,32 +21,24 @@ const LATER: &[&str] = &[
     "SLIPSTREAM_ADMIN_TOKEN",
 ];
 
-/// The tables of the file that describe peers to dial; they come with `URL_CONFIG`.
-const LATER_TABLE: &str = "peer";
-
 /// What settings are read from. All of it is passed in, so that a test owns it.
 pub struct Sources<'a> {
     /// The flags that were given, each with its setting.
     pub flags: &'a [(&'static Setting, String)],
     /// The environment. An empty variable counts as not set.
     pub environment: &'a [(OsString, OsString)],
-    /// Reads the settings file; [`read_file`] outside tests.
+    /// Reads the settings file; [`read_file`](super::read_file) outside tests.
     pub read_file: &'a dyn Fn(&Path) -> io::Result<String>,
     /// The engines that are compiled in, the preferred one first.
     pub engines: &'a [Engine],
 }
 
-/// Reads a settings file of at most [`MAX_FILE_BYTES`].
-///
-/// # Errors
-/// Where it cannot be opened or read, is larger, or is not UTF-8.
-pub fn read_file(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let file = std::fs::File::open(path)?;
-    if file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)? as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {MAX_FILE_BYTES} bytes")));
-    }
-    Ok(text)
+/// What a source gives for a setting.
+pub(super) enum Given {
+    /// As it stands in a flag or a variable.
+    Text(String),
+    /// What stands under `[[peer]]` in the file.
+    Tables(toml::Value),
 }
 
 /// A value that a source gives for a setting.
@@ -65,46 +46,103 @@ struct Candidate {
     origin: Origin,
     /// The setting and the source, in words.
     place: String,
-    text: String,
+    given: Given,
+}
+
+/// What was found for a setting in its strongest source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) origin: Origin,
+    /// The value as it was written; `None` where it could not be read. For the peers how many there are.
+    pub(super) text: Option<String>,
 }
 
 /// What the sources give, by the key of the setting, the strongest first, and what is wrong so far.
+#[derive(Default)]
 pub(super) struct Gathered {
     candidates: BTreeMap<&'static str, Vec<Candidate>>,
-    origins: BTreeMap<&'static str, Origin>,
+    found: BTreeMap<&'static str, Found>,
     unreadable: BTreeSet<&'static str>,
     faults: Vec<Fault>,
 }
 
 impl Gathered {
-    fn offer(&mut self, setting: &'static Setting, origin: Origin, place: &str, text: String) {
+    pub(super) fn offer(&mut self, setting: &'static Setting, origin: Origin, place: &str, given: Given) {
         let place = match origin {
             Origin::Default => format!("{} (default)", setting.variable),
             _ => format!("{} ({place})", setting.variable),
         };
-        self.candidates.entry(setting.key).or_default().push(Candidate { origin, place, text });
+        self.candidates.entry(setting.key).or_default().push(Candidate { origin, place, given });
+    }
+
+    /// Notes what is wrong beside the values of settings.
+    pub(super) fn fault(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+
+    /// Notes that a source gives something for a setting that cannot be a value of any.
+    pub(super) fn refuse(&mut self, setting: &'static Setting, place: String, given: &str, expected: &str) {
+        self.unreadable.insert(setting.key);
+        self.faults.push(match setting.is_secret() {
+            true => Fault::new(place, format!("expected {expected}")),
+            false => Fault::unreadable(place, given, expected),
+        });
     }
 
     /// Reads every candidate of a setting, notes those that are faults, and answers the strongest that could be read.
     pub(super) fn take<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let candidates = self.candidates.remove(key)?;
-        self.origins.insert(key, candidates.first()?.origin);
+        self.take_each(key, |place, given| {
+            let Given::Text(text) = given else { return Err(vec![Fault::new(place, "expected a text")]) };
+            let read = read(text).map_err(|expected| vec![Fault::unreadable(place, text, &expected)])?;
+            Ok((read, text.clone()))
+        })
+    }
+
+    /// As [`take`](Self::take), for the peers to dial.
+    pub(super) fn take_peers(&mut self) -> Option<Vec<DialledPeer>> {
+        self.take_each(URL_CONFIG.key, |place, given| {
+            let read = match given {
+                Given::Text(text) => peers::from_text(text),
+                Given::Tables(tables) => peers::from_tables(tables),
+            };
+            let fault = |PeerFault { entry, problem }| match entry {
+                Some(entry) => Fault::new(format!("{place} {entry}"), problem),
+                None => Fault::new(place, problem),
+            };
+            let peers = read.map_err(|faults| faults.into_iter().map(fault).collect::<Vec<_>>())?;
+            let count = match peers.len() {
+                0 => String::new(),
+                1 => "1 peer".to_owned(),
+                count => format!("{count} peers"),
+            };
+            Ok((peers, count))
+        })
+    }
+
+    fn take_each<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str, &Given) -> Result<(T, String), Vec<Fault>>,
+    ) -> Option<T> {
         let mut value = None;
-        for candidate in candidates {
-            match read(&candidate.text) {
-                Ok(read) => value = value.or(Some(read)),
-                Err(expected) => {
+        for candidate in self.candidates.remove(key)? {
+            let (read, text) = match read(&candidate.place, &candidate.given) {
+                Ok((read, text)) => (Some(read), Some(text)),
+                Err(faults) => {
                     self.unreadable.insert(key);
-                    self.faults.push(Fault::unreadable(candidate.place, &candidate.text, &expected));
+                    self.faults.extend(faults);
+                    (None, None)
                 }
-            }
+            };
+            value = value.or(read);
+            self.found.entry(key).or_insert(Found { origin: candidate.origin, text });
         }
         value
     }
 
-    /// Where each setting that was taken came from.
-    pub(super) fn origins(&mut self) -> BTreeMap<&'static str, Origin> {
-        std::mem::take(&mut self.origins)
+    /// What was found for each setting that was taken.
+    pub(super) fn found(&self) -> &BTreeMap<&'static str, Found> {
+        &self.found
     }
 
     /// The keys of the settings that have a fault, and all faults.
@@ -116,14 +154,9 @@ impl Gathered {
 impl Sources<'_> {
     /// Gathers what the sources give, strongest first.
     pub(super) fn gather(&self) -> Gathered {
-        let mut gathered = Gathered {
-            candidates: BTreeMap::new(),
-            origins: BTreeMap::new(),
-            unreadable: BTreeSet::new(),
-            faults: Vec::new(),
-        };
+        let mut gathered = Gathered::default();
         for (setting, text) in self.flags {
-            gathered.offer(setting, Origin::Flag, &format!("--{}", setting.flag()), text.clone());
+            gathered.offer(setting, Origin::Flag, &format!("--{}", setting.flag()), Given::Text(text.clone()));
         }
         self.gather_environment(&mut gathered);
         self.gather_file(&mut gathered);
@@ -132,7 +165,7 @@ impl Sources<'_> {
                 ("store", Some(engine)) => engine.name(),
                 _ => setting.default,
             };
-            gathered.offer(setting, Origin::Default, "", text.to_owned());
+            gathered.offer(setting, Origin::Default, "", Given::Text(text.to_owned()));
         }
         gathered
     }
@@ -140,25 +173,15 @@ impl Sources<'_> {
     fn gather_environment(&self, gathered: &mut Gathered) {
         for (name, value) in self.environment.iter().filter(|(_, value)| !value.is_empty()) {
             let Some(name) = name.to_str() else { continue };
+            let place = format!("{name} (environment)");
             match (SETTINGS.iter().find(|setting| setting.variable == name), value.to_str()) {
                 (Some(setting), Some(text)) => {
-                    gathered.offer(setting, Origin::Environment, "environment", text.to_owned());
+                    gathered.offer(setting, Origin::Environment, "environment", Given::Text(text.to_owned()));
                 }
-                (Some(setting), None) => {
-                    gathered.unreadable.insert(setting.key);
-                    gathered.faults.push(Fault::unreadable(
-                        format!("{name} (environment)"),
-                        &value.to_string_lossy(),
-                        "UTF-8 text",
-                    ));
-                }
-                (None, _) if name.starts_with("SLIPSTREAM_") || LATER.contains(&name) => {
-                    let place = format!("{name} (environment)");
-                    gathered.faults.push(if LATER.contains(&name) {
-                        not_yet(place)
-                    } else {
-                        unknown(place, name, |setting| setting.variable)
-                    });
+                (Some(setting), None) => gathered.refuse(setting, place, &value.to_string_lossy(), "UTF-8 text"),
+                (None, _) if LATER.contains(&name) => gathered.fault(not_yet(place)),
+                (None, _) if name.starts_with("SLIPSTREAM_") => {
+                    gathered.fault(unknown(place, name, |setting| setting.variable));
                 }
                 (None, _) => {}
             }
@@ -166,87 +189,30 @@ impl Sources<'_> {
     }
 
     fn gather_file(&self, gathered: &mut Gathered) {
-        let Some((place, path)) = gathered
-            .candidates
-            .get(FILE_KEY)
-            .and_then(|given| given.first())
-            .map(|strongest| (strongest.place.clone(), strongest.text.clone()))
-            .filter(|(_, path)| !path.is_empty())
-        else {
+        let strongest = gathered.candidates.get(FILE_KEY).and_then(|given| given.first());
+        let Some(Candidate { place, given: Given::Text(path), .. }) = strongest else { return };
+        let (place, path) = (place.clone(), path.clone());
+        if path.is_empty() {
             return;
-        };
-        let table = (self.read_file)(Path::new(&path)).map_err(|error| error.to_string()).and_then(|text| parse(&text));
-        match table {
-            Ok(table) => table.iter().for_each(|(key, value)| offer_entry(gathered, &path, key, value)),
+        }
+        let table = (self.read_file)(Path::new(&path));
+        match table.map_err(|error| error.to_string()).and_then(|text| file::parse(&text)) {
+            Ok(table) => file::offer(gathered, &path, table),
             Err(problem) => {
-                gathered.faults.push(Fault::unreadable(
-                    place,
-                    &path,
-                    &format!("a TOML file that can be read: {problem}"),
-                ));
+                let expected = format!("a TOML file that can be read: {problem}");
+                gathered.fault(Fault::unreadable(place, &path, &expected));
             }
         }
     }
 }
 
-/// Parses a settings file. The message has the line and never the text of the file, which may hold a secret.
-fn parse(text: &str) -> Result<toml::Table, String> {
-    text.parse().map_err(|error: toml::de::Error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        format!("line {}: {}", before.matches('\n').count() + 1, error.message())
-    })
-}
-
-fn offer_entry(gathered: &mut Gathered, path: &str, key: &str, value: &toml::Value) {
-    let place = format!("{key} in {path}");
-    let setting = match Setting::by_key(key) {
-        Some(setting) if key != FILE_KEY => setting,
-        Some(_) => {
-            return gathered
-                .faults
-                .push(Fault::new(place, "a file cannot name another; use the flag or the environment"));
-        }
-        None if key == LATER_TABLE || LATER.iter().any(|later| key_of(later) == key) => {
-            return gathered.faults.push(not_yet(place));
-        }
-        None => return gathered.faults.push(unknown(place, key, |setting| setting.key)),
-    };
-    match text_of(setting, value) {
-        Ok(text) => gathered.offer(setting, Origin::File, &place, text),
-        Err(expected) => {
-            gathered.unreadable.insert(setting.key);
-            let place = format!("{} ({place})", setting.variable);
-            gathered.faults.push(Fault::unreadable(place, &value.to_string(), expected));
-        }
-    }
-}
-
-/// The file key of a variable.
-fn key_of(variable: &str) -> String {
-    variable.strip_prefix("SLIPSTREAM_").unwrap_or(variable).to_ascii_lowercase()
-}
-
-/// What stands in the file, as it would be written in a variable.
-fn text_of(setting: &Setting, value: &toml::Value) -> Result<String, &'static str> {
-    match value {
-        toml::Value::String(text) => Ok(text.clone()),
-        toml::Value::Integer(number) => Ok(number.to_string()),
-        toml::Value::Boolean(switch) => Ok(switch.to_string()),
-        toml::Value::Array(items) if setting.kind == "TAGS" => {
-            let tags: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
-            tags.map(|tags| tags.join(",")).ok_or("an array of texts")
-        }
-        _ => Err("a text, a whole number, or true or false"),
-    }
-}
-
 // The values of names that this version does not know are never repeated: they may be secrets.
 
-fn not_yet(place: String) -> Fault {
+pub(super) fn not_yet(place: String) -> Fault {
     Fault::new(place, "this version does not have this setting yet; take it out")
 }
 
-fn unknown(place: String, name: &str, known: fn(&Setting) -> &'static str) -> Fault {
+pub(super) fn unknown(place: String, name: &str, known: fn(&Setting) -> &'static str) -> Fault {
     let near = nearest(name, SETTINGS.iter().map(known)).unwrap_or_default();
     Fault::new(place, format!("there is no such setting; the nearest is {near}"))
 }

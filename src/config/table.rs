@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use slipstream_store::{ClusterGroup, Durability, PeerId, Tag};
 
-use super::value::{self, Engine, INSTANT, Listen, LogFormat};
-use super::{Origin, sources::Gathered};
+use super::Origin;
+use super::sources::{Found, Gathered};
+use super::value::{self, Engine, INSTANT, Listen, LogFormat, MAX_REDIAL_PAUSE};
+use crate::dial::DialledPeer;
+use crate::relay::BacklogPolicy;
 
 /// One setting, as far as it is text: what it is called, and what an operator is told about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,12 @@ impl Setting {
         self.kind == "BOOL"
     }
 
+    /// Whether its value holds secrets, and so is never shown.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.key == URL_CONFIG.key
+    }
+
     /// The setting with this file key.
     #[must_use]
     pub fn by_key(key: &str) -> Option<&'static Self> {
@@ -46,10 +55,20 @@ impl Setting {
     }
 }
 
+/// The peers to dial. They are read by rules of their own, which live in `peers.rs`; the file has `[[peer]]` tables for
+/// them too.
+pub(super) const URL_CONFIG: Setting = Setting {
+    variable: "URL_CONFIG",
+    key: "url_config",
+    default: "",
+    kind: "PEERS",
+    help: "Peers to dial: a JSON array, or its base64. In the file they may be [[peer]] tables instead.",
+};
+
 macro_rules! settings {
     ($($(#[doc = $help:literal])+ $key:ident: $type:ty = $variable:literal, $default:literal, $kind:literal, $read:expr;)+) => {
         /// Every setting, in the order in which help shows them.
-        pub const SETTINGS: &[Setting] = &[$(Setting {
+        pub const SETTINGS: &[Setting] = &[URL_CONFIG, $(Setting {
             variable: $variable,
             key: stringify!($key),
             default: $default,
@@ -60,15 +79,18 @@ macro_rules! settings {
         /// The settings in force, each checked by itself and against the others.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct Config {
+            /// The peers to dial; no two have the same alias.
+            pub peers: Vec<DialledPeer>,
             $($(#[doc = $help])+ pub $key: $type,)+
-            origins: BTreeMap<&'static str, Origin>,
+            found: BTreeMap<&'static str, Found>,
         }
 
         impl Config {
             /// Reads each setting. What cannot be read is noted in `gathered`, and a weaker source stands in for it.
             pub(super) fn take(gathered: &mut Gathered) -> Option<Self> {
+                let peers = gathered.take_peers();
                 $(let $key = gathered.take(stringify!($key), $read);)+
-                Some(Self { $($key: $key?,)+ origins: gathered.origins() })
+                Some(Self { peers: peers?, $($key: $key?,)+ found: gathered.found().clone() })
             }
         }
     };
@@ -78,7 +100,7 @@ impl Config {
     /// Where the value of a setting came from.
     #[must_use]
     pub fn origin(&self, setting: &Setting) -> Origin {
-        self.origins.get(setting.key).copied().unwrap_or(Origin::Default)
+        self.found.get(setting.key).map_or(Origin::Default, |found| found.origin)
     }
 }
 
@@ -101,6 +123,14 @@ settings! {
     /// Cluster group that this relay announces.
     cluster_group_id: ClusterGroup = "SLIPSTREAM_CLUSTER_GROUP_ID", "singleton", "ID", value::name;
 
+    /// First delay before a peer is dialled again; it doubles, with jitter, up to 60 s.
+    retry_in_n_seconds: Duration = "SLIPSTREAM_RETRY_IN_N_SECONDS", "5s", "DURATION",
+        |text| value::duration_up_to(text, INSTANT, MAX_REDIAL_PAUSE);
+
+    /// Failed dials in a row after which a peer is dialled only once a minute, until it answers.
+    connection_retry_attempts: NonZeroU32 = "SLIPSTREAM_CONNECTION_RETRY_ATTEMPTS", "10", "NUMBER",
+        |text| value::number(text, NonZeroU32::MIN, const { NonZeroU32::new(1_000_000).unwrap() });
+
     /// Folder of the store, made with mode 0700. A path that ends in `.db`, `.sqlite` or `.sqlite3` is the SQLite file itself.
     storage_path: PathBuf = "SLIPSTREAM_STORAGE_PATH", "./slipstream-data", "PATH", value::path;
 
@@ -113,6 +143,27 @@ settings! {
     /// How many deliveries to one peer may be in flight.
     window: NonZeroU32 = "SLIPSTREAM_WINDOW", "1024", "NUMBER",
         |text| value::number(text, NonZeroU32::MIN, const { NonZeroU32::new(65_536).unwrap() });
+
+    /// How long a peer may take to acknowledge a delivery before it is sent again; it doubles each time.
+    ack_timeout: Duration = "SLIPSTREAM_ACK_TIMEOUT", "30s", "DURATION", |text| value::duration(text, INSTANT);
+
+    /// How often an unacknowledged delivery is sent again before it becomes a dead letter.
+    max_message_republish_attempts: u32 = "MAX_MESSAGE_REPUBLISH_ATTEMPTS", "3", "NUMBER",
+        |text| value::number(text, 0, 100);
+
+    /// How many deliveries one peer may be owed; 0 is no limit.
+    max_backlog: Option<NonZeroU64> = "SLIPSTREAM_MAX_BACKLOG", "0", "NUMBER",
+        |text| value::number(text, 0, 1_000_000_000_000).map(NonZeroU64::new);
+
+    /// What gives way at that limit: `reject` the new message, `drop-oldest` the oldest delivery, as a dead letter.
+    backlog_policy: BacklogPolicy = "SLIPSTREAM_BACKLOG_POLICY", "reject", "POLICY", value::backlog_policy;
+
+    /// Below so much free disk nothing new is accepted; 0 leaves it to the store to say that the disk is full.
+    min_free_disk: u64 = "SLIPSTREAM_MIN_FREE_DISK", "256MiB", "SIZE", |text| value::size(text, 0, 1 << 30);
+
+    /// How many messages a second one peer may send; 0 is no limit.
+    rate_limit: Option<NonZeroU32> = "SLIPSTREAM_RATE_LIMIT", "0", "NUMBER",
+        |text| value::number(text, 0, 10_000_000).map(NonZeroU32::new);
 
     /// How long the identity of a message is remembered to know a duplicate.
     dedup_window: Duration = "SLIPSTREAM_DEDUP_WINDOW", "1h", "DURATION", |text| value::duration(text, INSTANT);
@@ -144,7 +195,7 @@ settings! {
     /// After how long a link on which nothing came is dropped.
     idle_timeout: Duration = "SLIPSTREAM_IDLE_TIMEOUT", "45s", "DURATION", |text| value::duration(text, INSTANT);
 
-    /// How long a client may take from connecting to the end of its upgrade request.
+    /// How long connecting may take, to the end of the upgrade, whichever end dials.
     handshake_timeout: Duration = "SLIPSTREAM_HANDSHAKE_TIMEOUT", "10s", "DURATION", |text| value::duration(text, INSTANT);
 
     /// How long the relay drains at SIGTERM or SIGINT. A second signal ends it at once.

@@ -8,11 +8,16 @@ use std::time::Duration;
 
 use slipstream_store::{Durability, InvalidId, Tag};
 
+use crate::relay::BacklogPolicy;
+
 /// Most tags that one peer or one message may carry.
-const MAX_TAGS: usize = 64;
+pub(super) const MAX_TAGS: usize = 64;
 
 /// The longest duration: ten years of 365 days. Every sum with a point in time stays in range.
 const MAX_DURATION: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
+/// The longest pause before a peer is dialled again.
+pub(super) const MAX_REDIAL_PAUSE: Duration = Duration::from_secs(60);
 
 /// The WebSocket listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +99,10 @@ pub(super) fn durability(text: &str) -> Result<Durability, String> {
     choice(text, &[("full", Durability::Full), ("relaxed", Durability::Relaxed)])
 }
 
+pub(super) fn backlog_policy(text: &str) -> Result<BacklogPolicy, String> {
+    choice(text, &[("reject", BacklogPolicy::Reject), ("drop-oldest", BacklogPolicy::DropOldest)])
+}
+
 pub(super) fn engine(text: &str) -> Result<Engine, String> {
     choice(text, &Engine::ALL.map(|each| (each.name(), each))).map_err(|names| {
         match nearest(text, Engine::ALL.map(Engine::name)) {
@@ -129,6 +138,11 @@ fn quantity(text: &str) -> Option<(u64, &str)> {
 
 /// Reads a duration from `least` to ten years.
 pub(super) fn duration(text: &str, least: Duration) -> Result<Duration, String> {
+    duration_up_to(text, least, MAX_DURATION)
+}
+
+/// Reads a duration from `least` to `most`, which is whole seconds.
+pub(super) fn duration_up_to(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
     let millis = quantity(text).and_then(|(number, unit)| {
         number.checked_mul(match unit {
             "ms" => 1,
@@ -140,10 +154,11 @@ pub(super) fn duration(text: &str, least: Duration) -> Result<Duration, String> 
         })
     });
     match millis.map(Duration::from_millis) {
-        Some(duration) if (least..=MAX_DURATION).contains(&duration) => Ok(duration),
+        Some(duration) if (least..=most).contains(&duration) => Ok(duration),
         _ => Err(format!(
-            "a duration from {} to 3650d, such as `500ms`, `30s`, `5m`, `1h` or `7d` (a bare number is seconds)",
+            "a duration from {} to {}, such as `500ms`, `30s`, `5m`, `1h` or `7d` (a bare number is seconds)",
             if least.is_zero() { "0" } else { "1ms" },
+            if most == MAX_DURATION { "3650d".to_owned() } else { format!("{}s", most.as_secs()) },
         )),
     }
 }

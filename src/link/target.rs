@@ -1,5 +1,8 @@
 //! What an end that dials is pointed at.
 
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
 use hyper::Uri;
 
 /// Where the URL of a WebSocket leads.
@@ -47,6 +50,25 @@ impl Target {
             path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         })
     }
+
+    /// The host as an address, where it is one without asking a name server.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match self.host.as_str() {
+            "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            host => host.parse().ok().map(|address: IpAddr| address.to_canonical()),
+        }
+    }
+}
+
+/// Host and port: what of a URL is never a secret.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -60,6 +82,7 @@ mod tests {
         };
         assert_eq!(Target::parse("ws://host"), target("host", 80, "host", "/"));
         assert_eq!(Target::parse("ws://[::1]:7171/a?b=c%20d"), target("::1", 7171, "[::1]:7171", "/a?b=c%20d"));
+        assert_eq!(Target::parse("ws://[::1]/a?token=hush").unwrap().to_string(), "[::1]:80");
         for (url, part) in [
             ("wss://host/", "TLS"),
             ("http://host/", "ws://"),
@@ -71,5 +94,14 @@ mod tests {
             let expected = Target::parse(url).unwrap_err();
             assert!(expected.contains(part), "{url}: {expected}");
         }
+    }
+
+    #[test]
+    fn an_address_is_known_without_a_name_server_or_not_at_all() {
+        let address = |url| Target::parse(url).unwrap().address().map(|address| address.to_string());
+        assert_eq!(address("ws://localhost/").as_deref(), Some("127.0.0.1"));
+        assert_eq!(address("ws://[::ffff:127.0.0.1]:1/").as_deref(), Some("127.0.0.1"));
+        assert_eq!(address("ws://[::1]/").as_deref(), Some("::1"));
+        assert_eq!(address("ws://relay.example/"), None);
     }
 }

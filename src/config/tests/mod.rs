@@ -1,3 +1,5 @@
+mod peers;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -8,9 +10,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use slipstream_store::Durability;
 
+use super::table::URL_CONFIG;
 use super::{Config, Engine, Faults, Listen, LogFormat, Origin, SETTINGS, Setting, Sources, value};
+use crate::relay::BacklogPolicy;
 
-const DOCUMENTATION: &str = include_str!("../../docs/configuration.md");
+const DOCUMENTATION: &str = include_str!("../../../docs/configuration.md");
 
 /// Loads with one source of each kind; the file stands at `slipstream.toml` where there is one.
 fn load(flags: &[(&str, &str)], environment: &[(&str, &str)], file: Option<&str>) -> Result<Config, Faults> {
@@ -48,6 +52,10 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!((config.metrics_host.to_string().as_str(), config.metrics_port), ("127.0.0.1", 8080));
     assert_eq!(config.storage_path, PathBuf::from("./slipstream-data"));
     assert_eq!((config.store, config.durability), (Engine::Sqlite, Durability::Full));
+    assert_eq!((config.ack_timeout, config.max_message_republish_attempts), (Duration::from_secs(30), 3));
+    assert_eq!((config.retry_in_n_seconds, config.connection_retry_attempts.get()), (Duration::from_secs(5), 10));
+    assert_eq!((config.max_backlog, config.backlog_policy), (None, BacklogPolicy::Reject));
+    assert_eq!((config.min_free_disk, config.rate_limit, config.peers.len()), (256 << 20, None, 0));
     assert_eq!((config.window.get(), config.dedup_max.get()), (1024, 1_000_000));
     assert_eq!((config.dedup_window, config.peer_ttl), (Duration::from_secs(3600), Duration::from_secs(7 * 86_400)));
     assert_eq!((config.trace_retention, config.trace_max_bytes), (Duration::from_secs(86_400), 1 << 30));
@@ -68,6 +76,8 @@ fn each_setting_is_read_from_each_source_and_the_stronger_source_wins() {
         "log_format" => ["human", "json", "human"],
         "store" => ["sqlite", "sqlite", "sqlite"],
         "metrics_host" => ["127.0.0.2", "::1", "localhost"],
+        "backlog_policy" => ["reject", "drop-oldest", "reject"],
+        "url_config" => [r#"[{"url":"ws://a"}]"#, r#"[{"url":"ws://b"}]"#, r#"[{"url":"ws://c"}]"#],
         _ => match setting.kind {
             "BOOL" => ["true", "false", "true"],
             "DURATION" => ["16s", "17s", "18s"],
@@ -77,12 +87,13 @@ fn each_setting_is_read_from_each_source_and_the_stronger_source_wins() {
     };
     let of = |config: &Config, setting: &Setting| {
         let printed = format!("{config:?}");
-        let field = printed.split_once(&format!(" {}: ", setting.key)).expect("a field").1;
+        let field = if *setting == URL_CONFIG { "peers: [DialledPeer { target: Target { host" } else { setting.key };
+        let field = printed.split_once(&format!(" {field}: ")).expect("a field").1;
         field.split_once(": ").map_or(field, |(text, _)| text).to_owned()
     };
     for setting in SETTINGS.iter().filter(|setting| setting.key != "config") {
         let [flag, variable, entry] = values(setting);
-        let entry = format!("{} = \"{entry}\"", setting.key);
+        let entry = format!("{} = '{entry}'", setting.key);
         let only_file = load(&[], &[], Some(&entry)).expect("file");
         let with_variable = load(&[], &[(setting.variable, variable)], Some(&entry)).expect("environment");
         let with_flag = load(&[(setting.key, flag)], &[(setting.variable, variable)], Some(&entry)).expect("flag");
@@ -122,8 +133,8 @@ fn the_file_is_named_by_the_flag_before_the_environment() {
 
 #[test]
 fn every_fault_is_told_at_once_in_these_words() {
-    let file = "heartbeat = \"soon\"\nwindwo = 5\nlisten = { port = 1 }\nconfig = \"other.toml\"\nretry_in_n_seconds = 5\n\
-                [[peer]]\nurl = \"ws://host/\"\n";
+    let file = "heartbeat = \"soon\"\nwindwo = 5\nlisten = { port = 1 }\nconfig = \"other.toml\"\ntls_cert = \"c.pem\"\n\
+                retry_in_n_seconds = 61\n[[peer]]\nurl = \"wss://host/?hush\"\n";
     let variables = [
         ("SLIPSTREAM_WINDOW", "0"),
         ("SLIPSTREAM_DEDUP_WINDOWS", "1h"),
@@ -140,16 +151,17 @@ fn every_fault_is_told_at_once_in_these_words() {
     assert_eq!(told, GOLDEN);
 }
 
-const GOLDEN: &str = r#"the configuration has 17 faults:
+const GOLDEN: &str = r#"the configuration has 18 faults:
   SLIPSTREAM_DEDUP_WINDOWS (environment): there is no such setting; the nearest is SLIPSTREAM_DEDUP_WINDOW
   SLIPSTREAM_ADMIN_TOKEN (environment): this version does not have this setting yet; take it out
-  URL_CONFIG (environment): this version does not have this setting yet; take it out
   config in slipstream.toml: a file cannot name another; use the flag or the environment
   SLIPSTREAM_LISTEN (listen in slipstream.toml): got "{ port = 1 }", expected a text, a whole number, or true or false
-  peer in slipstream.toml: this version does not have this setting yet; take it out
-  retry_in_n_seconds in slipstream.toml: this version does not have this setting yet; take it out
+  tls_cert in slipstream.toml: this version does not have this setting yet; take it out
   windwo in slipstream.toml: there is no such setting; the nearest is window
+  URL_CONFIG (environment): expected a JSON array of peers, or its base64
+  URL_CONFIG ([[peer]] in slipstream.toml) entry 1 of 1 (host): url: this version does not speak TLS yet: expected ws://
   SLIPSTREAM_TAGS (--tags): got "a b", expected up to 64 tags, separated by commas, each 1 to 64 of A-Z a-z 0-9 . _ : -
+  SLIPSTREAM_RETRY_IN_N_SECONDS (retry_in_n_seconds in slipstream.toml): got "61", expected a duration from 1ms to 60s, such as `500ms`, `30s`, `5m`, `1h` or `7d` (a bare number is seconds)
   SLIPSTREAM_STORE (environment): got "sqlight", expected `sqlite` or `redb` or `lmdb` or `sled`; did you mean `sqlite`?
   SLIPSTREAM_DURABILITY (--durability): got "some", expected `full` or `relaxed`
   SLIPSTREAM_WINDOW (environment): got "0", expected a whole number from 1 to 65536
@@ -261,8 +273,8 @@ fn the_documentation_lists_every_setting_with_its_default_and_no_other() {
 
 #[test]
 fn the_example_of_the_documentation_sets_everything() {
-    let example =
-        DOCUMENTATION.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let section = DOCUMENTATION.split("## A complete file\n").nth(1).expect("a section");
+    let example = section.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
     let config = load(&[], &[], Some(example)).expect("the example is no fault");
     for setting in SETTINGS.iter().filter(|setting| setting.key != "config") {
         assert_eq!(config.origin(setting), Origin::File, "the example wants {}", setting.key);
