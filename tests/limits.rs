@@ -1,0 +1,141 @@
+//! The limits that an operator sets: on backlogs, on rates, on the disk.
+
+#![cfg(test)]
+
+mod support;
+
+use serde_json::json;
+use support::{Peer, Relay, get};
+
+fn event(id: &str) -> serde_json::Value {
+    json!({"type": "EVENT", "messageId": id})
+}
+
+/// A relay with these flags, a sender, and a peer named `away` that is remembered and has no link.
+async fn with_an_absent_peer(folder: &tempfile::TempDir, flags: &[&str]) -> (Relay, Peer) {
+    let relay = Relay::start(folder.path(), flags).await;
+    drop(Peer::connect(&relay, "id=away").await);
+    let sender = Peer::connect(&relay, "id=sender").await;
+    (relay, sender)
+}
+
+#[tokio::test]
+async fn a_full_backlog_rejects_until_the_peer_has_taken_something() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (relay, mut sender) = with_an_absent_peer(&folder, &["--max-backlog", "3"]).await;
+    for id in ["m1", "m2", "m3"] {
+        sender.publish(event(id)).await;
+    }
+    let nack = sender.rejected(event("m4")).await;
+    assert_eq!(nack["code"], "backlog_full");
+    assert!(nack["reason"].as_str().expect("a reason").contains("away"), "{nack}");
+    assert_eq!(relay.metric(r#"slipstream_messages_rejected_total{code="backlog_full"}"#).await, 1.0);
+    // Another tag matches nobody whose backlog is full.
+    sender.publish(json!({"type": "EVENT", "messageId": "elsewhere", "targetedTags": ["nobody"]})).await;
+    let mut away = Peer::connect(&relay, "id=away").await;
+    assert_eq!(away.take_ids(3).await, ["m1", "m2", "m3"].map(str::to_owned));
+    relay.metric_becomes(r#"slipstream_backlog{peer="away"}"#, 0.0).await;
+    sender.publish(event("m4")).await;
+    assert_eq!(away.take().await.id(), "m4", "what was refused was not stored");
+}
+
+#[tokio::test]
+async fn a_backlog_limit_is_exact_while_many_messages_are_under_way() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (relay, mut sender) = with_an_absent_peer(&folder, &["--max-backlog", "100"]).await;
+    for number in 0..1_000 {
+        sender.link.writer.text(&event(&format!("m{number}")).to_string());
+    }
+    sender.link.writer.flush().await.expect("the link is up");
+    let mut confirmed = 0;
+    for _ in 0..1_000 {
+        confirmed += u32::from(sender.answer().await["type"] == "ACK");
+    }
+    assert_eq!(confirmed, 100);
+    assert_eq!(relay.metric(r#"slipstream_backlog{peer="away"}"#).await, 100.0);
+}
+
+#[tokio::test]
+async fn the_oldest_deliveries_give_way_where_the_policy_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let flags = ["--max-backlog", "10", "--backlog-policy", "drop-oldest"];
+    let (relay, mut sender) = with_an_absent_peer(&folder, &flags).await;
+    for number in 0..2_000 {
+        sender.link.writer.text(&event(&format!("m{number}")).to_string());
+    }
+    sender.link.writer.flush().await.expect("the link is up");
+    for _ in 0..2_000 {
+        assert_eq!(sender.answer().await["type"], "ACK");
+    }
+    relay.metric_becomes("slipstream_dead_letters", 1_990.0).await;
+    relay.metric_becomes(r#"slipstream_backlog{peer="away"}"#, 10.0).await;
+    let mut away = Peer::connect(&relay, "id=away").await;
+    let newest: Vec<_> = (1_990..2_000).map(|number| format!("m{number}")).collect();
+    assert_eq!(away.take_ids(10).await, newest);
+    away.silent().await;
+}
+
+#[tokio::test]
+async fn a_lowered_limit_holds_from_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (relay, mut sender) = with_an_absent_peer(&folder, &[]).await;
+    for number in 0..20 {
+        sender.publish(event(&format!("m{number}"))).await;
+    }
+    relay.stop().await;
+    let relay = Relay::start(folder.path(), &["--max-backlog", "5", "--backlog-policy", "drop-oldest"]).await;
+    relay.metric_becomes("slipstream_dead_letters", 15.0).await;
+    relay.metric_becomes(r#"slipstream_backlog{peer="away"}"#, 5.0).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_sends_too_fast_is_told_and_others_are_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &["--rate-limit", "5"]).await;
+    let mut fast = Peer::connect(&relay, "id=fast").await;
+    let mut slow = Peer::connect(&relay, "id=slow").await;
+    for number in 0..1_000 {
+        fast.link.writer.text(&event(&format!("m{number}")).to_string());
+    }
+    fast.link.writer.flush().await.expect("the link is up");
+    let mut refused = Vec::new();
+    for _ in 0..1_000 {
+        let answer = fast.answer().await;
+        if answer["type"] == "NACK" {
+            assert_eq!(answer["code"], "rate_limited");
+            refused.push(answer["messageId"].as_str().expect("an id").to_owned());
+        }
+    }
+    assert!(!refused.is_empty() && refused.len() <= 995, "{} are refused", refused.len());
+    slow.publish(event("slow")).await;
+    // Later it is taken.
+    loop {
+        fast.send(event(&refused[0])).await;
+        if fast.answer().await["type"] == "ACK" {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_low_disk_takes_nothing_new_and_delivers_what_is_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (relay, mut sender) = with_an_absent_peer(&folder, &[]).await;
+    sender.publish(event("before")).await;
+    relay.stop().await;
+    // No disk has as much free.
+    let relay = Relay::start(folder.path(), &["--min-free-disk", "1024TiB"]).await;
+    let mut away = Peer::connect(&relay, "id=away").await;
+    assert_eq!(away.take().await.id(), "before");
+    let mut sender = Peer::connect(&relay, "id=sender").await;
+    let nack = support::eventually("the disk to be looked at", || async {
+        (get(relay.admin, "/readyz").await.status == 503).then_some(())
+    });
+    nack.await;
+    let nack = sender.rejected(event("after")).await;
+    assert_eq!(nack["code"], "storage_unavailable");
+    assert!(nack["reason"].as_str().expect("a reason").contains("disk"), "{nack}");
+    let ready = get(relay.admin, "/readyz").await;
+    assert!(ready.body.contains("disk"), "{}", ready.body);
+    assert!(relay.metric("slipstream_store_free_bytes").await > 0.0);
+}
