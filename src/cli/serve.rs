@@ -1,6 +1,5 @@
 //! `slipstream serve`: reads the configuration, starts the log, runs the relay.
 
-use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use tracing::{error, info, warn};
 use super::{SettingFlags, output};
 use crate::admin::{self, MetricsPage, Pages, Readiness};
 use crate::clock::SystemClock;
-use crate::config::{self, Config, Engine, Faults, Listen, Sources};
+use crate::config::{Config, Engine, Faults, Listen};
 use crate::dial::DialLimits;
 use crate::link::{LinkLimits, TcpConnector};
 use crate::listen::{ListenLimits, Listener, TcpListener};
@@ -46,13 +45,7 @@ impl Arguments {
     /// # Errors
     /// Everything that is wrong with it. The caller prints it and exits with status 2.
     pub fn configuration(&self, engines: &[Engine]) -> Result<Config, Faults> {
-        let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-        Config::load(&Sources {
-            flags: self.settings.given(),
-            environment: &environment,
-            read_file: &config::read_file,
-            engines,
-        })
+        self.settings.inspect(engines).outcome
     }
 }
 

@@ -48,6 +48,8 @@ fn what_is_not_understood_ends_with_status_2() {
         &["send", "--to", "ws://host/", "--type", "sk", "key", "value"],
         &["send", "--to", "ws://host/", "--tags", "a b", "key", "value"],
         &["listen", "--to", "ws://host/"],
+        &["config"],
+        &["config", "encode"],
         &["listen", "--to", "ws://host/", "--id", "a/b"],
         &["listen", "--to", "ws://host/", "--id", "a", "--count", "0"],
     ] {
@@ -56,14 +58,16 @@ fn what_is_not_understood_ends_with_status_2() {
 }
 
 #[test]
-fn each_help_has_an_example_and_serve_shows_every_setting() {
+fn each_help_has_an_example_and_commands_that_take_settings_show_them_all() {
     let mut all = vec![Cli::command()];
-    all.extend(Cli::command().get_subcommands().cloned());
+    all.extend(
+        Cli::command().get_subcommands().flat_map(|each| [each].into_iter().chain(each.get_subcommands())).cloned(),
+    );
     for mut command in all {
         let name = command.get_name().to_owned();
         let help = command.render_long_help().to_string();
         assert!(help.contains("Example"), "{name}: {help}");
-        if matches!(name.as_str(), "slipstream" | "serve") {
+        if matches!(name.as_str(), "slipstream" | "serve" | "check" | "show") {
             for setting in SETTINGS {
                 assert!(help.contains(&format!("--{}", setting.flag())) && help.contains(setting.variable), "{name}");
             }
