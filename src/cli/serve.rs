@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{SettingFlags, output};
-use crate::admin::{self, MetricsPage, Pages, Readiness};
+use crate::admin::{self, ApiAccess, MetricsPage, Pages, Readiness};
 use crate::clock::SystemClock;
 use crate::config::{Config, Engine, Faults, Listen};
 use crate::dial::DialLimits;
 use crate::link::{LinkLimits, TcpConnector};
 use crate::listen::{ListenLimits, Listener, TcpListener};
-use crate::logging::{self, Switches};
+use crate::logging::{self, Level, LogControl, SwitchChange, Switches};
 use crate::relay::{BacklogLimit, DeliveryRules, DiskGuard, Observer, Relay, Settings};
 use crate::store::MessageStore;
 use crate::{BUCKETS, backend, disk};
@@ -55,12 +55,13 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
         Ok(config) => config,
         Err(faults) => return output::fail(output::MISUSED, &faults),
     };
-    let switches = Switches { messages: config.enable_message_logs, debug: config.enable_debug_logs };
-    let _logging = match logging::install(config.log_format, switches) {
+    let level = if config.enable_debug_logs { Level::Debug } else { Level::Info };
+    let switches = Switches { messages: config.enable_message_logs, level };
+    let logging = match logging::install(config.log_format, switches) {
         Ok(logging) => logging,
         Err(error) => return output::fail(output::FAILED, &error),
     };
-    match serve(&config).await {
+    match serve(&config, logging.control()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error:#}");
@@ -70,7 +71,7 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// The life of the process.
-async fn serve(config: &Config) -> anyhow::Result<()> {
+async fn serve(config: &Config, log: LogControl) -> anyhow::Result<()> {
     let metrics = MetricsPage::install(&BUCKETS)?;
     let store = open_store(config).await?;
     let relay = Relay::open(store, settings(config), Arc::new(SystemClock::new())).await?;
@@ -86,7 +87,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let pages_end = CancellationToken::new();
     let _pages_end = pages_end.clone().drop_guard();
     tokio::spawn(metrics.clone().upkeep(pages_end.clone()));
-    tokio::spawn(admin::serve(admin, pages(metrics, observer), pages_end));
+    tokio::spawn(admin::serve(admin, pages(config, metrics, observer, log), pages_end));
     for doubt in config.doubts() {
         warn!("{doubt}");
     }
@@ -184,7 +185,7 @@ fn announce(
     Ok(())
 }
 
-fn pages(page: MetricsPage, observer: Observer<dyn MessageStore>) -> Pages {
+fn pages(config: &Config, page: MetricsPage, observer: Observer<dyn MessageStore>, log: LogControl) -> Pages {
     let seen = observer.clone();
     let runtime = Handle::current();
     let render = move || page.render(|| runtime.block_on(seen.record()));
@@ -198,9 +199,34 @@ fn pages(page: MetricsPage, observer: Observer<dyn MessageStore>) -> Pages {
         if let Some(failure) = observer.store_failure() {
             reasons.push(format!("store failing: {failure}"));
         }
-        Readiness { reasons, store: guarantee.engine.to_owned(), guarantee: guarantee.to_string() }
+        Readiness {
+            reasons,
+            open_circuits: Vec::new(),
+            store: guarantee.engine.to_owned(),
+            guarantee: guarantee.to_string(),
+        }
     };
-    Pages { render: Arc::new(render), readiness: Arc::new(readiness) }
+    let logging = move |change: SwitchChange| {
+        let now = log.change(change).map_err(|error| error.to_string())?;
+        if change != SwitchChange::default() {
+            info!(messages = now.messages, level = ?now.level, "the log was switched");
+        }
+        Ok(now)
+    };
+    Pages {
+        render: Arc::new(render),
+        readiness: Arc::new(readiness),
+        logging: Arc::new(logging),
+        api: api_access(config),
+    }
+}
+
+fn api_access(config: &Config) -> ApiAccess {
+    match (config.metrics_host.to_canonical().is_loopback(), config.allow_insecure) {
+        (true, _) => ApiAccess::Machine,
+        (false, true) => ApiAccess::Anyone,
+        (false, false) => ApiAccess::Nobody,
+    }
 }
 
 /// The first SIGTERM or SIGINT asks the relay to stop; the second ends the process at once.
