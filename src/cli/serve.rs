@@ -9,6 +9,7 @@ use clap::Args;
 use tokio::net::TcpListener as AdminListener;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
 
 use super::{SettingFlags, output};
@@ -108,7 +109,8 @@ fn listen_on(listen: Listen) -> anyhow::Result<Option<Box<dyn Listener>>> {
     Ok(Some(Box::new(listener)))
 }
 
-fn settings(config: &Config) -> Settings {
+/// What the configuration means for the relay.
+pub(super) fn settings(config: &Config) -> Settings {
     Settings {
         instance_id: config.instance_id.clone(),
         tags: config.tags.clone().into(),
@@ -209,7 +211,7 @@ fn pages(config: &Config, page: MetricsPage, observer: Observer<dyn MessageStore
     let logging = move |change: SwitchChange| {
         let now = log.change(change).map_err(|error| error.to_string())?;
         if change != SwitchChange::default() {
-            info!(messages = now.messages, level = ?now.level, "the log was switched");
+            info!(messages = now.messages, level = %LevelFilter::from(now.level), "the log was switched");
         }
         Ok(now)
     };

@@ -99,7 +99,7 @@ fn check(settings: &SettingFlags) -> anyhow::Result<ExitCode> {
     }
     let given = settings.iter().filter(|each| each.origin != Origin::Default).count();
     output::line(&format!(
-        "the configuration has no fault: {given} of {} settings given, {} peers to dial",
+        "the configuration has no fault; settings given: {given} of {}; peers to dial: {}",
         settings.len(),
         peers.len()
     ))?;
