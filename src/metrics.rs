@@ -5,9 +5,7 @@
 use std::time::Duration;
 
 use metrics::Unit;
-use metrics::{
-    Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
+use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use slipstream_store::{DuplicateBy, MessageType};
 
 use crate::protocol::Code;
