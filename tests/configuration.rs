@@ -86,7 +86,14 @@ async fn show_tells_each_value_and_where_it_came_from_and_no_secret() {
 
 #[tokio::test]
 async fn show_shows_what_it_can_where_there_are_faults() {
-    let environment = [("SLIPSTREAM_WINDOW", "many"), ("URL_CONFIG", "hush"), ("SLIPSTREAM_HEARTBEAT", "7s")];
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = written(folder.path(), "s.toml", "[[peer]]\nurl = \"ws://from-the-file\"\n");
+    let environment = [
+        ("SLIPSTREAM_CONFIG", file.as_str()),
+        ("SLIPSTREAM_WINDOW", "many"),
+        ("URL_CONFIG", "hush"),
+        ("SLIPSTREAM_HEARTBEAT", "7s"),
+    ];
     let (code, table, told) = ran(&["config", "show"], &environment).await;
     assert_eq!(code, Some(2));
     for row in [
@@ -96,6 +103,7 @@ async fn show_shows_what_it_can_where_there_are_faults() {
     ] {
         assert!(table.lines().any(|line| line.split_whitespace().eq(row)), "{row:?} in\n{table}");
     }
+    assert!(!table.contains("from-the-file"), "these peers are not what was asked for:\n{table}");
     assert_has(&told, ["2 faults", "SLIPSTREAM_WINDOW", "\"many\"", "URL_CONFIG"]);
     assert!(!told.contains("hush") && !table.contains("hush"));
 }

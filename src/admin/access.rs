@@ -35,7 +35,9 @@ impl ApiAccess {
             return Err(("cross_site", "expected a Host that is localhost or an address"));
         }
         let site = text(headers, &SEC_FETCH_SITE)?;
-        if !matches!(site, None | Some("same-origin" | "none")) || !is_own(text(headers, &ORIGIN)?, host(headers)?) {
+        if !matches!(site, None | Some("same-origin" | "none"))
+            || !is_own(text(headers, &ORIGIN)?, host(headers)?.as_ref())
+        {
             return Err(("cross_site", "a page of another site may not use the API"));
         }
         Ok(())
@@ -59,9 +61,9 @@ fn is_here(host: &str) -> bool {
 }
 
 /// Whether the origin of a page, if it is one, is what it asks.
-fn is_own(origin: Option<&str>, host: Option<Authority>) -> bool {
+fn is_own(origin: Option<&str>, host: Option<&Authority>) -> bool {
     let Some(origin) = origin else { return true };
     let place = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     // Authorities compare without regard to case.
-    place.and_then(|place| place.parse().ok()).is_some_and(|place: Authority| Some(place) == host)
+    place.and_then(|place| place.parse().ok()).is_some_and(|place: Authority| Some(&place) == host)
 }
