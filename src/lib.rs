@@ -13,7 +13,7 @@
 //! | [`relay`] | the stages: router, committer, dispatcher, and the supervisor and janitor beside them |
 //! | [`client`] | a small client, which the commands, the tests and the benches use |
 //! | [`config`] | settings: typed, checked, all faults at once |
-//! | [`admin`] | the HTTP pages: metrics and health |
+//! | [`admin`] | HTTP for operators: metrics, health, the API |
 //! | [`backend`] | configuration to open store; the only place that knows engines |
 //! | [`cli`] | the commands |
 //! | `disk` | how much room is left where the store is |

@@ -6,6 +6,8 @@
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -27,33 +29,76 @@ const QUEUED_LINES: usize = 8192;
 /// Bytes that are collected before one write; what is there when the queue is empty is written at once.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// What is logged, beside warnings and errors.
+/// How much is logged of what Slipstream itself does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Only what went wrong for good.
+    Error,
+    /// Also what may have to be looked at.
+    Warn,
+    /// Also what normally happens, but not often.
+    Info,
+    /// Also what one looks for when something is wrong.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl From<Level> for LevelFilter {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Error => Self::ERROR,
+            Level::Warn => Self::WARN,
+            Level::Info => Self::INFO,
+            Level::Debug => Self::DEBUG,
+            Level::Trace => Self::TRACE,
+        }
+    }
+}
+
+/// What is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Switches {
-    /// One line a message.
+    /// One line a message, whatever the level is.
     pub messages: bool,
-    /// The level of Slipstream's own events: debug, or else info.
-    pub debug: bool,
+    /// The level of everything else.
+    pub level: Level,
 }
 
 impl Switches {
     fn filter(self) -> Targets {
-        let own = if self.debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
-        let messages = if self.messages { own } else { LevelFilter::OFF };
-        Targets::new()
-            .with_default(LevelFilter::INFO)
-            .with_target("slipstream", own)
-            .with_target(MESSAGE_TARGET, messages)
+        let own = LevelFilter::from(self.level);
+        // Libraries have less to say to an operator than their debug level holds.
+        let foreign = own.min(LevelFilter::INFO);
+        let messages = if self.messages { LevelFilter::INFO } else { LevelFilter::OFF };
+        Targets::new().with_default(foreign).with_target("slipstream", own).with_target(MESSAGE_TARGET, messages)
     }
+}
+
+/// What is to be logged otherwise; what is `None` stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SwitchChange {
+    /// One line a message.
+    pub messages: Option<bool>,
+    /// The level of everything else.
+    pub level: Option<Level>,
 }
 
 /// The log of this process. Dropping it writes what is queued, for which it waits about a second at most; lines that
 /// come later are lost.
 #[derive(Debug)]
 pub struct Logging {
-    filter: reload::Handle<Targets, Registry>,
+    control: LogControl,
     dropped: ErrorCounter,
     _worker: WorkerGuard,
+}
+
+/// Changes what is logged while the program runs. Cloning is cheap; it does not keep the log alive.
+#[derive(Debug, Clone)]
+pub struct LogControl {
+    filter: reload::Handle<Targets, Registry>,
+    current: Arc<Mutex<Switches>>,
 }
 
 /// Starts the log of this process, on stderr.
@@ -69,18 +114,35 @@ pub fn install(format: LogFormat, switches: Switches) -> Result<Logging, tracing
 }
 
 impl Logging {
-    /// Changes what is logged, from the next event on.
-    ///
-    /// # Errors
-    /// Where the log's lock was poisoned by a panic; nothing changed.
-    pub fn switch(&self, switches: Switches) -> Result<(), reload::Error> {
-        self.filter.reload(switches.filter())
+    /// What changes it.
+    #[must_use]
+    pub fn control(&self) -> LogControl {
+        self.control.clone()
     }
 
     /// How many lines were left out so far, because stderr was too slow.
     #[must_use]
     pub fn dropped_lines(&self) -> usize {
         self.dropped.dropped_lines()
+    }
+}
+
+impl LogControl {
+    /// Changes what is logged, from the next event on, and answers what is logged then.
+    ///
+    /// # Errors
+    /// Where the log has ended; nothing changed.
+    pub fn change(&self, change: SwitchChange) -> Result<Switches, reload::Error> {
+        let mut current = self.current.lock();
+        let next = Switches {
+            messages: change.messages.unwrap_or(current.messages),
+            level: change.level.unwrap_or(current.level),
+        };
+        if next != *current {
+            self.filter.reload(next.filter())?;
+            *current = next;
+        }
+        Ok(next)
     }
 }
 
@@ -100,7 +162,8 @@ fn build(
     // callsite's cached interest.
     let (filter, handle) = reload::Layer::new(switches.filter());
     let subscriber = Registry::default().with(filter).with(lines(format, colours, queue));
-    let logging = Logging { filter: handle, dropped, _worker: worker };
+    let control = LogControl { filter: handle, current: Arc::new(Mutex::new(switches)) };
+    let logging = Logging { control, dropped, _worker: worker };
     (subscriber, logging)
 }
 
@@ -196,23 +259,29 @@ mod tests {
     #[test]
     fn switches_choose_the_lines_also_at_runtime() {
         let (hand, taken) = mpsc::sync_channel(0);
-        let quiet = Switches { messages: false, debug: false };
+        let quiet = Switches { messages: false, level: Level::Info };
         let (subscriber, logging) = build(LogFormat::Human, quiet, false, Handed(hand));
+        let control = logging.control();
+        let change = |messages, level| control.change(SwitchChange { messages, level }).expect("switched");
         tracing::subscriber::with_default(subscriber, || {
             let log = || {
                 tracing::info!(target: MESSAGE_TARGET, "a message");
+                tracing::info!(target: "slipstream::relay", "an event");
                 tracing::debug!(target: "slipstream::relay", "a detail");
                 tracing::debug!(target: "hyper", "a foreign detail");
-                tracing::info!(target: "slipstream::relay", "the end");
+                tracing::warn!(target: "hyper", "a foreign warning");
+                tracing::error!(target: "slipstream::relay", "the end");
+                let text = until(&taken, "the end\n");
+                ["a message", "an event", "a detail", "a foreign detail", "a foreign warning"]
+                    .map(|part| text.contains(part))
             };
-            log();
-            let text = until(&taken, "the end\n");
-            assert!(!text.contains("a message") && !text.contains("detail"), "{text}");
-            logging.switch(Switches { messages: true, debug: true }).expect("switched");
-            log();
-            let text = until(&taken, "the end\n");
-            assert!(text.contains(" INFO slipstream::message: a message\n"), "{text}");
-            assert!(text.contains("DEBUG slipstream::relay: a detail\n") && !text.contains("foreign"), "{text}");
+            assert_eq!(log(), [false, true, false, false, true]);
+            assert_eq!(change(Some(true), Some(Level::Debug)), Switches { messages: true, level: Level::Debug });
+            assert_eq!(log(), [true, true, true, false, true]);
+            assert_eq!(change(None, Some(Level::Error)), Switches { messages: true, level: Level::Error });
+            assert_eq!(log(), [true, false, false, false, false], "the lines of messages are switched by themselves");
+            assert_eq!(change(Some(false), None), Switches { messages: false, level: Level::Error });
+            assert_eq!(log(), [false; 5]);
         });
         drop(taken);
     }
@@ -221,7 +290,7 @@ mod tests {
     fn a_json_line_is_one_object_with_its_fields() {
         let (hand, taken) = mpsc::sync_channel(0);
         let (subscriber, _logging) =
-            build(LogFormat::Json, Switches { messages: true, debug: false }, true, Handed(hand));
+            build(LogFormat::Json, Switches { messages: true, level: Level::Info }, true, Handed(hand));
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: MESSAGE_TARGET, key = "a\nb", "accepted");
             let line: serde_json::Value = serde_json::from_str(&until(&taken, "\n")).expect("JSON");
@@ -235,7 +304,8 @@ mod tests {
     fn a_stderr_that_stands_still_loses_lines_and_says_so() {
         for format in [LogFormat::Human, LogFormat::Json] {
             let (hand, taken) = mpsc::sync_channel(0);
-            let (subscriber, logging) = build(format, Switches { messages: true, debug: false }, false, Handed(hand));
+            let (subscriber, logging) =
+                build(format, Switches { messages: true, level: Level::Info }, false, Handed(hand));
             tracing::subscriber::with_default(subscriber, || {
                 // The thread takes lines until its buffer is full or it tries to write; the rest waits in the queue.
                 while logging.dropped_lines() < 10 {

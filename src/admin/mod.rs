@@ -1,14 +1,28 @@
-//! HTTP on the metrics port: the metrics page and the health pages.
+//! HTTP on the metrics port: the metrics page, the health pages and the API.
 //!
-//! It has its own small accept loop and its own limits, shares nothing with the WebSocket listener, and asks the relay
+//! It has its own small accept loop and its own limits, shares nothing with the WebSocket listener, and asks the rest
 //! only through the functions in [`Pages`], so that it answers whatever the relay is doing.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `server` | the accept loop |
+//! | `route`, `access` | what a path is, and who may use the API |
+//! | `pages`, `api` | what each path answers |
+//! | `answer`, `body` | what answers and requests are made of |
+//! | `metrics_page` | the recorder behind `/metrics` |
 
+mod access;
+mod answer;
+mod api;
+mod body;
 mod metrics_page;
 mod pages;
+mod route;
 mod server;
 #[cfg(test)]
 mod tests;
 
+pub use access::ApiAccess;
 pub use metrics_page::{InstallError, MetricsPage};
 pub use pages::{Pages, Readiness};
 pub use server::serve;

@@ -3,21 +3,26 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::header::ALLOW;
+use hyper::{Request, StatusCode};
 use serde::Serialize;
 
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+use super::access::ApiAccess;
+use super::answer::{Answer, PROMETHEUS, TEXT, error, json, page};
+use super::api;
+use super::route::{Route, is_api};
+use crate::logging::{SwitchChange, Switches};
 
 /// Whether the relay takes messages, and what its ACK is worth.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Readiness {
     /// Why it does not; it is ready where there is no reason.
     pub reasons: Vec<String>,
+    /// The dialled peers that do not answer for so long that their circuit is open. They make nothing unready: others
+    /// are served, and what these are owed is kept.
+    pub open_circuits: Vec<String>,
     /// The engine of the store.
     pub store: String,
     /// The guarantee in force, as a sentence.
@@ -32,14 +37,18 @@ impl Readiness {
     }
 }
 
-/// Where the pages get what they show. [`render`](Self::render) is called on a thread that may block;
-/// [`readiness`](Self::readiness) must answer at once and wait for nothing.
+/// Where the pages get what they show. [`render`](Self::render) is called on a thread that may block; the others must
+/// answer at once and wait for nothing.
 #[derive(Clone)]
 pub struct Pages {
     /// Makes the metrics page.
     pub render: Arc<dyn Fn() -> String + Send + Sync>,
     /// Tells how the relay is.
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
+    /// Changes what is logged, where it is asked to, and tells what is logged then, or in words why that failed.
+    pub logging: Arc<dyn Fn(SwitchChange) -> Result<Switches, String> + Send + Sync>,
+    /// Who may use the API.
+    pub api: ApiAccess,
 }
 
 impl fmt::Debug for Pages {
@@ -48,25 +57,30 @@ impl fmt::Debug for Pages {
     }
 }
 
-pub(super) type Answer = Response<Full<Bytes>>;
-
 impl Pages {
-    /// Answers a request. Its body is not looked at.
-    pub(super) async fn answer<B>(&self, request: Request<B>) -> Answer {
+    /// Answers a request.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
         let path = request.uri().path();
-        if !matches!(path, "/metrics" | "/healthz" | "/readyz") {
-            return error(StatusCode::NOT_FOUND, "not_found", &format!("there is nothing at {path}"));
+        if is_api(path)
+            && let Err((code, message)) = self.api.check(request.headers())
+        {
+            return error(StatusCode::FORBIDDEN, code, message);
         }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let message = format!("{path} takes GET, not {}", request.method());
+        let Some(route) = Route::at(path) else {
+            return error(StatusCode::NOT_FOUND, "not_found", &format!("there is nothing at {path}"));
+        };
+        if !route.takes(request.method()) {
+            let allowed = route.allowed();
+            let message = format!("{path} takes {}, not {}", allowed.to_str().unwrap_or_default(), request.method());
             let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &message);
-            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            answer.headers_mut().insert(ALLOW, allowed);
             return answer;
         }
-        match path {
-            "/metrics" => self.metrics().await,
-            "/readyz" => self.ready(),
-            _ => page(StatusCode::OK, TEXT, "ok\n"),
+        match route {
+            Route::Metrics => self.metrics().await,
+            Route::Alive => page(StatusCode::OK, TEXT, "ok\n"),
+            Route::Ready => self.ready(),
+            Route::Api(endpoint) => api::answer(self, endpoint, request).await,
         }
     }
 
@@ -79,39 +93,15 @@ impl Pages {
     }
 
     fn ready(&self) -> Answer {
-        #[derive(Serialize)]
-        struct Shown<'a> {
-            ready: bool,
-            reasons: &'a [String],
-            store: &'a str,
-            guarantee: &'a str,
-        }
         let readiness = (self.readiness)();
-        let ready = readiness.is_ready();
-        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        json(
-            status,
-            &Shown { ready, reasons: &readiness.reasons, store: &readiness.store, guarantee: &readiness.guarantee },
-        )
+        let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        json(status, &ReadinessBody { ready: readiness.is_ready(), readiness: &readiness })
     }
 }
 
-fn page(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, kind);
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
-}
-
-fn json(status: StatusCode, shown: &impl Serialize) -> Answer {
-    match serde_json::to_vec(shown) {
-        Ok(body) => page(status, JSON, body),
-        Err(_) => page(StatusCode::INTERNAL_SERVER_ERROR, JSON, r#"{"error":{"code":"internal","message":""}}"#),
-    }
-}
-
-/// An error as every path answers it.
-fn error(status: StatusCode, code: &str, message: &str) -> Answer {
-    json(status, &serde_json::json!({"error": {"code": code, "message": message}}))
+#[derive(Serialize)]
+struct ReadinessBody<'a> {
+    ready: bool,
+    #[serde(flatten)]
+    readiness: &'a Readiness,
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a command. What a command does beyond reading its arguments and printing lives elsewhere.
 
+mod config;
 mod frame;
 mod lines;
 mod listen;
@@ -41,6 +42,9 @@ pub enum Command {
     Send(send::Arguments),
     /// Prints the messages that come, and acknowledges them.
     Listen(listen::Arguments),
+    /// Checks a configuration, shows it, or makes URL_CONFIG.
+    #[command(subcommand, after_help = config::EXAMPLE)]
+    Config(config::Command),
 }
 
 impl Cli {
@@ -64,6 +68,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Serve(arguments) => serve::run(&arguments).await,
             Command::Send(arguments) => send::run(&arguments).await,
             Command::Listen(arguments) => listen::run(&arguments).await,
+            Command::Config(command) => config::run(&command),
         }
     });
     // A read of stdin may still stand on a thread of its own; the program does not wait for it.

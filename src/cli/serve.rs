@@ -1,6 +1,5 @@
 //! `slipstream serve`: reads the configuration, starts the log, runs the relay.
 
-use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,16 +9,17 @@ use clap::Args;
 use tokio::net::TcpListener as AdminListener;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
 
 use super::{SettingFlags, output};
-use crate::admin::{self, MetricsPage, Pages, Readiness};
+use crate::admin::{self, ApiAccess, MetricsPage, Pages, Readiness};
 use crate::clock::SystemClock;
-use crate::config::{self, Config, Engine, Faults, Listen, Sources};
+use crate::config::{Config, Engine, Faults, Listen};
 use crate::dial::DialLimits;
 use crate::link::{LinkLimits, TcpConnector};
 use crate::listen::{ListenLimits, Listener, TcpListener};
-use crate::logging::{self, Switches};
+use crate::logging::{self, Level, LogControl, SwitchChange, Switches};
 use crate::relay::{BacklogLimit, DeliveryRules, DiskGuard, Observer, Relay, Settings};
 use crate::store::MessageStore;
 use crate::{BUCKETS, backend, disk};
@@ -46,13 +46,7 @@ impl Arguments {
     /// # Errors
     /// Everything that is wrong with it. The caller prints it and exits with status 2.
     pub fn configuration(&self, engines: &[Engine]) -> Result<Config, Faults> {
-        let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-        Config::load(&Sources {
-            flags: self.settings.given(),
-            environment: &environment,
-            read_file: &config::read_file,
-            engines,
-        })
+        self.settings.inspect(engines).outcome
     }
 }
 
@@ -62,12 +56,13 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
         Ok(config) => config,
         Err(faults) => return output::fail(output::MISUSED, &faults),
     };
-    let switches = Switches { messages: config.enable_message_logs, debug: config.enable_debug_logs };
-    let _logging = match logging::install(config.log_format, switches) {
+    let level = if config.enable_debug_logs { Level::Debug } else { Level::Info };
+    let switches = Switches { messages: config.enable_message_logs, level };
+    let logging = match logging::install(config.log_format, switches) {
         Ok(logging) => logging,
         Err(error) => return output::fail(output::FAILED, &error),
     };
-    match serve(&config).await {
+    match serve(&config, logging.control()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error:#}");
@@ -77,7 +72,7 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// The life of the process.
-async fn serve(config: &Config) -> anyhow::Result<()> {
+async fn serve(config: &Config, log: LogControl) -> anyhow::Result<()> {
     let metrics = MetricsPage::install(&BUCKETS)?;
     let store = open_store(config).await?;
     let relay = Relay::open(store, settings(config), Arc::new(SystemClock::new())).await?;
@@ -93,7 +88,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let pages_end = CancellationToken::new();
     let _pages_end = pages_end.clone().drop_guard();
     tokio::spawn(metrics.clone().upkeep(pages_end.clone()));
-    tokio::spawn(admin::serve(admin, pages(metrics, observer), pages_end));
+    tokio::spawn(admin::serve(admin, pages(config, metrics, observer, log), pages_end));
     for doubt in config.doubts() {
         warn!("{doubt}");
     }
@@ -114,7 +109,8 @@ fn listen_on(listen: Listen) -> anyhow::Result<Option<Box<dyn Listener>>> {
     Ok(Some(Box::new(listener)))
 }
 
-fn settings(config: &Config) -> Settings {
+/// What the configuration means for the relay.
+pub(super) fn settings(config: &Config) -> Settings {
     Settings {
         instance_id: config.instance_id.clone(),
         tags: config.tags.clone().into(),
@@ -191,7 +187,7 @@ fn announce(
     Ok(())
 }
 
-fn pages(page: MetricsPage, observer: Observer<dyn MessageStore>) -> Pages {
+fn pages(config: &Config, page: MetricsPage, observer: Observer<dyn MessageStore>, log: LogControl) -> Pages {
     let seen = observer.clone();
     let runtime = Handle::current();
     let render = move || page.render(|| runtime.block_on(seen.record()));
@@ -205,9 +201,34 @@ fn pages(page: MetricsPage, observer: Observer<dyn MessageStore>) -> Pages {
         if let Some(failure) = observer.store_failure() {
             reasons.push(format!("store failing: {failure}"));
         }
-        Readiness { reasons, store: guarantee.engine.to_owned(), guarantee: guarantee.to_string() }
+        Readiness {
+            reasons,
+            open_circuits: Vec::new(),
+            store: guarantee.engine.to_owned(),
+            guarantee: guarantee.to_string(),
+        }
     };
-    Pages { render: Arc::new(render), readiness: Arc::new(readiness) }
+    let logging = move |change: SwitchChange| {
+        let now = log.change(change).map_err(|error| error.to_string())?;
+        if change != SwitchChange::default() {
+            info!(messages = now.messages, level = %LevelFilter::from(now.level), "the log was switched");
+        }
+        Ok(now)
+    };
+    Pages {
+        render: Arc::new(render),
+        readiness: Arc::new(readiness),
+        logging: Arc::new(logging),
+        api: api_access(config),
+    }
+}
+
+fn api_access(config: &Config) -> ApiAccess {
+    match (config.metrics_host.to_canonical().is_loopback(), config.allow_insecure) {
+        (true, _) => ApiAccess::Machine,
+        (false, true) => ApiAccess::Anyone,
+        (false, false) => ApiAccess::Nobody,
+    }
 }
 
 /// The first SIGTERM or SIGINT asks the relay to stop; the second ends the process at once.

@@ -1,9 +1,11 @@
 //! The flags of the settings, made from the table in [`config`](crate::config). Their values are read there too, so
 //! that a wrong flag is told together with every other fault.
 
+use std::ffi::OsString;
+
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::config::{SETTINGS, Setting};
+use crate::config::{self, Config, Engine, Inspection, SETTINGS, Setting, Sources};
 
 /// The settings that were given as flags, with their text.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +16,16 @@ impl SettingFlags {
     #[must_use]
     pub fn given(&self) -> &[(&'static Setting, String)] {
         &self.0
+    }
+
+    /// What these flags, the environment of the process and the file that either names say. `engines` are those that
+    /// are compiled in, the preferred one first.
+    #[must_use]
+    pub fn inspect(&self, engines: &[Engine]) -> Inspection {
+        let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+        let sources =
+            Sources { flags: self.given(), environment: &environment, read_file: &config::read_file, engines };
+        Config::inspect(&sources)
     }
 }
 

@@ -1,7 +1,8 @@
 use clap::{CommandFactory as _, Parser as _};
 
-use super::{Cli, Command};
+use super::{Cli, Command, serve};
 use crate::config::{Config, Engine, Faults, SETTINGS};
+use crate::relay::{BacklogPolicy, Settings};
 
 fn parse(line: &[&str]) -> Result<Command, clap::Error> {
     Cli::try_parse_from([&["slipstream"], line].concat()).map(Cli::into_command)
@@ -30,6 +31,35 @@ fn without_a_command_it_serves_with_the_same_flags() {
 }
 
 #[test]
+fn what_is_set_reaches_the_relay() {
+    let settings = |line: &[&str]| serve::settings(&configuration(line).expect("no fault"));
+    let Settings { dial, delivery, backlog, disk, rate_limit, peers, .. } = settings(&[
+        "--retry-in-n-seconds=7",
+        "--connection-retry-attempts=8",
+        "--handshake-timeout=9s",
+        "--window=11",
+        "--ack-timeout=12s",
+        "--max-message-republish-attempts=13",
+        "--max-backlog=14",
+        "--backlog-policy=drop-oldest",
+        "--min-free-disk=15",
+        "--rate-limit=16",
+        "--url-config=[{\"url\":\"ws://host\"}]",
+        "--storage-path=/",
+    ]);
+    assert_eq!((dial.first_pause.as_secs(), dial.attempts, dial.timeout.as_secs()), (7, 8, 9));
+    assert_eq!((dial.longest_pause.as_secs(), dial.open_pause.as_secs()), (60, 60));
+    assert_eq!((delivery.window.get(), delivery.ack_timeout.as_secs(), delivery.max_republishes), (11, 12, 13));
+    let backlog = backlog.expect("a limit");
+    assert_eq!((backlog.deliveries.get(), backlog.policy), (14, BacklogPolicy::DropOldest));
+    let disk = disk.expect("a guard");
+    assert!(disk.min_free == 15 && (disk.free)().is_some());
+    assert_eq!((rate_limit.map(u32::from), peers.len()), (Some(16), 1));
+    let unset = settings(&[]);
+    assert!(unset.backlog.is_none() && unset.rate_limit.is_none() && unset.peers.is_empty());
+}
+
+#[test]
 fn a_wrong_flag_is_a_fault_of_the_configuration_that_names_it() {
     let told = configuration(&["serve", "--window", "none", "--heartbeat", "1h"]).expect_err("faults").to_string();
     assert!(
@@ -48,6 +78,8 @@ fn what_is_not_understood_ends_with_status_2() {
         &["send", "--to", "ws://host/", "--type", "sk", "key", "value"],
         &["send", "--to", "ws://host/", "--tags", "a b", "key", "value"],
         &["listen", "--to", "ws://host/"],
+        &["config"],
+        &["config", "encode"],
         &["listen", "--to", "ws://host/", "--id", "a/b"],
         &["listen", "--to", "ws://host/", "--id", "a", "--count", "0"],
     ] {
@@ -56,14 +88,16 @@ fn what_is_not_understood_ends_with_status_2() {
 }
 
 #[test]
-fn each_help_has_an_example_and_serve_shows_every_setting() {
+fn each_help_has_an_example_and_commands_that_take_settings_show_them_all() {
     let mut all = vec![Cli::command()];
-    all.extend(Cli::command().get_subcommands().cloned());
+    all.extend(
+        Cli::command().get_subcommands().flat_map(|each| [each].into_iter().chain(each.get_subcommands())).cloned(),
+    );
     for mut command in all {
         let name = command.get_name().to_owned();
         let help = command.render_long_help().to_string();
         assert!(help.contains("Example"), "{name}: {help}");
-        if matches!(name.as_str(), "slipstream" | "serve") {
+        if matches!(name.as_str(), "slipstream" | "serve" | "check" | "show") {
             for setting in SETTINGS {
                 assert!(help.contains(&format!("--{}", setting.flag())) && help.contains(setting.variable), "{name}");
             }

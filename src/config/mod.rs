@@ -15,6 +15,11 @@ mod table;
 mod tests;
 mod value;
 
+use std::fmt;
+
+use self::table::URL_CONFIG;
+use crate::dial::DialledPeer;
+
 pub use fault::{Fault, Faults};
 pub use file::{MAX_FILE_BYTES, read_file, read_text};
 pub use peers::{MAX_PEERS, encode_peers};
@@ -35,6 +40,40 @@ pub enum Origin {
     Default,
 }
 
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flag => "flag",
+            Self::Environment => "environment",
+            Self::File => "file",
+            Self::Default => "default",
+        })
+    }
+}
+
+/// What the sources say, whether or not it can be run.
+#[derive(Debug)]
+pub struct Inspection {
+    /// What each setting comes to, in the order of the table.
+    pub settings: Vec<Effective>,
+    /// The peers to dial; none where the strongest source that gives them has a fault.
+    pub peers: Vec<DialledPeer>,
+    /// The configuration to run, or all that is wrong.
+    pub outcome: Result<Config, Faults>,
+}
+
+/// What a setting comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effective {
+    /// The setting.
+    pub setting: &'static Setting,
+    /// The value as its source writes it, empty where there is none; `None` where it has a fault. For the peers it is
+    /// how many they are, so nothing secret is in it.
+    pub value: Option<String>,
+    /// The strongest source that gives it.
+    pub origin: Origin,
+}
+
 impl Config {
     /// Reads the settings, each from the strongest source that gives it.
     ///
@@ -45,16 +84,28 @@ impl Config {
     /// All that is wrong in any source, and every contradiction among the settings that could be read. The caller
     /// prints it and exits with status 2.
     pub fn load(sources: &Sources<'_>) -> Result<Self, Faults> {
+        Self::inspect(sources).outcome
+    }
+
+    /// Reads the settings as [`load`](Self::load) does, and tells what each comes to also where there are faults.
+    #[must_use]
+    pub fn inspect(sources: &Sources<'_>) -> Inspection {
         let mut gathered = sources.gather();
         let config = Self::take(&mut gathered);
+        let settings = SETTINGS.iter().map(|setting| gathered.effective(setting)).collect();
+        let peers = match &config {
+            Some(config) if gathered.effective(&URL_CONFIG).value.is_some() => config.peers.clone(),
+            _ => Vec::new(),
+        };
         let (unreadable, mut faults) = gathered.into_faults();
         if let Some(config) = &config {
             faults.extend(rules::broken(config, sources.engines, &unreadable));
         }
-        match config {
+        let outcome = match config {
             Some(config) if faults.is_empty() => Ok(config),
             _ => Err(Faults::new(faults)),
-        }
+        };
+        Inspection { settings, peers, outcome }
     }
 
     /// What can be run and is hardly what was meant: each a sentence for the operator.

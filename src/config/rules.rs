@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Config, Engine, Fault, Listen, Setting};
+use super::{Config, Engine, Fault, Listen, Origin, Setting};
 use crate::dial::DialledPeer;
 
 /// A rule between settings. It is not asked where one of them could not be read.
@@ -105,6 +105,10 @@ pub(super) fn doubts(config: &Config) -> Vec<String> {
     let mut doubts = Vec::new();
     if config.listen == Listen::Off && config.peers.is_empty() {
         doubts.push("SLIPSTREAM_LISTEN is off and there are no peers to dial: no message can come or go".to_owned());
+    }
+    let policy_given = Setting::by_key("backlog_policy").is_some_and(|it| config.origin(it) != Origin::Default);
+    if config.max_backlog.is_none() && policy_given {
+        doubts.push("SLIPSTREAM_BACKLOG_POLICY has no effect without SLIPSTREAM_MAX_BACKLOG".to_owned());
     }
     let last = last_republish(config);
     if last > config.dedup_window {

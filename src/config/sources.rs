@@ -9,7 +9,7 @@ use super::file::{self, FILE_KEY};
 use super::peers::{self, PeerFault};
 use super::table::URL_CONFIG;
 use super::value::nearest;
-use super::{Engine, Fault, Origin, SETTINGS, Setting};
+use super::{Effective, Engine, Fault, Origin, SETTINGS, Setting};
 use crate::dial::DialledPeer;
 
 /// Settings that Slipstream documents and that this version does not have yet.
@@ -143,6 +143,13 @@ impl Gathered {
     /// What was found for each setting that was taken.
     pub(super) fn found(&self) -> &BTreeMap<&'static str, Found> {
         &self.found
+    }
+
+    /// What a setting comes to, once it was taken.
+    pub(super) fn effective(&self, setting: &'static Setting) -> Effective {
+        let found = self.found.get(setting.key);
+        let value = found.and_then(|found| found.text.clone());
+        Effective { setting, value, origin: found.map_or(Origin::Default, |found| found.origin) }
     }
 
     /// The keys of the settings that have a fault, and all faults.

@@ -111,7 +111,7 @@ settings! {
     /// WebSocket listener, or `off`. Port 0 is any free port, printed at start.
     listen: Listen = "SLIPSTREAM_LISTEN", "127.0.0.1:7171", "ADDRESS", value::listen;
 
-    /// Permits a listener beyond loopback although whoever reaches it may send and receive.
+    /// Permits a listener, and the API, beyond loopback although nothing asks who calls.
     allow_insecure: bool = "SLIPSTREAM_ALLOW_INSECURE", "false", "BOOL", value::switch;
 
     /// Id of this relay. Without it one is made once (`relay-` and a ULID) and kept in the store.

@@ -53,7 +53,20 @@ impl Response {
 
 /// Asks for a page.
 pub async fn get(address: SocketAddr, path: &str) -> Response {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    request(address, "GET", path, "", "").await
+}
+
+/// Puts JSON.
+pub async fn put(address: SocketAddr, path: &str, json: &str) -> Response {
+    request(address, "PUT", path, "Content-Type: application/json\r\n", json).await
+}
+
+/// Sends a request with further headers, each with its line end.
+pub async fn request(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Response {
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+    );
     let asking = async {
         let mut stream = BufReader::new(TcpStream::connect(address).await.ok()?);
         stream.write_all(request.as_bytes()).await.ok()?;

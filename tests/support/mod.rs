@@ -20,7 +20,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
-pub use self::http::{Response, get};
+pub use self::http::{Response, get, put, request};
 pub use self::pair::Pair;
 pub use self::peer::{Event, Message, Peer, event};
 pub use self::process::{Process, Relay, Signal};

@@ -87,7 +87,7 @@ fn each_setting_is_read_from_each_source_and_the_stronger_source_wins() {
     };
     let of = |config: &Config, setting: &Setting| {
         let printed = format!("{config:?}");
-        let field = if *setting == URL_CONFIG { "peers: [DialledPeer { target: Target { host" } else { setting.key };
+        let field = if *setting == URL_CONFIG { "peers: [DialledPeer { target" } else { setting.key };
         let field = printed.split_once(&format!(" {field}: ")).expect("a field").1;
         field.split_once(": ").map_or(field, |(text, _)| text).to_owned()
     };

@@ -210,6 +210,9 @@ fn doubts_are_told_and_are_no_faults() {
     assert_eq!(doubts(&[]), "");
     assert!(doubts(&[("SLIPSTREAM_LISTEN", "off")]).contains("no message can come or go"));
     assert_eq!(doubts(&[("SLIPSTREAM_LISTEN", "off"), ("URL_CONFIG", r#"[{"url":"ws://a"}]"#)]), "");
+    let policy = ("SLIPSTREAM_BACKLOG_POLICY", "reject");
+    assert!(doubts(&[policy]).contains("has no effect without SLIPSTREAM_MAX_BACKLOG"));
+    assert_eq!(doubts(&[policy, ("SLIPSTREAM_MAX_BACKLOG", "1")]), "");
     assert!(doubts(&[("SLIPSTREAM_ACK_TIMEOUT", "10m")]).contains("4200s"), "10 + 20 + 40 minutes");
     assert_eq!(doubts(&[("SLIPSTREAM_ACK_TIMEOUT", "8m")]), "", "56 minutes");
     let token = |host| format!(r#"[{{"url":"ws://{host}:1/?hush","id":"x","token":"hush"}}]"#);

@@ -1,0 +1,145 @@
+//! `slipstream config show`: the settings in force, as a table or as JSON. No secret is shown.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+use slipstream_store::Tag;
+
+use crate::backend;
+use crate::cli::{SettingFlags, output};
+use crate::config::{Effective, Inspection, Origin};
+use crate::dial::DialledPeer;
+
+pub(super) fn run(settings: &SettingFlags, json: bool) -> anyhow::Result<ExitCode> {
+    let inspection = settings.inspect(backend::COMPILED);
+    if json {
+        output::record(&Record::of(&inspection))?;
+    } else {
+        output::line(&table(&inspection))?;
+    }
+    Ok(match &inspection.outcome {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(faults) => output::fail(output::MISUSED, faults),
+    })
+}
+
+/// The path of the settings file, as it was given.
+fn file(inspection: &Inspection) -> Option<&str> {
+    let setting = inspection.settings.iter().find(|each| each.setting.key == "config")?;
+    setting.value.as_deref()
+}
+
+fn table(inspection: &Inspection) -> String {
+    const WIDEST: usize = 40;
+    let file = file(inspection).unwrap_or_default();
+    let rows: Vec<[String; 3]> = inspection
+        .settings
+        .iter()
+        .map(|Effective { setting, value, origin }| {
+            let value = match value.as_deref() {
+                None => "(fault)".to_owned(),
+                Some("") => "none".to_owned(),
+                Some(value) => output::printable(value),
+            };
+            let origin = match origin {
+                Origin::File => format!("{origin} {}", output::printable(file)),
+                _ => origin.to_string(),
+            };
+            [setting.variable.to_owned(), value, origin]
+        })
+        .collect();
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count().min(WIDEST)).max().unwrap_or_default();
+    let (first, second) = (width(0), width(1));
+    let mut lines: Vec<_> =
+        rows.iter().map(|[variable, value, origin]| format!("{variable:first$}  {value:second$}  {origin}")).collect();
+    lines.extend(inspection.peers.iter().map(peer_line));
+    lines.join("\n")
+}
+
+fn peer_line(peer: &DialledPeer) -> String {
+    let mut line = format!("peer {} at {}", peer.alias, shown_url(peer));
+    if let Some(tags) = &peer.tags {
+        let tags: Vec<_> = tags.iter().map(Tag::as_str).collect();
+        line += &format!(", tags {}", tags.join(" "));
+    }
+    if let Some(group) = &peer.group {
+        line += &format!(", cluster group {group}");
+    }
+    if peer.coalesce {
+        line += ", coalesce";
+    }
+    if peer.token.is_some() {
+        line += ", token hidden";
+    }
+    line
+}
+
+/// The URL without what may be secret.
+fn shown_url(peer: &DialledPeer) -> String {
+    let path = match peer.target.path.split_once('?') {
+        Some((path, _)) => format!("{path}?…"),
+        None => peer.target.path.clone(),
+    };
+    format!("ws://{}{path}", peer.target)
+}
+
+/// What `config show --json` prints.
+#[derive(Serialize)]
+struct Record<'a> {
+    settings: Vec<SettingRecord<'a>>,
+    peers: Vec<PeerRecord<'a>>,
+    faults: Vec<String>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct SettingRecord<'a> {
+    variable: &'a str,
+    /// As its source writes it; null where there is none, or where it has a fault.
+    value: Option<&'a str>,
+    origin: String,
+    /// The settings file, where the value came from it.
+    file: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PeerRecord<'a> {
+    id: &'a str,
+    url: String,
+    tags: Option<Vec<&'a str>>,
+    cluster_group_id: Option<&'a str>,
+    coalesce: bool,
+    token: Option<&'static str>,
+}
+
+impl<'a> Record<'a> {
+    fn of(inspection: &'a Inspection) -> Self {
+        let file = file(inspection);
+        let setting = |each: &'a Effective| SettingRecord {
+            variable: each.setting.variable,
+            value: each.value.as_deref().filter(|value| !value.is_empty()),
+            origin: each.origin.to_string(),
+            file: file.filter(|_| each.origin == Origin::File),
+        };
+        let peer = |peer: &'a DialledPeer| PeerRecord {
+            id: peer.alias.as_str(),
+            url: shown_url(peer),
+            tags: peer.tags.as_ref().map(|tags| tags.iter().map(Tag::as_str).collect()),
+            cluster_group_id: peer.group.as_ref().map(AsRef::as_ref),
+            coalesce: peer.coalesce,
+            token: peer.token.as_ref().map(|_| "hidden"),
+        };
+        let (faults, warnings) = match &inspection.outcome {
+            Ok(config) => (Vec::new(), config.doubts()),
+            Err(faults) => (faults.iter().map(ToString::to_string).collect(), Vec::new()),
+        };
+        Self {
+            settings: inspection.settings.iter().map(setting).collect(),
+            peers: inspection.peers.iter().map(peer).collect(),
+            faults,
+            warnings,
+        }
+    }
+}
