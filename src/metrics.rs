@@ -8,7 +8,7 @@ use metrics::Unit;
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
-use slipstream_store::{DuplicateBy, MessageType};
+use slipstream_store::{DuplicateBy, MessageType, PeerId};
 
 use crate::protocol::Code;
 
@@ -23,6 +23,7 @@ const COMMIT_SECONDS: &str = "slipstream_commit_seconds";
 const COMMIT_OPERATIONS: &str = "slipstream_commit_operations";
 const LATENCY: &str = "slipstream_message_latency_seconds";
 const LINK_ERRORS: &str = "slipstream_connection_errors_total";
+const RECONNECTS: &str = "slipstream_reconnects_total";
 
 /// The histograms and the upper bounds of their buckets.
 pub const BUCKETS: [(&str, &[f64]); 3] = [
@@ -139,9 +140,14 @@ impl Metrics {
         self.commit_operations.record(operations as f64);
     }
 
-    /// A link ended with an error, or a handshake was refused.
+    /// A link ended with an error, a handshake was refused, or a dial failed.
     pub(crate) fn link_error(reason: &'static str) {
         counter!(LINK_ERRORS, "reason" => reason).increment(1);
+    }
+
+    /// A dialled peer has a link again.
+    pub(crate) fn reconnected(peer: &PeerId) {
+        counter!(RECONNECTS, "peer" => peer.to_string()).increment(1);
     }
 }
 
@@ -166,7 +172,11 @@ fn describe() {
     describe_counter!(UNROUTED, "Messages that matched no peer");
     describe_counter!(DELIVERIES, "Settled deliveries, by outcome");
     describe_counter!(STRAY_ACKS, "ACKs and NACKs that settle nothing or cannot be read");
-    describe_counter!(LINK_ERRORS, "Links that ended with an error and handshakes that were refused, by reason");
+    describe_counter!(
+        LINK_ERRORS,
+        "Links that ended with an error, handshakes that were refused and dials that failed, by reason"
+    );
+    describe_counter!(RECONNECTS, "Links with a dialled peer that were established again");
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "Time of a commit");
     describe_histogram!(COMMIT_OPERATIONS, "Operations in a commit");
     describe_histogram!(
@@ -175,6 +185,10 @@ fn describe() {
         "From reading a message to its confirm (commit) or to a peer's ACK (delivery)"
     );
     describe_gauge!("slipstream_active_connections", "Links, by kind of peer");
+    describe_gauge!(
+        "slipstream_circuit_open",
+        "1 where a dialled peer failed so often that it is dialled only now and then"
+    );
     describe_gauge!("slipstream_backlog", "Deliveries owed to a peer, in flight ones included");
     describe_gauge!("slipstream_inflight", "Deliveries sent to a peer and not settled");
     describe_gauge!("slipstream_dedup_identities", "Identities that are remembered");

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 
 use slipstream_store::{Guarantee, MessageStore, PeerId, PeerKind, Result, Stats, StoreError};
 
+use super::dialling::Dial;
 use super::supervisor::Core;
+use crate::dial::DialStatus;
 use crate::metrics;
 
 /// A view of a relay. Cloning is cheap.
@@ -31,6 +33,8 @@ pub struct Observation {
     pub store: Result<Stats>,
     /// Every remembered peer.
     pub peers: Vec<PeerObservation>,
+    /// Every peer that the relay dials, in the order of the configuration.
+    pub dials: Vec<DialObservation>,
 }
 
 /// A peer at one moment.
@@ -48,6 +52,34 @@ pub struct PeerObservation {
     pub backlog: u64,
     /// Deliveries sent to it and not settled.
     pub in_flight: usize,
+}
+
+/// How a peer that the relay dials stands at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DialObservation {
+    /// The id under which it is configured.
+    pub alias: PeerId,
+    /// Its id: the alias until it announced another.
+    pub peer: PeerId,
+    /// How its link stands.
+    pub state: DialState,
+    /// Failed dials in a row.
+    pub failures: u32,
+    /// Why the last dial failed, until the peer has a link again.
+    pub last_error: Option<String>,
+}
+
+/// How the link with a dialled peer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialState {
+    /// It has one, whichever end began it.
+    Up,
+    /// A dial is under way.
+    Dialing,
+    /// The next dial is waited for.
+    Down,
+    /// So many dials failed in a row that it is dialled only now and then.
+    CircuitOpen,
 }
 
 impl<S: MessageStore + ?Sized> Observer<S> {
@@ -73,6 +105,23 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         self.core.health.failure(&*self.core.clock)
     }
 
+    /// How the peers that the relay dials stand, in the order of the configuration.
+    #[must_use]
+    pub fn dials(&self) -> Vec<DialObservation> {
+        let observe = |dial: &Arc<Dial>| {
+            let peer = dial.peer();
+            let DialStatus { dialling, failures, circuit_open, last_error } = dial.status.borrow().clone();
+            let state = match self.core.links.linked(&peer) {
+                Some(_) => DialState::Up,
+                None if circuit_open => DialState::CircuitOpen,
+                None if dialling => DialState::Dialing,
+                None => DialState::Down,
+            };
+            DialObservation { alias: dial.configured.alias.clone(), peer, state, failures, last_error }
+        };
+        self.core.dials.iter().map(observe).collect()
+    }
+
     /// Looks at the relay now.
     pub async fn observe(&self) -> Observation {
         let topology = self.core.topology.load_full();
@@ -89,6 +138,7 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         });
         Observation {
             peers: peers.collect(),
+            dials: self.dials(),
             guarantee: self.guarantee(),
             taking: self.is_taking(),
             store: self.core.store.stats().await,
@@ -97,12 +147,16 @@ impl<S: MessageStore + ?Sized> Observer<S> {
 
     /// Sets the gauges to what is seen now. Called before the metrics page is rendered.
     pub async fn set_gauges(&self) {
-        let Observation { guarantee, store, peers, .. } = self.observe().await;
+        let Observation { guarantee, store, peers, dials, .. } = self.observe().await;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         metrics::observe("slipstream_build_info", &[("version", version), ("store", guarantee.engine.to_owned())], 1);
         for (label, kind) in [("application", PeerKind::Application), ("relay", PeerKind::Relay)] {
             let links = peers.iter().filter(|peer| peer.linked && peer.kind == kind).count();
             metrics::observe("slipstream_active_connections", &[("kind", label.to_owned())], links as u64);
+        }
+        for dial in dials {
+            let open = u64::from(dial.state == DialState::CircuitOpen);
+            metrics::observe("slipstream_circuit_open", &[("peer", dial.peer.to_string())], open);
         }
         let (durable, anonymous): (Vec<_>, Vec<_>) = peers.into_iter().partition(|peer| peer.durable);
         let sum = |each: fn(&PeerObservation) -> u64| anonymous.iter().map(each).sum();

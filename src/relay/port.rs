@@ -14,7 +14,7 @@ use super::router::Router;
 use super::stamps::Stamps;
 use super::topology::Target;
 use crate::clock::Clock;
-use crate::link::{FrameBatch, Inbox, LinkControl, Outbound};
+use crate::link::{CloseCode, FrameBatch, Inbox, LinkControl, Outbound};
 use crate::metrics::Metrics;
 use crate::protocol::{self, Ack, Envelope, Incoming, Refusal, Sender};
 
@@ -29,6 +29,8 @@ pub(super) struct Port {
     pub(super) relay: PeerId,
     /// Most ids in one ACK to this peer; 1 where it takes no batches.
     pub(super) ack_batch: usize,
+    /// Longest message that the peer takes, where it has a limit.
+    pub(super) max_message_bytes: Option<u64>,
     /// Set when no more messages are taken from this link: another took over, or the relay shuts down.
     pub(super) deaf: AtomicBool,
 }
@@ -134,6 +136,12 @@ impl Outbound for Port {
 }
 
 impl Port {
+    /// Ends the link, because another one of its peer stays.
+    pub(super) fn give_way(&self) {
+        self.deaf.store(true, Ordering::Release);
+        self.control.close(CloseCode::TAKEN_OVER, "taken over");
+    }
+
     /// Writes one frame of answers; tells how many it holds.
     fn write_answers(&self, answers: &mut VecDeque<Answer>, frames: &mut FrameBatch) -> usize {
         if frames.is_full() {
