@@ -83,6 +83,13 @@ impl Links {
         self.live.lock().get(peer).map(|live| live.ended.token().clone())
     }
 
+    /// Older deliveries have come to be owed to this peer: where it has a link, everything is sent from the oldest on.
+    pub(super) fn rewind(&self, peer: &PeerId) {
+        if let Some(Live { port, .. }) = self.live.lock().get(peer) {
+            port.lane.link_up(&port.wake, port.max_message_bytes);
+        }
+    }
+
     /// Another peer has taken the place of this one: its link ends.
     pub(super) fn evict(&self, peer: &PeerId) {
         if let Some(live) = self.live.lock().remove(peer) {

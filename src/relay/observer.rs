@@ -87,6 +87,12 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         Self { core }
     }
 
+    /// The id of the relay.
+    #[must_use]
+    pub fn id(&self) -> &PeerId {
+        &self.core.id
+    }
+
     /// The guarantee in force.
     #[must_use]
     pub fn guarantee(&self) -> Guarantee {

@@ -120,6 +120,7 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
             }
             return Err(error);
         }
+        core.links.rewind(&peer.id);
         core.topology.replace(alias, peer);
         core.links.evict(alias);
         core.dispatcher.close_lane(alias);

@@ -11,7 +11,7 @@ use slipstream::clock::SystemClock;
 use slipstream::dial::{DialLimits, DialledPeer};
 use slipstream::link::{LinkLimits, Target, TcpConnector};
 use slipstream::listen::{Listener as _, TcpListener};
-use slipstream::relay::{DialObservation, Observer};
+use slipstream::relay::{DialObservation, DialState, Observer};
 use slipstream::store::{MessageStore as _, Peer as Remembered, PeerId};
 use slipstream::{Relay, RelayError, Settings};
 use slipstream_conformance::{ModelMedium, ModelStore};
@@ -139,6 +139,23 @@ impl Local {
             peers.iter().any(|each| each.id.as_str() == peer && each.linked).then_some(())
         };
         eventually(&format!("a link with {peer}"), look).await;
+    }
+
+    /// Its id.
+    pub fn name(&self) -> String {
+        self.observer.id().to_string()
+    }
+
+    /// Waits until every dialled peer has a link.
+    pub async fn settles(&self) {
+        let up = || async { self.observer.dials().iter().all(|dial| dial.state == DialState::Up).then_some(()) };
+        eventually("all dialled peers", up).await;
+    }
+
+    /// Waits until the store remembers no identity.
+    pub async fn forgets_identities(&self) {
+        let look = || async { (self.store.stats().await.expect("it answers").identities == 0).then_some(()) };
+        eventually("no identities", look).await;
     }
 
     /// The peers that the store remembers.

@@ -14,6 +14,7 @@ mod http;
 mod pair;
 mod peer;
 mod process;
+mod proxy;
 mod server;
 mod websocket;
 
@@ -25,6 +26,7 @@ pub use self::http::{Response, get};
 pub use self::pair::Pair;
 pub use self::peer::{Event, Message, Peer, event};
 pub use self::process::{Process, Relay, Signal};
+pub use self::proxy::Proxy;
 pub use self::server::{Dialled, Server, ServerLink};
 pub use self::websocket::{
     BINARY, CLOSE, CONTINUE, FIN, Frame, Link, PING, PONG, Reader, TEXT, Writer, frame, upgrade,
