@@ -8,12 +8,12 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use local::{Place, dial};
+use local::{Local, Place, dial};
 use serde_json::json;
 use slipstream::link::Secret;
 use slipstream::relay::DialState;
 use slipstream::store::{ClusterGroup, PeerKind, Tag};
-use support::{Event, Peer, Server};
+use support::{Event, Peer, Server, ServerLink};
 
 fn event(id: &str) -> serde_json::Value {
     json!({"type": "EVENT", "messageId": id})
@@ -258,5 +258,66 @@ async fn configured_tags_and_group_win_over_announced_ones_whichever_end_began_t
     assert!(matches!(link.event().await, Event::Closed(4000, _)));
     assert_eq!(as_remembered().await, (vec!["configured".to_owned()], "ours".to_owned()));
     drop(itself);
+    relay.stop().await;
+}
+
+/// A relay `here` that dials a relay with this id, which dials it too; the two links in the order in which they began.
+async fn two_links(relay: &Local, server: &Server, id: &str, own_first: bool) -> (ServerLink, Peer) {
+    let query = format!("id={id}");
+    let announced = [("Slipstream-Id", id), ("Slipstream-Kind", "relay")];
+    let request = server.dialled().await;
+    if own_first {
+        let own = request.grant(&announced).await;
+        relay.links(id).await;
+        return (own, Peer::connect_to(relay.address, &query, &announced[1..]).await);
+    }
+    let theirs = Peer::connect_to(relay.address, &query, &announced[1..]).await;
+    relay.links(id).await;
+    (request.grant(&announced).await, theirs)
+}
+
+#[tokio::test]
+async fn of_two_links_at_once_the_one_that_the_smaller_id_dialled_stays_whichever_began_first() {
+    for (id, own_stays) in [("aaa", false), ("zzz", true)] {
+        for own_first in [true, false] {
+            let server = Server::start().await;
+            let mut place = Place::dialling("here", "far", &server.url());
+            let relay = place.start().await;
+            let (mut own, mut theirs) = two_links(&relay, &server, id, own_first).await;
+            let taken_over = (4000, "taken over".to_owned());
+            let mut app = relay.connect("id=app").await;
+            if own_stays {
+                assert_eq!(theirs.closed().await, taken_over, "{id} {own_first}");
+                app.publish(event("m1")).await;
+                assert_eq!(own.take().await.id(), "m1");
+            } else {
+                assert_eq!(own.closed().await, taken_over, "{id} {own_first}");
+                app.publish(event("m1")).await;
+                assert_eq!(theirs.take().await.id(), "m1");
+            }
+            assert_eq!(relay.observer.dials()[0].failures, 0, "a link that gives way is no failed dial");
+            server.not_dialled().await;
+            relay.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_begins_long_after_another_takes_over_whoever_dialled_it() {
+    let server = Server::start().await;
+    let mut place = Place::dialling("here", "far", &server.url());
+    // So long do links count as begun at once.
+    let at_once = Duration::from_millis(500);
+    (place.settings.dial.timeout, place.settings.listen.handshake_timeout) = (at_once, at_once);
+    let relay = place.start().await;
+    let announced = [("Slipstream-Id", "zzz"), ("Slipstream-Kind", "relay")];
+    let mut own = server.granted(&announced).await;
+    relay.links("zzz").await;
+    tokio::time::sleep(2 * at_once).await;
+    let mut theirs = Peer::connect_to(relay.address, "id=zzz", &announced[1..]).await;
+    assert_eq!(own.closed().await, (4000, "taken over".to_owned()));
+    let mut app = relay.connect("id=app").await;
+    app.publish(event("m1")).await;
+    assert_eq!(theirs.take().await.id(), "m1");
     relay.stop().await;
 }

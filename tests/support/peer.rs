@@ -206,12 +206,16 @@ impl Peer {
 
     /// Waits for the end of the link; what comes before it is kept.
     pub async fn closed(&mut self) -> (u16, String) {
-        loop {
-            if let Some((code, reason)) = self.closed.clone() {
-                return (code, reason);
+        // The pings that come meanwhile must not keep a test alive.
+        within("the end of a link", async {
+            loop {
+                if let Some((code, reason)) = self.closed.clone() {
+                    return (code, reason);
+                }
+                self.step().await;
             }
-            self.step().await;
-        }
+        })
+        .await
     }
 
     /// Asserts that no message is there, nor comes in the next moment. A slow machine can only hide a fault here, never

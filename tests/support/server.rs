@@ -183,11 +183,14 @@ impl ServerLink {
 
     /// Waits for the end of the link.
     pub async fn closed(&mut self) -> (u16, String) {
-        loop {
-            if let Event::Closed(code, reason) = self.event().await {
-                return (code, reason);
+        within("the end of a link", async {
+            loop {
+                if let Event::Closed(code, reason) = self.event().await {
+                    return (code, reason);
+                }
             }
-        }
+        })
+        .await
     }
 
     async fn read(&mut self) -> std::io::Result<(u8, Vec<u8>)> {
