@@ -137,7 +137,7 @@ impl Metrics {
         self.commit_operations.record(operations as f64);
     }
 
-    /// A link ended with an error, or a handshake was refused.
+    /// A link ended with an error, a handshake was refused, or a dial failed.
     pub(crate) fn link_error(reason: &'static str) {
         counter!(LINK_ERRORS, "reason" => reason).increment(1);
     }
@@ -175,6 +175,11 @@ pub(crate) fn describe_observed() {
         "Since when the oldest message that a peer is owed is here; 0 where it is owed none"
     );
     describe_counter!("slipstream_republishes_total", "Deliveries that were sent again for want of an answer, by peer");
+    describe_gauge!(
+        "slipstream_circuit_open",
+        "1 where a dialled peer failed so often that it is dialled only now and then"
+    );
+    describe_counter!("slipstream_reconnects_total", "Links with a dialled peer that were established again");
     describe_gauge!("slipstream_dedup_identities", "Identities that are remembered");
     describe_gauge!("slipstream_dead_letters", "Dead letters");
     describe_gauge!("slipstream_store_bytes", Unit::Bytes, "Bytes that the store takes on the medium");
@@ -190,7 +195,10 @@ fn describe() {
     describe_counter!(UNROUTED, "Messages that matched no peer");
     describe_counter!(DELIVERIES, "Settled deliveries, by outcome");
     describe_counter!(STRAY_ACKS, "ACKs and NACKs that settle nothing or cannot be read");
-    describe_counter!(LINK_ERRORS, "Links that ended with an error and handshakes that were refused, by reason");
+    describe_counter!(
+        LINK_ERRORS,
+        "Links that ended with an error, handshakes that were refused and dials that failed, by reason"
+    );
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "Time of a commit");
     describe_histogram!(COMMIT_OPERATIONS, "Operations in a commit");
     describe_histogram!(

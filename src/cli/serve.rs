@@ -203,7 +203,7 @@ fn pages(config: &Config, page: MetricsPage, observer: Observer<dyn MessageStore
         }
         Readiness {
             reasons,
-            open_circuits: Vec::new(),
+            open_circuits: observer.open_circuits(),
             store: guarantee.engine.to_owned(),
             guarantee: guarantee.to_string(),
         }

@@ -43,6 +43,7 @@ where
     };
     // Each half returns when its Close is through; together they are the closing handshake.
     let failure = tokio::select! {
+        biased;
         both = async { tokio::try_join!(reading.join(), async { writing.await.map_err(Failure::Stream) }) } => both.err(),
         () = overdue => Some(Failure::Overdue),
         () = keep_alive(&silence, &control, &limits) => Some(Failure::Silent),

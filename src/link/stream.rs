@@ -57,7 +57,7 @@ impl Connector for TcpConnector {
 
 /// A stream on which the WebSocket handshake is done, and what of the peer's first frames came with it.
 pub struct Socket {
-    pub(super) stream: Box<dyn Stream>,
+    pub(crate) stream: Box<dyn Stream>,
     pub(super) ahead: Bytes,
 }
 

@@ -48,8 +48,9 @@ pub(super) async fn write<O: Outbound>(
         if batch.is_empty() {
             batch.release();
             tokio::select! {
-                () = outbound.ready() => {}
+                biased;
                 () = control.wanted() => {}
+                () = outbound.ready() => {}
             }
         } else {
             send(&mut stream, &batch).await?;

@@ -95,7 +95,7 @@ async fn look_after<S: MessageStore + ?Sized>(
     } else {
         // An anonymous peer without a link is one whose handshake was never completed.
         let ttl = if peer.durable { settings.peer_ttl } else { 2 * settings.listen.handshake_timeout };
-        if peer.last_seen.max(started).plus(ttl) > now {
+        if peer.last_seen.max(started).plus(ttl) > now || core.dials.of(&peer.id).is_some() {
             return Ok(());
         }
         info!(peer = %peer.id, backlog = lane.backlog(), "forgetting a peer that stayed away");

@@ -10,14 +10,18 @@
 //! A stage knows the handle of the next one and never the previous one. Nothing is confirmed or forwarded before it
 //! is durable. Only the committer calls `commit` and `purge`; only the dispatcher calls `pending`.
 
+mod admission;
 mod committer;
+mod dialling;
 mod dispatcher;
 mod gate;
 mod janitor;
+mod links;
 mod observer;
 mod outbox;
 mod port;
 mod router;
+mod seat;
 mod settings;
 mod stamps;
 mod supervisor;
@@ -26,21 +30,23 @@ mod trimmer;
 
 use std::sync::Arc;
 
-use slipstream_store::{Batch, GeneratedFor, MessageStore, Operation, Peer, PeerId, Roster, StoreError};
+use slipstream_store::{Batch, GeneratedFor, MessageStore, Operation, PeerId, StoreError};
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
-pub use self::observer::{Observation, Observer, PeerObservation};
+pub use self::observer::{DialObservation, DialState, Observation, Observer, PeerObservation};
 pub use self::settings::{BacklogLimit, BacklogPolicy, DeliveryRules, DiskGuard, Settings, StageLimits};
 
 use self::committer::{CommitQueue, Committer, Submission};
+use self::dialling::Dials;
 use self::dispatcher::{Dispatcher, LaneLimits};
 use self::gate::Disk;
+use self::links::Links;
 use self::stamps::Stamps;
-use self::supervisor::{Core, Links, PeerLocks, Supervisor};
+use self::supervisor::{Core, PeerLocks, Supervisor};
 use self::topology::SharedTopology;
 use crate::clock::Clock;
 use crate::link::{CloseCode, Connector};
@@ -67,6 +73,9 @@ pub enum RelayError {
     /// A task of the relay panicked. This is a defect; what was confirmed is in the store.
     #[error("a stage of the relay panicked: {0}")]
     Panicked(#[from] JoinError),
+    /// A peer is to be dialled under an id that is this relay's own. Give one of them another id.
+    #[error("a peer to be dialled has the id {0}, which is this relay's own")]
+    OwnAlias(PeerId),
 }
 
 impl<S: MessageStore + ?Sized> Relay<S> {
@@ -74,10 +83,11 @@ impl<S: MessageStore + ?Sized> Relay<S> {
     /// were owed when the last run ended without saying goodbye is dropped here.
     ///
     /// # Errors
-    /// [`RelayError::Store`] where the store cannot be read or written.
+    /// [`RelayError::Store`] where the store cannot be read or written, [`RelayError::OwnAlias`] where a peer to be
+    /// dialled has the relay's id.
     pub async fn open(store: Arc<S>, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, RelayError> {
+        let (id, dials) = settle_roster(&*store, &settings, &*clock).await?;
         let roster = store.roster().await?;
-        let id = settle_roster(&*store, &roster, &settings, &*clock).await?;
         let limits = LaneLimits {
             rules: settings.delivery,
             queue_items: settings.stages.lane_items,
@@ -86,15 +96,17 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         };
         let dispatcher = Arc::new(Dispatcher::new(limits, Arc::clone(&clock)));
         let topology = Arc::new(SharedTopology::default());
-        let durable = || roster.peers.iter().filter(|remembered| remembered.peer.durable);
-        for remembered in durable() {
+        for remembered in &roster.peers {
             dispatcher.open_lane(&remembered.peer.id, remembered.backlog);
         }
-        topology.put(durable().map(|remembered| remembered.peer.clone()));
+        topology.put(roster.peers.into_iter().map(|remembered| remembered.peer));
         let (commits, submissions) = committer::queue(&settings.stages);
         let stamps = Arc::new(Stamps::new(clock.ulid()));
         let disk = Arc::new(Disk::new(settings.disk.clone()));
+        let at_once = settings.listen.handshake_timeout.max(settings.dial.timeout);
         let core = Core {
+            links: Links::new(id.clone(), at_once),
+            changing: PeerLocks::new(clock.random()),
             id,
             store,
             settings,
@@ -103,9 +115,8 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             topology,
             dispatcher,
             stamps,
-            links: Links::default(),
+            dials,
             health: Arc::default(),
-            changing: PeerLocks::default(),
             disk,
             overfull: Arc::default(),
         };
@@ -140,7 +151,6 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         connector: Arc<dyn Connector>,
         shutdown: CancellationToken,
     ) -> Result<(), RelayError> {
-        drop(connector);
         let Self { core, commits, submissions } = self;
         let failed = CancellationToken::new();
         let committing = AbortOnDrop(core.spawn_committer(submissions, &failed));
@@ -154,9 +164,11 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             let serve = listen::serve(listener, supervisor.clone(), AllowAll, limits, accepting.clone(), links.clone());
             AbortOnDrop(tokio::spawn(serve))
         });
+        let dialling = supervisor.dial(&connector, &accepting);
         drop(supervisor);
 
         let failure = tokio::select! {
+            biased;
             () = shutdown.cancelled() => {
                 info!("shutting down");
                 None
@@ -178,7 +190,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         drop((janitor, trimmer));
         core.links.stop_taking();
         let deadline = tokio::time::Instant::now() + core.settings.shutdown_timeout;
-        let ended = tokio::time::timeout_at(deadline, wind_down(&core, commits, links, listening)).await;
+        let ended = tokio::time::timeout_at(deadline, wind_down(&core, commits, links, listening, dialling)).await;
         if ended.is_err() {
             warn!(timeout = ?core.settings.shutdown_timeout, "some links did not end in time; they are dropped");
         }
@@ -224,6 +236,7 @@ async fn wind_down<S: MessageStore + ?Sized>(
     commits: CommitQueue,
     links: TaskTracker,
     listening: Option<AbortOnDrop<()>>,
+    mut dialling: JoinSet<()>,
 ) {
     commits.drain().await;
     drop(commits);
@@ -235,24 +248,35 @@ async fn wind_down<S: MessageStore + ?Sized>(
     }
     links.close();
     links.wait().await;
+    while let Some(ended) = dialling.join_next().await {
+        if let Err(error) = ended {
+            debug!(%error, "a dialler had ended");
+        }
+    }
 }
 
-/// Names the relay, and drops what anonymous peers were owed when the last run ended.
+/// Names the relay, remembers the peers that it dials, and drops what anonymous peers were owed when the last run
+/// ended.
 async fn settle_roster<S: MessageStore + ?Sized>(
     store: &S,
-    roster: &Roster,
     settings: &Settings,
     clock: &dyn Clock,
-) -> Result<PeerId, RelayError> {
+) -> Result<(PeerId, Dials), RelayError> {
+    let roster = store.roster().await?;
     let known = settings.instance_id.clone().or_else(|| roster.relay.clone());
     let id = known.unwrap_or_else(|| PeerId::generated(GeneratedFor::Relay, clock.ulid()));
+    let dials = Dials::new(&settings.peers, &roster);
     let at = clock.now();
-    let forgotten = |peer: &Peer| Operation::ForgetPeer { peer: peer.id.clone(), at };
-    let mut operations: Vec<_> =
-        roster.peers.iter().filter(|remembered| !remembered.peer.durable).map(|it| forgotten(&it.peer)).collect();
+    let dialled = dials.peers(&roster, at);
+    if let Some(own) = dialled.iter().find(|peer| peer.id == id) {
+        return Err(RelayError::OwnAlias(own.id.clone()));
+    }
+    let anonymous = roster.peers.iter().map(|remembered| &remembered.peer).filter(|peer| !peer.durable);
+    let mut operations: Vec<_> = anonymous.map(|peer| Operation::ForgetPeer { peer: peer.id.clone(), at }).collect();
     operations.push(Operation::NameRelay { id: id.clone() });
+    operations.extend(dialled.into_iter().map(Operation::RememberPeer));
     store.commit(Arc::new(Batch { operations })).await?;
-    Ok(id)
+    Ok((id, dials))
 }
 
 /// A task that ends with its owner.

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 
 use slipstream_store::{Guarantee, MessageStore, PeerId, PeerKind, Result, Stats, StoreError, Timestamp};
 
+use super::dialling::Dial;
 use super::supervisor::Core;
+use crate::dial::DialStatus;
 use crate::metrics;
 
 /// A view of a relay. Cloning is cheap.
@@ -31,6 +33,8 @@ pub struct Observation {
     pub store: Result<Stats>,
     /// Every remembered peer.
     pub peers: Vec<PeerObservation>,
+    /// Every peer that the relay dials, in the order of the configuration.
+    pub dials: Vec<DialObservation>,
 }
 
 /// A peer at one moment.
@@ -54,9 +58,45 @@ pub struct PeerObservation {
     pub republishes: u64,
 }
 
+/// How a peer that the relay dials stands at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DialObservation {
+    /// The id under which it is configured.
+    pub alias: PeerId,
+    /// Its id: the alias until it announced another.
+    pub peer: PeerId,
+    /// How its link stands.
+    pub state: DialState,
+    /// Failed dials in a row.
+    pub failures: u32,
+    /// Links that were dialled again since the start of the relay.
+    pub reconnects: u64,
+    /// Why the last dial failed, until the peer has a link again.
+    pub last_error: Option<String>,
+}
+
+/// How the link with a dialled peer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialState {
+    /// It has one, whichever end began it.
+    Up,
+    /// A dial is under way.
+    Dialing,
+    /// The next dial is waited for.
+    Down,
+    /// So many dials failed in a row that it is dialled only now and then.
+    CircuitOpen,
+}
+
 impl<S: MessageStore + ?Sized> Observer<S> {
     pub(super) fn new(core: Arc<Core<S>>) -> Self {
         Self { core }
+    }
+
+    /// The id of the relay.
+    #[must_use]
+    pub fn id(&self) -> &PeerId {
+        &self.core.id
     }
 
     /// The guarantee in force.
@@ -89,6 +129,31 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         self.core.disk.free()
     }
 
+    /// How the peers that the relay dials stand, in the order of the configuration.
+    #[must_use]
+    pub fn dials(&self) -> Vec<DialObservation> {
+        let observe = |dial: &Arc<Dial>| {
+            let peer = dial.peer();
+            let DialStatus { dialling, failures, circuit_open, last_error } = dial.status.borrow().clone();
+            let state = match self.core.links.linked(&peer) {
+                Some(_) => DialState::Up,
+                None if circuit_open => DialState::CircuitOpen,
+                None if dialling => DialState::Dialing,
+                None => DialState::Down,
+            };
+            let (alias, reconnects) = (dial.configured.alias.clone(), dial.reconnects());
+            DialObservation { alias, peer, state, failures, reconnects, last_error }
+        };
+        self.core.dials.iter().map(observe).collect()
+    }
+
+    /// The dialled peers whose circuit is open, by the id that each has now.
+    #[must_use]
+    pub fn open_circuits(&self) -> Vec<String> {
+        let open = self.dials().into_iter().filter(|dial| dial.state == DialState::CircuitOpen);
+        open.map(|dial| dial.peer.to_string()).collect()
+    }
+
     /// Looks at the relay now.
     pub async fn observe(&self) -> Observation {
         let topology = self.core.topology.load_full();
@@ -113,6 +178,7 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         }
         Observation {
             peers,
+            dials: self.dials(),
             guarantee: self.guarantee(),
             taking: self.is_taking(),
             store: self.core.store.stats().await,
@@ -122,12 +188,18 @@ impl<S: MessageStore + ?Sized> Observer<S> {
     /// Records what is seen now, on the metrics page that is being made.
     pub async fn record(&self) {
         metrics::describe_observed();
-        let Observation { guarantee, store, peers, .. } = self.observe().await;
+        let Observation { guarantee, store, peers, dials, .. } = self.observe().await;
         let version = env!("CARGO_PKG_VERSION");
         metrics::observe("slipstream_build_info", &[("version", version), ("store", guarantee.engine)], 1.0);
         for (label, kind) in [("application", PeerKind::Application), ("relay", PeerKind::Relay)] {
             let links = peers.iter().filter(|peer| peer.linked && peer.kind == kind).count();
             metrics::observe("slipstream_active_connections", &[("kind", label)], float(links as u64));
+        }
+        for dial in dials {
+            let labels: metrics::Labels<'_> = &[("peer", dial.peer.as_str())];
+            let open = dial.state == DialState::CircuitOpen;
+            metrics::observe("slipstream_circuit_open", labels, f64::from(u8::from(open)));
+            metrics::count("slipstream_reconnects_total", labels, dial.reconnects);
         }
         let (durable, anonymous): (Vec<_>, Vec<_>) = peers.into_iter().partition(|peer| peer.durable);
         let now = self.core.clock.now();

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use slipstream_store::{ClusterGroup, MessageId, Peer, PeerId, PeerKind, Record, Route};
 
 use super::committer::{Arrival, CommitQueue};
-use super::dispatcher::{PeerLane, Wake};
+use super::dispatcher::{LinkTerms, PeerLane, Wake};
 use super::gate::Gate;
 use super::outbox::{Answer, Outbox, ReplyTo};
 use super::router::Router;
 use super::stamps::Stamps;
 use super::topology::Target;
 use crate::clock::Clock;
-use crate::link::{FrameBatch, Inbox, LinkControl, Outbound};
+use crate::link::{CloseCode, FrameBatch, Inbox, LinkControl, Outbound};
 use crate::metrics::Metrics;
 use crate::protocol::{self, Ack, Envelope, Incoming, Refusal, Sender};
 
@@ -30,6 +30,8 @@ pub(super) struct Port {
     pub(super) relay: PeerId,
     /// Most ids in one ACK to this peer; 1 where it takes no batches.
     pub(super) ack_batch: usize,
+    /// What the peer asks of its link.
+    pub(super) terms: LinkTerms,
     /// Set when no more messages are taken from this link: another took over, or the relay shuts down.
     pub(super) deaf: AtomicBool,
 }
@@ -143,6 +145,12 @@ impl Outbound for Port {
 }
 
 impl Port {
+    /// Ends the link, because another one of its peer stays.
+    pub(super) fn give_way(&self) {
+        self.deaf.store(true, Ordering::Release);
+        self.control.close(CloseCode::TAKEN_OVER, "taken over");
+    }
+
     /// Writes one frame of answers; tells how many it holds.
     fn write_answers(&self, answers: &mut VecDeque<Answer>, frames: &mut FrameBatch) -> usize {
         if frames.is_full() {

@@ -41,6 +41,19 @@ impl Topology {
         self.peers.iter().filter(|peer| matches(peer, target)).map(|peer| peer.id.clone()).collect()
     }
 
+    fn put(&mut self, peer: Peer) {
+        match self.position(&peer.id) {
+            Ok(index) => self.peers[index] = Arc::new(peer),
+            Err(index) => self.peers.insert(index, Arc::new(peer)),
+        }
+    }
+
+    fn remove(&mut self, id: &PeerId) {
+        if let Ok(index) = self.position(id) {
+            self.peers.remove(index);
+        }
+    }
+
     fn position(&self, id: &PeerId) -> Result<usize, usize> {
         self.peers.binary_search_by(|peer| peer.id.cmp(id))
     }
@@ -72,21 +85,18 @@ impl SharedTopology {
 
     /// Adds a peer, or replaces what is known of it.
     pub(crate) fn put(&self, peers: impl IntoIterator<Item = Peer>) {
-        self.change(|current| {
-            for peer in peers {
-                match current.position(&peer.id) {
-                    Ok(index) => current.peers[index] = Arc::new(peer),
-                    Err(index) => current.peers.insert(index, Arc::new(peer)),
-                }
-            }
-        });
+        self.change(|current| peers.into_iter().for_each(|peer| current.put(peer)));
     }
 
     pub(crate) fn remove(&self, id: &PeerId) {
+        self.change(|current| current.remove(id));
+    }
+
+    /// Puts a peer in the place of another, at once: no router sees both or neither.
+    pub(crate) fn replace(&self, id: &PeerId, peer: Peer) {
         self.change(|current| {
-            if let Ok(index) = current.position(id) {
-                current.peers.remove(index);
-            }
+            current.remove(id);
+            current.put(peer);
         });
     }
 
@@ -168,5 +178,14 @@ mod tests {
         shared.remove(&id("a"));
         assert!(shared.load().version > before && shared.load().peer(&id("a")).is_none());
         assert!(shared.load().peer(&id("b")).is_some());
+    }
+
+    #[test]
+    fn a_peer_takes_the_place_of_another() {
+        let shared = topology();
+        let peer = Peer::clone(shared.load().peer(&id("b")).unwrap());
+        shared.replace(&id("b"), Peer { id: id("z"), ..peer });
+        let ids: Vec<_> = shared.load().peers().iter().map(|peer| peer.id.to_string()).collect();
+        assert_eq!(ids, ["a", "c", "plain", "relay", "z"]);
     }
 }

@@ -14,6 +14,8 @@ mod http;
 mod pair;
 mod peer;
 mod process;
+mod proxy;
+mod server;
 mod websocket;
 
 use std::fmt::Debug;
@@ -24,6 +26,8 @@ pub use self::http::{Response, get, put, request};
 pub use self::pair::Pair;
 pub use self::peer::{Event, Message, Peer, event};
 pub use self::process::{Process, Relay, Signal};
+pub use self::proxy::Proxy;
+pub use self::server::{Dialled, Server, ServerLink};
 pub use self::websocket::{
     BINARY, CLOSE, CONTINUE, FIN, Frame, Link, PING, PONG, Reader, TEXT, Writer, frame, upgrade,
 };

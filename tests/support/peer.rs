@@ -1,6 +1,7 @@
 //! A well-behaved peer.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -88,7 +89,12 @@ impl Peer {
 
     /// The same with headers.
     pub async fn connect_with(relay: &Relay, query: &str, headers: &[(&str, &str)]) -> Self {
-        match within("a link", upgrade(relay.links, &format!("/?{query}"), headers)).await {
+        Self::connect_to(relay.links, query, headers).await
+    }
+
+    /// The same with a relay of which only the address is known.
+    pub async fn connect_to(address: SocketAddr, query: &str, headers: &[(&str, &str)]) -> Self {
+        match within("a link", upgrade(address, &format!("/?{query}"), headers)).await {
             Ok(link) => {
                 Self { link, answers: VecDeque::new(), messages: VecDeque::new(), pongs: VecDeque::new(), closed: None }
             }
@@ -200,12 +206,16 @@ impl Peer {
 
     /// Waits for the end of the link; what comes before it is kept.
     pub async fn closed(&mut self) -> (u16, String) {
-        loop {
-            if let Some((code, reason)) = self.closed.clone() {
-                return (code, reason);
+        // The pings that come meanwhile must not keep a test alive.
+        within("the end of a link", async {
+            loop {
+                if let Some((code, reason)) = self.closed.clone() {
+                    return (code, reason);
+                }
+                self.step().await;
             }
-            self.step().await;
-        }
+        })
+        .await
     }
 
     /// Asserts that no message is there, nor comes in the next moment. A slow machine can only hide a fault here, never

@@ -103,6 +103,12 @@ impl Committed {
         results.into_iter().flatten().find_map(|result| result.as_ref().err().filter(|error| is_fatal(error)).cloned())
     }
 
+    /// Whether deliveries may have moved from one peer to another.
+    pub(super) fn adopts(&self) -> bool {
+        let submitted = self.batch.operations.iter().take(self.waiting.replies.len());
+        submitted.into_iter().any(|operation| matches!(operation, Operation::AdoptPeer { .. }))
+    }
+
     pub(super) fn take_purge(&mut self) -> Option<PurgeRequest> {
         self.waiting.purge.take()
     }

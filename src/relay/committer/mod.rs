@@ -4,6 +4,7 @@
 //! is, up to a limit. While the store works on a batch, the committer finishes the one before it.
 
 mod admission;
+mod adopted;
 mod batch;
 mod finish;
 mod queue;
@@ -17,6 +18,7 @@ use slipstream_store::{Horizon, MessageStore, Operation, Purged, Result, StoreEr
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{error, warn};
 
+use self::adopted::Adopted;
 use self::batch::{Committed, Filling};
 pub(super) use self::queue::{Arrival, CommitQueue, Submission, queue};
 use super::dispatcher::Dispatcher;
@@ -45,10 +47,11 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     ///
     /// # Errors
     /// The error with which the store failed for good. What was not committed is not answered, or was refused.
-    pub(super) async fn run(self, mut submissions: mpsc::Receiver<Submission>) -> Result<()> {
+    pub(super) async fn run(self, submissions: mpsc::Receiver<Submission>) -> Result<()> {
         let mut unfinished: Option<Committed> = None;
         // Decisions that the store refused for now. No new ones are taken until these are committed.
         let mut held: Vec<Operation> = Vec::new();
+        let mut submissions = Submissions { queue: submissions, adopted: Adopted::default() };
         loop {
             let idle = unfinished.is_none();
             let Some(filling) = self.gather(&mut submissions, &mut held, idle).await else {
@@ -73,13 +76,13 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             }
             held = committed.take_refused_decisions();
             let purge = committed.take_purge();
-            let unclear = committed.unclear;
-            if purge.is_none() && !unclear {
+            let stale = committed.unclear || committed.adopts();
+            if purge.is_none() && !stale {
                 unfinished = Some(committed);
                 continue;
             }
             self.finish(committed);
-            if unclear {
+            if stale {
                 self.resync().await;
             }
             if let Some((horizon, reply)) = purge {
@@ -90,16 +93,12 @@ impl<S: MessageStore + ?Sized> Committer<S> {
 
     /// Takes what there is, up to a batch. Waits for something when `idle`; otherwise the batch may be empty.
     /// `None` when everything has ended.
-    async fn gather(
-        &self,
-        submissions: &mut mpsc::Receiver<Submission>,
-        held: &mut Vec<Operation>,
-        idle: bool,
-    ) -> Option<Filling> {
+    async fn gather(&self, submissions: &mut Submissions, held: &mut Vec<Operation>, idle: bool) -> Option<Filling> {
         let mut filling = Filling::default();
         if idle {
             tokio::select! {
-                submission = submissions.recv() => match submission {
+                biased;
+                submission = submissions.next() => match submission {
                     Some(submission) => self.take(submission, &mut filling),
                     None => return self.last_decisions(held),
                 },
@@ -108,9 +107,9 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             }
         }
         while filling.len() < self.limits.batch_operations && !filling.wants_purge() {
-            match submissions.try_recv() {
-                Ok(submission) => self.take(submission, &mut filling),
-                Err(_) => break,
+            match submissions.at_hand() {
+                Some(submission) => self.take(submission, &mut filling),
+                None => break,
             }
         }
         self.take_decisions(&mut filling, held);
@@ -132,12 +131,12 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         (!filling.is_empty()).then_some(filling)
     }
 
-    /// After a commit of which it was unknown whether it happened: what it recorded was never handed over, and the
-    /// counts of what is owed are stale.
+    /// After a commit of which it was unknown whether it happened, or that moved deliveries from one peer to another:
+    /// there are deliveries that were never handed over, and the counts of what is owed are stale.
     async fn resync(&self) {
         match self.store.roster().await {
             Ok(roster) => self.dispatcher.resync(&roster),
-            Err(error) => warn!(%error, "the roster could not be read after an unclear commit"),
+            Err(error) => warn!(%error, "the roster could not be read after a commit"),
         }
     }
 
@@ -146,6 +145,31 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         self.dispatcher.settled_elsewhere(&purged.expired);
         self.metrics.expired(purged.expired.len());
         Ok(purged)
+    }
+}
+
+/// What the committer is asked to do, with the messages for an alias that was adopted going to whom it was.
+struct Submissions {
+    queue: mpsc::Receiver<Submission>,
+    adopted: Adopted,
+}
+
+impl Submissions {
+    /// The next one; `None` when every way in is gone.
+    async fn next(&mut self) -> Option<Submission> {
+        let submission = self.queue.recv().await?;
+        Some(self.followed(submission))
+    }
+
+    /// The next one that is there.
+    fn at_hand(&mut self) -> Option<Submission> {
+        let submission = self.queue.try_recv().ok()?;
+        Some(self.followed(submission))
+    }
+
+    fn followed(&mut self, mut submission: Submission) -> Submission {
+        self.adopted.follow(&mut submission);
+        submission
     }
 }
 

@@ -138,14 +138,6 @@ impl Lane {
         self.transit = None;
     }
 
-    /// Begins anew on the same link, where there is one.
-    pub(super) fn rewind(&mut self) -> Wanted {
-        match self.transit.as_ref().map(|transit| transit.terms()) {
-            Some(terms) => self.link_up(terms),
-            None => Wanted::default(),
-        }
-    }
-
     pub(super) fn in_flight(&self) -> usize {
         self.transit.as_ref().map_or(0, |transit| transit.in_flight())
     }

@@ -112,14 +112,6 @@ impl PeerLane {
         true
     }
 
-    /// The peer is owed older deliveries than were sent on its link: everything is sent again, in order.
-    pub(crate) fn rewind(self: &Arc<Self>, backlog: u64) {
-        self.backlog.store(backlog, Ordering::Relaxed);
-        let mut state = self.state.lock();
-        let wanted = state.lane.rewind();
-        self.wake(&mut state, wanted);
-    }
-
     /// Hands over what was just committed for this peer.
     pub(super) fn offer(self: &Arc<Self>, forwards: &[Arc<Forward>]) {
         self.backlog.fetch_add(forwards.len() as u64, Ordering::Relaxed);

@@ -65,10 +65,6 @@ impl Transit {
         }
     }
 
-    pub(super) fn terms(&self) -> LinkTerms {
-        self.terms
-    }
-
     pub(super) fn in_flight(&self) -> usize {
         self.window.len()
     }

@@ -189,7 +189,7 @@ fn a_page_for_an_earlier_link_is_not_taken() {
     let mut lane = Lane::new(PeerId::new("p").unwrap());
     lane.link_up(LinkTerms::default());
     let request = lane.wants_page(&limits()).unwrap();
-    lane.rewind();
+    lane.link_up(LinkTerms::default());
     lane.load(request, page([1], false), at(0));
     assert_eq!(send_all(&mut lane), Vec::<u64>::new());
     assert!(lane.wants_page(&limits()).is_some(), "it reads for itself");

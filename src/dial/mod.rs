@@ -1,4 +1,13 @@
-//! How links begin that this relay dials: whom it dials, and how long it waits between tries.
+//! How links begin that this relay dials: connects, asks for the link, seats the peer, and does so again when the link
+//! has ended.
+//!
+//! Nothing here decides who a peer is or what follows: that is the [`Contact`]'s.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `backoff` | how long it waits between dials. Pure |
+//! | `attempt` | one dial, and why it fails |
+//! | `dialler` | the life of one dialled peer |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +15,16 @@ use std::time::Duration;
 use slipstream_store::{ClusterGroup, PeerId, Tag};
 
 use crate::link::{Secret, Target};
+
+mod attempt;
+mod backoff;
+mod dialler;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use attempt::DialError;
+pub use dialler::DialStatus;
+pub(crate) use dialler::{Contact, Dialler};
 
 /// A peer that this relay dials: a relay, or an ordinary WebSocket server.
 #[derive(Debug, Clone, PartialEq, Eq)]

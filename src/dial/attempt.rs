@@ -1,0 +1,70 @@
+//! One dial: from a name to a WebSocket, or why not.
+
+use std::io;
+use std::time::Duration;
+
+use slipstream_store::{PeerId, StoreError};
+use tokio::time::timeout;
+
+use crate::link::{self, Announced, Connector, HandshakeError, Offer, Socket, Target};
+
+/// Most that a server's `Retry-After` is followed.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// Why a dial failed. It is tried again after a pause, whatever the reason.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DialError {
+    /// The name cannot be resolved, or nobody answers.
+    #[error("cannot connect: {0}")]
+    Unreachable(io::Error),
+    /// Connecting or the handshake took too long.
+    #[error("no link within {0:?}")]
+    TimedOut(Duration),
+    /// The server granted no link.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// The server announces the id of this relay.
+    #[error("the server's id is {0}, which is this relay's own: it dials itself, or two relays have one id")]
+    OwnId(PeerId),
+    /// The store does not take the peer at the moment.
+    #[error("the peer could not be remembered: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl DialError {
+    /// What went wrong, as a label of few values for a metric.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "dial_unreachable",
+            Self::TimedOut(_) => "dial_timeout",
+            Self::Handshake(HandshakeError::Refused { .. }) => "dial_refused",
+            Self::Handshake(_) => "dial_handshake",
+            Self::OwnId(_) => "dial_own_id",
+            Self::Store(_) => "dial_store",
+        }
+    }
+
+    /// How long the server asks to be left alone, within bounds.
+    pub(super) fn retry_after(&self) -> Duration {
+        match self {
+            Self::Handshake(HandshakeError::Refused { retry_after: Some(seconds), .. }) => {
+                Duration::from_secs(*seconds).min(MAX_RETRY_AFTER)
+            }
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// Connects and asks for a link.
+pub(super) async fn attempt(
+    connector: &dyn Connector,
+    target: &Target,
+    offer: &Offer,
+    limit: Duration,
+) -> Result<(Socket, Announced), DialError> {
+    let dialling = async {
+        let stream = connector.connect(&target.host, target.port).await.map_err(DialError::Unreachable)?;
+        Ok(link::offer(stream, &target.authority, &target.path, offer).await?)
+    };
+    timeout(limit, dialling).await.unwrap_or(Err(DialError::TimedOut(limit)))
+}

@@ -1,0 +1,216 @@
+//! The peers that this relay dials: who is configured, and who turned out to be there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use slipstream_store::{MessageStore, Peer, PeerId, PeerKind, Roster, StoreError, Timestamp};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::seat::{PeerSeat, Terms};
+use super::supervisor::{Core, Supervisor};
+use crate::dial::{Contact, DialError, DialStatus, DialledPeer, Dialler};
+use crate::link::{Announced, Connector, Offer, Role};
+
+/// The peers that this relay dials.
+#[derive(Debug)]
+pub(super) struct Dials(Vec<Arc<Dial>>);
+
+/// A dialled peer.
+#[derive(Debug)]
+pub(super) struct Dial {
+    pub(super) configured: DialledPeer,
+    /// Who is there as far as is known: the alias, until a server has announced another id.
+    peer: Mutex<PeerId>,
+    pub(super) status: watch::Sender<DialStatus>,
+    /// How often a dial has led to a link.
+    links: AtomicU64,
+}
+
+impl Dials {
+    /// Finds each of the configured peers among those that are remembered.
+    pub(super) fn new(configured: &[DialledPeer], roster: &Roster) -> Self {
+        let dial = |configured: &DialledPeer| {
+            // Where two peers have had this alias in turn, the later one is meant.
+            let behind = roster.peers.iter().map(|remembered| &remembered.peer);
+            let behind = behind.filter(|peer| peer.alias.as_ref() == Some(&configured.alias));
+            let peer = behind.max_by_key(|peer| peer.last_seen).map_or(&configured.alias, |peer| &peer.id);
+            Arc::new(Dial {
+                configured: configured.clone(),
+                peer: Mutex::new(peer.clone()),
+                status: watch::Sender::default(),
+                links: AtomicU64::new(0),
+            })
+        };
+        Self(configured.iter().map(dial).collect())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Dial>> {
+        self.0.iter()
+    }
+
+    /// How this peer is dialled, if it is.
+    pub(super) fn of(&self, peer: &PeerId) -> Option<&Arc<Dial>> {
+        self.0.iter().find(|dial| *dial.peer.lock() == *peer)
+    }
+
+    /// The peers as they are to be remembered at the start: messages are held for them whether or not they were ever
+    /// reached. Until it is known what a peer is, it counts as a relay, so that what is meant for an instance behind it
+    /// is held too.
+    pub(super) fn peers(&self, roster: &Roster, now: Timestamp) -> Vec<Peer> {
+        let peer = |dial: &Arc<Dial>| {
+            let id = dial.peer();
+            let known = roster.peers.iter().map(|remembered| &remembered.peer).find(|peer| peer.id == id);
+            let mut peer = known.cloned().unwrap_or_else(|| Peer {
+                id,
+                kind: PeerKind::Relay,
+                group: Default::default(),
+                tags: Arc::default(),
+                durable: true,
+                last_seen: now,
+                alias: None,
+            });
+            dial.configure(&mut peer);
+            peer
+        };
+        self.0.iter().map(peer).collect()
+    }
+}
+
+impl Dial {
+    /// Who is there as far as is known.
+    pub(super) fn peer(&self) -> PeerId {
+        self.peer.lock().clone()
+    }
+
+    /// How often a dial has led to a link again.
+    pub(super) fn reconnects(&self) -> u64 {
+        self.links.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    /// What is configured wins over what a peer says of itself.
+    pub(super) fn configure(&self, peer: &mut Peer) {
+        let DialledPeer { alias, tags, group, .. } = &self.configured;
+        peer.durable = true;
+        peer.alias = (peer.id != *alias).then(|| alias.clone());
+        if let Some(tags) = tags {
+            peer.tags = Arc::clone(tags);
+        }
+        if let Some(group) = group {
+            peer.group = group.clone();
+        }
+    }
+
+    /// The peer that a server is which has announced this.
+    fn introduced(&self, announced: &Announced, now: Timestamp) -> Peer {
+        let is_relay = announced.id.is_some() && announced.is_relay;
+        let mut peer = Peer {
+            id: announced.id.clone().unwrap_or_else(|| self.configured.alias.clone()),
+            kind: if is_relay { PeerKind::Relay } else { PeerKind::Application },
+            group: announced.group.clone().unwrap_or_default(),
+            tags: announced.tags.clone().unwrap_or_default(),
+            durable: true,
+            last_seen: now,
+            alias: None,
+        };
+        self.configure(&mut peer);
+        peer
+    }
+}
+
+impl<S: MessageStore + ?Sized> Supervisor<S> {
+    /// Begins to dial, a task a peer.
+    pub(super) fn dial(&self, connector: &Arc<dyn Connector>, shutdown: &CancellationToken) -> JoinSet<()> {
+        let core = &self.core;
+        let mut dialling = JoinSet::new();
+        for dial in core.dials.iter() {
+            let dialler = Dialler {
+                contact: DialContact { supervisor: self.clone(), dial: Arc::clone(dial) },
+                peer: dial.configured.clone(),
+                limits: core.settings.dial.clone(),
+                connector: Arc::clone(connector),
+                clock: Arc::clone(&core.clock),
+                status: dial.status.clone(),
+            };
+            dialling.spawn(dialler.run(shutdown.clone()));
+        }
+        dialling
+    }
+
+    /// Takes in who a dialled server says it is.
+    async fn introduce(&self, dial: &Dial, announced: &Announced) -> Result<Peer, StoreError> {
+        let core = &self.core;
+        let peer = dial.introduced(announced, core.clock.now());
+        let former = dial.peer();
+        let _changing = core.changing.lock_both(&former, &peer.id).await;
+        if former == peer.id {
+            self.put(peer.clone()).await?;
+            return Ok(peer);
+        }
+        let alias = &dial.configured.alias;
+        if former == *alias {
+            self.adopt(alias, peer.clone()).await?;
+            info!(peer = %peer.id, %alias, "the peer has said its id; what was held under the alias is its own now");
+        } else {
+            // What is held for the former one stays its own: it may come back under its id.
+            let known = core.topology.load().peer(&former).map(|peer| Peer::clone(peer));
+            if let Some(known) = known {
+                self.put(Peer { alias: None, ..known }).await?;
+            }
+            self.put(peer.clone()).await?;
+            warn!(peer = %peer.id, %alias, %former, "another peer answers there now");
+        }
+        *dial.peer.lock() = peer.id.clone();
+        Ok(peer)
+    }
+}
+
+/// A dialled peer to its dialler.
+struct DialContact<S: ?Sized> {
+    supervisor: Supervisor<S>,
+    dial: Arc<Dial>,
+}
+
+#[async_trait]
+impl<S: MessageStore + ?Sized> Contact for DialContact<S> {
+    type Seat = PeerSeat<S>;
+
+    fn offer(&self) -> Offer {
+        let Core { id, settings, .. } = &*self.supervisor.core;
+        Offer {
+            id: Some(id.clone()),
+            tags: settings.tags.to_vec(),
+            group: Some(settings.cluster_group.clone()),
+            as_relay: true,
+            ack_batch: true,
+            max_message_bytes: Some(self.max_message_bytes() as u64),
+            token: self.dial.configured.token.clone(),
+        }
+    }
+
+    fn linked(&self) -> Option<CancellationToken> {
+        self.supervisor.core.links.linked(&self.dial.peer())
+    }
+
+    async fn meet(&self, announced: Announced) -> Result<Self::Seat, DialError> {
+        let Self { supervisor, dial } = self;
+        if announced.id.as_ref() == Some(&supervisor.core.id) {
+            return Err(DialError::OwnId(supervisor.core.id.clone()));
+        }
+        let peer = supervisor.introduce(dial, &announced).await?;
+        dial.links.fetch_add(1, Ordering::Relaxed);
+        let (terms, max_message_bytes) = (Terms::from(&announced), self.max_message_bytes());
+        Ok(PeerSeat { supervisor: supervisor.clone(), peer, terms, max_message_bytes, role: Role::Client })
+    }
+}
+
+impl<S: ?Sized> DialContact<S> {
+    /// Longest message that is taken from the peer. It is told before it is known whether the peer is a relay.
+    fn max_message_bytes(&self) -> usize {
+        self.supervisor.core.settings.link.clone().with(PeerKind::Relay).max_message_bytes
+    }
+}

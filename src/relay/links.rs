@@ -1,0 +1,113 @@
+//! The links that live, one a peer, and which of two stays.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use slipstream_store::{Peer, PeerId, PeerKind};
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::port::Port;
+use crate::link::{CloseCode, Role};
+
+/// The links that live.
+#[derive(Debug)]
+pub(super) struct Links {
+    /// This relay.
+    own: PeerId,
+    /// Two links that begin within this time were dialled at once, each end not knowing of the other's.
+    at_once: Duration,
+    live: Mutex<BTreeMap<PeerId, Live>>,
+    pub(super) closing: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Live {
+    port: Arc<Port>,
+    role: Role,
+    since: Instant,
+    /// Cancelled when the link is no longer its peer's.
+    ended: DropGuard,
+}
+
+impl Links {
+    pub(super) fn new(own: PeerId, at_once: Duration) -> Self {
+        Self { own, at_once, live: Mutex::default(), closing: AtomicBool::new(false) }
+    }
+
+    /// Makes this the link of its peer, or has it give way to the one that there is. `role` is this end's. Answers
+    /// whether it is the peer's link now.
+    pub(super) fn enter(&self, port: &Arc<Port>, peer: &Peer, role: Role) -> bool {
+        // The lock is held until the lane serves the link, so that the lane serves the one that stands here.
+        let mut live = self.live.lock();
+        if let Some(older) = live.get(&peer.id) {
+            let crossed = older.role != role && peer.kind == PeerKind::Relay && older.since.elapsed() < self.at_once;
+            if crossed && self.dialled_by_smaller(older.role, &peer.id) {
+                port.give_way();
+                return false;
+            }
+            older.port.give_way();
+        }
+        let ended = CancellationToken::new().drop_guard();
+        live.insert(peer.id.clone(), Live { port: Arc::clone(port), role, since: Instant::now(), ended });
+        port.lane.link_up(&port.wake, port.terms);
+        if self.closing.load(Ordering::Acquire) {
+            port.deaf.store(true, Ordering::Release);
+            port.control.close(CloseCode::AWAY, "shutting down");
+        }
+        true
+    }
+
+    /// Whether a link in which this end has this role was dialled by the relay with the smaller id. Both ends of
+    /// the link come to the same answer.
+    fn dialled_by_smaller(&self, role: Role, peer: &PeerId) -> bool {
+        match role {
+            Role::Client => self.own < *peer,
+            Role::Server => *peer < self.own,
+        }
+    }
+
+    /// The link has ended.
+    pub(super) fn leave(&self, port: &Arc<Port>) {
+        let mut live = self.live.lock();
+        if live.get(port.lane.peer()).is_some_and(|current| Arc::ptr_eq(&current.port, port)) {
+            live.remove(port.lane.peer());
+        }
+    }
+
+    /// Something that is cancelled when the link that this peer has now is no longer its link.
+    pub(super) fn linked(&self, peer: &PeerId) -> Option<CancellationToken> {
+        self.live.lock().get(peer).map(|live| live.ended.token().clone())
+    }
+
+    /// Older deliveries have come to be owed to this peer: where it has a link, everything is sent from the oldest on.
+    pub(super) fn rewind(&self, peer: &PeerId) {
+        if let Some(Live { port, .. }) = self.live.lock().get(peer) {
+            port.lane.link_up(&port.wake, port.terms);
+        }
+    }
+
+    /// Another peer has taken the place of this one: its link ends.
+    pub(super) fn evict(&self, peer: &PeerId) {
+        if let Some(live) = self.live.lock().remove(peer) {
+            live.port.give_way();
+        }
+    }
+
+    /// From now on no message is taken in on any link, and no link begins.
+    pub(super) fn stop_taking(&self) {
+        self.closing.store(true, Ordering::Release);
+        for live in self.live.lock().values() {
+            live.port.deaf.store(true, Ordering::Release);
+        }
+    }
+
+    pub(super) fn close_all(&self, code: CloseCode, reason: &'static str) {
+        for live in self.live.lock().values() {
+            live.port.control.close(code, reason);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A peer and its link, whichever end began it: everything from the handshake to the end of the link.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use slipstream_store::{MessageStore, Peer};
+use tracing::{info, warn};
+
+use super::dispatcher::{LinkTerms, Wake};
+use super::gate::Gate;
+use super::outbox::Outbox;
+use super::port::{Intake, Port, sender};
+use super::router::Router;
+use super::supervisor::{Core, Supervisor};
+use crate::link::{self, Announced, CloseCode, Ended, Hello, LinkControl, Role, Socket};
+use crate::listen::Seat;
+use crate::metrics::Metrics;
+
+/// What the far end of a link takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// One ACK for many messages.
+    ack_batch: bool,
+    /// Longest message, where it has a limit.
+    max_message_bytes: Option<u64>,
+}
+
+impl From<&Hello> for Terms {
+    fn from(hello: &Hello) -> Self {
+        Self { ack_batch: hello.accepts_ack_batch, max_message_bytes: hello.max_message_bytes }
+    }
+}
+
+impl From<&Announced> for Terms {
+    fn from(announced: &Announced) -> Self {
+        Self { ack_batch: announced.accepts_ack_batch, max_message_bytes: announced.max_message_bytes }
+    }
+}
+
+/// A peer whose link is about to begin.
+pub(super) struct PeerSeat<S: ?Sized> {
+    pub(super) supervisor: Supervisor<S>,
+    pub(super) peer: Peer,
+    pub(super) terms: Terms,
+    /// Longest message that is taken from the peer, as it was told.
+    pub(super) max_message_bytes: usize,
+    /// What this end is to the link.
+    pub(super) role: Role,
+}
+
+impl<S: MessageStore + ?Sized> Seat for PeerSeat<S> {
+    async fn run(self, socket: Socket) {
+        let core = &self.supervisor.core;
+        let peer = &self.peer;
+        let port = self.port();
+        let dialled = self.role == Role::Client;
+        if core.links.enter(&port, peer, self.role) {
+            info!(peer = %peer.id, kind = ?peer.kind, tags = ?peer.tags, durable = peer.durable, dialled, "link up");
+        } else {
+            info!(peer = %peer.id, dialled, "the link gives way to the one that was dialled from the other side");
+        }
+        let ended = self.live(socket, &port).await;
+        info!(peer = %peer.id, %ended, "link down");
+        if let Some(reason) = ended.error() {
+            Metrics::link_error(reason);
+        }
+        core.links.leave(&port);
+        if port.lane.link_down(&port.wake) {
+            self.supervisor.left(peer).await;
+        }
+    }
+}
+
+impl<S: MessageStore + ?Sized> PeerSeat<S> {
+    fn port(&self) -> Arc<Port> {
+        let core = &self.supervisor.core;
+        let stages = &core.settings.stages;
+        let wake = Arc::new(Wake::default());
+        Arc::new(Port {
+            lane: core.dispatcher.open_lane(&self.peer.id, 0),
+            outbox: Arc::new(Outbox::new(stages.unanswered, Arc::clone(&wake))),
+            wake,
+            control: LinkControl::new(),
+            relay: core.id.clone(),
+            ack_batch: if self.terms.ack_batch { stages.ack_batch } else { 1 },
+            terms: LinkTerms {
+                max_message_bytes: self.terms.max_message_bytes,
+                coalesce: core.dials.of(&self.peer.id).is_some_and(|dial| dial.configured.coalesce),
+            },
+            deaf: AtomicBool::new(false),
+        })
+    }
+
+    /// The link, from its first frame to its last.
+    async fn live(&self, socket: Socket, port: &Arc<Port>) -> Ended {
+        let core = &self.supervisor.core;
+        let limits = link::LinkLimits { max_message_bytes: self.max_message_bytes, ..core.settings.link.clone() };
+        let control = port.control.clone();
+        let running = link::run(socket, self.role, self.intake(port), Arc::clone(port), limits, control);
+        tokio::select! {
+            biased;
+            ended = running => ended,
+            failed = port.lane.catch_up(&port.wake, &*core.store, core.settings.stages.page) => {
+                // The committer says what is wrong with the store; without its store a link is of no use.
+                if let Err(error) = failed {
+                    warn!(peer = %self.peer.id, %error, "the peer's deliveries cannot be read");
+                }
+                Ended::local(CloseCode::ERROR)
+            }
+        }
+    }
+
+    fn intake(&self, port: &Arc<Port>) -> Intake {
+        let Core { topology, stamps, clock, metrics, settings, disk, .. } = &*self.supervisor.core;
+        Intake {
+            port: Arc::clone(port),
+            sender: sender(&self.peer),
+            router: Router::new(Arc::clone(topology)),
+            stamps: Arc::clone(stamps),
+            commits: self.supervisor.commits.clone(),
+            clock: Arc::clone(clock),
+            metrics: Arc::clone(metrics),
+            gate: Gate::new(settings.rate_limit, Arc::clone(disk)),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What a relay holds for a server that it dials before it knows who is there (PROTOCOL: "Saying who you are").
+
+#![cfg(test)]
+
+mod local;
+mod support;
+
+use local::{Local, Place};
+use serde_json::json;
+use support::{Server, ServerLink};
+
+const RELAY: [(&str, &str); 2] = [("Slipstream-Id", "relay-b"), ("Slipstream-Kind", "relay")];
+
+fn event(id: &str) -> serde_json::Value {
+    json!({"type": "EVENT", "messageId": id})
+}
+
+/// The remembered peers as `id` or `id alias`.
+async fn peers(relay: &Local) -> Vec<String> {
+    let peers = relay.remembered().await.into_iter();
+    peers.map(|peer| peer.alias.map_or(peer.id.to_string(), |alias| format!("{} {alias}", peer.id))).collect()
+}
+
+async fn take_ids(link: &mut ServerLink, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        ids.push(link.take().await.id().to_owned());
+    }
+    ids
+}
+
+#[tokio::test]
+async fn what_was_held_under_the_alias_moves_in_order_and_stays_with_its_peer_across_restarts() {
+    let server = Server::start().await;
+    let mut place = Place::dialling("here", "far", &server.url());
+    // It asks, and is kept waiting until there is something to move.
+    let relay = place.start().await;
+    let request = server.dialled().await;
+    let mut app = relay.connect("id=app").await;
+    for id in ["m1", "m2", "m3"] {
+        app.publish(event(id)).await;
+    }
+    assert_eq!(peers(&relay).await, ["app", "far"]);
+    let mut link = request.grant(&RELAY).await;
+    assert_eq!(take_ids(&mut link, 2).await, ["m1", "m2"]);
+    assert_eq!(link.message().await.id(), "m3");
+    assert_eq!(peers(&relay).await, ["app", "relay-b far"]);
+    app.publish(event("m4")).await;
+    assert_eq!(link.message().await.id(), "m4");
+    relay.backlog_becomes("relay-b", 2).await;
+    relay.stop().await;
+
+    // After a restart it is known who is behind the alias, and nothing is held twice.
+    let relay = place.start().await;
+    let request = server.dialled().await;
+    let mut app = relay.connect("id=app").await;
+    app.publish(event("m5")).await;
+    assert_eq!(peers(&relay).await, ["app", "relay-b far"]);
+    relay.backlog_becomes("relay-b", 3).await;
+    let mut link = request.grant(&RELAY).await;
+    assert_eq!(take_ids(&mut link, 3).await, ["m3", "m4", "m5"]);
+    app.publish(event("m6")).await;
+    assert_eq!(take_ids(&mut link, 1).await, ["m6"]);
+    relay.backlog_becomes("relay-b", 0).await;
+    assert_eq!(peers(&relay).await, ["app", "relay-b far"]);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_lost_or_comes_twice_while_the_alias_is_given_up() {
+    const MESSAGES: usize = 300;
+    for round in 0..20 {
+        let server = Server::start().await;
+        let mut place = Place::dialling("here", "far", &server.url());
+        let relay = place.start().await;
+        let request = server.dialled().await;
+        let mut app = relay.connect("id=app").await;
+        // The link begins somewhere in the middle of them.
+        for number in 0..MESSAGES {
+            app.link.writer.text(&event(&format!("m{number}")).to_string());
+        }
+        app.link.writer.flush().await.expect("the link is up");
+        for _ in 0..round * 10 {
+            app.answer().await;
+        }
+        let mut link = request.grant(&RELAY).await;
+        for number in 0..MESSAGES {
+            assert_eq!(link.take().await.id(), format!("m{number}"), "in round {round}");
+        }
+        relay.backlog_becomes("relay-b", 0).await;
+        drop(link);
+        relay.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_for_a_server_that_was_replaced_stays_its_own() {
+    let server = Server::start().await;
+    let mut place = Place::dialling("here", "far", &server.url());
+    let relay = place.start().await;
+    let mut link = server.granted(&[("Slipstream-Id", "first")]).await;
+    relay.links("first").await;
+    let mut app = relay.connect("id=app").await;
+    app.publish(event("m1")).await;
+    assert_eq!(link.message().await.id(), "m1");
+    drop(link);
+
+    let mut link = server.granted(&[("Slipstream-Id", "second")]).await;
+    relay.links("second").await;
+    assert_eq!(peers(&relay).await, ["app", "first", "second far"]);
+    app.publish(event("m2")).await;
+    assert_eq!(link.take().await.id(), "m2");
+    relay.stop().await;
+
+    let relay = place.start().await;
+    assert_eq!(peers(&relay).await, ["app", "first", "second far"]);
+    // The former one comes by itself.
+    let mut first = relay.connect("id=first").await;
+    assert_eq!(first.take_ids(2).await, ["m1", "m2"]);
+    // One that announces nothing is an application under the alias.
+    let mut link = server.granted(&[]).await;
+    relay.links("far").await;
+    assert_eq!(peers(&relay).await, ["app", "far", "first", "second"]);
+    let mut app = relay.connect("id=app").await;
+    app.publish(event("m3")).await;
+    assert_eq!(link.take().await.id(), "m3");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn an_ordinary_server_that_announces_an_id_later_keeps_what_it_is_owed() {
+    let server = Server::start().await;
+    let mut place = Place::dialling("here", "far", &server.url());
+    let relay = place.start().await;
+    let mut link = server.granted(&[]).await;
+    let mut app = relay.connect("id=app").await;
+    app.publish(event("m1")).await;
+    app.publish(event("m2")).await;
+    assert_eq!(link.take().await.id(), "m1");
+    drop(link);
+    let mut link = server.granted(&RELAY).await;
+    assert_eq!(link.take().await.id(), "m2");
+    assert_eq!(peers(&relay).await, ["app", "relay-b far"]);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_relay_that_links_by_itself_before_it_is_dialled_gets_what_was_held_under_the_alias_too() {
+    // Of the two links the one that the smaller id dialled stays; `here` stands between the two.
+    for (id, own_stays) in [("zzz", true), ("aaa", false)] {
+        let server = Server::start().await;
+        let mut place = Place::dialling("here", "far", &server.url());
+        let relay = place.start().await;
+        let request = server.dialled().await;
+        let mut app = relay.connect("id=app").await;
+        app.publish(event("m1")).await;
+        let query = format!("id={id}");
+        let kind = [("Slipstream-Kind", "relay")];
+        let mut itself = support::Peer::connect_to(relay.address, &query, &kind).await;
+        relay.links(id).await;
+        app.publish(event("m2")).await;
+        assert_eq!(itself.take().await.id(), "m2");
+
+        let mut link = request.grant(&[("Slipstream-Id", id), kind[0]]).await;
+        if own_stays {
+            assert_eq!(itself.closed().await, (4000, "taken over".to_owned()));
+            assert_eq!(link.take().await.id(), "m1");
+        } else {
+            assert_eq!(link.closed().await, (4000, "taken over".to_owned()));
+            assert_eq!(itself.take().await.id(), "m1");
+        }
+        server.not_dialled().await;
+        assert_eq!(
+            peers(&relay).await.last().unwrap(),
+            &if own_stays { format!("{id} far") } else { "app".to_owned() }
+        );
+        relay.stop().await;
+    }
+}
