@@ -16,7 +16,7 @@ use slipstream_store::{
 use crate::bits::{Bits, block_of};
 use crate::codec::{self, OwedRow, SeenRow};
 use crate::engine::{Table, Tables};
-use crate::identities::{IdentityHash, NewIdentity};
+use crate::identities::{IdentityHash, NewIdentity, Print};
 use crate::journal::Redriven;
 use crate::keys;
 use crate::ledger::{Counters, Ledger, MessageBlock, OldestRow, OwedBlock, PeerState, SeenBlock};
@@ -30,7 +30,7 @@ pub(crate) struct Draft<'l, 'b> {
     pub(crate) relay: Option<PeerId>,
     /// Remembered or forgotten by this draft.
     pub(crate) peers: BTreeMap<PeerId, Option<PeerState>>,
-    pub(crate) identities: HashMap<IdentityHash, u64>,
+    pub(crate) identities: HashMap<IdentityHash, Print>,
     pub(crate) new_identities: Vec<NewIdentity>,
     pub(crate) forgotten_identities: u64,
     owed_index: HashMap<(u64, u64), usize>,
@@ -169,8 +169,9 @@ impl<'l, 'b> Draft<'l, 'b> {
 
     fn record(&mut self, record: &'b Record) -> Result<Outcome> {
         let hash = IdentityHash::of(&record.identity);
-        let known = self.identities.get(&hash).copied().or_else(|| self.ledger.identities.fingerprint(hash));
-        if known.is_some_and(|fingerprint| fingerprint != record.fingerprint.as_u64()) {
+        let print = Print::of(record.fingerprint.as_u64());
+        let known = self.identities.get(&hash).copied().or_else(|| self.ledger.identities.print(hash));
+        if known.is_some_and(|known| known != print) {
             return Ok(Outcome::Conflict);
         }
         let received_at = record.received_at.as_millis();
@@ -185,9 +186,8 @@ impl<'l, 'b> Draft<'l, 'b> {
             return Ok(Outcome::Duplicate { by: DuplicateBy::Stamp });
         }
         let (number, sequence) = self.next_sequence()?;
-        let fingerprint = record.fingerprint.as_u64();
-        self.identities.insert(hash, fingerprint);
-        self.new_identities.push(NewIdentity { hash, sequence: number, fingerprint, received_at });
+        self.identities.insert(hash, print);
+        self.new_identities.push(NewIdentity { hash, sequence: number, print, received_at });
         let run = self.run_at(&record.route, block_of(number))?;
         run.bits.set(number);
         run.latest = run.latest.max(received_at);

@@ -1,7 +1,12 @@
-//! The identities of the dedup window, in memory only: 32 bytes each and about 10 more for the index.
+//! The identities of the dedup window, in memory only: about 22 bytes each.
 //!
-//! They stand in the order of their recording, so that the oldest leave first. An identity is kept as 96 bits of
-//! its XXH3 hash: that two of a million share them by accident has a chance of 1 in 10¹⁷.
+//! They stand in a ring in the order of their recording, so that the oldest leave first: 14 bytes each, in chunks that
+//! never move. Beside it stand their sequences and times as differences, mostly a byte each. An index by hash finds
+//! them, 5 bytes a place; it is in parts that grow each for itself, so that growing neither doubles it nor takes long.
+//!
+//! Of the 128 bits of an identity's XXH3 hash 80 are kept: that a message meets one of a million others by accident
+//! has a chance of 1 in 10¹⁸. Of its fingerprint 32 are kept: they are looked at only where a sender gives two messages
+//! one identity, which is a mistake, and of four thousand million such mistakes they miss one.
 
 use std::collections::VecDeque;
 
@@ -9,14 +14,20 @@ use hashbrown::HashTable;
 use slipstream_store::Identity;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::ages::Ages;
+
 /// How many identities share an allocation.
 const CHUNK: usize = 4096;
 
-/// 96 bits of the hash of an identity.
+/// Of how many parts the index is. A part has room for 7/8 of a power of two; of a million identities, which are the
+/// most that are remembered unless configured otherwise, 50,000 are in each, in 65,536 places.
+const PARTS: usize = 20;
+
+/// The part of an identity's hash that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct IdentityHash {
-    low: [u32; 2],
-    high: u32,
+    low: [u8; 8],
+    high: [u8; 2],
 }
 
 impl IdentityHash {
@@ -37,23 +48,36 @@ impl IdentityHash {
             }
             None => xxh3_128(&[group, &[0], id].concat()),
         };
-        let bytes = hash.to_le_bytes();
-        let (words, _) = bytes.as_chunks::<4>();
-        Self { low: [u32::from_le_bytes(words[0]), u32::from_le_bytes(words[1])], high: u32::from_le_bytes(words[2]) }
+        let [a, b, c, d, e, f, g, h, i, j, ..] = hash.to_le_bytes();
+        Self { low: [a, b, c, d, e, f, g, h], high: [i, j] }
     }
 
     fn bucket(self) -> u64 {
-        u64::from(self.low[0]) | u64::from(self.low[1]) << 32
+        u64::from_le_bytes(self.low)
+    }
+
+    /// Which part of the index it is in.
+    fn part(self) -> usize {
+        (usize::from(u16::from_le_bytes(self.high)) * PARTS) >> 16
     }
 }
 
-/// A remembered identity. The sequence is kept as its lower half: the window spans far fewer than 2³² sequences.
+/// The part of a fingerprint that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Print([u8; 4]);
+
+impl Print {
+    pub(crate) fn of(fingerprint: u64) -> Self {
+        let [a, b, c, d, ..] = fingerprint.to_le_bytes();
+        Self([a, b, c, d])
+    }
+}
+
+/// A remembered identity.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     hash: IdentityHash,
-    sequence: u32,
-    fingerprint: u64,
-    received_at: u64,
+    print: Print,
 }
 
 /// A new identity.
@@ -61,93 +85,94 @@ struct Entry {
 pub(crate) struct NewIdentity {
     pub(crate) hash: IdentityHash,
     pub(crate) sequence: u64,
-    pub(crate) fingerprint: u64,
+    pub(crate) print: Print,
     pub(crate) received_at: u64,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Identities {
-    chunks: VecDeque<Vec<Entry>>,
-    /// Positions, counted over the whole life and wrapped to 32 bits.
-    index: HashTable<u32>,
-    /// The position of the first entry of the first chunk.
-    base: u32,
-    /// How many entries of the first chunk were forgotten.
-    forgotten: usize,
-    /// The sequence of the last entry.
-    last: u64,
+    ring: Ring,
+    ages: Ages,
+    /// Positions in the ring.
+    index: [HashTable<u32>; PARTS],
 }
 
 impl Identities {
     pub(crate) fn len(&self) -> usize {
-        self.index.len()
+        self.ages.len()
     }
 
-    pub(crate) fn fingerprint(&self, hash: IdentityHash) -> Option<u64> {
-        let found = self.index.find(hash.bucket(), |&position| self.at(position).is_some_and(|at| at.hash == hash));
-        found.and_then(|&position| self.at(position)).map(|entry| entry.fingerprint)
+    pub(crate) fn print(&self, hash: IdentityHash) -> Option<Print> {
+        let entry = |&position: &u32| self.ring.at(position).filter(|entry| entry.hash == hash);
+        let found = self.index[hash.part()].find(hash.bucket(), |position| entry(position).is_some());
+        found.and_then(entry).map(|entry| entry.print)
     }
 
     /// Adds one that is not there, with a sequence above all others.
     pub(crate) fn push(&mut self, new: NewIdentity) {
-        let [a, b, c, d, ..] = new.sequence.to_le_bytes();
-        let entry = Entry {
-            hash: new.hash,
-            sequence: u32::from_le_bytes([a, b, c, d]),
-            fingerprint: new.fingerprint,
-            received_at: new.received_at,
-        };
-        self.last = new.sequence;
-        if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK) {
-            self.chunks.push_back(Vec::with_capacity(CHUNK));
-        }
-        let before = (self.chunks.len() - 1) * CHUNK;
-        if let Some(chunk) = self.chunks.back_mut() {
-            let position = self.base.wrapping_add(wrapped(before + chunk.len()));
-            chunk.push(entry);
-            let (chunks, base) = (&self.chunks, self.base);
-            self.index.insert_unique(new.hash.bucket(), position, |&position| {
-                at(chunks, base, position).map_or(0, |entry| entry.hash.bucket())
-            });
-        }
+        let position = self.ring.push(Entry { hash: new.hash, print: new.print });
+        self.ages.push(new.sequence, new.received_at);
+        let ring = &self.ring;
+        self.index[new.hash.part()].insert_unique(new.hash.bucket(), position, |&position| {
+            ring.at(position).map_or(0, |entry| entry.hash.bucket())
+        });
     }
 
     /// The sequences and times of all, in the order of their recording.
     pub(crate) fn in_order(&self) -> impl Iterator<Item = (u64, u64)> {
-        let entries = self.chunks.iter().flatten().skip(self.forgotten);
-        entries.map(|entry| (self.whole(entry.sequence), entry.received_at))
+        self.ages.iter()
     }
 
     /// Forgets the oldest.
     pub(crate) fn forget_first(&mut self) {
-        let Some(entry) = self.chunks.front().and_then(|chunk| chunk.get(self.forgotten)).copied() else { return };
-        let position = self.base.wrapping_add(wrapped(self.forgotten));
-        if let Ok(found) = self.index.find_entry(entry.hash.bucket(), |&at| at == position) {
+        let Some((position, entry)) = self.ring.pop() else { return };
+        self.ages.pop();
+        let part = &mut self.index[entry.hash.part()];
+        if let Ok(found) = part.find_entry(entry.hash.bucket(), |&at| at == position) {
             found.remove();
         }
-        self.forgotten += 1;
-        if self.forgotten == CHUNK {
-            self.chunks.pop_front();
-            self.base = self.base.wrapping_add(wrapped(CHUNK));
-            self.forgotten = 0;
-        }
-    }
-
-    fn at(&self, position: u32) -> Option<&Entry> {
-        at(&self.chunks, self.base, position)
-    }
-
-    /// The sequence at or below the last one that has this lower half.
-    fn whole(&self, low: u32) -> u64 {
-        let span = 1 << 32;
-        let guess = self.last - self.last % span + u64::from(low);
-        if guess > self.last { guess.saturating_sub(span) } else { guess }
     }
 }
 
-fn at(chunks: &VecDeque<Vec<Entry>>, base: u32, position: u32) -> Option<&Entry> {
-    let offset = usize::try_from(position.wrapping_sub(base)).ok()?;
-    chunks.get(offset / CHUNK)?.get(offset % CHUNK)
+/// Entries in order. Their positions are counted over the whole life and wrapped to 32 bits.
+#[derive(Debug, Default)]
+struct Ring {
+    chunks: VecDeque<Vec<Entry>>,
+    /// The position of the first entry of the first chunk.
+    base: u32,
+    /// How many entries of the first chunk are gone.
+    gone: usize,
+}
+
+impl Ring {
+    fn at(&self, position: u32) -> Option<&Entry> {
+        let offset = usize::try_from(position.wrapping_sub(self.base)).ok()?;
+        self.chunks.get(offset / CHUNK)?.get(offset % CHUNK)
+    }
+
+    /// Adds an entry, and answers its position.
+    fn push(&mut self, entry: Entry) -> u32 {
+        if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push_back(Vec::with_capacity(CHUNK));
+        }
+        let before = (self.chunks.len() - 1) * CHUNK;
+        let Some(chunk) = self.chunks.back_mut() else { return self.base };
+        chunk.push(entry);
+        self.base.wrapping_add(wrapped(before + chunk.len() - 1))
+    }
+
+    /// Takes the first entry away, and its position.
+    fn pop(&mut self) -> Option<(u32, Entry)> {
+        let entry = *self.chunks.front()?.get(self.gone)?;
+        let position = self.base.wrapping_add(wrapped(self.gone));
+        self.gone += 1;
+        if self.gone == CHUNK {
+            self.chunks.pop_front();
+            self.base = self.base.wrapping_add(wrapped(CHUNK));
+            self.gone = 0;
+        }
+        Some((position, entry))
+    }
 }
 
 fn wrapped(offset: usize) -> u32 {
@@ -161,12 +186,24 @@ mod tests {
 
     fn new(number: u64, sequence: u64) -> NewIdentity {
         let hash = IdentityHash::of_parts("g", &number.to_string());
-        NewIdentity { hash, sequence, fingerprint: number, received_at: number * 10 }
+        NewIdentity { hash, sequence, print: Print::of(number), received_at: number * 10 }
     }
 
     #[test]
-    fn an_entry_takes_32_bytes() {
-        assert_eq!(size_of::<Entry>(), 32);
+    fn an_entry_takes_14_bytes() {
+        assert_eq!(size_of::<Entry>(), 14);
+    }
+
+    #[test]
+    fn a_million_identities_take_22_bytes_each() {
+        let mut identities = Identities::default();
+        for number in 0..1_000_000 {
+            identities.push(new(number, number + 1));
+        }
+        let index: usize = identities.index.iter().map(HashTable::allocation_size).sum();
+        let ring = identities.ring.chunks.len() * CHUNK * size_of::<Entry>();
+        let all = index + ring + identities.ages.allocated();
+        assert!(all < 23_000_000, "{all}");
     }
 
     #[test]
@@ -181,11 +218,18 @@ mod tests {
         }
         assert_eq!(identities.len(), 9000);
         for number in 0..20_000 {
-            let found = identities.fingerprint(new(number, 0).hash);
-            assert_eq!(found, (number >= 11_000).then_some(number), "{number}");
+            let found = identities.print(new(number, 0).hash);
+            assert_eq!(found, (number >= 11_000).then_some(Print::of(number)), "{number}");
         }
         let expected: Vec<_> = (11_000..20_000).map(|number| (start + 2 * number, number * 10)).collect();
         assert_eq!(identities.in_order().collect::<Vec<_>>(), expected);
+        for _ in 0..9001 {
+            identities.forget_first();
+        }
+        assert_eq!((identities.len(), identities.in_order().next()), (0, None));
+        identities.push(new(5, 9 << 32));
+        assert_eq!(identities.print(new(5, 0).hash), Some(Print::of(5)));
+        assert_eq!(identities.in_order().collect::<Vec<_>>(), [(9 << 32, 50)]);
     }
 
     #[test]

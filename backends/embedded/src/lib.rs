@@ -22,7 +22,7 @@
 //! | journal | commit number → what the commit recorded and settled |
 //! | peers, meta | the remembered peers; the counters |
 //!
-//! No random key is ever written: identities are looked up in memory, in a table of 32 bytes each that is rebuilt
+//! No random key is ever written: identities are looked up in memory, in a table of 22 bytes each that is rebuilt
 //! from the journal at opening. The journal is also what traces are read from.
 //!
 //! # One way through
@@ -33,6 +33,7 @@
 //! on the tables and never wait for the writer.
 
 mod adopt;
+mod ages;
 mod bits;
 mod check;
 mod codec;

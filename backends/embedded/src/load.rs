@@ -9,7 +9,7 @@ use slipstream_store::{PeerId, Result, Sequence, StoreError};
 use crate::bits::Bits;
 use crate::codec::{self, BlockRow, MetaRow, OwedRow};
 use crate::engine::{Table, Tables};
-use crate::identities::{IdentityHash, NewIdentity};
+use crate::identities::{IdentityHash, NewIdentity, Print};
 use crate::journal::JournalRow;
 use crate::ledger::{Counters, Ledger, MessageBlock, OldestRow};
 use crate::prepared::META;
@@ -105,7 +105,7 @@ fn load_journal(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
             ledger.identities.push(NewIdentity {
                 hash: IdentityHash::of_parts(row.name(recorded.group)?, recorded.id),
                 sequence: recorded.sequence,
-                fingerprint: recorded.fingerprint,
+                print: Print::of(recorded.fingerprint),
                 received_at: recorded.received_at,
             });
         }
