@@ -66,6 +66,13 @@ impl Bits {
         }
     }
 
+    /// Clears the bits of all numbers of `block` that are at or above `number`.
+    pub(crate) fn keep_below(&mut self, block: u64, number: u64) {
+        let mut others = *self;
+        others.keep_from(block, number);
+        *self = *self & !others;
+    }
+
     /// The lowest `most` of the set bits.
     pub(crate) fn lowest(&self, most: u64) -> Self {
         let mut lowest = Self::NONE;
@@ -174,6 +181,9 @@ mod tests {
             bits.keep_from(1, cut);
             assert_eq!(bits.numbers(1).next(), (cut < 2048).then_some(cut), "{cut}");
             assert_eq!(bits.count(), 2048_u64.saturating_sub(cut), "{cut}");
+            let mut below = !Bits::NONE;
+            below.keep_below(1, cut);
+            assert_eq!(below, !bits, "{cut}");
         }
     }
 }

@@ -255,6 +255,13 @@ impl<'l, 'b> Draft<'l, 'b> {
         self.routes.len() - 1
     }
 
+    /// Brings to an end what is still gathered: the last run, and what was settled alike.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        self.end_run()?;
+        self.end_settling();
+        Ok(())
+    }
+
     /// Makes the messages of the run pending. Whatever looks at deliveries ends the run first.
     pub(crate) fn end_run(&mut self) -> Result<()> {
         let Some(run) = self.run.take() else { return Ok(()) };

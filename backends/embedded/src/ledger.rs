@@ -39,6 +39,8 @@ pub(crate) struct Ledger {
     pub(crate) blocks: BTreeMap<u64, MessageBlock>,
     /// The earliest expiry in a block, and the block.
     pub(crate) expiring: BTreeSet<(u64, u64)>,
+    /// By block: how many peers are owed anything in it, where there are any.
+    pub(crate) owing: HashMap<u64, u32>,
     /// The blocks in which deliveries were settled since a purge looked.
     pub(crate) dirty: BTreeSet<u64>,
     pub(crate) messages: u64,
@@ -230,6 +232,7 @@ impl Ledger {
         for change in owed {
             let count = change.now.bits.count();
             self.pending = self.pending + count - change.before;
+            self.count_owing(change.block, change.before > 0, count > 0);
             // Another number under this id: the peer was forgotten, and nobody asks for these blocks again.
             if let Some(state) = self.peers.get_mut(&change.peer).filter(|state| state.number == change.number) {
                 state.backlog = state.backlog + count - change.before;
@@ -237,6 +240,18 @@ impl Ledger {
             } else {
                 self.owed.remove(&(change.number, change.block));
             }
+        }
+    }
+
+    /// Notes that a peer was owed something in this block or not, and is now.
+    pub(crate) fn count_owing(&mut self, block: u64, before: bool, now: bool) {
+        if before == now {
+            return;
+        }
+        let owing = self.owing.entry(block).or_default();
+        *owing = if now { *owing + 1 } else { owing.saturating_sub(1) };
+        if *owing == 0 {
+            self.owing.remove(&block);
         }
     }
 

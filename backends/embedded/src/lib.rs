@@ -55,6 +55,7 @@ mod prepared;
 mod purge;
 mod readers;
 mod rows;
+mod settled;
 mod stamps;
 mod store;
 #[cfg(test)]

@@ -59,6 +59,7 @@ fn load_owed(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
         let bits = Bits::from_bytes(&row.bits);
         *backlogs.entry(peer).or_default() += bits.count();
         *pending.entry(block).or_default() |= bits;
+        ledger.count_owing(block, false, !bits.is_empty());
         Ok(ControlFlow::Continue(()))
     })?;
     for state in ledger.peers.values_mut() {

@@ -34,6 +34,8 @@ impl Prepared<'_> {
     /// The writes, in order. None where nothing changes.
     pub(crate) fn writes(&self) -> Vec<Write<'_>> {
         let mut writes = Vec::with_capacity(self.recorded.len() + self.rows.len() + 4);
+        // None of those that are added here. First, so that these can have their room.
+        writes.extend(self.removed_messages.iter().map(|&(first, last)| Write::RemoveMessages { first, last }));
         let owed = self.recorded.iter().filter(|recorded| !self.routes[recorded.route].recipients.is_empty());
         let mut appended = self.appended.iter().peekable();
         for recorded in owed {
@@ -43,7 +45,6 @@ impl Prepared<'_> {
             writes.push(Write::Message(message_row(recorded, &self.routes[recorded.route])));
         }
         writes.extend(appended.map(|message| Write::Message(message.row())));
-        writes.extend(self.removed_messages.iter().map(|&(first, last)| Write::RemoveMessages { first, last }));
         writes.extend(self.rows.iter().map(|(table, key, value)| match value {
             Some(value) => Write::Put { table: *table, key, value },
             None => Write::Remove { table: *table, key },
@@ -56,8 +57,7 @@ impl<'b> Draft<'_, 'b> {
     /// Turns the draft into writes and changes. `carried` are rows of the journal that are written again, as of
     /// `carried_at`.
     pub(crate) fn finish(mut self, carried: &[JournalRow<'_>], carried_at: u64) -> Result<Prepared<'b>> {
-        self.end_run()?;
-        self.end_settling();
+        self.end()?;
         let mut rows = Vec::with_capacity(self.owed.len() + self.rows.len() + 8);
         self.journal(carried, carried_at, &mut rows)?;
         for ((table, key), value) in std::mem::take(&mut self.rows) {

@@ -1,8 +1,8 @@
 //! Forgetting what lies behind a horizon, and giving back its space.
 //!
 //! A purge is one commit: a draft that removes. Messages leave in runs, as soon as no peer's bit is set for them;
-//! only blocks in which something was settled since the last purge are looked at. Rows of the journal leave oldest
-//! first, once none of their identities is remembered; what a row says of a message that is still pending or a dead
+//! only blocks in which something was settled since the last purge are looked at, and most of what was settled has
+//! left already with the commit that settled it (`settled.rs`). Rows of the journal leave oldest first, once none of their identities is remembered; what a row says of a message that is still pending or a dead
 //! letter, or that was settled lately, is carried over into the purge's own row.
 
 use std::num::NonZeroU32;

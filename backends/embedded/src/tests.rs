@@ -139,3 +139,44 @@ async fn memory_says_what_an_opening_would_read() {
     }
     assert_eq!(store.check(Depth::Full).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn messages_leave_with_the_commit_that_settles_them_for_everybody() {
+    let (medium, folder) = (Medium::default(), tempfile::tempdir().unwrap());
+    let store = open(&medium, folder.path());
+    store.commit(batch(vec![remember("a"), remember("b")])).await.unwrap();
+    // Over the border of the first block, which is at 1,024.
+    let records = |from: u64, to: u64, recipients: &[&str]| {
+        let mut records: Vec<_> = (from..to).map(|n| record(&format!("m{n}"), recipients)).collect();
+        for operation in &mut records {
+            if let Operation::Record(record) = operation {
+                record.stamp = None;
+            }
+        }
+        records
+    };
+    let settle = |name: &'static str, from, to| (from..to).map(move |sequence| acknowledge(name, sequence));
+    let expect = async |messages, pending, what: &str| {
+        let (stats, read) = (store.stats().await.unwrap(), load::load(&medium).unwrap());
+        assert_eq!((stats.messages, stats.pending), (messages, pending), "{what}");
+        assert_eq!((read.messages, read.pending), (messages, pending), "{what}");
+        assert_eq!(store.check(Depth::Full).await.unwrap(), [], "{what}");
+    };
+    store.commit(batch(records(1, 1101, &["a", "b"]))).await.unwrap();
+    store.commit(batch(settle("a", 1, 1101).collect())).await.unwrap();
+    expect(1100, 1100, "the other peer is owed all of them").await;
+    store.commit(batch(settle("b", 1001, 1100).collect())).await.unwrap();
+    expect(1024, 1001, "only where there are enough of them, in either block").await;
+    store.commit(batch(settle("b", 990, 1000).chain(settle("b", 200, 300)).collect())).await.unwrap();
+    expect(924, 891, "runs within a block").await;
+    store.commit(batch(settle("b", 1000, 1001).chain(settle("b", 980, 990)).collect())).await.unwrap();
+    expect(880, 880, "what waited for its neighbours").await;
+
+    let mut operations = records(1101, 1151, &["b"]);
+    operations.extend(settle("b", 1100, 1151));
+    operations.extend(settle("b", 1, 200).chain(settle("b", 300, 980)));
+    store.commit(batch(operations)).await.unwrap();
+    expect(51, 0, "but for those of this very commit, and one alone").await;
+    store.purge(Horizon::NOTHING, NonZeroU32::MAX).await.unwrap();
+    expect(0, 0, "which the purge takes").await;
+}

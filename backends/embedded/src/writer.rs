@@ -80,6 +80,8 @@ impl<E: Engine> Writer<E> {
     fn commit(&mut self, batch: &Batch) -> Result<Vec<Outcome>> {
         let mut draft = Draft::new(&self.ledger, &self.engine);
         let outcomes = draft.apply(batch)?;
+        draft.end()?;
+        draft.remove_settled();
         let prepared = draft.finish(&[], 0)?;
         self.write(prepared)?;
         Ok(outcomes)
