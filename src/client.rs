@@ -15,14 +15,14 @@ use tokio_util::sync::CancellationToken;
 use self::queue::{Incoming, Outgoing};
 use crate::link::{
     self, Announced, CloseCode, Connector as _, Ended, HandshakeError, LinkControl, LinkLimits, Offer, Role, Secret,
-    Stream, Target, TcpConnector,
+    Socket, Stream, Target, TcpConnector,
 };
 
 mod queue;
 
 /// Longest message that a client takes which announces no limit of its own: the largest that a relay can be
 /// configured to, and the room for the path that grows on the way.
-const MAX_MESSAGE_BYTES: usize = (256 << 20) + (64 << 10);
+pub(crate) const MAX_MESSAGE_BYTES: usize = (256 << 20) + (64 << 10);
 
 /// What a client says of itself.
 #[derive(Debug, Clone)]
@@ -57,6 +57,36 @@ impl Default for ClientOptions {
             max_message_bytes: None,
             connect_timeout: Duration::from_secs(10),
         }
+    }
+}
+
+impl ClientOptions {
+    fn offer(&self) -> Offer {
+        Offer {
+            id: self.id.clone(),
+            tags: self.tags.clone(),
+            group: self.group.clone(),
+            as_relay: self.as_relay,
+            ack_batch: self.ack_batch,
+            max_message_bytes: self.max_message_bytes,
+            token: self.token.clone(),
+        }
+    }
+}
+
+/// Connects to `ws://HOST:PORT/PATH?QUERY` and asks for a link, which the caller then runs. Answers what the relay said
+/// of itself, too.
+pub(crate) async fn dial(url: &str, options: &ClientOptions) -> Result<(Socket, Announced), ConnectError> {
+    let target = Target::parse(url).map_err(|expected| ConnectError::Url { url: url.to_owned(), expected })?;
+    let Target { host, port, authority, path } = &target;
+    let connecting = async {
+        let connected = TcpConnector.connect(host, *port).await;
+        let stream = connected.map_err(|error| ConnectError::Unreachable { host: host.clone(), port: *port, error })?;
+        Ok(link::offer(stream, authority, path, &options.offer()).await?)
+    };
+    match timeout(options.connect_timeout, connecting).await {
+        Ok(connected) => connected,
+        Err(_) => Err(ConnectError::TimedOut(options.connect_timeout)),
     }
 }
 
@@ -173,20 +203,8 @@ impl Client {
     /// # Errors
     /// [`ConnectError`]
     pub async fn connect(url: &str, options: &ClientOptions) -> Result<Self, ConnectError> {
-        let target = Target::parse(url).map_err(|expected| ConnectError::Url { url: url.to_owned(), expected })?;
-        let connecting = async {
-            let connected = TcpConnector.connect(&target.host, target.port).await;
-            let stream = connected.map_err(|error| ConnectError::Unreachable {
-                host: target.host.clone(),
-                port: target.port,
-                error,
-            })?;
-            Ok(Self::over(stream, &target.authority, &target.path, options).await?)
-        };
-        match timeout(options.connect_timeout, connecting).await {
-            Ok(connected) => connected,
-            Err(_) => Err(ConnectError::TimedOut(options.connect_timeout)),
-        }
+        let (socket, announced) = dial(url, options).await?;
+        Ok(Self::run(socket, announced, options))
     }
 
     /// Asks for a link over a stream that is connected already; without a timeout.
@@ -199,16 +217,11 @@ impl Client {
         path: &str,
         options: &ClientOptions,
     ) -> Result<Self, HandshakeError> {
-        let offer = Offer {
-            id: options.id.clone(),
-            tags: options.tags.clone(),
-            group: options.group.clone(),
-            as_relay: options.as_relay,
-            ack_batch: options.ack_batch,
-            max_message_bytes: options.max_message_bytes,
-            token: options.token.clone(),
-        };
-        let (socket, announced) = link::offer(stream, host, path, &offer).await?;
+        let (socket, announced) = link::offer(stream, host, path, &options.offer()).await?;
+        Ok(Self::run(socket, announced, options))
+    }
+
+    fn run(socket: Socket, announced: Announced, options: &ClientOptions) -> Self {
         let limit = options.max_message_bytes.map(usize::try_from);
         let limits = LinkLimits {
             max_message_bytes: limit.map_or(MAX_MESSAGE_BYTES, |limit| limit.unwrap_or(usize::MAX)),
@@ -237,7 +250,7 @@ impl Client {
         let running = Arc::new(Running { shared, task });
         let sender = ClientSender { running: Arc::clone(&running), sent: 0 };
         let receiver = ClientReceiver { running, told_the_end: false };
-        Ok(Self { announced, sender, receiver })
+        Self { announced, sender, receiver }
     }
 
     /// What the relay said of itself, and the id that this client has there.

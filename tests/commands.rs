@@ -191,7 +191,13 @@ async fn commands_fail_where_they_cannot_do_what_they_were_asked() {
 
 #[tokio::test]
 async fn each_command_has_help_with_an_example() {
-    for command in [&["--help"][..], &["serve", "--help"], &["send", "--help"], &["listen", "--help"]] {
+    for command in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["send", "--help"],
+        &["listen", "--help"],
+        &["bench", "relay", "--help"],
+    ] {
         let mut helping = Process::spawn(command, &[]);
         assert_eq!(helping.end().await.code(), Some(0));
         assert_has(&helping.stdout(), ["Example", "slipstream "]);

@@ -1,5 +1,6 @@
 //! The command line: one file a command. What a command does beyond reading its arguments and printing lives elsewhere.
 
+mod bench;
 mod config;
 mod frame;
 mod lines;
@@ -14,6 +15,7 @@ mod tests;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Builder;
 
 pub use settings::SettingFlags;
 
@@ -42,6 +44,9 @@ pub enum Command {
     Send(send::Arguments),
     /// Prints the messages that come, and acknowledges them.
     Listen(listen::Arguments),
+    /// Measures.
+    #[command(subcommand)]
+    Bench(bench::Subject),
     /// Checks a configuration, shows it, or makes URL_CONFIG.
     #[command(subcommand, after_help = config::EXAMPLE)]
     Config(config::Command),
@@ -55,19 +60,33 @@ impl Cli {
     }
 }
 
+impl Command {
+    /// The runtime that it runs in.
+    fn runtime(&self) -> Builder {
+        let mut builder = match self {
+            Self::Bench(subject) => subject.runtime(),
+            Self::Serve(_) | Self::Send(_) | Self::Listen(_) => Builder::new_multi_thread(),
+        };
+        builder.enable_all();
+        builder
+    }
+}
+
 /// Runs a command to its end, and answers the exit status of the program: 0 where it did what it was asked, 1 where
 /// it failed, 2 where it was not asked rightly.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
-    let runtime = match tokio::runtime::Runtime::new() {
+    let command = cli.into_command();
+    let runtime = match command.runtime().build() {
         Ok(runtime) => runtime,
         Err(error) => return output::fail(output::FAILED, &error),
     };
     let status = runtime.block_on(async {
-        match cli.into_command() {
+        match command {
             Command::Serve(arguments) => serve::run(&arguments).await,
             Command::Send(arguments) => send::run(&arguments).await,
             Command::Listen(arguments) => listen::run(&arguments).await,
+            Command::Bench(subject) => bench::run(subject).await,
             Command::Config(command) => config::run(&command),
         }
     });

@@ -25,6 +25,7 @@ pub use file::{MAX_FILE_BYTES, read_file, read_text};
 pub use peers::{MAX_PEERS, encode_peers};
 pub use sources::Sources;
 pub use table::{Config, SETTINGS, Setting};
+pub(crate) use value::duration;
 pub use value::{Engine, Listen, LogFormat};
 
 /// Where the value of a setting came from, the strongest source first.

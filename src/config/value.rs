@@ -137,7 +137,7 @@ fn quantity(text: &str) -> Option<(u64, &str)> {
 }
 
 /// Reads a duration from `least` to ten years.
-pub(super) fn duration(text: &str, least: Duration) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str, least: Duration) -> Result<Duration, String> {
     duration_up_to(text, least, MAX_DURATION)
 }
 

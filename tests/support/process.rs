@@ -77,6 +77,11 @@ impl Process {
         self.stderr.borrow().join("\n")
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.pid
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).expect("a process id");
