@@ -1,19 +1,19 @@
 //! The relay end to end over loopback, beside the store alone doing the same operations, in one run.
 //!
-//! One publisher with 512 messages in flight, one subscriber that acknowledges, 256-byte values, `full` durability on
-//! SQLite. A message counts once it is confirmed to the publisher and acknowledged by the subscriber. The store is on
-//! the disk of `SLIPSTREAM_BENCH_DIR`, or of the target folder.
-#![expect(clippy::expect_used, clippy::panic, reason = "a bench is read and run, and ends where it cannot go on")]
+//! The load is that of `slipstream bench relay`: one publisher with 512 messages in flight, one subscriber that
+//! acknowledges, 256-byte values, `full` durability on SQLite. A message counts once it is confirmed to the publisher
+//! and acknowledged by the subscriber. The store is on the disk of `SLIPSTREAM_BENCH_DIR`, or of the target folder.
+#![expect(clippy::expect_used, reason = "a bench is read and run, and ends where it cannot go on")]
 
-use std::hint::black_box;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use slipstream::client::{Client, ClientOptions, ClientReceiver, ClientSender, Received};
-use slipstream::clock::SystemClock;
+use slipstream::bench::{Goal, Load, Mode, Plan, Run};
+use slipstream::clock::{Clock as _, SystemClock};
 use slipstream::link::TcpConnector;
 use slipstream::listen::{Listener as _, TcpListener};
 use slipstream::store::{
@@ -22,14 +22,13 @@ use slipstream::store::{
 };
 use slipstream::{Relay, Settings, backend, config::Engine};
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Messages of one measured round.
 const ROUND: u64 = 20_000;
 
 /// Messages that the publisher has in flight.
-const IN_FLIGHT: usize = 512;
+const IN_FLIGHT: NonZeroU32 = NonZeroU32::new(512).unwrap();
 
 /// Bytes of a value, quotes included.
 const VALUE: usize = 256;
@@ -47,95 +46,49 @@ fn open(name: &str) -> Arc<dyn MessageStore> {
     backend::open(Engine::Sqlite, &folder(name), Durability::Full).expect("the store opens")
 }
 
-struct Links {
-    publish: ClientSender,
-    confirms: ClientReceiver,
-    acknowledge: ClientSender,
-    deliveries: ClientReceiver,
-}
-
-async fn connect(url: &str) -> Links {
-    let client = async |id: &str, ack_batch| {
-        let options =
-            ClientOptions { id: Some(PeerId::new(id).expect("valid")), ack_batch, ..ClientOptions::default() };
-        Client::connect(url, &options).await.expect("the client connects")
+/// A load of one publisher and one subscriber, with links.
+async fn connect(url: &str) -> Load {
+    let plan = Plan {
+        to: url.to_owned(),
+        mode: Mode::Live,
+        goal: Goal::Messages(ROUND),
+        warmup: None,
+        publishers: NonZeroU16::MIN,
+        subscribers: 1,
+        window: IN_FLIGHT,
+        payload: VALUE,
+        keys: None,
+        ack_batch: NonZeroU16::new(128).expect("not 0"),
+        patience: Duration::from_secs(60),
     };
-    let (publish, confirms) = client("publisher", true).await.split();
-    let (acknowledge, deliveries) = client("subscriber", false).await.split();
-    Links { publish, confirms, acknowledge, deliveries }
-}
-
-/// Counts the ids in an ACK, batched or not.
-fn confirmed(text: &[u8]) -> usize {
-    let ack: serde_json::Value = serde_json::from_slice(text).expect("an ACK is JSON");
-    assert_eq!(ack["type"], "ACK", "{ack}");
-    ack["messageIds"].as_array().map_or(1, Vec::len)
-}
-
-/// Publishes a round, and waits until it is confirmed and acknowledged.
-async fn round(links: &mut Links, first: u64) {
-    let Links { publish, confirms, acknowledge, deliveries } = links;
-    let window = Semaphore::new(IN_FLIGHT);
-    let value = "v".repeat(VALUE - 2);
-    let send = async {
-        for number in first..first + ROUND {
-            if window.available_permits() == 0 {
-                publish.flush().await.expect("flush");
-            }
-            window.acquire().await.expect("open").forget();
-            let text =
-                format!(r#"{{"type":"SK","key":"order:{number}","value":"{value}","messageId":"m{number:012}"}}"#);
-            publish.send(&text).await.expect("send");
-        }
-        publish.flush().await.expect("flush");
-    };
-    let confirm = async {
-        let mut open = ROUND;
-        while open > 0 {
-            let Some(Ok(Received::Text(text))) = confirms.next().await else { panic!("the publisher's link ended") };
-            let settled = confirmed(&text);
-            window.add_permits(settled);
-            open -= settled as u64;
-        }
-    };
-    let receive = async {
-        for number in first..first + ROUND {
-            let Some(Ok(Received::Text(text))) = deliveries.next().await else { panic!("the subscriber's link ended") };
-            black_box(&text);
-            acknowledge.send(&format!(r#"{{"type":"ACK","messageId":"m{number:012}"}}"#)).await.expect("ack");
-            if number % 64 == 0 || number + 1 == first + ROUND {
-                acknowledge.flush().await.expect("flush");
-            }
-        }
-    };
-    tokio::join!(send, confirm, receive);
+    let mut load = Load::new(plan, Run::new(SystemClock::new().ulid())).expect("a plan");
+    load.subscribe(true).await.expect("the subscriber connects");
+    load.publish().await.expect("the publisher connects");
+    load
 }
 
 fn relay(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let shutdown = CancellationToken::new();
-    let (mut links, running) = runtime.block_on(async {
+    let (mut load, running) = runtime.block_on(async {
         let relay = Relay::open(open("relay"), Settings::default(), Arc::new(SystemClock::new())).await.expect("opens");
         let listener = TcpListener::bind("127.0.0.1:0".parse().expect("valid")).expect("binds");
         let url = format!("ws://{}/", listener.local_addr().expect("bound"));
         let running = tokio::spawn(relay.run(Some(Box::new(listener)), Arc::new(TcpConnector), shutdown.clone()));
         (connect(&url).await, running)
     });
-    let mut next = 0;
     let mut group = group(criterion);
     group.bench_function("relay: publish, confirm, deliver, acknowledge", |bencher| {
         bencher.iter_custom(|rounds| {
-            let started = Instant::now();
-            for _ in 0..rounds {
-                runtime.block_on(round(&mut links, next));
-                next += ROUND;
-            }
-            started.elapsed()
+            let goal = Goal::Messages(ROUND * rounds);
+            let measured = runtime.block_on(load.stage(goal, &mut async |_| ())).expect("the links stay");
+            assert!(!measured.is_stalled(), "every message is confirmed and delivered");
+            measured.elapsed()
         });
     });
     group.finish();
+    runtime.block_on(load.close()).expect("the links end in order");
     shutdown.cancel();
-    drop(links);
     runtime.block_on(running).expect("joins").expect("ends in order");
 }
 
@@ -170,10 +123,10 @@ fn store(criterion: &mut Criterion) {
         bencher.iter_custom(|rounds| {
             let started = Instant::now();
             for _ in 0..rounds {
-                for first in (next..next + ROUND).step_by(IN_FLIGHT) {
-                    let mut operations: Vec<_> = (first..(first + IN_FLIGHT as u64).min(next + ROUND))
-                        .map(|number| record(number, &route))
-                        .collect();
+                let batch = u64::from(IN_FLIGHT.get());
+                for first in (next..next + ROUND).step_by(IN_FLIGHT.get() as usize) {
+                    let mut operations: Vec<_> =
+                        (first..(first + batch).min(next + ROUND)).map(|number| record(number, &route)).collect();
                     operations.append(&mut settle);
                     let outcomes = runtime.block_on(store.commit(Arc::new(Batch { operations }))).expect("commits");
                     settle.extend(outcomes.into_iter().filter_map(|outcome| match outcome {

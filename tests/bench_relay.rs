@@ -4,9 +4,19 @@
 
 mod support;
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde_json::Value;
+use slipstream::Settings;
+use slipstream::clock::SystemClock;
+use slipstream::link::TcpConnector;
+use slipstream::listen::{Listener as _, TcpListener};
+use slipstream::store::StoreError;
+use slipstream_conformance::{Call, FaultStore, ModelMedium, ModelStore, When};
 use support::{Peer, Process, Relay, assert_has, eventually};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 async fn relay(flags: &[&str]) -> (TempDir, Relay) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -122,22 +132,49 @@ async fn fan_out_reaches_fifty_and_an_ack_for_each_message_will_do() {
 }
 
 #[tokio::test]
-async fn others_get_nothing_of_a_load_and_theirs_does_not_disturb_it() {
+async fn others_get_nothing_of_a_load_and_what_they_send_is_acknowledged() {
     let (_folder, relay) = relay(&[]).await;
     let mut other = Peer::connect(&relay, "id=other&tags=aws").await;
-    let mut bench = bench(&relay, &["--mode", "paced", "--rate", "100", "--messages", "100", "--warmup", "0s"]);
-    eventually("the load", || async {
-        (relay.metric(r#"slipstream_inflight{peer="anonymous"}"#).await >= 0.0).then_some(())
+    let load = ["--mode", "paced", "--rate", "1", "--messages", "4000", "--publishers", "2", "--warmup", "0s"];
+    let mut bench = bench(&relay, &load);
+    relay.metric_becomes(r#"slipstream_active_connections{kind="application"}"#, 4.0).await;
+    other.publish(r#"{"type":"SK","key":"k","value":1,"messageId":"theirs"}"#).await;
+    eventually("an ACK of each link for the other's message", || async {
+        let processed = relay.metric(r#"slipstream_messages_processed_total{type="SK",origin="application"}"#).await;
+        let acknowledged = relay.metric(r#"slipstream_deliveries_total{outcome="acknowledged"}"#).await;
+        // Each of its own went to one subscriber; the other's to two publishers and the subscriber.
+        (processed > 1.0 && acknowledged == processed - 1.0 + 3.0).then_some(())
     })
     .await;
-    relay.metric_becomes(r#"slipstream_active_connections{kind="application"}"#, 3.0).await;
-    other.publish(r#"{"type":"SK","key":"k","value":1,"messageId":"theirs"}"#).await;
-    assert_eq!(bench.end().await.code(), Some(0), "{}", bench.stderr());
-    let report: Value = serde_json::from_str(&bench.stdout()).expect("one JSON object");
-    assert_counted(&stages(&report, Some(100))[0]["delivered"], 100);
+    bench.kill().await;
     other.silent().await;
-    // The two links of the load got the other's message and acknowledged it.
-    assert_eq!(relay.metric(r#"slipstream_deliveries_total{outcome="acknowledged"}"#).await, 102.0);
+}
+
+#[tokio::test]
+async fn refused_messages_end_it_with_status_1_and_their_reason() {
+    let model = ModelStore::open(&ModelMedium::default(), Path::new("model")).expect("the store opens");
+    let (store, faults) = FaultStore::new(model);
+    let relay = slipstream::Relay::open(Arc::new(store), Settings::default(), Arc::new(SystemClock::new()))
+        .await
+        .expect("it opens");
+    let listener = TcpListener::bind("127.0.0.1:0".parse().expect("an address")).expect("it listens");
+    let to = format!("ws://{}/", listener.local_addr().expect("it listens"));
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(relay.run(Some(Box::new(listener)), Arc::new(TcpConnector), shutdown.clone()));
+    // The first two commits are of the subscriber and the publisher; the third has messages.
+    faults.fail_after(2, Call::Commit, StoreError::Full("no room".to_owned()), When::Before);
+    let arguments = ["bench", "relay", "--json", "--to", &to, "--messages", "100", "--window", "10", "--warmup", "0s"];
+    let mut bench = Process::spawn(arguments, &[]);
+    assert_eq!(bench.end().await.code(), Some(1), "{}", bench.stderr());
+    assert_has(&bench.stderr(), ["messages were refused", "storage_unavailable"]);
+    let report: Value = serde_json::from_str(&bench.stdout()).expect("one JSON object");
+    let faults = &report["faults"];
+    let refused = faults["refused"].as_u64().expect("a number");
+    assert!((1..=10).contains(&refused), "{report}");
+    assert_eq!((&faults["sent"], &faults["unconfirmed"], &faults["missing"]), (&100.into(), &0.into(), &0.into()));
+    assert_counted(&report["stages"][0]["delivered"], 100 - refused);
+    shutdown.cancel();
+    running.await.expect("it ends").expect("in order");
 }
 
 #[tokio::test]

@@ -65,7 +65,8 @@ pub struct Run([u8; RUN]);
 
 impl Run {
     /// A run named by the random part of a new ULID.
-    pub(super) fn new(id: Ulid) -> Self {
+    #[must_use]
+    pub fn new(id: Ulid) -> Self {
         let mut name = [0; RUN];
         #[expect(clippy::cast_possible_truncation, reason = "the low bits are the random ones")]
         write(&mut name, id.0 as u64);

@@ -93,7 +93,6 @@ pub struct Measured {
     pub(super) sends: Readings,
     pub(super) confirms: Readings,
     pub(super) deliveries: Readings,
-    /// Whether it was given up, because nothing came any more.
     pub(super) stalled: bool,
 }
 
@@ -103,6 +102,12 @@ impl Measured {
     pub fn elapsed(&self) -> Duration {
         let last = self.confirms.last.max(self.deliveries.last);
         Duration::from_nanos(last.saturating_sub(self.start))
+    }
+
+    /// Whether it was given up before everything had come, because nothing came any more.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        self.stalled
     }
 }
 

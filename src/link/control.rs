@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -22,7 +23,7 @@ struct Shared {
     wants: Mutex<Wants>,
     wake: Notify,
     closing: CancellationToken,
-    closed: CancellationToken,
+    closed: AtomicBool,
 }
 
 /// What the writer is to send before any data.
@@ -78,11 +79,11 @@ impl LinkControl {
 
     /// From now on nothing that comes is taken: the Close is out.
     pub(super) fn close_sent(&self) {
-        self.shared.closed.cancel();
+        self.shared.closed.store(true, Ordering::Release);
     }
 
     pub(super) fn is_close_sent(&self) -> bool {
-        self.shared.closed.is_cancelled()
+        self.shared.closed.load(Ordering::Acquire)
     }
 
     pub(super) fn ping(&self) {
