@@ -65,7 +65,7 @@ impl Command {
     fn runtime(&self) -> Builder {
         let mut builder = match self {
             Self::Bench(subject) => subject.runtime(),
-            Self::Serve(_) | Self::Send(_) | Self::Listen(_) => Builder::new_multi_thread(),
+            _ => Builder::new_multi_thread(),
         };
         builder.enable_all();
         builder
