@@ -64,7 +64,7 @@ impl Bench {
         let store = slipstream_sqlite::open(&SqliteOptions::new(folder.path().join("store"))).expect("a store");
         let peers: Vec<PeerId> = (0..recipients).map(|n| PeerId::new(format!("peer-{n:03}")).expect("an id")).collect();
         let remember = peers.iter().map(|id| {
-            Operation::RememberPeer(Peer {
+            Operation::RememberPeer(Box::new(Peer {
                 id: id.clone(),
                 kind: PeerKind::Application,
                 group: ClusterGroup::singleton(),
@@ -72,7 +72,7 @@ impl Bench {
                 durable: true,
                 last_seen: Timestamp::from_millis(1),
                 alias: None,
-            })
+            }))
         });
         let remember = Arc::new(remember.collect::<Vec<_>>().into());
         runtime.block_on(store.commit(remember)).expect("the peers are remembered");

@@ -98,7 +98,7 @@ fn store(criterion: &mut Criterion) {
     let store = open("store");
     let peers = ["publisher", "subscriber"].map(|id| PeerId::new(id).expect("valid"));
     let remember = peers.iter().map(|id| {
-        Operation::RememberPeer(Peer {
+        Operation::RememberPeer(Box::new(Peer {
             id: id.clone(),
             kind: PeerKind::Application,
             group: ClusterGroup::singleton(),
@@ -106,7 +106,7 @@ fn store(criterion: &mut Criterion) {
             durable: true,
             last_seen: Timestamp::ZERO,
             alias: None,
-        })
+        }))
     });
     let batch = Arc::new(Batch::from(remember.collect::<Vec<_>>()));
     runtime.block_on(store.commit(batch)).expect("commits");

@@ -50,7 +50,7 @@ pub(crate) fn tags(names: &[&str]) -> Arc<[Tag]> {
 }
 
 pub(crate) fn remember(name: &str) -> Operation {
-    Operation::RememberPeer(application(name))
+    Operation::RememberPeer(Box::new(application(name)))
 }
 
 pub(crate) fn forget(name: &str, at: Timestamp) -> Operation {

@@ -274,7 +274,7 @@ async fn settle_roster<S: MessageStore + ?Sized>(
     let anonymous = roster.peers.iter().map(|remembered| &remembered.peer).filter(|peer| !peer.durable);
     let mut operations: Vec<_> = anonymous.map(|peer| Operation::ForgetPeer { peer: peer.id.clone(), at }).collect();
     operations.push(Operation::NameRelay { id: id.clone() });
-    operations.extend(dialled.into_iter().map(Operation::RememberPeer));
+    operations.extend(dialled.into_iter().map(Box::new).map(Operation::RememberPeer));
     store.commit(Arc::new(Batch { operations })).await?;
     Ok((id, dials))
 }

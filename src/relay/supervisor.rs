@@ -103,7 +103,7 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
 
     /// Makes a peer known to the store first, then to the routers. Its lock is held.
     pub(super) async fn put(&self, peer: Peer) -> Result<(), StoreError> {
-        self.commits.apply(Operation::RememberPeer(peer.clone())).await?;
+        self.commits.apply(Operation::RememberPeer(Box::new(peer.clone()))).await?;
         self.core.dispatcher.open_lane(&peer.id, 0);
         self.core.topology.put([peer]);
         Ok(())
@@ -117,7 +117,7 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
         // The committer counts what the peer is owed into its lane, so it must be there before.
         let was_known = core.topology.load().peer(&peer.id).is_some();
         core.dispatcher.open_lane(&peer.id, 0);
-        let adopt = Operation::AdoptPeer { alias: alias.clone(), peer: peer.clone() };
+        let adopt = Operation::AdoptPeer { alias: alias.clone(), peer: Box::new(peer.clone()) };
         if let Err(error) = self.commits.apply(adopt).await {
             if !was_known {
                 core.dispatcher.close_lane(&peer.id);
@@ -139,7 +139,7 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
             return Ok(());
         };
         let peer = Peer { last_seen: core.clock.now(), ..peer };
-        self.commits.apply(Operation::RememberPeer(peer.clone())).await?;
+        self.commits.apply(Operation::RememberPeer(Box::new(peer.clone()))).await?;
         core.topology.put([peer]);
         Ok(())
     }

@@ -24,7 +24,7 @@ fn peer(name: &str) -> PeerId {
 }
 
 fn remember(name: &str) -> Operation {
-    Operation::RememberPeer(Peer {
+    Operation::RememberPeer(Box::new(Peer {
         id: peer(name),
         kind: PeerKind::Relay,
         group: ClusterGroup::singleton(),
@@ -32,7 +32,7 @@ fn remember(name: &str) -> Operation {
         durable: true,
         last_seen: Timestamp::ZERO,
         alias: None,
-    })
+    }))
 }
 
 fn record(name: &str, recipients: &[&str]) -> Operation {

@@ -25,7 +25,7 @@ fn t(seconds: u64) -> Timestamp {
 }
 
 fn remember(name: &str) -> Operation {
-    Operation::RememberPeer(Peer {
+    Operation::RememberPeer(Box::new(Peer {
         id: peer(name),
         kind: PeerKind::Application,
         group: ClusterGroup::singleton(),
@@ -33,7 +33,7 @@ fn remember(name: &str) -> Operation {
         durable: true,
         last_seen: t(1),
         alias: None,
-    })
+    }))
 }
 
 fn route(recipients: &[&str]) -> Arc<Route> {

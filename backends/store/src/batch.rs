@@ -139,7 +139,7 @@ pub enum Operation {
         sequence: Sequence,
     },
     /// Remembers a peer, or what is new about it. What it is owed stays.
-    RememberPeer(Peer),
+    RememberPeer(Box<Peer>),
     /// Remembers a peer in the place of another, which is forgotten: a dialled peer was held for under its alias and
     /// has said who it is.
     ///
@@ -151,7 +151,7 @@ pub enum Operation {
         /// Whose place it takes.
         alias: PeerId,
         /// The peer. Its id is another than the alias.
-        peer: Peer,
+        peer: Box<Peer>,
     },
     /// Forgets a peer. Its pending deliveries end as expired; its dead letters stay.
     ForgetPeer {

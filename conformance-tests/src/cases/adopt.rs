@@ -12,7 +12,7 @@ fn named(name: &str, alias: &str) -> Peer {
 }
 
 fn adopt(alias: &str, name: &str) -> Operation {
-    Operation::AdoptPeer { alias: peer(alias), peer: named(name, alias) }
+    Operation::AdoptPeer { alias: peer(alias), peer: Box::new(named(name, alias)) }
 }
 
 async fn peers<S: MessageStore>(store: &S) -> Vec<PeerId> {
@@ -73,7 +73,7 @@ pub async fn a_known_peer_takes_in_what_its_alias_is_owed<H: Harness>(place: Pla
     }
     commit(&store, vec![attempt("app", given[900], 1), attempt("url", given[1500], 2)]).await;
     let changed = Peer { alias: None, ..named("app", "url") };
-    assert_eq!(commit_one(&store, Operation::RememberPeer(changed)).await, Outcome::Applied);
+    assert_eq!(commit_one(&store, Operation::RememberPeer(Box::new(changed))).await, Outcome::Applied);
     assert_eq!(commit_one(&store, adopt("url", "app")).await, Outcome::Applied);
     let store = place.reopen(store).await;
     let items = backlog(&store, "app").await;

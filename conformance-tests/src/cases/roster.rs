@@ -28,7 +28,7 @@ pub async fn peers_are_read_back<H: Harness>(place: Place<H>) {
     let capital = application("Z");
     let expected = [&capital, &passing, &relay];
     for peer in [&relay, &passing, &capital] {
-        assert_eq!(commit_one(&store, Operation::RememberPeer(peer.clone())).await, Outcome::Applied);
+        assert_eq!(commit_one(&store, Operation::RememberPeer(Box::new(peer.clone()))).await, Outcome::Applied);
     }
     let store = place.reopen(store).await;
     let roster = store.roster().await.expect("the roster is read");
@@ -51,16 +51,20 @@ pub async fn what_is_new_of_a_peer_replaces_it<H: Harness>(place: Place<H>) {
         |peer| peer.alias = Some(crate::fixture::peer("configured")),
         |peer| peer.alias = None,
     ];
-    commit(&store, vec![Operation::RememberPeer(peer.clone())]).await;
+    commit(&store, vec![Operation::RememberPeer(Box::new(peer.clone()))]).await;
     for change in changes {
-        assert_eq!(commit_one(&store, Operation::RememberPeer(peer.clone())).await, Outcome::Unchanged);
+        assert_eq!(commit_one(&store, Operation::RememberPeer(Box::new(peer.clone()))).await, Outcome::Unchanged);
         change(&mut peer);
-        assert_eq!(commit_one(&store, Operation::RememberPeer(peer.clone())).await, Outcome::Applied, "{peer:?}");
+        assert_eq!(
+            commit_one(&store, Operation::RememberPeer(Box::new(peer.clone()))).await,
+            Outcome::Applied,
+            "{peer:?}"
+        );
         assert_eq!(remembered(&store, "a").await.expect("remembered").peer, peer);
     }
     let store = place.reopen(store).await;
     assert_eq!(remembered(&store, "a").await.expect("remembered").peer, peer);
-    assert_eq!(commit_one(&store, Operation::RememberPeer(peer)).await, Outcome::Unchanged);
+    assert_eq!(commit_one(&store, Operation::RememberPeer(Box::new(peer))).await, Outcome::Unchanged);
 }
 
 /// C12: what is new about a peer leaves what it is owed.
@@ -69,7 +73,7 @@ pub async fn a_changed_peer_keeps_its_backlog<H: Harness>(place: Place<H>) {
     remember_all(&store, &["a"]).await;
     let sequence = recorded(&store, message("m1", &["a"])).await;
     let changed = Peer { tags: tags(&["new"]), last_seen: t(50), ..application("a") };
-    commit(&store, vec![Operation::RememberPeer(changed)]).await;
+    commit(&store, vec![Operation::RememberPeer(Box::new(changed))]).await;
     assert_eq!(owed(&store, "a").await, [sequence]);
     let store = place.reopen(store).await;
     assert_eq!(owed(&store, "a").await, [sequence]);

@@ -31,7 +31,7 @@ pub async fn long_names_come_back_whole<H: Harness>(place: Place<H>) {
         tags: (0..64).map(|n| slipstream_store::Tag::new(format!("{n:064}")).expect("a tag")).collect(),
         ..application(&name)
     };
-    commit(&store, vec![Operation::RememberPeer(long.clone())]).await;
+    commit(&store, vec![Operation::RememberPeer(Box::new(long.clone()))]).await;
     let sequence = recorded(&store, message(&"~".repeat(128), &[&name])).await;
     let reason = format!("rejected: {}", "ü".repeat(2000));
     commit(&store, vec![give_up_for(&name, sequence, &reason)]).await;

@@ -147,7 +147,7 @@ impl Broken {
                 let known = self.peers().await?;
                 for id in &record.route.recipients {
                     if known.iter().all(|peer| peer.id != *id) {
-                        self.one(Operation::RememberPeer(stranger(id))).await?;
+                        self.one(Operation::RememberPeer(Box::new(stranger(id)))).await?;
                     }
                 }
             }

@@ -91,7 +91,8 @@ impl Harness for BrokenHarness {
         let stats = inner.stats().await?;
         if self.flaw == Flaw::ReusesSequences && stats.pending + stats.dead_letters == 0 {
             let fresh = Arc::new(ModelStore::open(&self.medium, &place.join(opening.to_string()))?);
-            let peers = inner.roster().await?.peers.into_iter().map(|known| Operation::RememberPeer(known.peer));
+            let peers =
+                inner.roster().await?.peers.into_iter().map(|known| Operation::RememberPeer(Box::new(known.peer)));
             fresh.commit(Arc::new(peers.collect::<Vec<_>>().into())).await?;
             inner = fresh;
         }

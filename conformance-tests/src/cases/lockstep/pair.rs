@@ -273,10 +273,10 @@ impl<'a, H: Harness> Pair<'a, H> {
                 let (peer, sequence) = self.given_up(*back, side);
                 Operation::Discard { peer, sequence }
             }
-            Change::Remember { peer, tags, seen } => Operation::RememberPeer(known(*peer, *tags, *seen)),
+            Change::Remember { peer, tags, seen } => Operation::RememberPeer(Box::new(known(*peer, *tags, *seen))),
             Change::Adopt { alias, peer, tags, seen } => {
                 let (alias, peer) = (named(*alias), known(*peer, *tags, *seen));
-                Operation::AdoptPeer { peer: Peer { alias: Some(alias.clone()), ..peer }, alias }
+                Operation::AdoptPeer { peer: Box::new(Peer { alias: Some(alias.clone()), ..peer }), alias }
             }
             Change::Forget { peer, time } => Operation::ForgetPeer { peer: named(*peer), at: t(*time) },
             Change::Name(which) => Operation::NameRelay { id: named(*which) },
