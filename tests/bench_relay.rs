@@ -213,17 +213,18 @@ async fn a_relay_that_is_not_there_refuses_or_goes_ends_it_with_status_1() {
     assert_eq!(nobody.end().await.code(), Some(1));
     assert_has(&nobody.stderr(), ["ws://127.0.0.1:1/", "subscriber 0", "refused"]);
 
-    let (_folder, relay) = relay(&["--max-message-bytes", "1KiB", "--max-connections", "2"]).await;
+    let (_small_folder, small) = relay(&["--max-message-bytes", "1KiB", "--max-connections", "2"]).await;
     for (arguments, told) in [
         (&["--payload", "1000"][..], "at most 1024 bytes"),
         (&["--subscribers", "2"], "503"),
         (&["--to", "ws://127.0.0.1:1/elsewhere"], "cannot be used multiple times"),
     ] {
-        let mut refused = bench(&relay, arguments);
+        let mut refused = bench(&small, arguments);
         assert!(!refused.end().await.success());
         assert_has(&refused.stderr(), [told]);
     }
 
+    let (_folder, relay) = relay(&[]).await;
     let mut lost = bench(&relay, &["--duration", "1h"]);
     relay.metric_becomes(r#"slipstream_active_connections{kind="application"}"#, 2.0).await;
     let Relay { mut process, .. } = relay;
