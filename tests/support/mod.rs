@@ -10,6 +10,7 @@
     reason = "each test target is a program of its own and uses its part of this"
 )]
 
+mod far;
 mod http;
 mod pair;
 mod peer;
@@ -22,6 +23,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
+pub use self::far::{Far, Way};
 pub use self::http::{Response, get, put, request};
 pub use self::pair::Pair;
 pub use self::peer::{Event, Message, Peer, event};
