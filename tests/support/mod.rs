@@ -10,6 +10,7 @@
     reason = "each test target is a program of its own and uses its part of this"
 )]
 
+mod application;
 mod far;
 mod http;
 mod pair;
@@ -23,6 +24,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
+pub use self::application::{Application, Progress};
 pub use self::far::{Far, Way};
 pub use self::http::{Response, get, put, request};
 pub use self::pair::Pair;
