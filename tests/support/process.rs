@@ -104,12 +104,22 @@ impl Process {
         self.end().await;
     }
 
-    /// The most memory that it ever had resident, in megabytes (`VmHWM` of `/proc/PID/status`).
+    /// The most memory that it ever had resident, in megabytes.
     pub fn peak_megabytes(&self) -> u64 {
+        self.status_bytes("VmHWM:") / 1_000_000
+    }
+
+    /// The memory that it has resident, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// A size in `/proc/PID/status`.
+    fn status_bytes(&self, line: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("it runs");
-        let value = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the line is there");
+        let value = status.lines().find_map(|each| each.strip_prefix(line)).expect("the line is there");
         let kibibytes: u64 = value.trim().trim_end_matches(" kB").parse().expect("a number");
-        kibibytes * 1024 / 1_000_000
+        kibibytes * 1024
     }
 }
 
