@@ -124,8 +124,10 @@ pub struct StageLimits {
     pub commit_queue: usize,
     /// Most bytes of messages that wait for a commit; beyond it readers wait. One message may always wait.
     pub commit_queue_bytes: u32,
-    /// Most operations in a batch, give or take the decisions of one peer.
+    /// Most submissions in a batch.
     pub batch_operations: usize,
+    /// Most decisions about deliveries in a batch. A commit holds up the confirms of those who wait for the next one.
+    pub batch_decisions: usize,
     /// Most messages of one link that were taken in and not yet answered; beyond it its reader waits.
     pub unanswered: u32,
     /// Most deliveries that wait in memory for one link.
@@ -176,6 +178,7 @@ impl Default for StageLimits {
             commit_queue: 4_096,
             commit_queue_bytes: 16 << 20,
             batch_operations: 2_048,
+            batch_decisions: 8_192,
             unanswered: 4_096,
             lane_items: 2_048,
             lane_bytes: 512 << 10,

@@ -118,7 +118,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
 
     fn take_decisions(&self, filling: &mut Filling, held: &mut Vec<Operation>) {
         if held.is_empty() {
-            let limit = filling.len() + self.limits.batch_operations;
+            let limit = filling.len() + self.limits.batch_decisions;
             self.dispatcher.take_decided(filling.decisions(), limit);
         } else {
             filling.decisions().append(held);

@@ -75,11 +75,12 @@ impl Decided {
         self.waiting.is_empty() && self.committing == 0
     }
 
-    /// Moves what waits to `operations`.
-    pub(super) fn take(&mut self, operations: &mut Vec<Operation>) {
-        self.committing += self.waiting.len();
+    /// Moves what waits, the oldest `most` of it, to `operations`.
+    pub(super) fn take(&mut self, operations: &mut Vec<Operation>, most: usize) {
+        let taken = self.waiting.len().min(most);
+        self.committing += taken;
         let peer = &self.peer;
-        operations.extend(self.waiting.drain(..).map(|decision| decision.into_operation(peer.clone())));
+        operations.extend(self.waiting.drain(..taken).map(|decision| decision.into_operation(peer.clone())));
         self.waiting.shrink_to(KEPT_ROOM);
     }
 
@@ -122,8 +123,14 @@ mod tests {
             decided.acknowledge(Sequence::new(number).unwrap(), Timestamp::ZERO);
         }
         let mut operations = Vec::new();
-        decided.take(&mut operations);
+        decided.take(&mut operations, 4_000);
+        assert!(operations.len() == 4_000 && decided.is_waiting());
+        decided.take(&mut operations, usize::MAX);
         assert_eq!((operations.len(), decided.is_settled()), (10_000, false));
+        assert!(operations.is_sorted_by_key(|operation| match operation {
+            Operation::Acknowledge { sequence, .. } => *sequence,
+            other => panic!("{other:?}"),
+        }));
         assert!(decided.waiting.capacity() <= KEPT_ROOM);
         decided.committed(10_000);
         assert!(decided.is_settled());

@@ -229,9 +229,9 @@ impl Lane {
         self.decided.is_settled()
     }
 
-    /// Moves what was decided to `operations`.
-    pub(super) fn take_decided(&mut self, operations: &mut Vec<Operation>) {
-        self.decided.take(operations);
+    /// Moves what was decided, the oldest `most` of it, to `operations`.
+    pub(super) fn take_decided(&mut self, operations: &mut Vec<Operation>, most: usize) {
+        self.decided.take(operations, most);
     }
 
     /// The commit of this many decisions has ended.

@@ -23,7 +23,7 @@ mod schedule;
 mod transit;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,7 +69,7 @@ impl Shared {
 /// The lanes that decided something which is not committed yet, each once.
 #[derive(Debug, Default)]
 struct Decisions {
-    lanes: Mutex<Vec<Arc<PeerLane>>>,
+    lanes: Mutex<VecDeque<Arc<PeerLane>>>,
     made: Notify,
 }
 
@@ -187,14 +187,14 @@ impl Dispatcher {
         self.shared.decisions.made.notified().await;
     }
 
-    /// Takes the decisions of the lanes, until there are `limit` operations or no more decisions. A lane's decisions
-    /// are taken whole.
+    /// Takes the decisions of the lanes in turn, until there are `limit` operations or no more decisions.
     pub(crate) fn take_decided(&self, operations: &mut Vec<Operation>, limit: usize) {
         while operations.len() < limit {
-            let Some(lane) = self.shared.decisions.lanes.lock().pop() else {
+            let Some(lane) = self.shared.decisions.lanes.lock().pop_front() else {
                 return;
             };
-            lane.take_decided(operations);
+            let room = limit - operations.len();
+            lane.take_decided(operations, room);
         }
         self.shared.decisions.made.notify_one();
     }

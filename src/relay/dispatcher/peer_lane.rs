@@ -277,18 +277,17 @@ impl PeerLane {
         self.changed(&mut state);
     }
 
-    pub(super) fn take_decided(&self, operations: &mut Vec<Operation>) {
+    /// Moves what was decided, the oldest `most` of it, to `operations`. What is left is listed again, behind others.
+    pub(super) fn take_decided(self: &Arc<Self>, operations: &mut Vec<Operation>, most: usize) {
         let mut state = self.state.lock();
         state.listed = false;
         let was_full = !state.lane.wanted(&self.shared.limits()).send;
         let first = operations.len();
-        state.lane.take_decided(operations);
+        state.lane.take_decided(operations, most);
         let republishes = operations[first..].iter().filter(|operation| matches!(operation, Operation::Attempt { .. }));
         self.republishes.fetch_add(republishes.count() as u64, Ordering::Relaxed);
-        let can_send = state.lane.wanted(&self.shared.limits()).send;
-        if let (true, true, Some(link)) = (was_full, can_send, &state.link) {
-            link.send.notify_one();
-        }
+        let wanted = state.lane.wanted(&self.shared.limits());
+        self.wake(&mut state, Wanted { send: was_full && wanted.send, ..wanted });
     }
 
     /// Follows up on a change.
@@ -320,7 +319,7 @@ impl PeerLane {
         }
         if wanted.commit && !state.listed {
             state.listed = true;
-            self.shared.decisions.lanes.lock().push(Arc::clone(self));
+            self.shared.decisions.lanes.lock().push_back(Arc::clone(self));
             self.shared.decisions.made.notify_one();
         }
     }

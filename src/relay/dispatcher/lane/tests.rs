@@ -111,7 +111,7 @@ impl Fixture {
     /// Applies what was decided, and tells it in short.
     fn commit(&mut self) -> Vec<String> {
         let mut operations = Vec::new();
-        self.lane.take_decided(&mut operations);
+        self.lane.take_decided(&mut operations, usize::MAX);
         self.lane.committed(operations.len());
         let store = &mut self.store;
         let mut settle = |sequence: &Sequence| store.retain(|pending| pending.sequence != *sequence);
@@ -247,7 +247,7 @@ fn what_was_decided_outlives_the_link() {
     lane.acknowledge(&identity(1).id, None, at(0).time);
     lane.unlink();
     let mut operations = Vec::new();
-    lane.take_decided(&mut operations);
+    lane.take_decided(&mut operations, usize::MAX);
     assert!(matches!(operations[..], [Operation::Acknowledge { .. }]));
 }
 
@@ -389,7 +389,7 @@ fn coalescing_waits_until_what_it_superseded_is_committed() {
     lane.load(request, Page { items: vec![sets(1, "k"), sets(2, "k")], more: false }, at(0));
     assert!(lane.wants_page(&limits()).is_none());
     let mut operations = Vec::new();
-    lane.take_decided(&mut operations);
+    lane.take_decided(&mut operations, usize::MAX);
     assert!(matches!(operations[..], [Operation::Supersede { .. }]) && lane.wants_page(&limits()).is_none());
     lane.committed(1);
     assert!(lane.wants_page(&limits()).is_some());
