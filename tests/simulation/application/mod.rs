@@ -1,0 +1,244 @@
+//! An application server: it links to its relay, says what it has to say until that is confirmed, and answers what it
+//! gets, each in its own way.
+
+mod machine;
+mod message;
+mod temper;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use slipstream::client::{Client, ClientError, ClientOptions, ClientSender, Received};
+use slipstream::link::Connector as _;
+use slipstream::store::{Identity, PeerId, Tag};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+pub(crate) use self::machine::ApplicationMachine;
+pub(crate) use self::message::{Delivered, Incoming, Sent};
+pub(crate) use self::temper::{Answer, Temper};
+pub(crate) use self::writer::{Topics, Writer};
+use crate::clock::MachineClock;
+use crate::disk::Disk;
+use crate::invariants::Oracle;
+use crate::network::{Life, Network};
+use crate::plan::ApplicationPlan;
+use crate::world::World;
+
+/// How long an application waits for a confirm before it sends a message again on the same link.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a connection and its handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// An application server.
+#[derive(Debug)]
+pub(crate) struct Application {
+    pub(crate) plan: ApplicationPlan,
+    world: Arc<World>,
+    network: Arc<Network>,
+    oracle: Arc<Oracle>,
+    relay: PeerId,
+    disk: Arc<Disk>,
+    clock: MachineClock,
+    links: AtomicU64,
+    /// It outlives the application's crashes.
+    pub(crate) writer: Mutex<Writer>,
+    begun: Notify,
+    randomness: Mutex<fastrand::Rng>,
+}
+
+/// What an application is given.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) world: &'a Arc<World>,
+    pub(crate) network: &'a Arc<Network>,
+    pub(crate) oracle: &'a Arc<Oracle>,
+    pub(crate) relay: &'a PeerId,
+    pub(crate) disk: &'a Arc<Disk>,
+    pub(crate) everyone: Vec<PeerId>,
+    pub(crate) tags: Vec<Tag>,
+}
+
+/// An answer that is on its way: it goes out then.
+#[derive(Debug)]
+enum Due {
+    Acknowledge(Identity),
+    Refuse(Identity, &'static str),
+}
+
+impl Application {
+    pub(crate) fn new(plan: &ApplicationPlan, surroundings: Surroundings<'_>) -> Arc<Self> {
+        let Surroundings { world, network, oracle, relay, disk, everyone, tags } = surroundings;
+        let writer = Writer::new(&plan.id, plan.topics.clone(), everyone, tags, world.randomness());
+        Arc::new(Self {
+            plan: plan.clone(),
+            world: Arc::clone(world),
+            network: Arc::clone(network),
+            oracle: Arc::clone(oracle),
+            relay: relay.clone(),
+            disk: Arc::clone(disk),
+            clock: MachineClock::default(),
+            links: AtomicU64::new(0),
+            writer: Mutex::new(writer),
+            begun: Notify::new(),
+            randomness: Mutex::new(world.randomness()),
+        })
+    }
+
+    /// From now on it writes.
+    pub(crate) fn begin(&self) {
+        self.writer.lock().begin();
+        self.begun.notify_one();
+    }
+
+    /// One run of the application, until it is dropped.
+    pub(crate) async fn run(&self, life: Life) {
+        loop {
+            match timeout(HANDSHAKE, self.link(&life)).await {
+                Ok(Ok(client)) => {
+                    let ended = self.use_link(client).await;
+                    self.world.note(&self.plan.id, format_args!("link ended: {ended}"));
+                }
+                Ok(Err(reason)) => self.world.note(&self.plan.id, format_args!("no link: {reason}")),
+                Err(_) => self.world.note(&self.plan.id, "no link in time"),
+            }
+            if !self.plan.durable {
+                self.writer.lock().forget();
+            }
+            let pause = Duration::from_millis(self.randomness.lock().u64(100..2_000));
+            sleep(pause).await;
+        }
+    }
+
+    async fn link(&self, life: &Life) -> Result<Client, String> {
+        let connector = self.network.connector(life);
+        let stream = connector.connect(self.relay.as_str(), 7171).await.map_err(|error| error.to_string())?;
+        let options = ClientOptions {
+            id: self.plan.durable.then(|| self.plan.id.clone()),
+            tags: self.plan.tags.clone(),
+            ack_batch: self.plan.takes_batches,
+            ..ClientOptions::default()
+        };
+        Client::over(stream, "relay", "/", &options).await.map_err(|error| error.to_string())
+    }
+
+    async fn use_link(&self, client: Client) -> String {
+        let link = self.links.fetch_add(1, Ordering::Relaxed) + 1;
+        self.world.note(&self.plan.id, format_args!("link {link}"));
+        self.oracle.linked(&self.plan.id, link);
+        self.writer.lock().all_again();
+        let (mut sender, mut receiver) = client.split();
+        let mut answers: BTreeMap<(Instant, u64), Due> = BTreeMap::new();
+        let mut reads_at = Instant::now();
+        let mut number = 0;
+        loop {
+            let answers_at = answers.keys().next().map(|(at, _)| *at);
+            let sends_at = self.writer.lock().due();
+            let reads = reads_at <= Instant::now();
+            let wakes_at = answers_at.into_iter().chain(sends_at).chain((!reads).then_some(reads_at)).min();
+            tokio::select! {
+                biased;
+                () = sleep_until(wakes_at.unwrap_or_else(Instant::now)), if wakes_at.is_some() => {
+                    if let Err(error) = self.send(&mut sender, &mut answers).await {
+                        return error.to_string();
+                    }
+                }
+                () = self.begun.notified() => {}
+                received = receiver.next(), if reads => match received {
+                    Some(Ok(Received::Text(text))) => {
+                        number += 1;
+                        self.take(&text, number, &mut answers);
+                        reads_at = Instant::now() + self.plan.temper.reads_after;
+                    }
+                    Some(Ok(Received::Closed { code, reason })) => return format!("closed with {code:?} {reason}"),
+                    Some(Err(error)) => return error.to_string(),
+                    None => return "closed".to_owned(),
+                },
+            }
+        }
+    }
+
+    /// Sends what is due.
+    async fn send(
+        &self,
+        sender: &mut ClientSender,
+        answers: &mut BTreeMap<(Instant, u64), Due>,
+    ) -> Result<(), ClientError> {
+        let now = Instant::now();
+        while let Some(entry) = answers.first_entry()
+            && entry.key().0 <= now
+        {
+            match entry.remove() {
+                Due::Acknowledge(identity) => {
+                    self.oracle.acknowledging(&self.plan.id, &identity);
+                    sender.acknowledge(std::slice::from_ref(&identity.id), Some(&identity.group)).await?;
+                }
+                Due::Refuse(identity, code) => {
+                    self.oracle.refusing(&self.plan.id, &identity, code == "not_wanted");
+                    let nack = format!(
+                        r#"{{"type":"NACK","messageId":"{}","clusterGroupId":"{}","code":"{code}","reason":"simulated"}}"#,
+                        identity.id, identity.group
+                    );
+                    sender.send(&nack).await?;
+                }
+            }
+        }
+        loop {
+            let next = self.writer.lock().next(self.clock.now(&self.world), PATIENCE);
+            let Some(message) = next else { return Ok(()) };
+            self.oracle.sending(&message);
+            self.world.note(&self.plan.id, format_args!("sends {}", message.identity));
+            sender.send(&message.text()).await?;
+        }
+    }
+
+    fn take(&self, text: &[u8], number: u64, answers: &mut BTreeMap<(Instant, u64), Due>) {
+        let id = &self.plan.id;
+        match Incoming::read(text) {
+            Err(reason) => {
+                let text = String::from_utf8_lossy(text);
+                self.world.violated("texts are right", format!("{id} gets {text}: {reason}"));
+            }
+            Ok(Incoming::Confirmed(identities)) => {
+                for identity in identities {
+                    self.world.note(id, format_args!("confirmed {identity}"));
+                    self.oracle.confirmed(id, &identity, &self.disk);
+                    self.writer.lock().confirmed(&identity);
+                }
+            }
+            Ok(Incoming::Refused { id: refused, code }) => {
+                self.world.note(id, format_args!("refused {refused:?}: {code}"));
+                let pause = Duration::from_millis(self.randomness.lock().u64(500..5_000));
+                let identity = refused.and_then(|refused| self.writer.lock().refused(&refused, pause));
+                if let Some(identity) = identity {
+                    self.oracle.refused(id, &identity, &code);
+                }
+            }
+            Ok(Incoming::Message(message)) => self.answer(&message, number, answers),
+        }
+    }
+
+    fn answer(&self, message: &Delivered, number: u64, answers: &mut BTreeMap<(Instant, u64), Due>) {
+        let (id, identity) = (&self.plan.id, &message.identity);
+        let receipt = self.oracle.delivered(id, message);
+        let answer = self.plan.temper.answer(self.plan.seed, identity, receipt.times);
+        self.world.note(id, format_args!("gets {identity}, time {}: {answer:?}", receipt.times));
+        let (after, due) = match answer {
+            Answer::None => return self.oracle.withholding(id, identity),
+            Answer::Acknowledge { after, late } => {
+                if late {
+                    self.oracle.withholding(id, identity);
+                }
+                (after, Due::Acknowledge(identity.clone()))
+            }
+            Answer::Postpone(after) => (after, Due::Refuse(identity.clone(), "storage_unavailable")),
+            Answer::Reject(after) => (after, Due::Refuse(identity.clone(), "not_wanted")),
+        };
+        answers.insert((Instant::now() + after, number), due);
+    }
+}

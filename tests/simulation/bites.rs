@@ -1,0 +1,169 @@
+//! Relays that are broken on purpose: each is caught, by the invariant that is there for it, within a few seeds.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use slipstream::store::{
+    Batch, DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, DuplicateBy, Guarantee, Horizon, Identity,
+    MessageStore, Operation, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats, Trace,
+};
+
+use crate::faults::Fault;
+use crate::plan::{Breakage, Plan};
+use crate::run::run;
+
+/// Within how many seeds a broken relay must be caught.
+const SEEDS: u64 = 8;
+
+fn bites(plan: &Plan, breakage: Breakage, invariants: &[&str]) {
+    let plan = Plan { breakage, ..plan.clone() };
+    let caught = (1..=SEEDS).find_map(|seed| run(&plan, seed, false).violation);
+    let caught = caught.unwrap_or_else(|| panic!("not caught within {SEEDS} seeds; expected {invariants:?}"));
+    assert!(invariants.contains(&caught.invariant), "{caught:?}");
+}
+
+fn storing(flaw: fn(Arc<dyn MessageStore>) -> Arc<dyn MessageStore>) -> Breakage {
+    Breakage { store: flaw, ..Breakage::default() }
+}
+
+#[test]
+fn a_disk_that_lies_about_syncing_is_caught() {
+    let plan = Plan::mesh(1, &[]).with_faults(&[Fault::RelayCrash]);
+    bites(&plan, Breakage { syncs_every: 50, ..Breakage::default() }, &["what is confirmed is kept"]);
+}
+
+#[test]
+fn a_store_that_claims_duplicates_is_caught() {
+    let plan = Plan::mesh(1, &[]);
+    bites(&plan, storing(|inner| Flawed::new(inner, Flaw::ClaimsDuplicates)), &["what is confirmed is kept"]);
+}
+
+#[test]
+fn a_store_that_turns_a_page_around_is_caught() {
+    let plan = Plan::mesh(1, &[]).with_faults(&[Fault::ApplicationCrash]);
+    bites(&plan, storing(|inner| Flawed::new(inner, Flaw::TurnsPages)), &["deliveries come in order"]);
+}
+
+#[test]
+fn a_store_that_drops_acknowledgements_is_caught() {
+    let plan = Plan::mesh(1, &[]);
+    bites(&plan, storing(|inner| Flawed::new(inner, Flaw::DropsAcknowledgements)), &["everything settles"]);
+}
+
+#[test]
+fn a_store_that_owes_nobody_is_caught() {
+    let plan = Plan::mesh(1, &[]);
+    bites(
+        &plan,
+        storing(|inner| Flawed::new(inner, Flaw::ForgetsRecipients)),
+        &["what is confirmed is owed or settled"],
+    );
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flaw {
+    /// Some messages are not stored, and said to be there already.
+    ClaimsDuplicates,
+    /// A page of what is owed comes newest first.
+    TurnsPages,
+    /// Some acknowledgements are not written, and said to be.
+    DropsAcknowledgements,
+    /// Some messages are stored without those who must get them.
+    ForgetsRecipients,
+}
+
+/// A store that is wrong about every tenth operation.
+#[derive(Debug)]
+struct Flawed {
+    inner: Arc<dyn MessageStore>,
+    flaw: Flaw,
+}
+
+impl Flawed {
+    fn new(inner: Arc<dyn MessageStore>, flaw: Flaw) -> Arc<dyn MessageStore> {
+        Arc::new(Self { inner, flaw })
+    }
+
+    /// Whether the operation is one that goes wrong; the answer that is then given for it.
+    fn lie(&self, operation: &Operation) -> Option<Outcome> {
+        match (self.flaw, operation) {
+            (Flaw::ClaimsDuplicates, Operation::Record(record)) if record.identity.id.as_str().ends_with('7') => {
+                Some(Outcome::Duplicate { by: DuplicateBy::Identity })
+            }
+            (Flaw::DropsAcknowledgements, Operation::Acknowledge { sequence, .. }) if sequence.get() % 10 == 7 => {
+                Some(Outcome::Applied)
+            }
+            _ => None,
+        }
+    }
+}
+
+#[async_trait]
+impl MessageStore for Flawed {
+    fn guarantee(&self) -> Guarantee {
+        self.inner.guarantee()
+    }
+
+    async fn commit(&self, batch: Arc<Batch>) -> Result<Vec<Outcome>> {
+        let mut kept = Batch::clone(&batch);
+        kept.operations.retain(|operation| self.lie(operation).is_none());
+        if self.flaw == Flaw::ForgetsRecipients {
+            for operation in &mut kept.operations {
+                if let Operation::Record(record) = operation
+                    && record.identity.id.as_str().ends_with('7')
+                {
+                    Arc::make_mut(&mut record.route).recipients = Box::default();
+                }
+            }
+        }
+        let mut outcomes = self.inner.commit(Arc::new(kept)).await?.into_iter();
+        Ok(batch.operations.iter().filter_map(|operation| self.lie(operation).or_else(|| outcomes.next())).collect())
+    }
+
+    async fn pending(&self, peer: &PeerId, after: Option<Sequence>, limit: PageLimit) -> Result<Page<Pending>> {
+        let mut page = self.inner.pending(peer, after, limit).await?;
+        if self.flaw == Flaw::TurnsPages {
+            page.items.reverse();
+        }
+        Ok(page)
+    }
+
+    async fn deliveries(&self, identity: &Identity) -> Result<Option<Trace>> {
+        self.inner.deliveries(identity).await
+    }
+
+    async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        after: Option<DeadLetterCursor>,
+        limit: PageLimit,
+    ) -> Result<Page<DeadLetter>> {
+        self.inner.dead_letters(filter, after, limit).await
+    }
+
+    async fn roster(&self) -> Result<Roster> {
+        self.inner.roster().await
+    }
+
+    async fn purge(&self, horizon: Horizon, budget: NonZeroU32) -> Result<Purged> {
+        self.inner.purge(horizon, budget).await
+    }
+
+    async fn stats(&self) -> Result<Stats> {
+        self.inner.stats().await
+    }
+
+    async fn check(&self, depth: Depth) -> Result<Vec<Defect>> {
+        self.inner.check(depth).await
+    }
+
+    async fn backup(&self, target: &Path) -> Result<()> {
+        self.inner.backup(target).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+}

@@ -1,0 +1,92 @@
+//! What the oracle knows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use slipstream::store::{Identity, Key, PeerId, Sequence, Tag};
+use tokio::time::Instant;
+
+use crate::application::Sent;
+
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) applications: BTreeMap<PeerId, Application>,
+    pub(super) relays: BTreeMap<PeerId, Relay>,
+    pub(super) messages: BTreeMap<Identity, Message>,
+}
+
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) sent: Sent,
+    /// When it was first sent.
+    pub(super) first_sent: Instant,
+    /// The links it was sent on and its place on each, where it was not refused there.
+    pub(super) sends: BTreeSet<(u64, u64)>,
+    pub(super) confirmed: bool,
+    /// The durable applications that must get it.
+    pub(super) expected: BTreeSet<PeerId>,
+}
+
+#[derive(Debug)]
+pub(super) struct Application {
+    pub(super) durable: bool,
+    pub(super) home: PeerId,
+    pub(super) tags: Vec<Tag>,
+    /// Whether its relay has ever welcomed it.
+    pub(super) remembered: bool,
+    pub(super) link: u64,
+    pub(super) link_began: Instant,
+    /// What came on this link and was not answered.
+    pub(super) unanswered: BTreeSet<Identity>,
+    pub(super) received: BTreeMap<Identity, Received>,
+    pub(super) received_again: u64,
+    /// The largest sequence that came for the first time.
+    pub(super) newest: Option<Sequence>,
+    pub(super) acknowledged: BTreeSet<Identity>,
+    /// Refused for good.
+    pub(super) rejected: BTreeSet<Identity>,
+    /// Not answered at least once, on purpose.
+    pub(super) withheld: BTreeSet<Identity>,
+    /// How many messages it has sent on its link.
+    pub(super) sent_on_link: u64,
+}
+
+impl Default for Application {
+    fn default() -> Self {
+        Self {
+            durable: false,
+            home: PeerId::new("none").expect("a valid id"),
+            tags: Vec::new(),
+            remembered: false,
+            link: 0,
+            link_began: Instant::now(),
+            unanswered: BTreeSet::new(),
+            received: BTreeMap::new(),
+            received_again: 0,
+            newest: None,
+            acknowledged: BTreeSet::new(),
+            rejected: BTreeSet::new(),
+            withheld: BTreeSet::new(),
+            sent_on_link: 0,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Received {
+    pub(super) last: Instant,
+    pub(super) link: u64,
+    pub(super) times: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Relay {
+    pub(super) recorded: BTreeMap<Identity, Sequence>,
+    pub(super) by_sequence: BTreeMap<Sequence, Identity>,
+    /// What another relay was told is here.
+    pub(super) handed_over: BTreeSet<Identity>,
+    /// The newest value of a key that a peer has acknowledged, and when that was committed.
+    pub(super) newest_of_key: BTreeMap<(PeerId, Key), (Sequence, Instant)>,
+    /// The link and the place on it of the last message that was recorded from an application.
+    pub(super) last_from: BTreeMap<PeerId, (u64, u64)>,
+    pub(super) ended: BTreeMap<&'static str, u64>,
+}

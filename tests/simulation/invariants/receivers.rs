@@ -1,0 +1,159 @@
+//! The receiver's side: what is delivered was sent, is stored, comes in order, once, by a real path, and within the
+//! window.
+
+use slipstream::store::{Identity, PeerId};
+use tokio::time::Instant;
+
+use super::facts::{Application, Facts, Received};
+use super::{Oracle, known};
+use crate::application::Delivered;
+
+/// What a receipt is to the application that gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Receipt {
+    /// How often the message has come, with this time.
+    pub(crate) times: u32,
+}
+
+impl Oracle {
+    /// An application has a new link.
+    pub(crate) fn linked(&self, application: &PeerId, link: u64) {
+        let mut facts = self.facts.lock();
+        let known = known(&mut facts.applications, application);
+        known.remembered = true;
+        known.link = link;
+        known.link_began = Instant::now();
+        known.unanswered.clear();
+        known.sent_on_link = 0;
+        if !known.durable {
+            // On each link it is another peer.
+            known.received.clear();
+            known.newest = None;
+        }
+    }
+
+    /// Whether every durable application was welcomed once.
+    pub(crate) fn all_are_remembered(&self) -> bool {
+        self.facts.lock().applications.values().all(|application| application.remembered)
+    }
+
+    /// A message comes to an application.
+    pub(crate) fn delivered(&self, application: &PeerId, message: &Delivered) -> Receipt {
+        let mut facts = self.facts.lock();
+        let Delivered { identity, .. } = message;
+        self.was_sent(&facts, application, message);
+        self.took_a_real_path(&facts, application, message);
+        let home = facts.applications[application].home.clone();
+        let Some(sequence) = facts.relays[&home].recorded.get(identity).copied() else {
+            self.world.violated(
+                "what is delivered is stored",
+                format!("{application} gets {identity}, which {home} has not stored"),
+            );
+            return Receipt { times: 1 };
+        };
+        self.does_not_go_back(&facts, application, identity);
+        let republish = self.plan.settings.delivery.ack_timeout.mul_f64(0.5);
+        let window = self.plan.settings.delivery.window.get() as usize;
+        let known = known(&mut facts.applications, application);
+        let times = match known.received.get_mut(identity) {
+            None => {
+                let newest = known.newest;
+                self.world.holds("deliveries come in order", newest.is_none_or(|newest| newest < sequence), || {
+                    format!("{application} first gets {identity} ({sequence}) after {newest:?}")
+                });
+                known.newest = Some(newest.map_or(sequence, |newest| newest.max(sequence)));
+                let received = Received { last: Instant::now(), link: known.link, times: 1 };
+                known.received.insert(identity.clone(), received);
+                1
+            }
+            Some(received) => {
+                known.received_again += 1;
+                let pause = received.last.elapsed();
+                let has_a_cause =
+                    received.link != known.link || pause >= republish || known.withheld.contains(identity);
+                self.world.holds("duplicates have a cause", has_a_cause, || {
+                    format!("{application} gets {identity} again {pause:?} later on the same link")
+                });
+                *received = Received { last: Instant::now(), link: known.link, times: received.times + 1 };
+                received.times
+            }
+        };
+        known.unanswered.insert(identity.clone());
+        let in_flight = known.unanswered.len();
+        self.world.holds("the window is kept", in_flight <= window, || {
+            format!("{application} has {in_flight} unanswered deliveries; the window is {window}")
+        });
+        Receipt { times }
+    }
+
+    fn was_sent(&self, facts: &Facts, application: &PeerId, message: &Delivered) {
+        let identity = &message.identity;
+        let Some(sent) = facts.messages.get(identity).map(|message| &message.sent) else {
+            return self.world.violated("what is delivered was sent", format!("{application} gets {identity}"));
+        };
+        let alike = sent.message_type.as_str() == message.message_type
+            && sent.key.as_ref().map(|key| key.as_str()) == message.key.as_deref()
+            && sent.value == message.value
+            && (sent.origin.as_str() == message.origin || !facts.applications[&sent.origin].durable);
+        self.world.holds("what is delivered was sent", alike, || format!("{application} gets {message:?} of {sent:?}"));
+        let mine: &Application = &facts.applications[application];
+        let tagged = sent.tags.is_empty() || sent.tags.iter().any(|tag| mine.tags.contains(tag));
+        let named = sent.instances.is_empty() || sent.instances.contains(application);
+        self.world.holds("messages go to whom they are for", tagged && named && sent.origin != *application, || {
+            format!("{application} gets {sent:?}")
+        });
+    }
+
+    fn took_a_real_path(&self, facts: &Facts, application: &PeerId, message: &Delivered) {
+        let Delivered { path, source, origin, .. } = message;
+        let relays = path.get(1..).unwrap_or_default();
+        let hops = || relays.windows(2).all(|hop| self.plan.are_neighbours(&hop[0], &hop[1]));
+        let sender = facts.messages.get(&message.identity).map(|it| &facts.applications[&it.sent.origin]);
+        let real = path.first() == Some(origin)
+            && relays.first().is_some_and(|first| sender.is_some_and(|it| it.home.as_str() == first))
+            && relays.last().is_some_and(|last| facts.applications[application].home.as_str() == last)
+            && path.len().checked_sub(2).is_some_and(|index| path[index] == *source)
+            && hops()
+            && (1..path.len()).all(|n| !path[..n].contains(&path[n]));
+        self.world.holds("paths are real", real, || {
+            format!("{application} gets {} of {origin} from {source} by {path:?}", message.identity)
+        });
+    }
+
+    /// Once a newer value of a key was acknowledged, a link that began later brings no older one.
+    fn does_not_go_back(&self, facts: &Facts, application: &PeerId, identity: &Identity) {
+        let mine = &facts.applications[application];
+        let home = &facts.relays[&mine.home];
+        let Some(key) = facts.messages.get(identity).and_then(|message| message.sent.sets()) else { return };
+        let newest = home.newest_of_key.get(&(application.clone(), key.clone()));
+        if let (Some((newest, since)), Some(sequence)) = (newest, home.recorded.get(identity)) {
+            self.world.holds("values never go back", sequence >= newest || mine.link_began <= *since, || {
+                format!("{application} gets {identity} ({sequence}) for {key:?} and has acknowledged {newest}")
+            });
+        }
+    }
+
+    /// An application acknowledges a message.
+    pub(crate) fn acknowledging(&self, application: &PeerId, identity: &Identity) {
+        let mut facts = self.facts.lock();
+        let known = known(&mut facts.applications, application);
+        known.unanswered.remove(identity);
+        known.acknowledged.insert(identity.clone());
+    }
+
+    /// An application refuses a message, for now or for good.
+    pub(crate) fn refusing(&self, application: &PeerId, identity: &Identity, for_good: bool) {
+        let mut facts = self.facts.lock();
+        let known = known(&mut facts.applications, application);
+        known.unanswered.remove(identity);
+        known.withheld.insert(identity.clone());
+        if for_good {
+            known.rejected.insert(identity.clone());
+        }
+    }
+
+    /// An application does not answer a message in time, on purpose.
+    pub(crate) fn withholding(&self, application: &PeerId, identity: &Identity) {
+        known(&mut self.facts.lock().applications, application).withheld.insert(identity.clone());
+    }
+}

@@ -1,0 +1,92 @@
+//! Every delivery that ends has a reason.
+
+use slipstream::store::{Horizon, Identity, Operation, PeerId, Purged, Sequence, Timestamp};
+use tokio::time::Instant;
+
+use super::facts::Facts;
+use super::{Oracle, known};
+
+impl Oracle {
+    /// An operation on a delivery was applied.
+    pub(super) fn settled(&self, facts: &mut Facts, relay: &PeerId, operation: &Operation) {
+        let (how, peer, sequence) = match operation {
+            Operation::Acknowledge { peer, sequence, .. } => ("acknowledged", peer, *sequence),
+            Operation::Supersede { peer, sequence, .. } => ("superseded", peer, *sequence),
+            Operation::Expire { peer, sequence, .. } => ("expired", peer, *sequence),
+            Operation::DeadLetter { peer, sequence, .. } => ("dead", peer, *sequence),
+            _ => return,
+        };
+        *known(&mut facts.relays, relay).ended.entry(how).or_default() += 1;
+        let Some(identity) = facts.relays[relay].by_sequence.get(&sequence).cloned() else {
+            return self
+                .world
+                .violated("deliveries end once", format!("{relay} settled {sequence} of {peer}, which is nothing"));
+        };
+        match operation {
+            Operation::Acknowledge { .. } => self.acknowledged(facts, relay, peer, sequence, &identity),
+            Operation::Supersede { .. } => self.superseded(facts, relay, peer, sequence, &identity),
+            Operation::Expire { at, .. } => self.expired(facts, relay, &identity, *at),
+            Operation::DeadLetter { reason, .. } => self.dead(facts, relay, peer, &identity, reason),
+            _ => {}
+        }
+    }
+
+    fn acknowledged(&self, facts: &mut Facts, relay: &PeerId, peer: &PeerId, sequence: Sequence, identity: &Identity) {
+        let handled = match facts.relays.get_mut(peer) {
+            Some(other) => {
+                other.handed_over.insert(identity.clone());
+                other.recorded.contains_key(identity)
+            }
+            None => facts.applications.get(peer).is_none_or(|it| it.acknowledged.contains(identity)),
+        };
+        self.world.holds("acknowledgements are true", handled, || {
+            format!("{relay} counts {identity} as acknowledged by {peer}, which did not")
+        });
+        if let Some(key) = facts.messages.get(identity).and_then(|message| message.sent.sets()).cloned() {
+            let here = known(&mut facts.relays, relay);
+            let newest = here.newest_of_key.entry((peer.clone(), key)).or_insert((sequence, Instant::now()));
+            if newest.0 < sequence {
+                *newest = (sequence, Instant::now());
+            }
+        }
+    }
+
+    fn superseded(&self, facts: &Facts, relay: &PeerId, peer: &PeerId, sequence: Sequence, identity: &Identity) {
+        let key = facts.messages.get(identity).and_then(|message| message.sent.sets()).cloned();
+        let newest = key.and_then(|key| facts.relays[relay].newest_of_key.get(&(peer.clone(), key)));
+        self.world.holds("only newer values supersede", newest.is_some_and(|(newest, _)| *newest > sequence), || {
+            format!("{relay} superseded {identity} ({sequence}) for {peer}; acknowledged is {newest:?}")
+        });
+    }
+
+    fn expired(&self, facts: &Facts, relay: &PeerId, identity: &Identity, at: Timestamp) {
+        let due = facts.messages.get(identity).and_then(|message| message.sent.expires_at);
+        self.world.holds("only what is past its time expires", due.is_some_and(|due| due <= at), || {
+            format!("{relay} let {identity} expire at {at:?}, due {due:?}")
+        });
+    }
+
+    fn dead(&self, facts: &Facts, relay: &PeerId, peer: &PeerId, identity: &Identity, reason: &str) {
+        let application = facts.applications.get(peer);
+        let due = match reason.split(':').next() {
+            Some("unacknowledged") => application.is_some_and(|it| it.withheld.contains(identity)),
+            Some("rejected") => application.is_some_and(|it| it.rejected.contains(identity)),
+            _ => false,
+        };
+        self.world
+            .holds("only what is given up dies", due, || format!("{relay}: {identity} for {peer} is dead: {reason}"));
+    }
+
+    /// A relay's store has purged.
+    pub(crate) fn purged(&self, relay: &PeerId, horizon: &Horizon, purged: &Purged) {
+        if purged.removed == 0 {
+            return;
+        }
+        self.world.note(relay, format_args!("purged {}", purged.removed));
+        let mut facts = self.facts.lock();
+        for (peer, sequence) in &purged.expired {
+            let expire = Operation::Expire { peer: peer.clone(), sequence: *sequence, at: horizon.now };
+            self.settled(&mut facts, relay, &expire);
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The network: hosts, routes between them with their weather, and connections that can be cut, severed and reset.
+//!
+//! Every end belongs to a [`Life`], one run of a program on a host. When a life ends, all its ends fail at once, so
+//! that nothing of it reaches the world any more.
+
+mod pipe;
+mod stream;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use slipstream::link::{Connector, Stream};
+use slipstream::listen::Listener;
+use slipstream::store::PeerId;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use self::pipe::Pipe;
+pub(crate) use self::pipe::Weather;
+use self::stream::{Connection, SimStream};
+use crate::world::World;
+
+/// Connections that a host keeps until they are accepted.
+const BACKLOG: usize = 64;
+
+/// The pause between two tries to reach a host that does not answer.
+const SYN_PAUSE: Duration = Duration::from_secs(1);
+
+/// One run of a program on a host.
+#[derive(Debug, Clone)]
+pub(crate) struct Life {
+    pub(crate) host: PeerId,
+    alive: Arc<AtomicBool>,
+}
+
+impl Life {
+    pub(crate) fn new(host: &PeerId) -> Self {
+        Self { host: host.clone(), alive: Arc::new(AtomicBool::new(true)) }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        !self.alive.load(Ordering::Relaxed)
+    }
+
+    /// From now on nothing that this run does reaches the world.
+    pub(crate) fn end(&self) {
+        self.alive.store(false, Ordering::Relaxed);
+    }
+}
+
+/// How a program ends without saying goodbye.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crash {
+    /// The process is killed; its host closes the connections.
+    Process,
+    /// The machine loses power; nobody is told.
+    Machine,
+}
+
+#[derive(Debug)]
+pub(crate) struct Network {
+    world: Arc<World>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    calm: Weather,
+    weather: BTreeMap<(PeerId, PeerId), Weather>,
+    cuts: BTreeSet<(PeerId, PeerId)>,
+    doors: BTreeMap<PeerId, Arc<Door>>,
+    powerless: BTreeSet<PeerId>,
+    connections: BTreeMap<u64, Arc<Connection>>,
+    next: u64,
+    randomness: fastrand::Rng,
+}
+
+/// Where a host listens.
+#[derive(Debug)]
+struct Door {
+    life: Life,
+    waiting: Mutex<VecDeque<Arc<Connection>>>,
+    came: Notify,
+}
+
+impl Network {
+    pub(crate) fn new(world: &Arc<World>, calm: Weather) -> Arc<Self> {
+        let state = State {
+            calm,
+            weather: BTreeMap::new(),
+            cuts: BTreeSet::new(),
+            doors: BTreeMap::new(),
+            powerless: BTreeSet::new(),
+            connections: BTreeMap::new(),
+            next: 0,
+            randomness: world.randomness(),
+        };
+        Arc::new(Self { world: Arc::clone(world), state: Mutex::new(state) })
+    }
+
+    /// Lets a program listen on its host.
+    pub(crate) fn listen(self: &Arc<Self>, life: &Life) -> Box<dyn Listener> {
+        let door = Arc::new(Door { life: life.clone(), waiting: Mutex::default(), came: Notify::new() });
+        let mut state = self.state.lock();
+        state.powerless.remove(&life.host);
+        state.doors.insert(life.host.clone(), Arc::clone(&door));
+        Box::new(SimListener { network: Arc::clone(self), door })
+    }
+
+    /// What a program reaches other hosts with.
+    pub(crate) fn connector(self: &Arc<Self>, life: &Life) -> Arc<SimConnector> {
+        self.state.lock().powerless.remove(&life.host);
+        Arc::new(SimConnector { network: Arc::clone(self), life: life.clone() })
+    }
+
+    /// A program ended. `None`: in order, so that its streams are closed already.
+    pub(crate) fn kill(&self, life: &Life, crash: Option<Crash>) {
+        life.end();
+        let ends: Vec<_> = {
+            let mut state = self.state.lock();
+            state.doors.remove(&life.host);
+            if crash == Some(Crash::Machine) {
+                state.powerless.insert(life.host.clone());
+            }
+            let connections = state.connections.values();
+            let ends = connections.flat_map(|connection| [(Arc::clone(connection), 0), (Arc::clone(connection), 1)]);
+            ends.filter(|(connection, side)| connection.pipes[*side].from == life.host).collect()
+        };
+        for (connection, side) in ends {
+            connection.kill(side);
+            match crash {
+                Some(Crash::Machine) => connection.pipes.iter().for_each(Pipe::sever),
+                _ => {
+                    let (weather, is_cut) = self.weather(&connection.pipes[side]);
+                    connection.pipes[side].reset(&weather, is_cut);
+                }
+            }
+        }
+    }
+
+    /// Cuts a route in one direction. What is under way is held up until it is whole again.
+    pub(crate) fn cut(&self, from: &PeerId, to: &PeerId) {
+        self.state.lock().cuts.insert((from.clone(), to.clone()));
+        self.pipes(from, to, Pipe::hold_up);
+        self.world.note("network", format_args!("{from} no longer reaches {to}"));
+    }
+
+    pub(crate) fn mend(&self, from: &PeerId, to: &PeerId) {
+        if self.state.lock().cuts.remove(&(from.clone(), to.clone())) {
+            let weather = self.state.lock().weather_of(from, to);
+            self.pipes(from, to, |pipe| pipe.release(&weather));
+            self.world.note("network", format_args!("{from} reaches {to} again"));
+        }
+    }
+
+    /// Sets the weather of a route in one direction; `None` for the usual.
+    pub(crate) fn set_weather(&self, from: &PeerId, to: &PeerId, weather: Option<Weather>) {
+        let route = (from.clone(), to.clone());
+        let mut state = self.state.lock();
+        match weather {
+            Some(weather) => drop(state.weather.insert(route, weather)),
+            None => drop(state.weather.remove(&route)),
+        }
+    }
+
+    /// Resets one of the connections, by chance: both ends learn of it.
+    pub(crate) fn reset_any(&self, randomness: &mut fastrand::Rng) {
+        if let Some(connection) = self.any(randomness) {
+            self.world.note("network", format_args!("connection {} is reset", connection.number));
+            for pipe in &connection.pipes {
+                let (weather, is_cut) = self.weather(pipe);
+                pipe.reset(&weather, is_cut);
+            }
+        }
+    }
+
+    /// Severs one of the connections, by chance, in one direction or both: neither end learns of it.
+    pub(crate) fn sever_any(&self, randomness: &mut fastrand::Rng) {
+        if let Some(connection) = self.any(randomness) {
+            let sides = randomness.choice([&[0][..], &[1], &[0, 1]]).unwrap_or_default();
+            self.world.note("network", format_args!("connection {} is severed, side {sides:?}", connection.number));
+            sides.iter().for_each(|side| connection.pipes[*side].sever());
+        }
+    }
+
+    fn any(&self, randomness: &mut fastrand::Rng) -> Option<Arc<Connection>> {
+        let state = self.state.lock();
+        randomness.choice(state.connections.values()).cloned()
+    }
+
+    fn pipes(&self, from: &PeerId, to: &PeerId, each: impl Fn(&Pipe)) {
+        let connections: Vec<_> =
+            self.state.lock().connections.values().filter(|connection| connection.joins(from, to)).cloned().collect();
+        for pipe in connections.iter().flat_map(|connection| &connection.pipes) {
+            if pipe.from == *from && pipe.to == *to {
+                each(pipe);
+            }
+        }
+    }
+
+    fn weather(&self, pipe: &Pipe) -> (Weather, bool) {
+        let state = self.state.lock();
+        (state.weather_of(&pipe.from, &pipe.to), state.is_cut(&pipe.from, &pipe.to))
+    }
+
+    /// An end was dropped; what nobody has any more is forgotten.
+    fn dropped(&self, connection: &Arc<Connection>, side: usize) {
+        let mut state = self.state.lock();
+        // This end's, and the map's own.
+        if Arc::strong_count(connection) <= 2 {
+            state.connections.remove(&connection.number);
+        }
+        drop(state);
+        self.world.note(&connection.pipes[side].from, format_args!("connection {} closed", connection.number));
+    }
+
+    /// How long until a connection attempt gets its answer, and the door, `None` where nobody answers.
+    fn knock(&self, from: &PeerId, to: &PeerId) -> (Duration, Option<io::Result<Arc<Door>>>) {
+        let state = self.state.lock();
+        let there = state.weather_of(from, to).latency;
+        let back = state.weather_of(to, from).latency;
+        let silent = state.is_cut(from, to) || state.is_cut(to, from) || state.powerless.contains(to);
+        let door = state.doors.get(to).filter(|door| !door.life.is_over());
+        let answer = match door {
+            _ if silent => None,
+            None => Some(Err(io::ErrorKind::ConnectionRefused.into())),
+            Some(door) if door.waiting.lock().len() >= BACKLOG => None,
+            Some(door) => Some(Ok(Arc::clone(door))),
+        };
+        (there + back, answer)
+    }
+
+    async fn connect(self: &Arc<Self>, life: &Life, to: &PeerId) -> io::Result<SimStream> {
+        loop {
+            let (round_trip, _) = self.knock(&life.host, to);
+            sleep(round_trip).await;
+            if life.is_over() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            let Some(door) = self.knock(&life.host, to).1.transpose()? else {
+                sleep(SYN_PAUSE).await;
+                continue;
+            };
+            let connection = {
+                let mut state = self.state.lock();
+                state.next += 1;
+                let number = state.next;
+                let connection = Arc::new(Connection::new(number, &life.host, to, &mut state.randomness));
+                state.connections.insert(number, Arc::clone(&connection));
+                connection
+            };
+            self.world.note(&life.host, format_args!("connection {} to {to}", connection.number));
+            door.waiting.lock().push_back(Arc::clone(&connection));
+            door.came.notify_one();
+            return Ok(SimStream::new(self, &connection, 0));
+        }
+    }
+}
+
+impl State {
+    fn weather_of(&self, from: &PeerId, to: &PeerId) -> Weather {
+        self.weather.get(&(from.clone(), to.clone())).unwrap_or(&self.calm).clone()
+    }
+
+    fn is_cut(&self, from: &PeerId, to: &PeerId) -> bool {
+        self.cuts.contains(&(from.clone(), to.clone()))
+    }
+}
+
+/// Listens on a simulated host.
+struct SimListener {
+    network: Arc<Network>,
+    door: Arc<Door>,
+}
+
+#[async_trait]
+impl Listener for SimListener {
+    async fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+        loop {
+            if self.door.life.is_over() {
+                return std::future::pending().await;
+            }
+            let next = self.door.waiting.lock().pop_front();
+            if let Some(connection) = next {
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+                return Ok((Box::new(SimStream::new(&self.network, &connection, 1)), address));
+            }
+            self.door.came.notified().await;
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 7171)))
+    }
+}
+
+impl Drop for SimListener {
+    fn drop(&mut self) {
+        let mut state = self.network.state.lock();
+        if state.doors.get(&self.door.life.host).is_some_and(|door| Arc::ptr_eq(door, &self.door)) {
+            state.doors.remove(&self.door.life.host);
+        }
+        drop(state);
+        // Nobody will accept those who wait.
+        for connection in std::mem::take(&mut *self.door.waiting.lock()) {
+            drop(SimStream::new(&self.network, &connection, 1));
+        }
+    }
+}
+
+/// Reaches out to simulated hosts; a host's name is the id of who runs there.
+pub(crate) struct SimConnector {
+    network: Arc<Network>,
+    life: Life,
+}
+
+#[async_trait]
+impl Connector for SimConnector {
+    async fn connect(&self, host: &str, _port: u16) -> io::Result<Box<dyn Stream>> {
+        let to = PeerId::new(host).map_err(io::Error::other)?;
+        Ok(Box::new(self.network.connect(&self.life, &to).await?))
+    }
+}

@@ -1,0 +1,139 @@
+//! What a simulation is made of: who takes part, how they are joined, how they behave and what befalls them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slipstream::Settings;
+use slipstream::listen::Listener;
+use slipstream::store::{MessageStore, PeerId, Tag};
+
+use crate::application::{Temper, Topics};
+use crate::faults::{Fault, FaultPlan};
+use crate::network::Weather;
+
+/// A whole simulation.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) relays: Vec<RelayPlan>,
+    pub(crate) applications: Vec<ApplicationPlan>,
+    pub(crate) weather: Weather,
+    /// What all relays are told, but for their ids and whom they dial.
+    pub(crate) settings: Settings,
+    /// How long applications write, and faults happen.
+    pub(crate) traffic: Duration,
+    pub(crate) faults: FaultPlan,
+    /// Within which time after that everything must have settled.
+    pub(crate) settles_within: Duration,
+    pub(crate) breakage: Breakage,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct RelayPlan {
+    pub(crate) id: PeerId,
+    /// The relays that it dials, by their index.
+    pub(crate) dials: Vec<usize>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ApplicationPlan {
+    pub(crate) id: PeerId,
+    /// The relay that it links to, by its index.
+    pub(crate) home: usize,
+    pub(crate) tags: Vec<Tag>,
+    /// Whether it names itself and keeps what is unconfirmed.
+    pub(crate) durable: bool,
+    pub(crate) takes_batches: bool,
+    pub(crate) topics: Topics,
+    pub(crate) temper: Temper,
+    pub(crate) seed: u64,
+}
+
+/// What is wrong with the relays, on purpose, to see an invariant bite.
+#[derive(Clone)]
+pub(crate) struct Breakage {
+    pub(crate) store: fn(Arc<dyn MessageStore>) -> Arc<dyn MessageStore>,
+    pub(crate) listener: fn(Box<dyn Listener>) -> Box<dyn Listener>,
+    /// Every that many commits the disk really syncs. 1 is right.
+    pub(crate) syncs_every: u64,
+}
+
+impl Default for Breakage {
+    fn default() -> Self {
+        Self { store: |store| store, listener: |listener| listener, syncs_every: 1 }
+    }
+}
+
+impl fmt::Debug for Breakage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Breakage").field("syncs_every", &self.syncs_every).finish_non_exhaustive()
+    }
+}
+
+impl Plan {
+    /// The relays that one relay is joined with.
+    pub(crate) fn neighbours<'p>(&'p self, relay: &'p PeerId) -> impl Iterator<Item = &'p PeerId> {
+        self.relays.iter().map(|other| &other.id).filter(move |id| self.are_neighbours(id.as_str(), relay.as_str()))
+    }
+
+    pub(crate) fn are_neighbours(&self, one: &str, other: &str) -> bool {
+        let dials = |from: &str, to: &str| {
+            let from = self.relays.iter().find(|relay| relay.id.as_str() == from);
+            from.is_some_and(|from| from.dials.iter().any(|index| self.relays[*index].id.as_str() == to))
+        };
+        dials(one, other) || dials(other, one)
+    }
+
+    /// Every tag that an application has.
+    pub(crate) fn tags(&self) -> Vec<Tag> {
+        let mut tags: Vec<Tag> = self.applications.iter().flat_map(|application| application.tags.clone()).collect();
+        tags.sort();
+        tags.dedup();
+        tags
+    }
+}
+
+impl Plan {
+    /// A mesh of that many relays, each pair `(from, to)` dialled by the first, on a calm network without faults. Each
+    /// relay has an application; a relay that is alone has three.
+    pub(crate) fn mesh(relays: usize, joins: &[(usize, usize)]) -> Self {
+        let id = |name: String| PeerId::new(name).expect("a valid id");
+        let relay = |index| RelayPlan {
+            id: id(format!("relay-{index}")),
+            dials: joins.iter().filter(|(from, _)| *from == index).map(|(_, to)| *to).collect(),
+        };
+        let applications = if relays == 1 { 3 } else { relays };
+        let application = |index: usize| ApplicationPlan {
+            id: id(format!("app-{index}")),
+            home: index % relays,
+            tags: Vec::new(),
+            durable: true,
+            takes_batches: index.is_multiple_of(2),
+            topics: Topics::events(Duration::from_millis(500)),
+            temper: Temper::prompt(),
+            seed: index as u64,
+        };
+        Self {
+            relays: (0..relays).map(relay).collect(),
+            applications: (0..applications).map(application).collect(),
+            weather: Weather::calm(),
+            settings: Settings::default(),
+            traffic: Duration::from_secs(60),
+            faults: FaultPlan::none(),
+            settles_within: Duration::from_secs(900),
+            breakage: Breakage::default(),
+        }
+    }
+
+    /// The same with faults, of these kinds.
+    pub(crate) fn with_faults(self, kinds: &[Fault]) -> Self {
+        let faults = FaultPlan { kinds: kinds.to_vec(), every: Duration::from_secs(4), lasts: Duration::from_secs(20) };
+        Self { faults, ..self }
+    }
+
+    /// The same with applications that pause so long between two messages, on average.
+    pub(crate) fn with_pause(mut self, pause: Duration) -> Self {
+        self.applications.iter_mut().for_each(|it| it.topics = Topics::events(pause));
+        self
+    }
+}
