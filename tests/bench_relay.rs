@@ -38,7 +38,7 @@ async fn report(relay: &Relay, arguments: &[&str]) -> Value {
 }
 
 /// The stages of a report, of which nothing is missing.
-fn stages<'r>(report: &'r Value, sent: Option<u64>) -> &'r [Value] {
+fn stages(report: &Value, sent: Option<u64>) -> &[Value] {
     let faults = report["faults"].as_object().expect("an object");
     for (name, count) in faults.iter().filter(|(name, _)| !matches!(name.as_str(), "sent" | "refusals" | "stalled")) {
         assert_eq!(count, 0, "{name}: {report}");

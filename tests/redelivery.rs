@@ -183,6 +183,7 @@ async fn what_expires_in_flight_is_dropped_and_not_sent_again() {
     let relay = Relay::start(folder.path(), &[]).await;
     let mut sender = Peer::connect(&relay, "id=sender").await;
     let mut peer = Peer::connect(&relay, "id=peer").await;
+    #[expect(clippy::disallowed_methods, reason = "the relay under test has the clock of the machine, too")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
     let expiry = u64::try_from((now + Duration::from_secs(5)).as_millis()).expect("a number");
     sender.publish(json!({"type": "EVENT", "messageId": "m", "expiresAt": expiry})).await;

@@ -153,7 +153,7 @@ mod tests {
     proptest! {
         #[test]
         fn an_id_reads_as_what_was_written(
-            publisher in 0..MAX_PUBLISHERS, number in 0..MAX_MESSAGES, intended in 0..MAX_TIME.as_nanos() as u64,
+            publisher in 0..MAX_PUBLISHERS, number in 0..MAX_MESSAGES, intended in 0..u64::try_from(MAX_TIME.as_nanos()).unwrap(),
         ) {
             let mark = Mark { publisher, number, intended };
             let mut id = [0; LEN];

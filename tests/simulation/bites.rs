@@ -37,19 +37,19 @@ fn a_disk_that_lies_about_syncing_is_caught() {
 #[test]
 fn a_store_that_claims_duplicates_is_caught() {
     let plan = Plan::mesh(1, &[]);
-    bites(&plan, storing(|inner| Flawed::new(inner, Flaw::ClaimsDuplicates)), &["what is confirmed is kept"]);
+    bites(&plan, storing(|inner| Flawed::over(inner, Flaw::ClaimsDuplicates)), &["what is confirmed is kept"]);
 }
 
 #[test]
 fn a_store_that_turns_a_page_around_is_caught() {
     let plan = Plan::mesh(1, &[]).with_faults(&[Fault::ApplicationCrash]);
-    bites(&plan, storing(|inner| Flawed::new(inner, Flaw::TurnsPages)), &["deliveries come in order"]);
+    bites(&plan, storing(|inner| Flawed::over(inner, Flaw::TurnsPages)), &["deliveries come in order"]);
 }
 
 #[test]
 fn a_store_that_drops_acknowledgements_is_caught() {
     let plan = Plan::mesh(1, &[]);
-    bites(&plan, storing(|inner| Flawed::new(inner, Flaw::DropsAcknowledgements)), &["everything settles"]);
+    bites(&plan, storing(|inner| Flawed::over(inner, Flaw::DropsAcknowledgements)), &["everything settles"]);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_store_that_owes_nobody_is_caught() {
     let plan = Plan::mesh(1, &[]);
     bites(
         &plan,
-        storing(|inner| Flawed::new(inner, Flaw::ForgetsRecipients)),
+        storing(|inner| Flawed::over(inner, Flaw::ForgetsRecipients)),
         &["what is confirmed is owed or settled"],
     );
 }
@@ -74,7 +74,7 @@ enum Flaw {
     ForgetsRecipients,
 }
 
-/// A store that is wrong about every tenth operation.
+/// A store that is wrong about one in ten messages, or about every page.
 #[derive(Debug)]
 struct Flawed {
     inner: Arc<dyn MessageStore>,
@@ -82,7 +82,7 @@ struct Flawed {
 }
 
 impl Flawed {
-    fn new(inner: Arc<dyn MessageStore>, flaw: Flaw) -> Arc<dyn MessageStore> {
+    fn over(inner: Arc<dyn MessageStore>, flaw: Flaw) -> Arc<dyn MessageStore> {
         Arc::new(Self { inner, flaw })
     }
 

@@ -12,6 +12,8 @@
 //! | `faults` | what befalls them |
 //! | `invariants/` | what must hold |
 
+#![cfg(test)]
+
 mod application;
 mod clock;
 mod disk;

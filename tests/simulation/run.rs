@@ -133,10 +133,12 @@ impl Simulation {
 
     async fn live(self: &Arc<Self>, script: impl AsyncFnOnce(&Arc<Self>)) {
         let before = Handle::current().metrics().num_alive_tasks();
-        for relay in self.relays.iter().cloned() {
+        for relay in &self.relays {
+            let relay = Arc::clone(relay);
             self.tasks.lock().spawn(async move { relay.run().await });
         }
-        for application in self.applications.iter().cloned() {
+        for application in &self.applications {
+            let application = Arc::clone(application);
             self.tasks.lock().spawn(async move { application.run().await });
         }
         self.until("everyone links", LINKS_WITHIN, Self::missing_links).await;
