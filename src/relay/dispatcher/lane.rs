@@ -170,7 +170,7 @@ impl Lane {
     /// Takes in the page that [`wants_page`](Self::wants_page) asked for.
     pub(super) fn load(&mut self, request: PageRequest, page: Page<Pending>, now: Moment) {
         if let Some(transit) = self.transit.as_mut().filter(|_| request.link == self.links) {
-            transit.load(request.purpose, page, &mut self.decided, now);
+            transit.load(request, page, &mut self.decided, now);
         }
     }
 

@@ -10,7 +10,7 @@ use slipstream_store::{ClusterGroup, Identity, MessageId, Page, Pending, Sequenc
 
 use super::coalesce::{Coalescing, Segment};
 use super::decided::Decided;
-use super::lane::{Forward, LaneLimits, LinkTerms, Purpose};
+use super::lane::{Forward, LaneLimits, LinkTerms, PageRequest, Purpose};
 use super::schedule::{Hold, timeout};
 use super::window::{Flight, FlightState, Window};
 use crate::clock::Moment;
@@ -114,10 +114,10 @@ impl Transit {
         }
     }
 
-    pub(super) fn load(&mut self, purpose: Purpose, page: Page<Pending>, decided: &mut Decided, now: Moment) {
-        match purpose {
+    pub(super) fn load(&mut self, request: PageRequest, page: Page<Pending>, decided: &mut Decided, now: Moment) {
+        match request.purpose {
             Purpose::Send { skips } => self.load_to_send(page, skips, decided, now.time),
-            Purpose::Resend => self.load_to_resend(page),
+            Purpose::Resend => self.load_to_resend(page, request.after),
             Purpose::Coalesce => self.look_ahead(page, decided, now.time),
         }
     }
@@ -152,7 +152,7 @@ impl Transit {
         }
     }
 
-    fn load_to_resend(&mut self, page: Page<Pending>) {
+    fn load_to_resend(&mut self, page: Page<Pending>, after: Option<Sequence>) {
         let last = page.items.last().map(|pending| pending.sequence);
         for pending in page.items {
             if self.window.was_read(pending.sequence) {
@@ -161,9 +161,9 @@ impl Transit {
                 self.resends.insert(forward.sequence, forward);
             }
         }
-        // What the page passed over is not owed any more.
+        // What the page passed over is not owed any more. What lies before it came to be sent again meanwhile.
         let through = if page.more { last } else { Some(Sequence::LAST) };
-        for gone in through.map(|through| self.window.take_unread(through)).unwrap_or_default() {
+        for gone in through.map(|through| self.window.unread(after, through)).unwrap_or_default() {
             self.end(gone);
         }
     }

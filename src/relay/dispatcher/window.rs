@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::BuildHasher;
+use std::ops::Bound;
 use std::time::Duration;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -161,14 +162,10 @@ impl Window {
         self.unread.remove(&sequence)
     }
 
-    /// Takes out the flights that are to be read from the store, up to this one.
-    pub(super) fn take_unread(&mut self, through: Sequence) -> BTreeSet<Sequence> {
-        let rest = self.unread.split_off(&through);
-        let mut taken = std::mem::replace(&mut self.unread, rest);
-        if self.unread.remove(&through) {
-            taken.insert(through);
-        }
-        taken
+    /// The flights after one and up to another that are to be read from the store.
+    pub(super) fn unread(&self, after: Option<Sequence>, through: Sequence) -> Vec<Sequence> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.unread.range((after, Bound::Included(through))).copied().collect()
     }
 
     /// A flight was sent again.
@@ -307,7 +304,9 @@ mod tests {
         window.resent(sequence(1), 1, 10 * SECOND);
         assert_eq!(window.overdue(3 * SECOND, SECOND), [sequence(3)]);
         window.send_again(sequence(3), true);
-        assert_eq!(window.take_unread(sequence(2)), [sequence(2)].into());
+        assert_eq!(window.unread(None, sequence(2)), [sequence(2)]);
+        assert_eq!(window.unread(Some(sequence(2)), Sequence::LAST), [sequence(3)]);
+        window.remove(sequence(2));
         assert_eq!(window.first_unread(), Some(sequence(3)));
         assert_eq!(window.due(), Some(10 * SECOND));
         window.remove(sequence(3));

@@ -405,3 +405,24 @@ fn what_is_given_up_is_not_sent_any_more() {
     assert_eq!(fixture.send(at(0)), [3]);
     assert_eq!(fixture.lane.in_flight(), 1);
 }
+
+#[test]
+fn an_older_delivery_that_is_refused_while_a_page_is_read_is_not_lost() {
+    let mut fixture = Fixture::linked([pending(1), pending(2)]);
+    assert_eq!(fixture.send(at(0)), [1, 2]);
+    let refusal = |number: u64| Nack {
+        id: identity(number).id,
+        group: None,
+        code: Some(Code::RateLimited),
+        reason: "no".to_owned(),
+    };
+    fixture.lane.refuse(&refusal(2), at(0), &limits());
+    let request = fixture.lane.wants_page(&limits()).unwrap();
+    // The page begins behind this one.
+    fixture.lane.refuse(&refusal(1), at(0), &limits());
+    fixture.lane.load(request, page([2], false), at(0));
+    fixture.tick(at(1));
+    assert_eq!(fixture.send(at(1)), [1]);
+    fixture.acknowledge(1, at(1));
+    assert_eq!(fixture.send(at(1)), [2]);
+}
