@@ -33,6 +33,12 @@ fn a_triangle_holds_through_faults() {
 }
 
 #[test]
+fn a_triangle_holds_with_moody_applications_through_faults() {
+    let test = "a_triangle_holds_with_moody_applications_through_faults";
+    hold(test, 1..=2, |_| Plan::mesh(3, TRIANGLE).with_moods().with_faults(&Fault::ALL));
+}
+
+#[test]
 fn a_chain_holds_through_faults() {
     hold("a_chain_holds_through_faults", 1..=2, |_| Plan::mesh(4, CHAIN).with_faults(&Fault::ALL));
 }

@@ -136,4 +136,16 @@ impl Plan {
         self.applications.iter_mut().for_each(|it| it.topics = Topics::events(pause));
         self
     }
+
+    /// The same with applications that write about a few keys, to some of the others, and that answer late, lose
+    /// their answers, refuse, or never answer.
+    pub(crate) fn with_moods(mut self) -> Self {
+        for (index, application) in self.applications.iter_mut().enumerate() {
+            application.tags = vec![Tag::new(format!("tag-{}", index % 2)).expect("a valid tag")];
+            application.temper = Temper::moody();
+            let Topics { every, .. } = application.topics;
+            application.topics = Topics { every, ..Topics::mixed() };
+        }
+        self
+    }
 }

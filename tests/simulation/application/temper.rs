@@ -42,6 +42,19 @@ impl Temper {
         }
     }
 
+    /// It takes its time, loses answers, refuses, and now and then says nothing at all.
+    pub(crate) fn moody() -> Self {
+        Self {
+            tardy: 20,
+            long_delay: Duration::from_secs(50),
+            loses: 20,
+            ignores: 5,
+            postpones: 20,
+            rejects: 10,
+            ..Self::prompt()
+        }
+    }
+
     /// What it does with a message that has come that many times.
     pub(crate) fn answer(&self, seed: u64, identity: &Identity, times: u32) -> Answer {
         let mut hash = Xxh3::with_seed(seed);

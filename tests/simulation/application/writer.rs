@@ -33,6 +33,11 @@ impl Topics {
     pub(crate) fn events(every: Duration) -> Self {
         Self { every: Some(every), tagged: 0, named: 0, expiring: 0, settings: 0, keys: 1, padding: 200 }
     }
+
+    /// Something of everything, about few keys.
+    pub(crate) fn mixed() -> Self {
+        Self { every: None, tagged: 200, named: 100, expiring: 100, settings: 500, keys: 5, padding: 200 }
+    }
 }
 
 /// An application's own messages. They outlive its crashes.
