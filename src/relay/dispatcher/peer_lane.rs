@@ -137,7 +137,9 @@ impl PeerLane {
 
     /// A delivery that was admitted is in the store now, or was refused.
     pub(crate) fn released(&self) {
-        self.admitted.fetch_sub(1, Ordering::Relaxed);
+        // A lane that was closed and opened anew meanwhile has not admitted it.
+        let less = |admitted: u64| admitted.checked_sub(1);
+        let _ = self.admitted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// The commit of that many decisions of the lane has ended; that many settled a delivery.
