@@ -146,6 +146,12 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
         let core = &self.core;
         let peer = dial.introduced(announced, core.clock.now());
         let former = dial.peer();
+        if let Some(other) = core.dials.of(&peer.id).map(|other| &other.configured.alias)
+            && *other != dial.configured.alias
+        {
+            let alias = &dial.configured.alias;
+            warn!(peer = %peer.id, %alias, %other, "two configured peers are one; they throw out each other's links");
+        }
         let _changing = core.changing.lock_both(&former, &peer.id).await;
         if former == peer.id {
             self.put(peer.clone()).await?;
