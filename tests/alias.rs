@@ -5,6 +5,8 @@
 mod local;
 mod support;
 
+use std::time::Duration;
+
 use local::{Local, Place};
 use serde_json::json;
 use support::{Server, ServerLink};
@@ -176,4 +178,35 @@ async fn a_relay_that_links_by_itself_before_it_is_dialled_gets_what_was_held_un
         );
         relay.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_dialled_peer_is_forgotten_for_being_away_only_once_it_is_dialled_no_more() {
+    let server = Server::start().await;
+    let mut place = Place::dialling("here", "far", &server.url());
+    place.settings.peer_ttl = Duration::from_millis(1);
+    place.settings.stages.janitor_interval = Duration::from_millis(10);
+    let relay = place.start().await;
+    let mut app = relay.connect("id=app").await;
+    app.publish(event("m1")).await;
+    // Another peer that goes at the same time is forgotten.
+    drop(relay.connect("id=passer-by").await);
+    let forgotten = || async { (peers(&relay).await == ["app", "far"]).then_some(()) };
+    support::eventually("the passer-by to be forgotten", forgotten).await;
+    relay.backlog_becomes("far", 1).await;
+    let mut link = server.granted(&RELAY).await;
+    assert_eq!(link.take().await.id(), "m1");
+    drop((link, server));
+    let kept = || async { (peers(&relay).await == ["app", "relay-b far"]).then_some(()) };
+    support::eventually("the peer in place of its alias", kept).await;
+    drop(relay.connect("id=passer-by").await);
+    support::eventually("the passer-by to be forgotten", kept).await;
+    drop(app);
+    relay.stop().await;
+
+    place.settings.peers.clear();
+    let relay = place.start().await;
+    let forgotten = || async { peers(&relay).await.is_empty().then_some(()) };
+    support::eventually("everyone to be forgotten", forgotten).await;
+    relay.stop().await;
 }
