@@ -155,7 +155,7 @@ fn tune(connection: &Connection, durability: Durability) -> rusqlite::Result<()>
         Durability::Relaxed => "NORMAL",
     };
     connection.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 1000; \
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 2000; \
          PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4096; PRAGMA mmap_size = 0; \
          PRAGMA temp_store = MEMORY;"
     ))
