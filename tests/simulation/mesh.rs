@@ -71,12 +71,20 @@ fn a_healed_partition_delivers_everything_once() {
     assert_eq!((outcome.counts.received, outcome.counts.again), (outcome.counts.sent, 0));
 }
 
+/// A plan of a mesh through an hour of traffic and faults.
+fn an_hour(relays: usize, joins: &[(usize, usize)]) -> Plan {
+    let plan = Plan::mesh(relays, joins).with_faults(&Fault::ALL).with_pause(Duration::from_secs(5));
+    Plan { traffic: Duration::from_secs(3_600), ..plan }
+}
+
 #[test]
 fn a_triangle_holds_for_an_hour() {
-    hold("a_triangle_holds_for_an_hour", 1..=1, |_| {
-        let plan = Plan::mesh(3, TRIANGLE).with_faults(&Fault::ALL).with_pause(Duration::from_secs(5));
-        Plan { traffic: Duration::from_secs(3_600), ..plan }
-    });
+    hold("a_triangle_holds_for_an_hour", 1..=1, |_| an_hour(3, TRIANGLE));
+}
+
+#[test]
+fn a_full_mesh_of_five_holds_for_an_hour() {
+    hold("a_full_mesh_of_five_holds_for_an_hour", 1..=1, |_| an_hour(5, FULL));
 }
 
 /// A link of 300 ms there and back that loses one piece in a hundred lets through close to what is written, and never
