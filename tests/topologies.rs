@@ -1,16 +1,15 @@
 //! Meshes of several shapes, each relay a process with an application beside it: every application gets each message
-//! exactly once, by a right path; also while relays are killed and links are cut.
+//! exactly once, in the order of its sender, by a right path; also while relays are killed and links are cut.
 
 #![cfg(test)]
 
 mod support;
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde_json::json;
-use support::{Application, Process, Proxy, Relay, number_from_environment};
+use support::{Application, Proxy, Relay, number_from_environment};
 use tempfile::TempDir;
 
 /// A shape: how many relays, and who dials whom.
@@ -21,39 +20,29 @@ const CHAIN: Shape = (5, &[(0, 1), (1, 2), (2, 3), (3, 4)]);
 const STAR: Shape = (5, &[(0, 4), (1, 4), (2, 4), (3, 4)]);
 const FULL: Shape = (5, &[(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4)]);
 
+/// A triangle in which each relay dials both others.
+const MUTUAL: Shape = (3, &[(0, 1), (1, 0), (1, 2), (2, 1), (2, 0), (0, 2)]);
+
+/// Where nobody listens.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+
 /// Messages of each application in a round.
 const A_ROUND: u64 = 60;
 
 struct Node {
     folder: TempDir,
-    address: SocketAddr,
+    /// What leads to the relay wherever it listens now, for its application.
+    front: Proxy,
     flags: Vec<String>,
     relay: Option<Relay>,
 }
 
 impl Node {
-    async fn start(&mut self) {
-        let store = self.folder.path().join("store");
-        let address = self.address.to_string();
-        let fixed = ["serve", "--listen", &address, "--metrics-port", "0", "--storage-path", path(&store)];
-        let flags = self.flags.iter().map(String::as_str);
-        self.relay = Some(Relay::ready(Process::spawn(fixed.into_iter().chain(flags), &[])).await);
-    }
-
     async fn kill(&mut self) {
         if let Some(mut relay) = self.relay.take() {
             relay.process.kill().await;
         }
     }
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().expect("a path of UTF-8")
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("it has an address")
 }
 
 struct Mesh {
@@ -69,13 +58,12 @@ impl Mesh {
     /// Starts the relays, and waits until all links are up.
     async fn start(shape: Shape) -> Self {
         let (count, links) = shape;
-        let addresses: Vec<_> = (0..count).map(|_| free_address()).collect();
         let mut ways = Vec::new();
-        for (_, to) in links {
-            ways.push(Proxy::start(addresses[*to]).await);
+        for _ in links {
+            ways.push(Proxy::start(NOWHERE).await);
         }
         let mut nodes = Vec::new();
-        for (index, address) in addresses.iter().enumerate() {
+        for index in 0..count {
             let dials = links.iter().zip(&ways).filter(|((from, _), _)| *from == index);
             let peers: Vec<_> =
                 dials.map(|((_, to), way)| json!({"url": way.url(), "id": format!("relay-{to}")})).collect();
@@ -84,26 +72,33 @@ impl Mesh {
             let flags = ["--instance-id", &own, "--url-config", &peers, "--retry-in-n-seconds", "100ms"];
             let flags = flags.iter().chain(&["--enable-message-logs=false"]).map(|flag| (*flag).to_owned()).collect();
             let folder = tempfile::tempdir().expect("a folder");
-            nodes.push(Node { folder, address: *address, flags, relay: None });
+            nodes.push(Node { folder, front: Proxy::start(NOWHERE).await, flags, relay: None });
         }
-        for node in &mut nodes {
-            node.start().await;
+        let mut mesh = Self { shape, nodes, ways, applications: Vec::new(), sent: 0 };
+        for index in 0..count {
+            mesh.start_relay(index).await;
+            mesh.applications.push(Application::start(&format!("app-{index}"), mesh.nodes[index].front.address));
         }
-        let mut applications: Vec<_> = nodes
-            .iter()
-            .enumerate()
-            .map(|(index, node)| Application::start(&format!("app-{index}"), node.address))
-            .collect();
-        for application in &mut applications {
+        for application in &mut mesh.applications {
             application.until("a link", |progress| progress.linked).await;
         }
-        let mesh = Self { shape, nodes, ways, applications, sent: 0 };
         for index in 0..count {
-            let degree = links.iter().filter(|(from, to)| *from == index || *to == index).count();
+            let degree = (0..count).filter(|other| linked(shape, index, *other)).count();
             #[expect(clippy::cast_precision_loss, reason = "a small number")]
             mesh.relay(index).metric_becomes(r#"slipstream_active_connections{kind="relay"}"#, degree as f64).await;
         }
         mesh
+    }
+
+    /// Starts a relay on a free port, and has everything that leads to it lead there.
+    async fn start_relay(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let flags: Vec<_> = node.flags.iter().map(String::as_str).collect();
+        let relay = Relay::start(node.folder.path(), &flags).await;
+        node.front.lead_to(relay.links);
+        let ways = self.ways.iter().zip(self.shape.1).filter(|(_, (_, to))| *to == index);
+        ways.for_each(|(way, _)| way.lead_to(relay.links));
+        node.relay = Some(relay);
     }
 
     fn relay(&self, index: usize) -> &Relay {
@@ -156,10 +151,13 @@ impl Mesh {
         assert_eq!(format!("app-{}", hops[0]), *origin, "the first relay is the one beside it: {path:?}");
         assert_eq!(hops.last(), Some(&at), "the last relay is the one that delivers: {path:?}");
         assert_eq!(hops.iter().collect::<BTreeSet<_>>().len(), hops.len(), "no relay twice: {path:?}");
-        let linked =
-            |one: usize, other: usize| self.shape.1.iter().any(|link| *link == (one, other) || *link == (other, one));
-        assert!(hops.windows(2).all(|two| linked(two[0], two[1])), "each hop is a link: {path:?}");
+        assert!(hops.windows(2).all(|two| linked(self.shape, two[0], two[1])), "each hop is a link: {path:?}");
     }
+}
+
+/// Whether one of the two dials the other.
+fn linked((_, links): Shape, one: usize, other: usize) -> bool {
+    links.iter().any(|link| *link == (one, other) || *link == (other, one))
 }
 
 async fn exchanges_everything_once(shape: Shape) {
@@ -189,7 +187,7 @@ async fn survives_kills_and_cuts(shape: Shape) {
         mesh.ways[way].cut();
         if random.bool() {
             mesh.nodes[victim].kill().await;
-            mesh.nodes[victim].start().await;
+            mesh.start_relay(victim).await;
         }
         mesh.ways[way].mend();
         if random.bool() {
@@ -218,6 +216,11 @@ async fn a_star_exchanges_everything_once() {
 #[tokio::test]
 async fn a_full_mesh_exchanges_everything_once() {
     exchanges_everything_once(FULL).await;
+}
+
+#[tokio::test]
+async fn relays_that_all_dial_each_other_survive_kills_and_cuts() {
+    survives_kills_and_cuts(MUTUAL).await;
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ pub struct Progress {
     pub received: BTreeMap<String, Vec<String>>,
     /// How often it got one that it had already.
     pub duplicates: u64,
+    /// How many messages of each sender it got; all that come for the first time come in order.
+    pub from: BTreeMap<String, u64>,
     /// Whether it has a link.
     pub linked: bool,
 }
@@ -135,10 +137,17 @@ impl Worker {
         link.writer.text(&json!({"type": "ACK", "messageId": id}).to_string());
         let path = message["messagePath"].as_array().expect("a path").iter();
         let path = path.map(|hop| hop.as_str().expect("an id").to_owned()).collect();
+        let (sender, number) = id.rsplit_once('-').expect("an id of an application");
+        let (sender, number) = (sender.to_owned(), number.parse::<u64>().expect("a number"));
+        let own = &self.id;
         self.tell.send_modify(|progress| {
             if progress.received.insert(id, path).is_some() {
                 progress.duplicates += 1;
+                return;
             }
+            let next = progress.from.entry(sender).or_default();
+            assert_eq!(number, *next, "not in order at {own}: {message}");
+            *next += 1;
         });
     }
 

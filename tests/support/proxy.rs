@@ -7,29 +7,35 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Passes streams on to an address while it is whole.
+/// Passes streams on while it is whole.
 #[derive(Debug)]
 pub struct Proxy {
     /// Where it takes streams.
     pub address: SocketAddr,
-    whole: watch::Sender<bool>,
+    way: watch::Sender<Way>,
     work: JoinHandle<()>,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    to: SocketAddr,
+    whole: bool,
+}
+
 impl Proxy {
-    /// A whole one.
+    /// A whole one, to this address.
     pub async fn start(to: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("it has an address");
-        let whole = watch::Sender::new(true);
-        let state = whole.subscribe();
+        let way = watch::Sender::new(Way { to, whole: true });
+        let seen = way.subscribe();
         let work = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.expect("it can be accepted");
-                tokio::spawn(pass(stream, to, state.clone()));
+                tokio::spawn(pass(stream, seen.clone()));
             }
         });
-        Self { address, whole, work }
+        Self { address, way, work }
     }
 
     /// The URL of what is behind it.
@@ -39,12 +45,17 @@ impl Proxy {
 
     /// Ends every stream, and each new one at once.
     pub fn cut(&self) {
-        self.whole.send_replace(false);
+        self.way.send_modify(|way| way.whole = false);
     }
 
     /// Passes new streams on again.
     pub fn mend(&self) {
-        self.whole.send_replace(true);
+        self.way.send_modify(|way| way.whole = true);
+    }
+
+    /// Passes new streams on to another address.
+    pub fn lead_to(&self, to: SocketAddr) {
+        self.way.send_modify(|way| way.to = to);
     }
 }
 
@@ -54,13 +65,14 @@ impl Drop for Proxy {
     }
 }
 
-async fn pass(mut near: TcpStream, to: SocketAddr, mut whole: watch::Receiver<bool>) {
-    if !*whole.borrow() {
+async fn pass(mut near: TcpStream, mut way: watch::Receiver<Way>) {
+    let Way { to, whole } = *way.borrow();
+    if !whole {
         return;
     }
     let Ok(mut far) = TcpStream::connect(to).await else { return };
     tokio::select! {
         _ = copy_bidirectional(&mut near, &mut far) => {}
-        _ = whole.wait_for(|whole| !whole) => {}
+        _ = way.wait_for(|way| !way.whole) => {}
     }
 }
