@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test target is a program of its own and uses its part of this")]
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use slipstream_conformance::{ModelMedium, ModelStore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Peer, eventually, within};
+use crate::support::{Peer, eventually, own_loopback, within};
 
 /// A relay that can be stopped and started again.
 pub struct Place {
@@ -72,7 +72,7 @@ pub fn dial(alias: &str, url: &str) -> DialledPeer {
 impl Place {
     /// A relay with this id that dials nobody.
     pub fn new(id: &str) -> Self {
-        Self { medium: ModelMedium::default(), settings: settings(id), address: (Ipv4Addr::LOCALHOST, 0).into() }
+        Self { medium: ModelMedium::default(), settings: settings(id), address: (own_loopback(), 0).into() }
     }
 
     /// The same, which dials this URL under this alias.

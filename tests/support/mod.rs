@@ -22,6 +22,8 @@ mod websocket;
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 pub use self::application::{Application, Progress};
@@ -59,6 +61,14 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: 
         }
     })
     .await
+}
+
+/// An address of this machine that nobody else uses, so that a port of it stays free while nobody listens there.
+pub fn own_loopback() -> IpAddr {
+    static GIVEN: AtomicU8 = AtomicU8::new(1);
+    let [low, high, ..] = std::process::id().to_le_bytes();
+    // 127.0.0.1 is where the ports are that the system chooses.
+    Ipv4Addr::new(127, high | 1, low, GIVEN.fetch_add(1, Ordering::Relaxed)).into()
 }
 
 /// A number from the environment of the test run.

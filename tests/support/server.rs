@@ -1,6 +1,6 @@
 //! A WebSocket server written out by hand, which a relay dials.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 
 use super::websocket::{CLOSE, FIN, PING, PONG, TEXT};
-use super::{Event, Message, within};
+use super::{Event, Message, own_loopback, within};
 
 /// Where a relay dials to.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Server {
 impl Server {
     /// Listens on a free port.
     pub async fn start() -> Self {
-        Self::at((Ipv4Addr::LOCALHOST, 0).into()).await
+        Self::at((own_loopback(), 0).into()).await
     }
 
     /// Listens on this address.
