@@ -15,7 +15,7 @@
 //! | [`config`] | settings: typed, checked, all faults at once |
 //! | [`admin`] | HTTP for operators: metrics, health, the API |
 //! | [`backend`] | configuration to open store; the only place that knows engines |
-//! | [`bench`] | load on a running relay |
+//! | [`mod@bench`] | load on a running relay |
 //! | [`cli`] | the commands |
 //! | `disk` | how much room is left where the store is |
 //! | [`clock`] | time and randomness, so that a simulation can own them |

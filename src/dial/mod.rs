@@ -1,7 +1,7 @@
 //! How links begin that this relay dials: connects, asks for the link, seats the peer, and does so again when the link
 //! has ended.
 //!
-//! Nothing here decides who a peer is or what follows: that is the [`Contact`]'s.
+//! Nothing here decides who a peer is or what follows: that is the `Contact`'s.
 //!
 //! | file | subject |
 //! | --- | --- |
