@@ -162,7 +162,13 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
     /// A peer's link has ended, and no other has taken its place.
     pub(super) async fn left(&self, peer: &Peer) {
         let id = &peer.id;
-        let noted = if peer.durable { self.seen(id).await } else { self.forget(id, Timestamp::MAX).await };
+        let noted = if peer.durable {
+            self.seen(id).await
+        } else {
+            // What it acknowledged last is settled before the rest is forgotten.
+            self.commits.drain().await;
+            self.forget(id, Timestamp::MAX).await
+        };
         if let Err(error) = noted {
             debug!(peer = %id, %error, "the end of a link was not noted");
         }
