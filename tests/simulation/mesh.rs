@@ -79,7 +79,8 @@ fn an_hour(relays: usize, joins: &[(usize, usize)]) -> Plan {
 
 #[test]
 fn a_triangle_holds_for_an_hour() {
-    hold("a_triangle_holds_for_an_hour", 1..=1, |_| an_hour(3, TRIANGLE));
+    // Seed 50021 once took a repeat for one without a cause: what came late was acknowledged into a dead connection.
+    hold("a_triangle_holds_for_an_hour", 50_021..=50_021, |_| an_hour(3, TRIANGLE));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The receiver's side: what is delivered was sent, is stored, comes in order, once, by a real path, and within the
 //! window.
 
+use std::time::Duration;
+
 use slipstream::store::{Identity, PeerId};
 use tokio::time::Instant;
 
@@ -37,8 +39,14 @@ impl Oracle {
         self.facts.lock().applications.values().all(|application| application.remembered)
     }
 
-    /// A message comes to an application.
-    pub(crate) fn delivered(&self, application: &PeerId, message: &Delivered) -> Receipt {
+    /// A message comes to an application. `in_trouble` tells whether answers of the application may have been lost or
+    /// late, within some time.
+    pub(crate) fn delivered(
+        &self,
+        application: &PeerId,
+        message: &Delivered,
+        in_trouble: impl Fn(Duration) -> bool,
+    ) -> Receipt {
         let mut facts = self.facts.lock();
         let Delivered { identity, .. } = message;
         self.was_sent(&facts, application, message);
@@ -52,7 +60,7 @@ impl Oracle {
             return Receipt { times: 1 };
         };
         self.does_not_go_back(&facts, application, identity);
-        let republish = self.plan.settings.delivery.ack_timeout.mul_f64(0.5);
+        let ack_timeout = self.plan.settings.delivery.ack_timeout;
         let window = self.plan.settings.delivery.window.get() as usize;
         let known = known(&mut facts.applications, application);
         let times = match known.received.get_mut(identity) {
@@ -69,8 +77,10 @@ impl Oracle {
             Some(received) => {
                 known.received_again += 1;
                 let pause = received.last.elapsed();
-                let has_a_cause =
-                    received.link != known.link || pause >= republish || known.withheld.contains(identity);
+                let has_a_cause = received.link != known.link
+                    || pause >= ack_timeout / 2
+                    || known.withheld.contains(identity)
+                    || in_trouble(ack_timeout * 2);
                 self.world.holds("duplicates have a cause", has_a_cause, || {
                     format!("{application} gets {identity} again {pause:?} later on the same link")
                 });

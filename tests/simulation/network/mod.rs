@@ -19,7 +19,7 @@ use slipstream::link::{Connector, Stream};
 use slipstream::listen::Listener;
 use slipstream::store::PeerId;
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use self::pipe::Pipe;
 pub(crate) use self::pipe::Weather;
@@ -74,6 +74,8 @@ struct State {
     calm: Weather,
     weather: BTreeMap<(PeerId, PeerId), Weather>,
     cuts: BTreeSet<(PeerId, PeerId)>,
+    /// When something on a route was last held up, or the route became as usual again.
+    troubled: BTreeMap<(PeerId, PeerId), Instant>,
     doors: BTreeMap<PeerId, Arc<Door>>,
     powerless: BTreeSet<PeerId>,
     connections: BTreeMap<u64, Arc<Connection>>,
@@ -95,6 +97,7 @@ impl Network {
             calm,
             weather: BTreeMap::new(),
             cuts: BTreeSet::new(),
+            troubled: BTreeMap::new(),
             doors: BTreeMap::new(),
             powerless: BTreeSet::new(),
             connections: BTreeMap::new(),
@@ -146,14 +149,20 @@ impl Network {
 
     /// Cuts a route in one direction. What is under way is held up until it is whole again.
     pub(crate) fn cut(&self, from: &PeerId, to: &PeerId) {
-        self.state.lock().cuts.insert((from.clone(), to.clone()));
+        let mut state = self.state.lock();
+        state.cuts.insert((from.clone(), to.clone()));
+        state.trouble(from, to);
+        drop(state);
         self.pipes(from, to, Pipe::hold_up);
         self.world.note("network", format_args!("{from} no longer reaches {to}"));
     }
 
     pub(crate) fn mend(&self, from: &PeerId, to: &PeerId) {
         if self.state.lock().cuts.remove(&(from.clone(), to.clone())) {
-            let weather = self.state.lock().weather_of(from, to);
+            let mut state = self.state.lock();
+            state.trouble(from, to);
+            let weather = state.weather_of(from, to);
+            drop(state);
             self.pipes(from, to, |pipe| pipe.release(&weather));
             self.world.note("network", format_args!("{from} reaches {to} again"));
         }
@@ -165,8 +174,20 @@ impl Network {
         let mut state = self.state.lock();
         match weather {
             Some(weather) => drop(state.weather.insert(route, weather)),
-            None => drop(state.weather.remove(&route)),
+            None if state.weather.remove(&route).is_none() => return,
+            None => {}
         }
+        state.trouble(from, to);
+    }
+
+    /// Whether, within that time, something between two hosts was held up, slowed down or swallowed: then an answer
+    /// may be late, or never come.
+    pub(crate) fn was_in_trouble(&self, one: &PeerId, other: &PeerId, within: Duration) -> bool {
+        let state = self.state.lock();
+        let routes = [(one, other), (other, one)].map(|(from, to)| (from.clone(), to.clone()));
+        routes.iter().any(|route| {
+            state.weather.contains_key(route) || state.troubled.get(route).is_some_and(|at| at.elapsed() <= within)
+        })
     }
 
     /// Resets one of the connections, by chance: both ends learn of it.
@@ -185,7 +206,10 @@ impl Network {
         if let Some(connection) = self.any(randomness) {
             let sides = randomness.choice([&[0][..], &[1], &[0, 1]]).unwrap_or_default();
             self.world.note("network", format_args!("connection {} is severed, side {sides:?}", connection.number));
-            sides.iter().for_each(|side| connection.pipes[*side].sever());
+            for pipe in sides.iter().map(|side| &connection.pipes[*side]) {
+                pipe.sever();
+                self.state.lock().trouble(&pipe.from, &pipe.to);
+            }
         }
     }
 
@@ -264,6 +288,10 @@ impl Network {
 }
 
 impl State {
+    fn trouble(&mut self, from: &PeerId, to: &PeerId) {
+        self.troubled.insert((from.clone(), to.clone()), Instant::now());
+    }
+
     fn weather_of(&self, from: &PeerId, to: &PeerId) -> Weather {
         self.weather.get(&(from.clone(), to.clone())).unwrap_or(&self.calm).clone()
     }
