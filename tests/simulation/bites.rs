@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use slipstream::store::{
@@ -12,7 +13,9 @@ use slipstream::store::{
 
 use crate::faults::Fault;
 use crate::plan::{Breakage, Plan};
-use crate::run::run;
+use crate::run::{run, run_with};
+use crate::tampering::{Tamper, Tampering};
+use crate::world::Violation;
 
 /// Within how many seeds a broken relay must be caught.
 const SEEDS: u64 = 8;
@@ -62,6 +65,43 @@ fn a_store_that_owes_nobody_is_caught() {
     );
 }
 
+#[test]
+fn a_stream_that_loses_a_frame_is_caught() {
+    let listener = |inner| Tampering::with(inner, Tamper::LosesFrames);
+    bites(&Plan::mesh(1, &[]), Breakage { listener, ..Breakage::default() }, &["deliveries come in order"]);
+}
+
+#[test]
+fn a_stream_that_swaps_frames_is_caught() {
+    let listener = |inner| Tampering::with(inner, Tamper::SwapsFrames);
+    bites(&Plan::mesh(1, &[]), Breakage { listener, ..Breakage::default() }, &["deliveries come in order"]);
+}
+
+/// Two relays that do not reach each other for a minute have what the other has by a third; identities are remembered
+/// for less, so that it is stamps alone that tell repeats when the two meet again.
+fn after_a_detour(store: fn(Arc<dyn MessageStore>) -> Arc<dyn MessageStore>) -> Option<Violation> {
+    let mut plan = Plan::mesh(3, &[(0, 1), (1, 2), (2, 0)]);
+    plan.settings.dedup_window = Duration::from_secs(10);
+    plan.breakage.store = store;
+    let outcome = run_with(&plan, 1, false, async |simulation| {
+        let [one, other] = [0, 1].map(|index| simulation.relays[index].id.clone());
+        simulation.network.cut(&one, &other);
+        simulation.network.cut(&other, &one);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        simulation.network.mend(&one, &other);
+        simulation.network.mend(&other, &one);
+    });
+    assert!(outcome.counts.sent > 100, "{:?}", outcome.counts);
+    outcome.violation
+}
+
+#[test]
+fn a_store_that_forgets_stamps_is_caught() {
+    assert_eq!(after_a_detour(|store| store), None);
+    let caught = after_a_detour(|inner| Flawed::over(inner, Flaw::ForgetsStamps));
+    assert_eq!(caught.as_ref().map(|caught| caught.invariant), Some("nothing is recorded twice"), "{caught:?}");
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flaw {
     /// Some messages are not stored, and said to be there already.
@@ -72,6 +112,8 @@ enum Flaw {
     DropsAcknowledgements,
     /// Some messages are stored without those who must get them.
     ForgetsRecipients,
+    /// No stamp counts as seen.
+    ForgetsStamps,
 }
 
 /// A store that is wrong about one in ten messages, or about every page.
@@ -109,13 +151,13 @@ impl MessageStore for Flawed {
     async fn commit(&self, batch: Arc<Batch>) -> Result<Vec<Outcome>> {
         let mut kept = Batch::clone(&batch);
         kept.operations.retain(|operation| self.lie(operation).is_none());
-        if self.flaw == Flaw::ForgetsRecipients {
-            for operation in &mut kept.operations {
-                if let Operation::Record(record) = operation
-                    && record.identity.id.as_str().ends_with('7')
-                {
-                    Arc::make_mut(&mut record.route).recipients = Box::default();
-                }
+        for operation in &mut kept.operations {
+            let Operation::Record(record) = operation else { continue };
+            if self.flaw == Flaw::ForgetsStamps {
+                record.stamp = None;
+            }
+            if self.flaw == Flaw::ForgetsRecipients && record.identity.id.as_str().ends_with('7') {
+                Arc::make_mut(&mut record.route).recipients = Box::default();
             }
         }
         let mut outcomes = self.inner.commit(Arc::new(kept)).await?.into_iter();

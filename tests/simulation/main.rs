@@ -11,6 +11,7 @@
 //! | `relay`, `application/` | who takes part |
 //! | `faults` | what befalls them |
 //! | `invariants/` | what must hold |
+//! | `single`, `mesh`, `bites` | the tests; `seeds` tells which seeds run, `tampering` breaks streams |
 
 #![cfg(test)]
 
@@ -29,3 +30,4 @@ mod world;
 mod bites;
 mod mesh;
 mod single;
+mod tampering;
