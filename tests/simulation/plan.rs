@@ -148,4 +148,11 @@ impl Plan {
         }
         self
     }
+    /// The same with a last application that names no id: it gets what comes while it is linked, and keeps nothing.
+    pub(crate) fn with_an_anonymous_one(mut self) -> Self {
+        if let Some(last) = self.applications.last_mut() {
+            last.durable = false;
+        }
+        self
+    }
 }

@@ -32,6 +32,12 @@ fn one_relay_holds_with_moody_applications_through_faults() {
 }
 
 #[test]
+fn one_relay_holds_with_an_anonymous_application_through_faults() {
+    let test = "one_relay_holds_with_an_anonymous_application_through_faults";
+    hold(test, 1..=4, |_| Plan::mesh(1, &[]).with_an_anonymous_one().with_moods().with_faults(&Fault::ALL));
+}
+
+#[test]
 fn a_seed_replays_event_by_event() {
     let plan = Plan::mesh(3, &[(0, 1), (1, 2), (2, 0)]).with_faults(&Fault::ALL);
     let [once, again] = [run(&plan, 7, false), run(&plan, 7, false)];

@@ -14,6 +14,17 @@ pub(super) struct Facts {
     pub(super) messages: BTreeMap<Identity, Message>,
 }
 
+impl Facts {
+    /// Whether something holds of the application that a relay knows under this id: of one of the anonymous ones,
+    /// where it is an id that the relay gave.
+    pub(super) fn holds_of(&self, peer: &PeerId, holds: impl Fn(&Application) -> bool) -> bool {
+        match self.applications.get(peer) {
+            Some(application) => holds(application),
+            None => self.applications.values().any(|application| !application.durable && holds(application)),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) sent: Sent,

@@ -37,7 +37,7 @@ impl Oracle {
                 other.handed_over.insert(identity.clone());
                 other.recorded.contains_key(identity)
             }
-            None => facts.applications.get(peer).is_none_or(|it| it.acknowledged.contains(identity)),
+            None => facts.holds_of(peer, |it| it.acknowledged.contains(identity)),
         };
         self.world.holds("acknowledgements are true", handled, || {
             format!("{relay} counts {identity} as acknowledged by {peer}, which did not")
@@ -67,10 +67,9 @@ impl Oracle {
     }
 
     fn dead(&self, facts: &Facts, relay: &PeerId, peer: &PeerId, identity: &Identity, reason: &str) {
-        let application = facts.applications.get(peer);
         let due = match reason.split(':').next() {
-            Some("unacknowledged") => application.is_some_and(|it| it.withheld.contains(identity)),
-            Some("rejected") => application.is_some_and(|it| it.rejected.contains(identity)),
+            Some("unacknowledged") => facts.holds_of(peer, |it| it.withheld.contains(identity)),
+            Some("rejected") => facts.holds_of(peer, |it| it.rejected.contains(identity)),
             _ => false,
         };
         self.world
