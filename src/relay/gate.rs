@@ -1,5 +1,6 @@
 //! Whether a message of a peer may come in at all: not faster than the peer may send, and not while the disk is low.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -54,13 +55,13 @@ pub(super) struct Gate {
 
 impl Gate {
     /// A gate that lets `rate` messages a second through.
-    pub(super) fn new(rate: Option<std::num::NonZeroU32>, disk: Arc<Disk>) -> Self {
+    pub(super) fn new(rate: Option<NonZeroU32>, disk: Arc<Disk>) -> Self {
         Self { rate: rate.map(Rate::new), disk }
     }
 
     /// Why a message that comes now is not taken. Each that is asked about counts against the rate.
     pub(super) fn refuses(&mut self, now: Duration) -> Option<(Code, String)> {
-        if let Some(rate) = self.rate.as_mut().filter(|rate| rate.each > Duration::ZERO)
+        if let Some(rate) = &mut self.rate
             && !rate.permits(now)
         {
             return Some((Code::RateLimited, format!("this peer may send {} messages a second", rate.a_second)));
@@ -81,7 +82,7 @@ struct Rate {
 impl Rate {
     const BURST: Duration = Duration::from_secs(1);
 
-    fn new(a_second: std::num::NonZeroU32) -> Self {
+    fn new(a_second: NonZeroU32) -> Self {
         Self { a_second: a_second.get(), each: Self::BURST / a_second.get(), taken_until: Duration::ZERO }
     }
 
@@ -97,8 +98,6 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-
     use super::*;
 
     #[test]

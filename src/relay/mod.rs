@@ -34,7 +34,7 @@ use slipstream_store::{Batch, GeneratedFor, MessageStore, Operation, PeerId, Sto
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{debug, info, warn};
 
 pub use self::observer::{DialObservation, DialState, Observation, Observer, PeerObservation};
@@ -153,16 +153,16 @@ impl<S: MessageStore + ?Sized> Relay<S> {
     ) -> Result<(), RelayError> {
         let Self { core, commits, submissions } = self;
         let failed = CancellationToken::new();
-        let committing = AbortOnDrop(core.spawn_committer(submissions, &failed));
+        let committing = AbortOnDropHandle::new(core.spawn_committer(submissions, &failed));
         let supervisor = Supervisor { core: Arc::clone(&core), commits: commits.clone() };
-        let mut janitor = AbortOnDrop(tokio::spawn(janitor::run(supervisor.clone())));
-        let mut trimmer = AbortOnDrop(tokio::spawn(trimmer::run(supervisor.clone())));
+        let mut janitor = AbortOnDropHandle::new(tokio::spawn(janitor::run(supervisor.clone())));
+        let mut trimmer = AbortOnDropHandle::new(tokio::spawn(trimmer::run(supervisor.clone())));
         let links = TaskTracker::new();
         let accepting = CancellationToken::new();
         let listening = listener.map(|listener| {
             let limits = core.settings.listen.clone();
             let serve = listen::serve(listener, supervisor.clone(), AllowAll, limits, accepting.clone(), links.clone());
-            AbortOnDrop(tokio::spawn(serve))
+            AbortOnDropHandle::new(tokio::spawn(serve))
         });
         let dialling = supervisor.dial(&connector, &accepting);
         drop(supervisor);
@@ -177,11 +177,11 @@ impl<S: MessageStore + ?Sized> Relay<S> {
                 warn!("shutting down because the store failed");
                 None
             }
-            ended = &mut janitor.0 => {
+            ended = &mut janitor => {
                 warn!("shutting down because nothing is purged any more");
                 Some(ended)
             }
-            ended = &mut trimmer.0 => {
+            ended = &mut trimmer => {
                 warn!("shutting down because backlogs are not kept any more");
                 Some(ended)
             }
@@ -194,7 +194,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         if ended.is_err() {
             warn!(timeout = ?core.settings.shutdown_timeout, "some links did not end in time; they are dropped");
         }
-        let outcome = match tokio::time::timeout_at(deadline, committing.join()).await {
+        let outcome = match tokio::time::timeout_at(deadline, committing).await {
             Ok(joined) => joined?.map_err(RelayError::from),
             // A link that is still there keeps the committer alive; all that was submitted has been answered.
             Err(_) => Ok(()),
@@ -235,14 +235,14 @@ async fn wind_down<S: MessageStore + ?Sized>(
     core: &Core<S>,
     commits: CommitQueue,
     links: TaskTracker,
-    listening: Option<AbortOnDrop<()>>,
+    listening: Option<AbortOnDropHandle<()>>,
     mut dialling: JoinSet<()>,
 ) {
     commits.drain().await;
     drop(commits);
     core.links.close_all(CloseCode::AWAY, "shutting down");
     if let Some(listening) = listening
-        && let Err(error) = listening.join().await
+        && let Err(error) = listening.await
     {
         debug!(%error, "the listener had ended");
     }
@@ -277,19 +277,4 @@ async fn settle_roster<S: MessageStore + ?Sized>(
     operations.extend(dialled.into_iter().map(Box::new).map(Operation::RememberPeer));
     store.commit(Arc::new(Batch { operations })).await?;
     Ok((id, dials))
-}
-
-/// A task that ends with its owner.
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> AbortOnDrop<T> {
-    async fn join(mut self) -> Result<T, JoinError> {
-        (&mut self.0).await
-    }
-}
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

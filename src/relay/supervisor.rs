@@ -138,10 +138,7 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
         let Some(peer) = core.topology.load().peer(id).map(|peer| Peer::clone(peer)) else {
             return Ok(());
         };
-        let peer = Peer { last_seen: core.clock.now(), ..peer };
-        self.commits.apply(Operation::RememberPeer(Box::new(peer.clone()))).await?;
-        core.topology.put([peer]);
-        Ok(())
+        self.put(Peer { last_seen: core.clock.now(), ..peer }).await
     }
 
     /// Forgets a peer and all that it is owed, unless it has a link or was seen after `unless_seen_after`.

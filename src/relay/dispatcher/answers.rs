@@ -12,7 +12,7 @@ use crate::protocol::{Code, Nack};
 const MAX_EARLY: usize = 4_096;
 
 impl Transit {
-    /// The peer acknowledges. Earlier values of the key that the message sets are superseded.
+    /// The peer acknowledges.
     pub(super) fn acknowledge(
         &mut self,
         decided: &mut Decided,
@@ -21,10 +21,7 @@ impl Transit {
         at: Timestamp,
     ) -> Answered {
         if let Some(flight) = self.window.named(id, group).and_then(|sequence| self.end(sequence)) {
-            decided.acknowledge(flight.sequence, at);
-            if let Some(key) = &flight.sets {
-                self.supersede(flight.sequence, key, decided, at);
-            }
+            self.acknowledged(flight.sequence, flight.sets.as_ref(), decided, at);
             return Answered::InFlight(flight.read_at);
         }
         self.acknowledge_early(decided, id, group, at);
@@ -60,18 +57,25 @@ impl Transit {
         if let Some(index) = self.queue.iter().position(|queued| meant(&queued.forward)) {
             if let Some(queued) = self.queue.remove(index) {
                 self.queue_bytes -= queued.forward.text.len();
-                self.settle_early(&queued.forward, decided, at);
+                let Forward { sequence, sets, .. } = &*queued.forward;
+                self.acknowledged(*sequence, sets.as_ref(), decided, at);
             }
         } else if self.is_behind() && self.early.len() < MAX_EARLY {
             self.early.insert((id.clone(), group.cloned()));
         }
     }
 
-    /// Settles a delivery that the peer acknowledged before this link sent it.
-    pub(super) fn settle_early(&mut self, forward: &Forward, decided: &mut Decided, at: Timestamp) {
-        decided.acknowledge(forward.sequence, at);
-        if let Some(key) = &forward.sets {
-            self.supersede(forward.sequence, key, decided, at);
+    /// Settles a delivery that the peer has acknowledged, and the older ones of the key that its message sets.
+    pub(super) fn acknowledged(
+        &mut self,
+        sequence: Sequence,
+        sets: Option<&Key>,
+        decided: &mut Decided,
+        at: Timestamp,
+    ) {
+        decided.acknowledge(sequence, at);
+        if let Some(key) = sets {
+            self.supersede(sequence, key, decided, at);
         }
     }
 

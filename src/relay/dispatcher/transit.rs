@@ -140,7 +140,7 @@ impl Transit {
             let forward = Arc::new(Forward::from(pending));
             if self.was_acknowledged_early(&forward.identity) {
                 self.through = Some(forward.sequence);
-                self.settle_early(&forward, decided, at);
+                self.acknowledged(forward.sequence, forward.sets.as_ref(), decided, at);
             } else {
                 self.queue_up(Queued { forward, attempts });
             }
