@@ -3,6 +3,7 @@
 //! The relay runs in this process, over the model store, so that chosen calls can be made to fail.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what it finds by panicking")]
 
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use slipstream::client::{Client, ClientOptions, ClientReceiver, ClientSender, Re
 use slipstream::clock::SystemClock;
 use slipstream::link::TcpConnector;
 use slipstream::listen::{Listener as _, TcpListener};
+use slipstream::relay::{BacklogLimit, BacklogPolicy};
 use slipstream::store::{MessageStore as _, PeerId, StoreError};
 use slipstream::{Relay, RelayError, Settings};
 use slipstream_conformance::{Call, FaultStore, Faults, ModelMedium, ModelStore, When};
@@ -30,10 +32,14 @@ struct Fixture {
 
 impl Fixture {
     async fn start() -> Self {
+        Self::start_with(Settings::default()).await
+    }
+
+    async fn start_with(settings: Settings) -> Self {
         let model = ModelStore::open(&ModelMedium::default(), Path::new("model")).unwrap();
         let (store, faults) = FaultStore::new(model);
         let store = Arc::new(store);
-        let relay = Relay::open(Arc::clone(&store), Settings::default(), Arc::new(SystemClock::new())).await.unwrap();
+        let relay = Relay::open(Arc::clone(&store), settings, Arc::new(SystemClock::new())).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("ws://{}/", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
@@ -202,5 +208,30 @@ async fn what_was_confirmed_is_kept_for_a_peer_that_was_away() {
     for number in 0..3000 {
         assert_eq!(warehouse.take().await, format!("m{number}"));
     }
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_backlog_is_trimmed_though_the_store_could_not_be_read_at_first_or_is_full() {
+    let limit = BacklogLimit { deliveries: NonZeroU64::new(2).unwrap(), policy: BacklogPolicy::DropOldest };
+    let fixture = Fixture::start_with(Settings { backlog: Some(limit), ..Settings::default() }).await;
+    let (mut shop, warehouse) = (fixture.connect("shop").await, fixture.connect("warehouse").await);
+    drop(warehouse);
+    fixture.faults.fail_next(Call::Pending, StoreError::Busy("locked".to_owned()), When::Before);
+    for number in 0..6 {
+        assert_eq!(shop.publish(&format!("m{number}")).await["type"], "ACK");
+    }
+    // What is to be given up is refused a few times, and given up all the same.
+    for _ in 0..3 {
+        fixture.faults.fail_next(Call::Commit, full(), When::Before);
+    }
+    let trimmed = async {
+        while fixture.store.stats().await.unwrap().dead_letters < 4 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, trimmed).await.expect("the oldest are given up");
+    let stats = fixture.store.stats().await.unwrap();
+    assert_eq!((stats.dead_letters, stats.pending), (4, 2));
     fixture.stop().await;
 }

@@ -3,17 +3,24 @@
 //! It works behind the committer, so a peer may be owed more than the limit for as long as a commit or two take.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
 
 use slipstream_store::{MessageStore, PageLimit, StoreError};
+use tokio::time::timeout;
 use tracing::warn;
 
+use super::dispatcher::PeerLane;
 use super::settings::BacklogPolicy;
 use super::supervisor::Supervisor;
 
 /// The reason of the dead letters.
 const REASON: &str = "backlog";
 
-/// Works until it is dropped, or the store fails. Without such a limit there is nothing to do.
+/// After how long it looks again where the store could not be read, or has not taken in what was given up.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Works until it is dropped, or the store fails for good. Without such a limit there is nothing to do.
 pub(super) async fn run<S: MessageStore + ?Sized>(supervisor: Supervisor<S>) -> Result<(), StoreError> {
     let core = &supervisor.core;
     let Some(limit) = core.settings.backlog.filter(|limit| limit.policy == BacklogPolicy::DropOldest) else {
@@ -22,19 +29,40 @@ pub(super) async fn run<S: MessageStore + ?Sized>(supervisor: Supervisor<S>) -> 
     let most = limit.deliveries.get();
     loop {
         for lane in core.dispatcher.lanes_over(most) {
-            warn!(peer = %lane.peer(), backlog = lane.backlog(), most, "a peer is owed too much; its oldest deliveries are given up");
-            while let Some(excess) =
-                NonZeroU32::new(u32::try_from(lane.backlog().saturating_sub(most)).unwrap_or(u32::MAX))
-            {
-                let page = core.settings.stages.page;
-                let limit = PageLimit { items: excess.min(page.items), ..page };
-                if !core.dispatcher.give_up_oldest(&lane, &*core.store, limit, REASON).await? {
-                    break;
+            match trim(&supervisor, &lane, most).await {
+                Err(error) if error.is_transient() => {
+                    warn!(peer = %lane.peer(), %error, "a backlog was not trimmed yet")
                 }
-                // What was decided is in the store before the oldest are looked for again.
-                supervisor.commits.drain().await;
+                trimmed => trimmed?,
             }
         }
-        core.overfull.notified().await;
+        let overfull = core.overfull.notified();
+        if core.dispatcher.lanes_over(most).is_empty() {
+            overfull.await;
+        } else {
+            // Whether it was told or the time is over, it looks again.
+            let _ = timeout(LOOK_AGAIN, overfull).await;
+        }
     }
+}
+
+/// Gives up the oldest deliveries of a peer until it is owed no more than `most`, or the store shows none that was not
+/// given up before.
+async fn trim<S: MessageStore + ?Sized>(
+    supervisor: &Supervisor<S>,
+    lane: &Arc<PeerLane>,
+    most: u64,
+) -> Result<(), StoreError> {
+    let core = &supervisor.core;
+    let page = core.settings.stages.page;
+    warn!(peer = %lane.peer(), backlog = lane.backlog(), most, "a peer is owed too much; its oldest deliveries are given up");
+    while let Some(excess) = NonZeroU32::new(u32::try_from(lane.backlog().saturating_sub(most)).unwrap_or(u32::MAX)) {
+        let limit = PageLimit { items: excess.min(page.items), ..page };
+        if !core.dispatcher.give_up_oldest(lane, &*core.store, limit, REASON).await? {
+            break;
+        }
+        // What was decided is in the store before the oldest are looked for again.
+        supervisor.commits.drain().await;
+    }
+    Ok(())
 }

@@ -116,6 +116,8 @@ pub(super) enum Purpose {
 #[derive(Debug)]
 pub(super) struct Lane {
     decided: Decided,
+    /// The last of its oldest deliveries that were given up.
+    given_up: Option<Sequence>,
     /// Counts the links, so that what one asked for is not given to the next.
     links: u64,
     transit: Option<Box<Transit>>,
@@ -123,7 +125,7 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(peer: PeerId) -> Self {
-        Self { decided: Decided::new(peer), links: 0, transit: None }
+        Self { decided: Decided::new(peer), given_up: None, links: 0, transit: None }
     }
 
     /// A link begins, or begins anew: everything that is still owed is sent again, oldest first.
@@ -207,14 +209,23 @@ impl Lane {
         self.transit.as_ref()?.wakes_at()
     }
 
-    /// Gives deliveries up, the oldest that are owed, each with its attempts.
-    pub(super) fn give_up(&mut self, oldest: impl IntoIterator<Item = (Sequence, u32)>, reason: &str, at: Timestamp) {
-        for (sequence, attempts) in oldest {
+    /// Gives deliveries up, the oldest that are owed, each with its attempts. Answers whether there was one that was not
+    /// given up before: until the store has taken that in, it shows them still.
+    pub(super) fn give_up(
+        &mut self,
+        oldest: impl IntoIterator<Item = (Sequence, u32)>,
+        reason: &str,
+        at: Timestamp,
+    ) -> bool {
+        let before = self.given_up;
+        for (sequence, attempts) in oldest.into_iter().filter(|(sequence, _)| Some(*sequence) > before) {
+            self.given_up = Some(sequence);
             if let Some(transit) = &mut self.transit {
                 transit.skip(sequence);
             }
             self.decided.give_up(sequence, reason.to_owned(), attempts, at);
         }
+        self.given_up > before
     }
 
     /// A delivery was settled elsewhere.

@@ -131,7 +131,7 @@ impl Dispatcher {
         lanes
     }
 
-    /// Gives up the oldest deliveries that a peer is owed; false where it is owed none.
+    /// Gives up the oldest deliveries that a peer is owed; false where the store shows none that was not given up before.
     pub(crate) async fn give_up_oldest<S: MessageStore + ?Sized>(
         &self,
         lane: &Arc<PeerLane>,
@@ -140,8 +140,7 @@ impl Dispatcher {
         reason: &str,
     ) -> slipstream_store::Result<bool> {
         let oldest = store.pending(lane.peer(), None, limit).await?.items;
-        lane.give_up(&oldest, reason);
-        Ok(!oldest.is_empty())
+        Ok(lane.give_up(&oldest, reason))
     }
 
     /// When the oldest message that a peer is owed was received, if it is owed any.

@@ -271,12 +271,14 @@ impl PeerLane {
         (state.lane.wants_page(&limits), wakes_in)
     }
 
-    /// Gives up the oldest deliveries that the peer is owed.
-    pub(super) fn give_up(self: &Arc<Self>, oldest: &[Pending], reason: &str) {
+    /// Gives up the oldest deliveries that the peer is owed. Answers whether that is new of any.
+    pub(super) fn give_up(self: &Arc<Self>, oldest: &[Pending], reason: &str) -> bool {
         let at = self.shared.clock.now();
         let mut state = self.state.lock();
-        state.lane.give_up(oldest.iter().map(|pending| (pending.sequence, pending.attempts)), reason, at);
+        let oldest = oldest.iter().map(|pending| (pending.sequence, pending.attempts));
+        let is_new = state.lane.give_up(oldest, reason, at);
         self.changed(&mut state);
+        is_new
     }
 
     /// Moves what was decided, the oldest `most` of it, to `operations`. What is left is listed again, behind others.

@@ -426,3 +426,15 @@ fn an_older_delivery_that_is_refused_while_a_page_is_read_is_not_lost() {
     fixture.acknowledge(1, at(1));
     assert_eq!(fixture.send(at(1)), [2]);
 }
+
+#[test]
+fn what_was_given_up_is_not_given_up_again_while_the_store_shows_it() {
+    let mut lane = live();
+    let oldest = [(sequence(1), 0), (sequence(2), 0)];
+    assert!(lane.give_up(oldest, "backlog", at(0).time));
+    assert!(!lane.give_up(oldest, "backlog", at(0).time));
+    assert!(lane.give_up([(sequence(2), 0), (sequence(3), 0)], "backlog", at(0).time));
+    let mut operations = Vec::new();
+    lane.take_decided(&mut operations, usize::MAX);
+    assert_eq!(operations.len(), 3);
+}
