@@ -7,48 +7,16 @@ mod support;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{Event, Peer, Relay, event, number_from_environment};
+use support::{Peer, Relay, bulk_id, drain, fill, number_from_environment};
 use tokio::sync::watch;
 
 /// How far it is behind where the environment names nothing.
 const BEHIND: u64 = 50_000;
 
-/// Most messages that are sent and not confirmed, and that one ACK settles.
-const UNCONFIRMED: u64 = 4_096;
-const ACK_BATCH: usize = 256;
-
-async fn fill(relay: &Relay, messages: u64) {
-    let Peer { link, .. } = Peer::connect_with(relay, "id=filler", &[("Slipstream-Accept", "ack-batch")]).await;
-    let (mut reader, mut writer) = (link.reader, link.writer);
-    let (mut sent, mut confirmed) = (0, 0);
-    let value = "v".repeat(150);
-    while confirmed < messages {
-        while sent < messages && sent - confirmed < UNCONFIRMED {
-            let id = format!("{sent:010}");
-            let message = json!({"type": "EVENT", "messageId": id, "value": value, "targetedTags": ["behind"]});
-            writer.text(&message.to_string());
-            sent += 1;
-        }
-        writer.flush().await.expect("the link is up");
-        if let Event::Answer(answer) = event(&mut reader).await {
-            assert_eq!(answer["type"], "ACK", "{answer}");
-            confirmed += answer["messageIds"].as_array().map_or(1, |ids| ids.len() as u64);
-        }
-    }
-}
-
-/// Takes everything in order, slowly enough to be seen at it: it answers in batches.
-async fn drain(mut peer: Peer, messages: u64) {
-    let mut ids = Vec::with_capacity(ACK_BATCH);
-    for number in 0..messages {
-        let message = peer.message().await;
-        assert_eq!(message.id(), format!("{number:010}"), "in order, and once");
-        ids.push(message.id().to_owned());
-        if ids.len() == ACK_BATCH || number + 1 == messages {
-            peer.send(json!({"type": "ACK", "messageIds": ids, "clusterGroupId": "singleton"})).await;
-            ids.clear();
-        }
-    }
+/// A message to the one that is behind.
+fn message(number: u64) -> String {
+    let (id, value) = (bulk_id(number), "v".repeat(150));
+    json!({"type": "EVENT", "messageId": id, "value": value, "targetedTags": ["behind"]}).to_string()
 }
 
 /// Passes messages one by one from `sender` to `receiver` until told to stop, at least `least`; answers how long each took.
@@ -82,7 +50,7 @@ async fn a_subscriber_far_behind_catches_up_while_others_go_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let relay = Relay::start(folder.path(), &["--enable-message-logs=false"]).await;
     drop(Peer::connect(&relay, "id=behind&tags=behind").await);
-    fill(&relay, behind).await;
+    fill(&relay, behind, message).await;
     let mut sender = Peer::connect(&relay, "id=sender").await;
     let mut receiver = Peer::connect(&relay, "id=receiver&tags=live").await;
     let (stop, stopped) = watch::channel(true);

@@ -4,8 +4,7 @@
 
 mod support;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use support::{Peer, Relay, number_from_environment, within};
+use support::{Peer, Relay, allow_links, number_from_environment, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -15,14 +14,6 @@ const MOST: u64 = 30 << 10;
 
 /// Handshakes that are under way at a time.
 const AT_A_TIME: usize = 64;
-
-/// File descriptors of this process, which the relay inherits: one for each link, and some.
-fn raise_descriptors(links: u64) {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let wanted = links + 1_000;
-    let limit = Rlimit { current: Some(wanted), maximum: maximum.map(|maximum| maximum.max(wanted)) };
-    setrlimit(Resource::Nofile, limit).expect("enough file descriptors may be open");
-}
 
 /// Links as a peer of its own. Only the socket is kept.
 async fn link(relay: std::net::SocketAddr, number: u64) -> TcpStream {
@@ -55,7 +46,7 @@ async fn links(relay: &Relay, numbers: std::ops::Range<u64>) -> Vec<TcpStream> {
 #[tokio::test]
 async fn an_idle_link_costs_less_than_30_kib_and_is_kept() {
     let count = number_from_environment("SLIPSTREAM_IDLE_LINKS").unwrap_or(2_000);
-    raise_descriptors(count);
+    allow_links(count);
     let folder = tempfile::tempdir().expect("a folder");
     let flags = ["--max-connections", &(count + 200).to_string(), "--enable-message-logs=false"];
     let relay = Relay::start(folder.path(), &flags).await;

@@ -4,9 +4,8 @@
 
 mod support;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
-use support::{Pair, Peer, Relay, number_from_environment};
+use support::{Pair, Peer, Relay, allow_links, number_from_environment};
 use tokio::task::JoinSet;
 
 /// What each peer has missed.
@@ -19,9 +18,7 @@ fn ids() -> Vec<String> {
 #[tokio::test]
 async fn two_thousand_peers_come_back_at_once_and_get_what_they_missed() {
     let peers = number_from_environment("SLIPSTREAM_STORM_PEERS").unwrap_or(2_000);
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let limit = Rlimit { current: Some(peers + 1_000), maximum: maximum.map(|most| most.max(peers + 1_000)) };
-    setrlimit(Resource::Nofile, limit).expect("enough file descriptors may be open");
+    allow_links(peers);
     let folder = tempfile::tempdir().expect("a folder");
     let quiet = ["--enable-message-logs=false"];
     let mut relay = Relay::start(folder.path(), &quiet).await;

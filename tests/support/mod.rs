@@ -11,6 +11,7 @@
 )]
 
 mod application;
+mod bulk;
 mod far;
 mod http;
 mod pair;
@@ -27,11 +28,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 pub use self::application::{Application, Progress};
+pub use self::bulk::{bulk_id, drain, fill};
 pub use self::far::{Far, Way};
 pub use self::http::{Response, get, put, request};
 pub use self::pair::Pair;
 pub use self::peer::{Event, Message, Peer, event};
-pub use self::process::{Process, Relay, Signal};
+pub use self::process::{Process, Relay, Signal, allow_links};
 pub use self::proxy::Proxy;
 pub use self::server::{Dialled, Server, ServerLink};
 pub use self::websocket::{

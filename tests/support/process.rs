@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, kill_process, setrlimit};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -138,6 +138,14 @@ fn collect(stream: impl AsyncRead + Unpin + Send + 'static, most: usize) -> watc
         }
     });
     lines
+}
+
+/// Lets this process, and the relays that it starts, have so many links open.
+pub fn allow_links(links: u64) {
+    let wanted = links + 1_000;
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let limit = Rlimit { current: Some(wanted), maximum: maximum.map(|maximum| maximum.max(wanted)) };
+    setrlimit(Resource::Nofile, limit).expect("enough file descriptors may be open");
 }
 
 /// A relay that serves.
