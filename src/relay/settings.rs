@@ -126,7 +126,8 @@ pub struct StageLimits {
     pub commit_queue_bytes: u32,
     /// Most submissions in a batch.
     pub batch_operations: usize,
-    /// Most decisions about deliveries in a batch. A commit holds up the confirms of those who wait for the next one.
+    /// Most decisions about deliveries in a batch. Beside traffic a batch takes fewer, since a commit holds up the
+    /// confirms of those who wait for the next one.
     pub batch_decisions: usize,
     /// Most messages of one link that were taken in and not yet answered; beyond it its reader waits.
     pub unanswered: u32,

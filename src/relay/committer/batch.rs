@@ -23,6 +23,8 @@ pub(super) enum Reply {
 pub(super) struct Filling {
     operations: Vec<Operation>,
     replies: Vec<Reply>,
+    /// The deliveries that its messages make, where it has any.
+    makes: Option<usize>,
     barriers: Vec<oneshot::Sender<()>>,
     purge: Option<PurgeRequest>,
 }
@@ -37,6 +39,11 @@ impl Filling {
         self.operations.is_empty() && self.barriers.is_empty() && self.purge.is_none()
     }
 
+    /// How many deliveries its messages make; `None` where it has no message.
+    pub(super) fn makes(&self) -> Option<usize> {
+        self.makes
+    }
+
     pub(super) fn wants_purge(&self) -> bool {
         self.purge.is_some()
     }
@@ -44,7 +51,10 @@ impl Filling {
     /// Takes a submission in. Not to be called once [`decisions`](Self::decisions) was.
     pub(super) fn take(&mut self, submission: Submission) {
         let (operation, reply) = match submission {
-            Submission::Message(record, arrival, share) => (Operation::Record(record), Reply::Sender(arrival, share)),
+            Submission::Message(record, arrival, share) => {
+                self.makes = Some(self.makes.unwrap_or(0) + record.route.recipients.len());
+                (Operation::Record(record), Reply::Sender(arrival, share))
+            }
             Submission::Apply(operation, caller) => (operation, Reply::Caller(caller)),
             Submission::Purge(request) => return self.purge = Some(request),
             Submission::Barrier(reply) => return self.barriers.push(reply),
@@ -60,7 +70,7 @@ impl Filling {
 
     /// Closes the batch for the store.
     pub(super) fn close(self) -> (Arc<Batch>, Waiting) {
-        let Self { operations, replies, barriers, purge } = self;
+        let Self { operations, replies, makes: _, barriers, purge } = self;
         (Arc::new(Batch { operations }), Waiting { replies, barriers, purge })
     }
 }

@@ -9,6 +9,7 @@ mod batch;
 mod finish;
 mod queue;
 mod retry;
+mod share;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use tracing::{error, warn};
 use self::adopted::Adopted;
 use self::batch::{Committed, Filling};
 pub(super) use self::queue::{Arrival, CommitQueue, Submission, queue};
+use self::share::Share;
 use super::dispatcher::Dispatcher;
 use super::settings::{BacklogLimit, StageLimits};
 use crate::clock::Clock;
@@ -52,9 +54,10 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         // Decisions that the store refused for now. No new ones are taken until these are committed.
         let mut held: Vec<Operation> = Vec::new();
         let mut submissions = Submissions { queue: submissions, adopted: Adopted::default() };
+        let mut share = Share::default();
         loop {
             let idle = unfinished.is_none();
-            let Some(filling) = self.gather(&mut submissions, &mut held, idle).await else {
+            let Some(filling) = self.gather(&mut submissions, &mut held, &mut share, idle).await else {
                 if let Some(committed) = unfinished.take() {
                     self.finish(committed);
                 }
@@ -93,7 +96,13 @@ impl<S: MessageStore + ?Sized> Committer<S> {
 
     /// Takes what there is, up to a batch. Waits for something when `idle`; otherwise the batch may be empty.
     /// `None` when everything has ended.
-    async fn gather(&self, submissions: &mut Submissions, held: &mut Vec<Operation>, idle: bool) -> Option<Filling> {
+    async fn gather(
+        &self,
+        submissions: &mut Submissions,
+        held: &mut Vec<Operation>,
+        share: &mut Share,
+        idle: bool,
+    ) -> Option<Filling> {
         let mut filling = Filling::default();
         if idle {
             tokio::select! {
@@ -112,13 +121,14 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                 None => break,
             }
         }
-        self.take_decisions(&mut filling, held);
+        let decisions = share.next(filling.makes(), self.clock.elapsed(), self.limits.batch_decisions);
+        self.take_decisions(&mut filling, held, decisions);
         Some(filling)
     }
 
-    fn take_decisions(&self, filling: &mut Filling, held: &mut Vec<Operation>) {
+    fn take_decisions(&self, filling: &mut Filling, held: &mut Vec<Operation>, most: usize) {
         if held.is_empty() {
-            let limit = filling.len() + self.limits.batch_decisions;
+            let limit = filling.len() + most;
             self.dispatcher.take_decided(filling.decisions(), limit);
         } else {
             filling.decisions().append(held);
@@ -127,7 +137,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
 
     fn last_decisions(&self, held: &mut Vec<Operation>) -> Option<Filling> {
         let mut filling = Filling::default();
-        self.take_decisions(&mut filling, held);
+        self.take_decisions(&mut filling, held, self.limits.batch_decisions);
         (!filling.is_empty()).then_some(filling)
     }
 

@@ -1,0 +1,89 @@
+//! How many decisions a batch takes, so that those who wait for a confirm do not wait for somebody's backlog. Pure.
+//!
+//! A commit lasts about as long as it has operations, and a message waits for the commit that runs and for its own.
+//! Beside traffic a batch therefore settles a few deliveries, and as many as the messages of late have made: what
+//! traffic makes is settled as fast as it is made, and what was owed before it comes little by little. Without
+//! traffic nobody waits, and batches are as large as they may be.
+
+use std::time::Duration;
+
+/// How long traffic counts as going on after a message.
+const TRAFFIC_LASTS: Duration = Duration::from_secs(1);
+
+/// The decisions that a batch may take beside any traffic.
+const BESIDE_TRAFFIC: usize = 256;
+
+/// Of the deliveries that were made, one part in so many is forgotten with each batch.
+const FADES: usize = 8;
+
+/// The share of the decisions in the batches.
+#[derive(Debug, Default)]
+pub(super) struct Share {
+    last_message: Option<Duration>,
+    /// The deliveries made by the batches of late.
+    made: usize,
+}
+
+impl Share {
+    /// How many decisions the next batch takes, `most` at most. Its messages make `makes` deliveries; `None` where
+    /// there is no message. `now` is on the clock's own scale.
+    pub(super) fn next(&mut self, makes: Option<usize>, now: Duration, most: usize) -> usize {
+        if makes.is_some() {
+            self.last_message = Some(now);
+        }
+        self.made = (self.made - self.made.div_ceil(FADES)).saturating_add(makes.unwrap_or(0));
+        let traffic = self.last_message.is_some_and(|at| now.saturating_sub(at) < TRAFFIC_LASTS);
+        if traffic { BESIDE_TRAFFIC.saturating_add(self.made).min(most) } else { most }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: usize = 8_192;
+
+    fn at(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn without_traffic_a_batch_takes_all_it_may() {
+        let mut share = Share::default();
+        assert_eq!(share.next(None, at(0), MOST), MOST);
+        share.next(Some(1), at(10), MOST);
+        assert_eq!(share.next(None, at(1_010), MOST), MOST);
+    }
+
+    #[test]
+    fn beside_a_trickle_a_backlog_is_settled_little_by_little() {
+        let mut share = Share::default();
+        for number in 0..1_000 {
+            let makes = (number % 3 == 0).then_some(1);
+            assert!(share.next(makes, at(number), MOST) <= BESIDE_TRAFFIC + FADES);
+        }
+        // A message that nobody wants makes nothing, and its sender waits all the same.
+        assert!(share.next(Some(0), at(2_500), MOST) <= BESIDE_TRAFFIC + FADES);
+    }
+
+    #[test]
+    fn what_traffic_makes_is_settled_as_fast_as_it_is_made() {
+        for makes in [1, 50, 2_000, 8_000] {
+            let mut share = Share::default();
+            let mut owed = 0;
+            for number in 0..1_000 {
+                owed += makes;
+                owed -= share.next(Some(makes), at(number), MOST).min(owed);
+            }
+            assert_eq!(owed, 0, "{makes} a batch");
+        }
+    }
+
+    #[test]
+    fn a_burst_is_settled_in_large_batches_though_no_more_comes() {
+        let mut share = Share::default();
+        share.next(Some(25_000), at(0), MOST);
+        let settled: usize = (1..=4).map(|number| share.next(None, at(number), MOST)).sum();
+        assert!(settled >= 25_000, "{settled}");
+    }
+}
