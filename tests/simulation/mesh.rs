@@ -11,14 +11,14 @@ use crate::run::{run, run_with};
 use crate::seeds::hold;
 
 const TRIANGLE: &[(usize, usize)] = &[(0, 1), (1, 2), (2, 0)];
-const CHAIN: &[(usize, usize)] = &[(0, 1), (1, 2), (2, 3)];
+const CHAIN: &[(usize, usize)] = &[(0, 1), (1, 2), (2, 3), (3, 4)];
 const STAR: &[(usize, usize)] = &[(1, 0), (2, 0), (3, 0), (4, 0)];
 const FULL: &[(usize, usize)] = &[(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4)];
 
 /// Without faults every application gets every message of every other exactly once, in every topology.
 #[test]
 fn every_topology_delivers_once() {
-    for (relays, joins) in [(3, TRIANGLE), (4, CHAIN), (5, STAR), (5, FULL)] {
+    for (relays, joins) in [(3, TRIANGLE), (5, CHAIN), (5, STAR), (5, FULL)] {
         let outcome = run(&Plan::mesh(relays, joins), 1, false);
         assert_eq!(outcome.violation, None, "{joins:?} {:#?}", outcome.last_events);
         let counts = outcome.counts;
@@ -40,7 +40,7 @@ fn a_triangle_holds_with_moody_applications_through_faults() {
 
 #[test]
 fn a_chain_holds_through_faults() {
-    hold("a_chain_holds_through_faults", 1..=2, |_| Plan::mesh(4, CHAIN).with_faults(&Fault::ALL));
+    hold("a_chain_holds_through_faults", 1..=2, |_| Plan::mesh(5, CHAIN).with_faults(&Fault::ALL));
 }
 
 #[test]
@@ -81,6 +81,16 @@ fn an_hour(relays: usize, joins: &[(usize, usize)]) -> Plan {
 fn a_triangle_holds_for_an_hour() {
     // Seed 50021 once took a repeat for one without a cause: what came late was acknowledged into a dead connection.
     hold("a_triangle_holds_for_an_hour", 50_021..=50_021, |_| an_hour(3, TRIANGLE));
+}
+
+#[test]
+fn a_chain_holds_for_an_hour() {
+    hold("a_chain_holds_for_an_hour", 1..=1, |_| an_hour(5, CHAIN));
+}
+
+#[test]
+fn a_star_holds_for_an_hour() {
+    hold("a_star_holds_for_an_hour", 1..=1, |_| an_hour(5, STAR));
 }
 
 #[test]
