@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use slipstream_sqlite::{SqliteOptions, SqliteStore};
+use slipstream_embedded::StoreOptions;
+use slipstream_sqlite::SqliteStore;
 use slipstream_store::{
     ClusterGroup, Fingerprint, Horizon, Identity, Key, MessageId, MessageStore, MessageType, Operation, Outcome,
     PageLimit, Peer, PeerId, PeerKind, Record, Route, Sequence, Timestamp,
@@ -61,7 +62,7 @@ impl Bench {
             .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
         let folder = tempfile::tempdir_in(folder).expect("a folder for the store");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let store = slipstream_sqlite::open(&SqliteOptions::new(folder.path().join("store"))).expect("a store");
+        let store = slipstream_sqlite::open(&StoreOptions::new(folder.path().join("store"))).expect("a store");
         let peers: Vec<PeerId> = (0..recipients).map(|n| PeerId::new(format!("peer-{n:03}")).expect("an id")).collect();
         let remember = peers.iter().map(|id| {
             Operation::RememberPeer(Box::new(Peer {

@@ -17,14 +17,13 @@ pub const COMPILED: &[Engine] = &[
 ///
 /// # Errors
 /// As the engine says; [`StoreError::Unsupported`] for an engine that is not compiled in.
-#[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "without an engine there is nothing to open"))]
+#[cfg_attr(not(feature = "embedded"), expect(unused_variables, reason = "without an engine there is nothing to open"))]
 pub fn open(engine: Engine, path: &Path, durability: Durability) -> Result<Arc<dyn MessageStore>, StoreError> {
+    #[cfg(feature = "embedded")]
+    let options = slipstream_embedded::StoreOptions::new(path).durability(durability);
     match engine {
         #[cfg(feature = "sqlite")]
-        Engine::Sqlite => {
-            let options = slipstream_sqlite::SqliteOptions::new(path).durability(durability);
-            Ok(Arc::new(slipstream_sqlite::open(&options)?))
-        }
+        Engine::Sqlite => Ok(Arc::new(slipstream_sqlite::open(&options)?)),
         other => Err(StoreError::Unsupported(format!(
             "the engine {other} is not compiled in; build with the cargo feature `{other}`"
         ))),

@@ -51,6 +51,7 @@ mod memory;
 mod owned;
 mod pages;
 mod peers;
+mod place;
 mod prepared;
 mod purge;
 mod readers;
@@ -65,4 +66,5 @@ mod writer;
 
 pub use engine::{Engine, KeyKind, MessageRow, Reader, Table, Tables, Visited, Write};
 pub use lock::StoreLock;
+pub use place::{Place, StoreOptions};
 pub use store::EmbeddedStore;

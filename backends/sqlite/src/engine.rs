@@ -8,9 +8,8 @@ use rusqlite::{Connection, Error, config::DbConfig, params};
 use slipstream_embedded::{Engine, MessageRow, Reader, Table, Tables, Visited, Write};
 use slipstream_store::{Defect, Depth, Result, StoreError};
 
-use crate::place::Place;
 use crate::tables::{Columns, Key, Value};
-use crate::{connect, fault, sql};
+use crate::{connect, fault, place, sql};
 
 /// Free pages are given back once they are more than this many, and than a quarter of the file.
 const FREE_PAGES: i64 = 4096;
@@ -183,30 +182,19 @@ impl Reader for SqliteReader {
     }
 
     fn backup(&mut self, target: &Path) -> Result<()> {
-        let place = Place::of(target);
-        let new = !target.exists();
-        let written = self.copy_to(&place, new);
-        if written.is_err() && new {
-            // What is left of it would be taken for a backup.
-            drop(if place.folder_is_ours { fs::remove_dir_all(target) } else { fs::remove_file(target) });
-        }
-        written
+        let (place, file) = place::of(target);
+        place.write_new(|| self.copy_to(&file))
     }
 }
 
 impl SqliteReader {
-    fn copy_to(&self, place: &Place, new: bool) -> Result<()> {
-        if !new {
-            return Err(StoreError::Unsupported(format!("{}: expected nothing there", place.store.display())));
-        }
-        place.make_folder()?;
-        let Some(file) = place.file.to_str() else {
-            return Err(StoreError::Unsupported(format!("{}: expected a path in UTF-8", place.file.display())));
+    fn copy_to(&self, file: &Path) -> Result<()> {
+        let Some(name) = file.to_str() else {
+            return Err(StoreError::Unsupported(format!("{}: expected a path in UTF-8", file.display())));
         };
-        let copied = self.connection.execute("VACUUM INTO ?1", [file]);
+        let copied = self.connection.execute("VACUUM INTO ?1", [name]);
         copied.map_err(|error: Error| fault::reading(&error))?;
-        let synced = File::open(&place.file).and_then(|file| file.sync_all());
-        synced.map_err(|error| StoreError::Busy(format!("syncing {}: {error}", place.file.display())))?;
-        place.sync_folders()
+        let synced = File::open(file).and_then(|file| file.sync_all());
+        synced.map_err(|error| StoreError::Busy(format!("syncing {}: {error}", file.display())))
     }
 }

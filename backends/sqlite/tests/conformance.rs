@@ -4,7 +4,8 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use slipstream_conformance::{Harness, conformance_tests};
-use slipstream_sqlite::{SqliteOptions, SqliteStore};
+use slipstream_embedded::StoreOptions;
+use slipstream_sqlite::SqliteStore;
 use slipstream_store::{Durability, Result};
 
 /// Stores that are opened with this durability.
@@ -15,7 +16,7 @@ impl Harness for Sqlite {
     type Store = SqliteStore;
 
     async fn open(&self, place: &Path) -> Result<SqliteStore> {
-        slipstream_sqlite::open(&SqliteOptions::new(place).durability(self.0))
+        slipstream_sqlite::open(&StoreOptions::new(place).durability(self.0))
     }
 }
 

@@ -6,7 +6,8 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use slipstream_sqlite::{SqliteOptions, SqliteStore, open};
+use slipstream_embedded::StoreOptions;
+use slipstream_sqlite::{SqliteStore, open};
 use slipstream_store::{Durability, MessageStore, Operation, PeerId, StoreError};
 
 fn name_relay(name: &str) -> Operation {
@@ -14,14 +15,14 @@ fn name_relay(name: &str) -> Operation {
 }
 
 async fn closed_store(path: &Path) {
-    let store = open(&SqliteOptions::new(path)).unwrap();
+    let store = open(&StoreOptions::new(path)).unwrap();
     store.commit(Arc::new(vec![name_relay("relay-1")].into())).await.unwrap();
     store.close().await.unwrap();
 }
 
 fn refusal(path: &Path) -> StoreError {
     let before = fs::read(path).unwrap();
-    let error = open(&SqliteOptions::new(path)).map(drop).unwrap_err();
+    let error = open(&StoreOptions::new(path)).map(drop).unwrap_err();
     assert_eq!(fs::read(path).unwrap(), before, "a store that is refused is left as it was");
     error
 }
@@ -70,7 +71,7 @@ async fn damaged_and_foreign_files_are_refused_and_left_alone() {
         assert!(matches!(&error, StoreError::Unsupported(text) if text.contains(what)), "{error}");
         fs::write(&file, before).unwrap();
     }
-    let store = open(&SqliteOptions::new(&file)).unwrap();
+    let store = open(&StoreOptions::new(&file)).unwrap();
     assert_eq!(store.roster().await.unwrap().relay, Some(PeerId::new("relay-1").unwrap()));
 }
 
@@ -79,7 +80,7 @@ async fn the_guarantee_names_the_durability() {
     let temporary = tempfile::tempdir().unwrap();
     for durability in [Durability::Full, Durability::Relaxed] {
         let path = temporary.path().join(durability.to_string());
-        let store: SqliteStore = open(&SqliteOptions::new(&path).durability(durability)).unwrap();
+        let store: SqliteStore = open(&StoreOptions::new(&path).durability(durability)).unwrap();
         let guarantee = store.guarantee();
         assert_eq!((guarantee.engine, guarantee.durability, guarantee.caveat), ("sqlite", durability, None));
     }

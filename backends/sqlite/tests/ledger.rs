@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use slipstream_sqlite::{SqliteOptions, SqliteStore};
+use slipstream_embedded::StoreOptions;
+use slipstream_sqlite::SqliteStore;
 use slipstream_store::{
     ClusterGroup, DeliveryState, Depth, Fingerprint, Horizon, Identity, MessageId, MessageStore, MessageType,
     Operation, Outcome, Peer, PeerId, PeerKind, Record, Route, Sequence, Timestamp,
@@ -60,7 +61,7 @@ fn acknowledge(name: &str, sequence: Sequence, at: Timestamp) -> Operation {
 }
 
 fn open(path: &Path) -> SqliteStore {
-    slipstream_sqlite::open(&SqliteOptions::new(path)).unwrap()
+    slipstream_sqlite::open(&StoreOptions::new(path)).unwrap()
 }
 
 async fn commit(store: &SqliteStore, operations: Vec<Operation>) -> Vec<Sequence> {

@@ -1,0 +1,207 @@
+//! Where a store is: its folder or file, its lock, and what makes their names durable.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use slipstream_store::{Durability, Result, StoreError};
+
+use crate::lock::StoreLock;
+
+/// With what the names begin that belong to a store in its folder.
+const PREFIX: &str = "slipstream.";
+
+const LOCK: &str = "slipstream.lock";
+
+/// Where a store is, and what its commits must survive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// The store's folder; an engine of one file may take the file's own path too.
+    pub path: PathBuf,
+    /// What commits must survive.
+    pub durability: Durability,
+}
+
+impl StoreOptions {
+    /// The store at this path, with [`Durability::Full`].
+    #[must_use]
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self { path: path.as_ref().to_owned(), durability: Durability::default() }
+    }
+
+    /// What commits must survive.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+}
+
+/// The paths of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    store: PathBuf,
+    /// The name of the data file in the store's folder; nothing where the store is the file.
+    name: Option<&'static str>,
+}
+
+impl Place {
+    /// A store that has the folder `store` for itself. In it, the data are in a file or folder of this name, which is
+    /// `slipstream.` and something of the engine's.
+    #[must_use]
+    pub fn folder(store: &Path, name: &'static str) -> Self {
+        Self { store: store.to_owned(), name: Some(name) }
+    }
+
+    /// A store whose data file is `store`; others may stand beside it.
+    #[must_use]
+    pub fn file(store: &Path) -> Self {
+        Self { store: store.to_owned(), name: None }
+    }
+
+    /// The path of the data.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.name.map_or_else(|| self.store.clone(), |name| self.store.join(name))
+    }
+
+    /// Makes the folder where it is missing, for its user only, and locks the store.
+    ///
+    /// # Errors
+    /// `InUse` where the store is open already; `Unsupported` where the folder holds the data of another engine, so that
+    /// nobody takes a new, empty store for the one that they have; `Busy` where the folder or the lock file cannot be
+    /// made or read.
+    pub fn lock(&self) -> Result<StoreLock> {
+        self.make_folder()?;
+        let Some(name) = self.name else {
+            return StoreLock::acquire(&beside(&self.store, ".lock"), &self.store);
+        };
+        let lock = StoreLock::acquire(&self.store.join(LOCK), &self.store)?;
+        match self.other_data(name) {
+            Ok(None) => Ok(lock),
+            Ok(Some(other)) => Err(StoreError::Unsupported(format!(
+                "{}: expected `{name}`, got `{other}`, the data of another engine",
+                self.store.display()
+            ))),
+            Err(error) => Err(StoreError::Busy(format!("reading the folder {}: {error}", self.store.display()))),
+        }
+    }
+
+    /// What in the store's folder belongs to another engine.
+    fn other_data(&self, name: &str) -> io::Result<Option<String>> {
+        for entry in fs::read_dir(&self.store)? {
+            let found = entry?.file_name().to_string_lossy().into_owned();
+            if found.starts_with(PREFIX) && found != LOCK && !found.starts_with(name) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes the names of the files durable, and that of the folder.
+    ///
+    /// # Errors
+    /// `Busy` where a folder cannot be synced.
+    pub fn sync(&self) -> Result<()> {
+        let folder = self.parent_of_data();
+        let above = self.name.map(|_| parent(folder));
+        for folder in [Some(folder), above].into_iter().flatten() {
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|error| StoreError::Busy(format!("syncing the folder {}: {error}", folder.display())))?;
+        }
+        Ok(())
+    }
+
+    /// Has `write` write a store where there is none, and makes its names durable. What it began is removed where it
+    /// fails, since it would be taken for a store.
+    ///
+    /// # Errors
+    /// `Unsupported` where something is there, which is then left alone; `Busy` where the folder cannot be made or
+    /// synced; what `write` answers.
+    pub fn write_new(&self, write: impl FnOnce() -> Result<()>) -> Result<()> {
+        if self.store.exists() {
+            return Err(StoreError::Unsupported(format!("{}: expected nothing there", self.store.display())));
+        }
+        let written = self.make_folder().and_then(|()| write()).and_then(|()| self.sync());
+        if written.is_err() {
+            drop(if self.name.is_some() { fs::remove_dir_all(&self.store) } else { fs::remove_file(&self.store) });
+        }
+        written
+    }
+
+    fn make_folder(&self) -> Result<()> {
+        let folder = self.parent_of_data();
+        if folder.is_dir() {
+            return Ok(());
+        }
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let made = builder.create(folder);
+        made.map_err(|error| StoreError::Busy(format!("making the folder {}: {error}", folder.display())))
+    }
+
+    fn parent_of_data(&self) -> &Path {
+        if self.name.is_some() { &self.store } else { parent(&self.store) }
+    }
+}
+
+/// The path with something after its name.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut path = OsString::from(file);
+    path.push(suffix);
+    PathBuf::from(path)
+}
+
+/// The folder that a path is in.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_copy_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("copy");
+        let place = Place::folder(&path, "slipstream.x");
+        let failed = place.write_new(|| {
+            fs::write(place.data(), "half").unwrap();
+            Err(StoreError::Full("no room".to_owned()))
+        });
+        assert_eq!((failed, path.exists()), (Err(StoreError::Full("no room".to_owned())), false));
+        assert_eq!(place.write_new(|| Ok(())), Ok(()));
+        assert!(matches!(place.write_new(|| Ok(())), Err(StoreError::Unsupported(_))));
+        assert!(path.exists(), "what was there is left alone");
+    }
+
+    #[test]
+    fn a_file_has_its_lock_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sub/orders.db");
+        let place = Place::file(&path);
+        let lock = place.lock().unwrap();
+        assert!(folder.path().join("sub/orders.db.lock").exists());
+        assert!(matches!(place.lock(), Err(StoreError::InUse(named)) if named == path));
+        assert_eq!(place.data(), path);
+        drop(lock);
+        assert!(place.lock().is_ok() && place.sync().is_ok());
+    }
+
+    #[test]
+    fn a_folder_of_another_engine_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("slipstream.x-wal"), "").unwrap();
+        assert!(Place::folder(folder.path(), "slipstream.x").lock().is_ok());
+        let refused = Place::folder(folder.path(), "slipstream.y").lock().unwrap_err();
+        assert!(matches!(&refused, StoreError::Unsupported(text) if text.contains("slipstream.x-wal")), "{refused:?}");
+        assert!(Place::folder(folder.path(), "slipstream.x").lock().is_ok(), "the lock is free again");
+    }
+}
