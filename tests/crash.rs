@@ -1,5 +1,5 @@
-//! The relay is killed again and again at random moments under load: what it had confirmed arrives, in order for each
-//! sender, and nothing arrives twice at a receiver that remembers identities.
+//! The relay is killed again and again, on each engine, at random moments under load and while it recovers: what it had
+//! confirmed arrives, in order for each sender, and nothing arrives twice at a receiver that remembers identities.
 //!
 //! `SLIPSTREAM_CRASH_KILLS` sets how often, `SLIPSTREAM_CRASH_SEED` repeats a run's choices.
 
@@ -10,21 +10,25 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use serde_json::{Value, json};
-use support::{Event, FIN, Link, Message, PONG, Relay, event, upgrade};
+use support::{Event, FIN, Link, Message, PONG, Process, Relay, event, upgrade};
 use tokio::sync::watch;
 
 const KILLS: u64 = 20;
 const SENDERS: usize = 3;
 const UNCONFIRMED: usize = 200;
 
-/// The flags of every start: a small window and a short page of logs, the durability that is the default.
-const FLAGS: [&str; 3] = ["--window=64", "--enable-message-logs=false", "--durability=full"];
+/// Kills in a row while the relay starts, over a store that it has much to read from.
+const KILLS_AT_START: u64 = 12;
+
+/// How much that is, for a peer that is away.
+const MUCH: u32 = 30_000;
 
 /// What the senders, the receivers and the one who kills know of each other.
 struct World {
@@ -171,18 +175,50 @@ async fn receive(
     }
 }
 
+/// Starts of the relay over one store, each with a durability by chance: a kill costs nothing with either.
+struct Starts<'a> {
+    engine: &'a str,
+    folder: &'a Path,
+    window: &'a str,
+    rng: Rng,
+    /// How long the last start took that was not cut short.
+    took: Duration,
+}
+
+impl Starts<'_> {
+    fn spawn(&mut self) -> Process {
+        let durability = if self.rng.bool() { "--durability=full" } else { "--durability=relaxed" };
+        let store = format!("--store={}", self.engine);
+        Relay::spawn(self.folder, &[self.window, "--enable-message-logs=false", durability, &store])
+    }
+
+    async fn start(&mut self) -> Relay {
+        let began = Instant::now();
+        let relay = Relay::ready(self.spawn()).await;
+        self.took = began.elapsed();
+        relay
+    }
+
+    /// Starts it and kills it before it is ready, or a moment after.
+    async fn kill_at_start(&mut self) {
+        let mut process = self.spawn();
+        let most = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX);
+        tokio::time::sleep(Duration::from_micros(self.rng.u64(0..=most))).await;
+        process.kill().await;
+    }
+}
+
 /// Starts the relay and kills it, `kills` times: mostly when some more messages were confirmed, sometimes while it
 /// starts. Then starts it for good.
-async fn kill_again_and_again(world: &World, folder: &std::path::Path, kills: u64, rng: &mut Rng) -> Relay {
+async fn kill_again_and_again(world: &World, starts: &mut Starts<'_>, kills: u64) -> Relay {
     for kill in 1..=kills {
-        let mut process = Relay::spawn(folder, &FLAGS);
-        if rng.u8(0..4) == 0 {
-            tokio::time::sleep(Duration::from_micros(rng.u64(0..60_000))).await;
-            process.kill().await;
+        if starts.rng.u8(0..4) == 0 {
+            starts.kill_at_start().await;
             println!("kill {kill} of {kills}: while it started");
             continue;
         }
-        let mut relay = Relay::ready(process).await;
+        let mut relay = starts.start().await;
+        let rng = &mut starts.rng;
         world.address.send_replace(Some(relay.links));
         let confirmed = world.confirmed.load(Ordering::Relaxed) + rng.u64(1..3000);
         support::eventually("more messages to be confirmed", || async {
@@ -194,19 +230,20 @@ async fn kill_again_and_again(world: &World, folder: &std::path::Path, kills: u6
         relay.process.kill().await;
         println!("kill {kill} of {kills}: after {confirmed} confirmed messages");
     }
-    let relay = Relay::start(folder, &FLAGS).await;
+    let relay = starts.start().await;
     world.address.send_replace(Some(relay.links));
     relay
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_was_confirmed_is_lost_when_the_relay_is_killed() {
+async fn nothing_that_was_confirmed_is_lost_when_the_relay_is_killed(engine: &str) {
     let kills = support::number_from_environment("SLIPSTREAM_CRASH_KILLS").unwrap_or(KILLS);
     let seed =
         support::number_from_environment("SLIPSTREAM_CRASH_SEED").unwrap_or_else(|| RandomState::new().hash_one(()));
     println!("SLIPSTREAM_CRASH_SEED={seed} SLIPSTREAM_CRASH_KILLS={kills}");
     let mut rng = Rng::with_seed(seed);
     let folder = tempfile::tempdir().expect("a folder");
+    let mut starts =
+        Starts { engine, folder: folder.path(), window: "--window=64", rng: rng.fork(), took: Duration::ZERO };
     let world = Arc::new(World {
         address: watch::Sender::new(None),
         confirmed: AtomicU64::new(0),
@@ -214,7 +251,7 @@ async fn nothing_that_was_confirmed_is_lost_when_the_relay_is_killed() {
     });
     let receivers = [("steady", None), ("also-steady", None), ("often-away", Some(500))];
     // From their first links on everything is owed to them.
-    let relay = Relay::start(folder.path(), &FLAGS).await;
+    let relay = starts.start().await;
     for (name, _) in receivers {
         support::Peer::connect(&relay, &format!("id={name}&tags=receiver")).await;
     }
@@ -225,7 +262,7 @@ async fn nothing_that_was_confirmed_is_lost_when_the_relay_is_killed() {
         .map(|(name, stays)| tokio::spawn(receive(Arc::clone(&world), name, stays, wanted.subscribe(), rng.fork())));
     let sending: Vec<_> =
         (0..SENDERS).map(|number| tokio::spawn(send(Arc::clone(&world), format!("sender{number}")))).collect();
-    let relay = kill_again_and_again(&world, folder.path(), kills, &mut rng).await;
+    let relay = kill_again_and_again(&world, &mut starts, kills).await;
     world.enough.store(true, Ordering::Relaxed);
     let mut made = HashMap::new();
     for (number, sending) in sending.into_iter().enumerate() {
@@ -249,4 +286,62 @@ async fn nothing_that_was_confirmed_is_lost_when_the_relay_is_killed() {
         println!("{name}: {} messages, {} of them came again and were known", got.count(), got.again);
     }
     relay.metric_becomes(r#"slipstream_backlog{peer="often-away"}"#, 0.0).await;
+}
+
+/// A message to the peer that is away.
+fn owed(number: u64) -> String {
+    json!({"type": "EVENT", "messageId": support::bulk_id(number), "value": "v".repeat(150), "targetedTags": ["away"]})
+        .to_string()
+}
+
+/// Where the relay was killed under load, and then again and again while it recovers, all that it confirmed is there.
+async fn nothing_is_lost_when_a_recovery_is_killed(engine: &str) {
+    let seed =
+        support::number_from_environment("SLIPSTREAM_CRASH_SEED").unwrap_or_else(|| RandomState::new().hash_one(()));
+    let kills = support::number_from_environment("SLIPSTREAM_CRASH_KILLS").unwrap_or(KILLS_AT_START);
+    println!("SLIPSTREAM_CRASH_SEED={seed} SLIPSTREAM_CRASH_KILLS={kills}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut starts = Starts {
+        engine,
+        folder: folder.path(),
+        window: "--window=1024",
+        rng: Rng::with_seed(seed),
+        took: Duration::ZERO,
+    };
+    let mut relay = starts.start().await;
+    drop(support::Peer::connect(&relay, "id=away&tags=away").await);
+    support::fill(&relay, u64::from(MUCH), owed).await;
+    relay.process.kill().await;
+    // How long a recovery takes, so that the kills fall into the others.
+    relay = starts.start().await;
+    relay.process.kill().await;
+    for _ in 0..kills {
+        starts.kill_at_start().await;
+    }
+    relay = starts.start().await;
+    relay.metric_becomes(r#"slipstream_backlog{peer="away"}"#, f64::from(MUCH)).await;
+    support::drain(support::Peer::connect(&relay, "id=away&tags=away").await, u64::from(MUCH)).await;
+    relay.metric_becomes(r#"slipstream_backlog{peer="away"}"#, 0.0).await;
+}
+
+/// The tests of each engine that is compiled in.
+macro_rules! on_each_engine {
+    ($($engine:ident $feature:literal),* $(,)?) => {$(
+        #[cfg(feature = $feature)]
+        mod $engine {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn nothing_that_was_confirmed_is_lost_when_the_relay_is_killed() {
+                super::nothing_that_was_confirmed_is_lost_when_the_relay_is_killed($feature).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn nothing_is_lost_when_a_recovery_is_killed() {
+                super::nothing_is_lost_when_a_recovery_is_killed($feature).await;
+            }
+        }
+    )*};
+}
+
+on_each_engine! {
+    sqlite "sqlite",
 }
