@@ -1,7 +1,7 @@
 //! Opening connections, and looking at a file before SQLite may change it.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,9 @@ const CHECKED_WHOLE: u64 = 64 << 20;
 
 const HEADER: usize = 100;
 
+/// The size of a page of a store, in bytes.
+const PAGE: u64 = 4096;
+
 /// The path with something after its name.
 pub(crate) fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut path = OsString::from(file);
@@ -43,9 +46,13 @@ pub(crate) fn inspect(file: &Path) -> Result<bool> {
         opened => opened.map_err(fault)?,
     };
     let length = opened.metadata().map_err(fault)?.len();
-    let log = std::fs::metadata(beside(file, "-wal")).map_or(0, |log| log.len());
+    let [log, journal] = ["-wal", "-journal"].map(|suffix| fs::metadata(beside(file, suffix)).map_or(0, |at| at.len()));
     if length == 0 && log == 0 {
         return Ok(false);
+    }
+    if journal > 0 && length <= PAGE {
+        // A power cut came while its first page was written: SQLite takes that back.
+        return Ok(true);
     }
     let mut header = [0; HEADER];
     if opened.read_exact(&mut header).is_err() || !header.starts_with(b"SQLite format 3\0") {
@@ -65,7 +72,11 @@ pub(crate) fn inspect(file: &Path) -> Result<bool> {
     if length < expected {
         return damaged(format!("expected {expected} bytes, got {length}: the file is cut short"));
     }
-    known_version(file, number(68), number(60))?;
+    // A power cut may have come before the tables were made.
+    let is_empty = length <= PAGE && (number(68), number(60)) == (0, 0);
+    if !is_empty {
+        known_version(file, number(68), number(60))?;
+    }
     Ok(true)
 }
 
@@ -121,7 +132,7 @@ fn verify(connection: &Connection, file: &Path) -> Result<bool> {
         return Ok(false);
     }
     known_version(file, application, version)?;
-    if std::fs::metadata(file).map_or(0, |file| file.len()) <= CHECKED_WHOLE {
+    if fs::metadata(file).map_or(0, |file| file.len()) <= CHECKED_WHOLE {
         let found = findings(connection, "PRAGMA quick_check(1)").map_err(|error| fault::reading(&error))?;
         if let Some(finding) = found.first() {
             return Err(StoreError::Corrupted(format!("{}: {finding}", file.display())));
