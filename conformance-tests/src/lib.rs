@@ -6,6 +6,7 @@
 //!
 //! - [`ModelStore`] is the executable specification. Seeded batches run on a store and on it in lockstep.
 //! - [`FaultStore`] wraps any store and makes chosen calls fail or wait, for tests of whatever uses a store.
+//! - `power_loss_tests!`, with the feature `power-loss`, puts a store on a disk that forgets what was not synced.
 //! - [`cases`](fn@cases) is the list at run time. The tests of this crate run it on stores that are broken on purpose.
 //!
 //! Everything here is for tests: it says what it finds by panicking, as the standard library's assertions do.
@@ -16,10 +17,12 @@ mod fault;
 mod fixture;
 mod harness;
 mod model;
+#[cfg(all(feature = "power-loss", target_os = "linux"))]
+pub mod power;
 
 pub use cases::{Case, Clause, cases};
 pub use fault::{Call, FaultStore, Faults, Held, When};
-pub use harness::{Harness, ModelHarness, Place, run};
+pub use harness::{FlippedBits, Harness, ModelHarness, Place, run};
 pub use model::{ModelMedium, ModelStore};
 
 /// The code of the guide for authors, so that it stays true.

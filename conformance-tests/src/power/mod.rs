@@ -1,0 +1,186 @@
+//! The power-loss tests: a store on a disk that forgets what was not synced.
+//!
+//! A store runs on a disk in memory that Linux mounts as a filesystem, through the same calls as on any other. The
+//! disk keeps a log of every write, name and sync. From the log it makes the disk as a power cut at any time would
+//! have left it; the store is opened on that and compared with the model. `docs/crash-testing.md` tells what is
+//! simulated and what is not, and how to run many and to replay one.
+//!
+//! [`power_loss_tests!`](crate::power_loss_tests) expands to the tests. They need Linux, root and `/dev/fuse`, and fail
+//! where one is missing.
+//!
+//! One module for each step: [`image`] is a disk's content and [`log`] its history; [`disk`] is in use, with the
+//! faults it is to meet; [`filesystem`] shows it to Linux, in the
+//! process that is [`server`], and [`mounted`] is what the test sees of it. [`story`] is what a store goes through and
+//! [`view`] what it holds; [`life`] plays a story on a disk until a cut.
+
+mod apart;
+mod bits;
+mod cuts;
+mod disk;
+mod filesystem;
+mod image;
+mod life;
+mod log;
+mod mounted;
+mod room;
+mod server;
+mod story;
+mod syncs;
+mod view;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use crate::Harness;
+use life::{Life, Remains};
+use log::Unsynced;
+use mounted::Disks;
+use story::Story;
+
+pub use bits::flipped_bits_are_reported;
+pub use cuts::{cuts_during_recovery_do_no_harm, unsynced_writes_that_survive_do_no_harm, what_is_confirmed_survives};
+pub use room::a_full_disk_loses_nothing;
+pub use syncs::a_failed_sync_is_no_success;
+
+const WANTED: &str = "power-loss tests mount a filesystem of their own (FUSE). They want Linux with /dev/fuse (`modprobe \
+                      fuse`; in a container `--device /dev/fuse`), and to be root (CAP_SYS_ADMIN)";
+
+/// How many cuts (or faults) there are in each test unless [`CUTS`] says otherwise.
+const SHORT: u64 = 40;
+
+const CUTS: &str = "SLIPSTREAM_POWER_CUTS";
+const SEED: &str = "SLIPSTREAM_POWER_SEED";
+
+/// How many cuts one story gets.
+const CUTS_PER_STORY: u64 = 20;
+
+/// How many steps a story has.
+const STEPS: usize = 30;
+
+/// Longest that anything between two signs of progress may take before it counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What a case is given.
+#[derive(Debug)]
+pub struct Trial<H> {
+    harness: H,
+    disks: Arc<Disks>,
+    cuts: u64,
+    seed: u64,
+    progress: SyncSender<()>,
+}
+
+/// Expands to the power-loss tests, each with a disk of its own.
+///
+/// It takes an expression that makes a [`Harness`](crate::Harness); each test evaluates it anew. A store is held to
+/// the guarantee that it prints: with `full` and no caveat everything that was confirmed must be there after a cut;
+/// otherwise a first part of it, with no batch in part.
+#[macro_export]
+macro_rules! power_loss_tests {
+    ($harness:expr) => {
+        $crate::power_loss_tests! { @ $harness;
+            what_is_confirmed_survives
+            unsynced_writes_that_survive_do_no_harm
+            cuts_during_recovery_do_no_harm
+            a_failed_sync_is_no_success
+            a_full_disk_loses_nothing
+            flipped_bits_are_reported
+        }
+    };
+    (@ $harness:expr; $($case:ident)+) => {
+        $(
+            #[test]
+            fn $case() {
+                $crate::power::run(concat!(module_path!(), "::", stringify!($case)), $harness, $crate::power::$case);
+            }
+        )+
+    };
+}
+
+/// Runs one case. [`power_loss_tests!`](crate::power_loss_tests) calls it.
+///
+/// `test` is the path of the test function that calls it, with its crate: the process that has the disks is the same
+/// program, told to run this test.
+///
+/// # Panics
+/// Where the store fails the case, where it hangs, or where no filesystem can be mounted.
+pub fn run<H, F>(test: &str, harness: H, case: fn(Trial<H>) -> F)
+where
+    H: Harness,
+    F: Future<Output = Result<(), String>> + 'static,
+{
+    if std::env::var_os(server::SERVE).is_some() {
+        server::serve();
+    }
+    let test = test.split_once("::").map_or(test, |(_, test)| test).to_owned();
+    let (progress, signs) = sync_channel(1);
+    let (answer, answers) = sync_channel(1);
+    let (cuts, seed) = (number(CUTS, SHORT), number(SEED, 0));
+    apart::apart(Box::new(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let trial = Trial { harness, disks: Disks::start(&test), cuts, seed, progress };
+        drop(answer.send(runtime.expect("a runtime starts").block_on(case(trial))));
+    }));
+    loop {
+        match signs.recv_timeout(PATIENCE) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Timeout) => panic!("nothing went on for {PATIENCE:?}"),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    match answers.recv() {
+        Ok(Ok(())) => {}
+        Ok(Err(problem)) => panic!("{problem}"),
+        Err(_) => panic!("the case panicked; see above"),
+    }
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    let set = std::env::var(name).ok();
+    set.map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}: expected a number, got {text:?}")))
+}
+
+impl<H: Harness> Trial<H> {
+    /// The seeds of the stories, and how many cuts each gets.
+    fn stories(&self) -> impl Iterator<Item = (u64, u64)> + use<H> {
+        let (cuts, seed) = (self.cuts, self.seed);
+        (0..cuts.div_ceil(CUTS_PER_STORY))
+            .map(move |story| (seed + story, (cuts - story * CUTS_PER_STORY).min(CUTS_PER_STORY)))
+    }
+
+    /// An empty disk.
+    fn nothing(&self) -> Remains {
+        Remains::nothing(&self.disks)
+    }
+
+    /// Says that something went on.
+    fn goes_on(&self) {
+        // Where a sign is still waiting, one is enough.
+        self.progress.try_send(()).ok();
+    }
+
+    /// A whole life of a store on an empty disk, without any fault.
+    async fn whole_life<'a>(&'a self, story: &'a Story) -> Result<Life<'a, H>, String> {
+        let mut life = Life::begin(&self.harness, story, self.nothing()).await?;
+        life.go_on(story.len()).await?;
+        self.goes_on();
+        Ok(life)
+    }
+
+    /// Opens the store on what remains, where nothing more goes wrong, and goes on for a few steps.
+    async fn verify(&self, story: &Story, remains: Remains) -> Result<(), String> {
+        let mut life = Life::begin(&self.harness, story, remains).await?;
+        life.repeat().await?;
+        life.go_on(life.done + 3).await?;
+        life.end().await?;
+        self.goes_on();
+        Ok(())
+    }
+}
+
+/// How to come to a failure again.
+fn replay(seed: u64, what: &str, problem: &str) -> String {
+    format!("{what}: {problem}\nReplay it with {SEED}={seed} {CUTS}={CUTS_PER_STORY}")
+}

@@ -1,0 +1,184 @@
+//! Disks as a test has them: mounted, and served by another process.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+
+use bincode::config::standard;
+use nix::mount::{MntFlags, umount2};
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+use super::WANTED;
+use super::log::Unsynced;
+use super::server::{Answer, Ask, EMPTY, GREETING, Id, SERVE};
+
+/// The process that has the disks.
+#[derive(Debug)]
+pub(super) struct Disks(Mutex<Connection>);
+
+#[derive(Debug)]
+struct Connection {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: ChildStdout,
+}
+
+impl Disks {
+    /// Starts this program once more, to run the test of this name, which then serves disks.
+    ///
+    /// # Panics
+    /// Where it cannot be started, or its greeting does not come.
+    pub(super) fn start(test: &str) -> Arc<Self> {
+        let program = std::env::current_exe().expect("the test program has a path");
+        let mut command = Command::new(program);
+        command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(SERVE, "1");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the test program starts");
+        let (input, output) = (child.stdin.take(), child.stdout.take().expect("its output is a pipe"));
+        let mut connection = Connection { child, input, output };
+        let greeted = connection.await_greeting();
+        greeted.unwrap_or_else(|error| panic!("the process for the disks of the test {test} did not start: {error}"));
+        Arc::new(Self(Mutex::new(connection)))
+    }
+
+    fn ask(&self, ask: Ask) -> Answer {
+        self.0.lock().ask(ask).unwrap_or_else(|error| Err(format!("the process for the disks is gone: {error}")))
+    }
+}
+
+impl Connection {
+    fn await_greeting(&mut self) -> io::Result<()> {
+        let (mut seen, mut byte) = (0, [0]);
+        while seen < GREETING.len() {
+            self.output.read_exact(&mut byte)?;
+            seen = if byte[0] == GREETING[seen] { seen + 1 } else { usize::from(byte[0] == GREETING[0]) };
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, ask: Ask) -> Result<Answer, Box<dyn std::error::Error>> {
+        let input = self.input.as_mut().ok_or("it was told to end")?;
+        bincode::encode_into_std_write(ask, input, standard())?;
+        input.flush()?;
+        Ok(bincode::decode_from_std_read(&mut self.output, standard())?)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // At the end of its input it ends.
+        drop(self.input.take());
+        drop(self.child.wait());
+    }
+}
+
+/// What a disk holds. Clones are the same.
+#[derive(Debug, Clone)]
+pub(super) struct Image(Arc<HeldImage>);
+
+#[derive(Debug)]
+struct HeldImage {
+    disks: Arc<Disks>,
+    id: Id,
+}
+
+impl Image {
+    /// That of a disk on which nothing is.
+    pub(super) fn empty(disks: &Arc<Disks>) -> Self {
+        Self(Arc::new(HeldImage { disks: Arc::clone(disks), id: EMPTY }))
+    }
+}
+
+impl Drop for HeldImage {
+    fn drop(&mut self) {
+        if self.id != EMPTY {
+            drop(self.disks.ask(Ask::DropImage(self.id)));
+        }
+    }
+}
+
+/// A disk that is mounted. Dropping it takes the mount away, also where files are still open in it.
+#[derive(Debug)]
+pub(super) struct Mounted {
+    disks: Arc<Disks>,
+    id: Id,
+    folder: TempDir,
+}
+
+impl Mounted {
+    /// Makes a disk with this on it and mounts it in a temporary folder, which only threads that are
+    /// [`apart`](super::apart) see.
+    ///
+    /// # Panics
+    /// Where it cannot be mounted; the message says what is missing.
+    pub(super) fn new(image: &Image) -> Self {
+        let disks = Arc::clone(&image.0.disks);
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let answer = disks.ask(Ask::Mount(image.0.id, folder.path().to_owned()));
+        let (id, _) = answer.unwrap_or_else(|error| panic!("{WANTED}: {error}"));
+        Self { disks, id, folder }
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where the store is.
+    pub(super) fn store(&self) -> PathBuf {
+        self.path().join("store")
+    }
+
+    /// How many changes there have been.
+    pub(super) fn now(&self) -> usize {
+        self.number(Ask::Now(self.id)) as usize
+    }
+
+    /// What is on it where the power is cut after so many changes.
+    pub(super) fn cut(&self, after: usize, unsynced: Unsynced) -> Image {
+        let id = self.number(Ask::Cut { disk: self.id, after: after as u64, unsynced });
+        Image(Arc::new(HeldImage { disks: Arc::clone(&self.disks), id }))
+    }
+
+    /// How many of the changes since then were syncs, and how many were others.
+    pub(super) fn counts(&self, since: usize) -> (u64, u64) {
+        self.ask(Ask::Counts { disk: self.id, since: since as u64 })
+    }
+
+    /// See [`Disk::fail_sync`](super::disk::Disk::fail_sync).
+    pub(super) fn fail_sync(&self, number: u64, loses: bool) {
+        self.ask(Ask::FailSync { disk: self.id, number, loses });
+    }
+
+    /// See [`Disk::fill_up`](super::disk::Disk::fill_up).
+    pub(super) fn fill_up(&self, after: u64, only_growth: bool) {
+        self.ask(Ask::FillUp { disk: self.id, after, only_growth });
+    }
+
+    /// Ends [`fill_up`](Self::fill_up).
+    pub(super) fn make_room(&self) {
+        self.ask(Ask::MakeRoom(self.id));
+    }
+
+    /// How many calls failed because they were meant to.
+    pub(super) fn faults_met(&self) -> u64 {
+        self.number(Ask::FaultsMet(self.id))
+    }
+
+    fn number(&self, ask: Ask) -> u64 {
+        self.ask(ask).0
+    }
+
+    fn ask(&self, ask: Ask) -> (u64, u64) {
+        self.disks.ask(ask).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Detached, it goes when the last file in it is closed.
+        umount2(self.folder.path(), MntFlags::MNT_DETACH).ok();
+        drop(self.disks.ask(Ask::DropDisk(self.id)));
+    }
+}
