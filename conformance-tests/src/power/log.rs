@@ -12,7 +12,7 @@ const SECTOR: usize = 512;
 
 /// What becomes of changes that were not synced before the cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-pub(super) enum Unsynced {
+pub enum Unsynced {
     /// They are all lost.
     Lost,
     /// Some survive, whatever their order, and the last that does may be torn; by this seed. The names of one folder

@@ -29,18 +29,19 @@ mod syncs;
 mod view;
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use crate::Harness;
 use life::{Life, Remains};
-use log::Unsynced;
-use mounted::Disks;
 use story::Story;
 
 pub use bits::flipped_bits_are_reported;
 pub use cuts::{cuts_during_recovery_do_no_harm, unsynced_writes_that_survive_do_no_harm, what_is_confirmed_survives};
+pub use log::Unsynced;
+pub use mounted::{Disks, Image, Mounted};
 pub use room::a_full_disk_loses_nothing;
 pub use syncs::a_failed_sync_is_no_success;
 
@@ -101,8 +102,7 @@ macro_rules! power_loss_tests {
 
 /// Runs one case. [`power_loss_tests!`](crate::power_loss_tests) calls it.
 ///
-/// `test` is the path of the test function that calls it, with its crate: the process that has the disks is the same
-/// program, told to run this test.
+/// `test` is the path of the test function that calls it, with its crate: see [`on_disks`].
 ///
 /// # Panics
 /// Where the store fails the case, where it hangs, or where no filesystem can be mounted.
@@ -111,17 +111,34 @@ where
     H: Harness,
     F: Future<Output = Result<(), String>> + 'static,
 {
+    let (progress, signs) = sync_channel(1);
+    let (cuts, seed) = (number(CUTS, SHORT), number(SEED, 0));
+    on_disks(test, &signs, move |disks| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let trial = Trial { harness, disks, cuts, seed, progress };
+        if let Err(problem) = runtime.expect("a runtime starts").block_on(case(trial)) {
+            panic!("{problem}");
+        }
+    });
+}
+
+/// Runs `work` with disks, on a thread that sees what is mounted of them. `signs` come from it when something goes on,
+/// and end when it does.
+///
+/// The process that has the disks is this same program, told to run this same test: `test` is the path of the test
+/// function that calls this, with its crate, as in `concat!(module_path!(), "::name")`.
+///
+/// # Panics
+/// Where `work` does, or nothing goes on for long, or it cannot run.
+fn on_disks(test: &str, signs: &Receiver<()>, work: impl FnOnce(Arc<Disks>) + Send + 'static) {
     if std::env::var_os(server::SERVE).is_some() {
         server::serve();
     }
     let test = test.split_once("::").map_or(test, |(_, test)| test).to_owned();
-    let (progress, signs) = sync_channel(1);
-    let (answer, answers) = sync_channel(1);
-    let (cuts, seed) = (number(CUTS, SHORT), number(SEED, 0));
+    let (ended, end) = sync_channel(1);
     apart::apart(Box::new(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let trial = Trial { harness, disks: Disks::start(&test), cuts, seed, progress };
-        drop(answer.send(runtime.expect("a runtime starts").block_on(case(trial))));
+        let done = catch_unwind(AssertUnwindSafe(|| work(Disks::start(&test))));
+        drop(ended.send(done));
     }));
     loop {
         match signs.recv_timeout(PATIENCE) {
@@ -130,11 +147,23 @@ where
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    match answers.recv() {
+    match end.recv() {
         Ok(Ok(())) => {}
-        Ok(Err(problem)) => panic!("{problem}"),
-        Err(_) => panic!("the case panicked; see above"),
+        Ok(Err(panic)) => resume_unwind(panic),
+        Err(_) => panic!("no thread could be started"),
     }
+}
+
+/// Runs `work` with disks of its own, for tests of what a disk keeps. `test` is as in [`run`].
+///
+/// # Panics
+/// Where `work` does, or no filesystem can be mounted.
+pub fn with_disks(test: &str, work: impl FnOnce(&Arc<Disks>) + Send + 'static) {
+    let (progress, signs) = sync_channel(1);
+    on_disks(test, &signs, move |disks| {
+        let _progress = progress;
+        work(&disks);
+    });
 }
 
 fn number(name: &str, otherwise: u64) -> u64 {

@@ -16,7 +16,7 @@ use super::server::{Answer, Ask, EMPTY, GREETING, Id, SERVE};
 
 /// The process that has the disks.
 #[derive(Debug)]
-pub(super) struct Disks(Mutex<Connection>);
+pub struct Disks(Mutex<Connection>);
 
 #[derive(Debug)]
 struct Connection {
@@ -75,7 +75,7 @@ impl Drop for Connection {
 
 /// What a disk holds. Clones are the same.
 #[derive(Debug, Clone)]
-pub(super) struct Image(Arc<HeldImage>);
+pub struct Image(Arc<HeldImage>);
 
 #[derive(Debug)]
 struct HeldImage {
@@ -85,7 +85,7 @@ struct HeldImage {
 
 impl Image {
     /// That of a disk on which nothing is.
-    pub(super) fn empty(disks: &Arc<Disks>) -> Self {
+    pub fn empty(disks: &Arc<Disks>) -> Self {
         Self(Arc::new(HeldImage { disks: Arc::clone(disks), id: EMPTY }))
     }
 }
@@ -100,7 +100,7 @@ impl Drop for HeldImage {
 
 /// A disk that is mounted. Dropping it takes the mount away, also where files are still open in it.
 #[derive(Debug)]
-pub(super) struct Mounted {
+pub struct Mounted {
     disks: Arc<Disks>,
     id: Id,
     folder: TempDir,
@@ -112,7 +112,7 @@ impl Mounted {
     ///
     /// # Panics
     /// Where it cannot be mounted; the message says what is missing.
-    pub(super) fn new(image: &Image) -> Self {
+    pub fn new(image: &Image) -> Self {
         let disks = Arc::clone(&image.0.disks);
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let answer = disks.ask(Ask::Mount(image.0.id, folder.path().to_owned()));
@@ -121,7 +121,7 @@ impl Mounted {
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
@@ -131,12 +131,12 @@ impl Mounted {
     }
 
     /// How many changes there have been.
-    pub(super) fn now(&self) -> usize {
+    pub fn now(&self) -> usize {
         self.number(Ask::Now(self.id)) as usize
     }
 
-    /// What is on it where the power is cut after so many changes.
-    pub(super) fn cut(&self, after: usize, unsynced: Unsynced) -> Image {
+    /// What is on it where the power is cut after so many changes, at most [`now`](Self::now).
+    pub fn cut(&self, after: usize, unsynced: Unsynced) -> Image {
         let id = self.number(Ask::Cut { disk: self.id, after: after as u64, unsynced });
         Image(Arc::new(HeldImage { disks: Arc::clone(&self.disks), id }))
     }
@@ -146,23 +146,24 @@ impl Mounted {
         self.ask(Ask::Counts { disk: self.id, since: since as u64 })
     }
 
-    /// See [`Disk::fail_sync`](super::disk::Disk::fail_sync).
-    pub(super) fn fail_sync(&self, number: u64, loses: bool) {
+    /// Has the sync of this number fail, counted from 1, of those that have something to make durable. Where it
+    /// `loses`, what it should have made durable counts as written and never will be, as on Linux.
+    pub fn fail_sync(&self, number: u64, loses: bool) {
         self.ask(Ask::FailSync { disk: self.id, number, loses });
     }
 
-    /// See [`Disk::fill_up`](super::disk::Disk::fill_up).
-    pub(super) fn fill_up(&self, after: u64, only_growth: bool) {
+    /// Has the disk be full after so many writes; where `only_growth`, writing over what is there still works.
+    pub fn fill_up(&self, after: u64, only_growth: bool) {
         self.ask(Ask::FillUp { disk: self.id, after, only_growth });
     }
 
     /// Ends [`fill_up`](Self::fill_up).
-    pub(super) fn make_room(&self) {
+    pub fn make_room(&self) {
         self.ask(Ask::MakeRoom(self.id));
     }
 
     /// How many calls failed because they were meant to.
-    pub(super) fn faults_met(&self) -> u64 {
+    pub fn faults_met(&self) -> u64 {
         self.number(Ask::FaultsMet(self.id))
     }
 
