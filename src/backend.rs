@@ -11,6 +11,8 @@ use crate::config::Engine;
 pub const COMPILED: &[Engine] = &[
     #[cfg(feature = "sqlite")]
     Engine::Sqlite,
+    #[cfg(feature = "redb")]
+    Engine::Redb,
 ];
 
 /// Opens the store at `path`, and makes it where there is none. It blocks.
@@ -24,6 +26,8 @@ pub fn open(engine: Engine, path: &Path, durability: Durability) -> Result<Arc<d
     match engine {
         #[cfg(feature = "sqlite")]
         Engine::Sqlite => Ok(Arc::new(slipstream_sqlite::open(&options)?)),
+        #[cfg(feature = "redb")]
+        Engine::Redb => Ok(Arc::new(slipstream_redb::open(&options)?)),
         other => Err(StoreError::Unsupported(format!(
             "the engine {other} is not compiled in; build with the cargo feature `{other}`"
         ))),

@@ -29,7 +29,7 @@ pub struct Guarantee {
     pub engine: &'static str,
     /// What was asked for.
     pub durability: Durability,
-    /// Where the engine keeps less than [`durability`](Self::durability) says: what it does keep, in a sentence.
+    /// Where the engine keeps less than [`durability`](Self::durability) says, or more: what it keeps, in a sentence.
     pub caveat: Option<&'static str>,
 }
 

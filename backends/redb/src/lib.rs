@@ -1,0 +1,55 @@
+//! Slipstream's store on redb: the ledger of `slipstream-embedded` on the tables of one redb file. It is Rust all the way
+//! down, so that it builds without a C compiler.
+//!
+//! `docs/redb.md` says what the file holds, what the settings are, and what damage is detected.
+
+mod connect;
+mod engine;
+mod fault;
+mod handle;
+mod medium;
+mod reader;
+mod room;
+mod tables;
+mod writes;
+
+use slipstream_embedded::{EmbeddedStore, Place, StoreOptions};
+use slipstream_store::{Durability, Guarantee, Result};
+
+pub use engine::RedbEngine;
+pub use reader::RedbReader;
+
+/// A [`MessageStore`](slipstream_store::MessageStore) in a redb file.
+pub type RedbStore = EmbeddedStore<RedbEngine>;
+
+/// What redb keeps where less is asked for.
+const RELAXED: &str = "a confirmed message survives a killed process, a crashed machine and a power cut: redb syncs every \
+                       commit, also where `relaxed` is asked for";
+
+/// Opens the store in this folder, and makes it where there is none, the folder with mode 0700. The file in it is
+/// `slipstream.redb`.
+///
+/// It blocks for as long as it takes to read the counts and the identities, and after a crash also for redb's repair,
+/// which reads the whole file; in an async program call it in `spawn_blocking`. Nothing that was there is written
+/// before the first commit.
+///
+/// # Errors
+/// `InUse` where it is open already; `Corrupted` where it is damaged and `Unsupported` where it is another program's
+/// or of another version, in both cases leaving it as it was; `Busy` or `Full` where the files cannot be made.
+pub fn open(options: &StoreOptions) -> Result<RedbStore> {
+    let place = place(&options.path);
+    let lock = place.lock()?;
+    let file = place.data();
+    if !file.exists() {
+        connect::make(&file)?;
+    }
+    place.sync()?;
+    let engine = connect::open(&file)?;
+    let caveat = (options.durability == Durability::Relaxed).then_some(RELAXED);
+    EmbeddedStore::open(engine, Guarantee { engine: "redb", durability: options.durability, caveat }, lock)
+}
+
+/// Where the store of this folder is.
+pub(crate) fn place(folder: &std::path::Path) -> Place {
+    Place::folder(folder, "slipstream.redb")
+}

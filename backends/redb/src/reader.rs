@@ -1,0 +1,89 @@
+//! What the threads that read do: views, checks and copies.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redb::{Error, ReadTransaction, ReadableTable, WriteTransaction};
+use slipstream_embedded::{Reader, Table, Tables};
+use slipstream_store::{Defect, Depth, Result, StoreError};
+
+use crate::connect;
+use crate::fault::{self, caught};
+use crate::handle::Handle;
+use crate::medium::Medium;
+use crate::tables::{self, MESSAGES, View};
+
+/// What a check keeps in memory, in bytes.
+const CHECK_CACHE: usize = 1 << 20;
+
+/// A handle that only reads.
+#[derive(Debug)]
+pub struct RedbReader {
+    database: Arc<Handle>,
+    medium: Medium,
+    file: PathBuf,
+}
+
+impl RedbReader {
+    pub(crate) fn new(database: Arc<Handle>, medium: Medium, file: PathBuf) -> Self {
+        Self { database, medium, file }
+    }
+
+    fn view(&self) -> Result<ReadTransaction> {
+        self.database.read().map_err(fault::reading)
+    }
+}
+
+impl Reader for RedbReader {
+    fn read(&mut self, work: &mut dyn FnMut(&dyn Tables) -> Result<()>) -> Result<()> {
+        work(&View(self.view()?))
+    }
+
+    /// Until the first commit after opening, redb compares every page with its checksum. Later it cannot, since it
+    /// would have to have the file for itself: then every row is read, which finds pages that make no sense.
+    fn verify(&mut self, _: Depth) -> Result<Vec<Defect>> {
+        let copy = self.medium.copy(&self.file).map_err(|error| fault::opening(error.into()))?;
+        let compared = copy.map(|copy| Handle::open(copy, CHECK_CACHE, true).map(drop));
+        let found = match compared {
+            Some(compared) if self.medium.is_held_back() => compared,
+            _ => walk(&self.view()?),
+        };
+        match found.map_err(fault::reading) {
+            Ok(()) => Ok(Vec::new()),
+            Err(StoreError::Corrupted(text)) => Ok(vec![Defect(text)]),
+            Err(other) => Err(other),
+        }
+    }
+
+    fn backup(&mut self, target: &Path) -> Result<()> {
+        let (place, view) = (crate::place(target), self.view()?);
+        place.write_new(|| connect::fill(&place.data(), |copy| copy_tables(&view, copy)))
+    }
+}
+
+/// Reads every row.
+fn walk(view: &ReadTransaction) -> Result<(), Error> {
+    for table in Table::ALL {
+        let mut rows = caught(|| Ok(view.open_table(tables::of(table))?.range::<&[u8]>(..)?))?;
+        while caught(|| Ok(rows.next().transpose()?.map(drop)))?.is_some() {}
+    }
+    let mut rows = caught(|| Ok(view.open_table(MESSAGES)?.range::<u64>(..)?))?;
+    while caught(|| Ok(rows.next().transpose()?.map(drop)))?.is_some() {}
+    Ok(())
+}
+
+fn copy_tables(view: &ReadTransaction, copy: &WriteTransaction) -> Result<(), Error> {
+    for table in Table::ALL {
+        let mut to = copy.open_table(tables::of(table))?;
+        for row in view.open_table(tables::of(table))?.iter()? {
+            let (key, value) = row?;
+            to.insert(key.value(), value.value())?;
+        }
+    }
+    let mut to = copy.open_table(MESSAGES)?;
+    for row in view.open_table(MESSAGES)?.iter()? {
+        let (sequence, message) = row?;
+        to.insert(sequence.value(), message.value())?;
+    }
+    Ok(())
+}

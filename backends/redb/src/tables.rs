@@ -1,0 +1,72 @@
+//! The tables in redb, and reading them as of one commit.
+
+use std::ops::ControlFlow;
+
+use redb::{Error, ReadTransaction, TableDefinition};
+use slipstream_embedded::{MessageRow, Table, Tables, Visited};
+use slipstream_store::Result;
+
+use crate::fault::{self, caught};
+
+/// A table whose keys and values are bytes.
+pub(crate) type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+/// The messages, by sequence.
+pub(crate) const MESSAGES: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("messages");
+
+/// What the file says of itself, so that no other program's file is taken for a store.
+pub(crate) const FORMAT: TableDefinition<'static, &'static str, u64> = TableDefinition::new("slipstream");
+
+/// The row of [`FORMAT`] with the version of the tables.
+pub(crate) const VERSION: &str = "version";
+
+/// This table in redb.
+pub(crate) const fn of(table: Table) -> Rows {
+    TableDefinition::new(table.name())
+}
+
+/// The tables as of one commit. As long as it lives no page of it is used again: keep it short.
+pub(crate) struct View(pub(crate) ReadTransaction);
+
+impl View {
+    fn found(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let table = self.0.open_table(of(table))?;
+        Ok(table.get(key)?.map(|value| value.value().to_vec()))
+    }
+}
+
+impl Tables for View {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        caught(|| self.found(table, key)).map_err(fault::reading)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Visited,
+    ) -> Result<()> {
+        let rows = caught(|| Ok(self.0.open_table(of(table))?.range::<&[u8]>(first..=last)?));
+        let mut rows = rows.map_err(fault::reading)?;
+        while let Some((key, value)) = caught(|| Ok(rows.next().transpose()?)).map_err(fault::reading)? {
+            let (key, value) = caught(|| Ok((key.value(), value.value()))).map_err(fault::reading)?;
+            if visit(key, value)? == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
+        let rows = caught(|| Ok(self.0.open_table(MESSAGES)?.range(first..=last)?));
+        let mut rows = rows.map_err(fault::reading)?;
+        while let Some((_, row)) = caught(|| Ok(rows.next().transpose()?)).map_err(fault::reading)? {
+            let row = caught(|| Ok(row.value())).map_err(fault::reading)?;
+            if visit(&MessageRow::decode(row)?)? == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
