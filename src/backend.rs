@@ -13,6 +13,8 @@ pub const COMPILED: &[Engine] = &[
     Engine::Sqlite,
     #[cfg(feature = "redb")]
     Engine::Redb,
+    #[cfg(feature = "lmdb")]
+    Engine::Lmdb,
 ];
 
 /// Opens the store at `path`, and makes it where there is none. It blocks.
@@ -28,6 +30,8 @@ pub fn open(engine: Engine, path: &Path, durability: Durability) -> Result<Arc<d
         Engine::Sqlite => Ok(Arc::new(slipstream_sqlite::open(&options)?)),
         #[cfg(feature = "redb")]
         Engine::Redb => Ok(Arc::new(slipstream_redb::open(&options)?)),
+        #[cfg(feature = "lmdb")]
+        Engine::Lmdb => Ok(Arc::new(slipstream_lmdb::open(&options)?)),
         other => Err(StoreError::Unsupported(format!(
             "the engine {other} is not compiled in; build with the cargo feature `{other}`"
         ))),

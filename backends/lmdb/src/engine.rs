@@ -1,0 +1,118 @@
+//! The engine: an environment, whose one writer commits and whose readers have views.
+
+use std::path::Path;
+
+use heed::CompactionOption;
+use slipstream_embedded::{Engine, MessageRow, Place, Reader, Table, Tables, Visited, Write};
+use slipstream_store::{Defect, Depth, Result, StoreError};
+
+use crate::environment::Environment;
+use crate::tables::{Databases, View};
+use crate::{DATA, fault};
+
+/// LMDB's tables of a store, held by its writer.
+#[derive(Debug)]
+pub struct LmdbEngine {
+    environment: Environment,
+    databases: Databases,
+}
+
+impl LmdbEngine {
+    pub(crate) fn new(environment: Environment, databases: Databases) -> Self {
+        Self { environment, databases }
+    }
+
+    fn view<T>(&self, read: impl FnOnce(&View<'_>) -> Result<T>) -> Result<T> {
+        view(&self.environment, &self.databases, read)
+    }
+
+    fn write(&self, writes: &[Write<'_>]) -> Result<()> {
+        // A transaction that is dropped is undone.
+        let mut transaction = self.environment.write_txn().map_err(|error| fault::writing(&error))?;
+        self.databases.write(&mut transaction, writes)?;
+        transaction.commit().map_err(|error| fault::writing(&error))
+    }
+}
+
+fn view<T>(environment: &Environment, databases: &Databases, read: impl FnOnce(&View<'_>) -> Result<T>) -> Result<T> {
+    let transaction = environment.read_txn().map_err(|error| fault::reading(&error))?;
+    read(&View { databases, transaction: &transaction })
+}
+
+impl Tables for LmdbEngine {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.view(|view| view.get(table, key))
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Visited,
+    ) -> Result<()> {
+        self.view(|view| view.scan(table, first, last, visit))
+    }
+
+    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
+        self.view(|view| view.messages(first, last, visit))
+    }
+}
+
+impl Engine for LmdbEngine {
+    type Reader = LmdbReader;
+
+    fn apply(&mut self, writes: &[Write<'_>]) -> Result<()> {
+        self.write(writes).map_err(|error| match error {
+            // Where the page that names the commit could not be written, LMDB refuses every later transaction.
+            StoreError::Full(text) if self.environment.write_txn().is_err() => StoreError::Poisoned(text),
+            other => other,
+        })
+    }
+
+    fn reader(&self) -> Result<LmdbReader> {
+        Ok(LmdbReader { environment: self.environment.clone(), databases: self.databases })
+    }
+
+    fn bytes(&self) -> Result<u64> {
+        self.environment.real_disk_size().map_err(|error| fault::reading(&error))
+    }
+
+    fn reclaim(&mut self) -> Result<()> {
+        // LMDB's file never becomes shorter; its free pages are used again.
+        Ok(())
+    }
+
+    fn close(self) -> Result<()> {
+        // With `relaxed`, the last commit is not surely on the medium yet.
+        self.environment.force_sync().map_err(|error| fault::writing(&error))
+    }
+}
+
+/// Views on the tables.
+#[derive(Debug)]
+pub struct LmdbReader {
+    environment: Environment,
+    databases: Databases,
+}
+
+impl Reader for LmdbReader {
+    fn read(&mut self, work: &mut dyn FnMut(&dyn Tables) -> Result<()>) -> Result<()> {
+        view(&self.environment, &self.databases, |view| work(view))
+    }
+
+    fn verify(&mut self, _: Depth) -> Result<Vec<Defect>> {
+        Ok(Vec::new())
+    }
+
+    fn backup(&mut self, target: &Path) -> Result<()> {
+        let place = Place::folder(target, DATA);
+        place.write_new(|| {
+            let file = place.data();
+            // Without the free pages.
+            let copied = self.environment.copy_to_path(&file, CompactionOption::Enabled);
+            let synced = copied.map_err(|error| fault::reading(&error))?.sync_all();
+            synced.map_err(|error| fault::system(&error, format!("syncing {}: {error}", file.display())))
+        })
+    }
+}

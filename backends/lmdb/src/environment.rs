@@ -1,0 +1,154 @@
+//! Opening LMDB's environment: the file, its map and its tables.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use heed::types::{Bytes, Str};
+use heed::{CommitOrAbort, EnvFlags, EnvOpenOptions, Error, MdbError, WithoutTls};
+use slipstream_embedded::{Place, Table};
+use slipstream_store::{Durability, Result, StoreError};
+
+use crate::engine::LmdbEngine;
+use crate::tables::{Database, Databases};
+use crate::{fault, header};
+
+/// An open environment, whose views may be several in one thread.
+pub(crate) type Environment = heed::Env<WithoutTls>;
+
+/// The largest map, in bytes; the file can become as large. It is address space only: memory and disk are taken as
+/// the file grows.
+const LARGEST_MAP: usize = 1 << 40;
+
+/// The smallest map that is tried where the system refuses a larger one, in bytes.
+const SMALLEST_MAP: usize = 1 << 30;
+
+/// Most views at a time: the readers have one each, and the writer one for each read within a read.
+const VIEWS: u32 = 32;
+
+/// The row of LMDB's table of tables by which a store is told from other programs' files; its value is the version.
+const MARK: &str = "slipstream";
+
+/// The version of the tables.
+const SCHEMA_VERSION: u32 = 1;
+
+/// The name of LMDB's table of the messages.
+const MESSAGES: &str = "messages";
+
+/// Opens the store at this place, and makes it where there is none.
+pub(crate) fn open(place: &Place, durability: Durability) -> Result<LmdbEngine> {
+    let file = place.data();
+    if !header::inspect(&file)? {
+        create(&file)?;
+        place.sync()?;
+    }
+    let environment = map(&file, durability)?;
+    let databases = open_tables(&environment, &file)?;
+    // Slots of processes that were killed; of another program, since a store has one process.
+    environment.clear_stale_readers().map_err(|error| fault::reading(&error))?;
+    Ok(LmdbEngine::new(environment, databases))
+}
+
+/// Makes a store under another name and gives it its own once it is whole: a file of that name is a store, whenever
+/// the power fails.
+fn create(file: &Path) -> Result<()> {
+    let (begun, lock) = (file.with_extension("mdb-new"), file.with_extension("mdb-new-lock"));
+    for path in [&begun, &lock] {
+        remove(path)?;
+    }
+    let environment = map(&begun, Durability::Full)?;
+    let made = create_tables(&environment);
+    environment.prepare_for_closing().wait();
+    made.map_err(|error| fault::reading(&error))?;
+    remove(&lock)?;
+    fs::rename(&begun, file).map_err(|error| fault::system(&error, format!("naming {}: {error}", file.display())))
+}
+
+fn remove(path: &PathBuf) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(StoreError::Busy(format!("removing {}: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Maps the file, with as large a map as the system gives.
+fn map(file: &Path, durability: Durability) -> Result<Environment> {
+    let durability = match durability {
+        // The pages are synced, and then the page that names them: two syncs for a commit.
+        Durability::Full => EnvFlags::empty(),
+        // The page that names them is synced with the pages of the next commit: a power cut may take the last commit.
+        Durability::Relaxed => EnvFlags::NO_META_SYNC,
+    };
+    let tables = u32::try_from(Table::ALL.len() + 1).unwrap_or(u32::MAX);
+    let mut size = LARGEST_MAP;
+    loop {
+        let mut options = EnvOpenOptions::new().read_txn_without_tls();
+        options.map_size(size).max_readers(VIEWS).max_dbs(tables);
+        #[expect(unsafe_code, reason = "a mapped file changes under the program when another writes to it")]
+        // SAFETY: What is mapped is written by LMDB only. Whoever opens the store holds its `StoreLock`, so that no
+        // other process of Slipstream and no second opening in this one has the file mapped; LMDB's own lock file, which
+        // stays in use, keeps LMDB's other programs apart. The file is on a local disk, as the docs ask for, has been
+        // looked over by `header::inspect`, and is opened once in this process, which heed makes sure of, too. Of the
+        // flags, `NO_SUB_DIR` only names the file, and `NO_META_SYNC` keeps what is on the disk whole.
+        let opened = unsafe { options.flags(EnvFlags::NO_SUB_DIR | durability).open(file) };
+        match opened {
+            // The process may have a limit on its address space, or the processor less of it.
+            Err(Error::Io(error)) if error.kind() == ErrorKind::OutOfMemory && size > SMALLEST_MAP => size /= 2,
+            opened => return opened.map_err(|error| about(file, &error)),
+        }
+    }
+}
+
+fn about(file: &Path, error: &Error) -> StoreError {
+    match fault::reading(error) {
+        StoreError::Corrupted(text) => StoreError::Corrupted(format!("{}: {text}", file.display())),
+        other => other,
+    }
+}
+
+fn create_tables(environment: &Environment) -> heed::Result<()> {
+    let transaction = environment.write_txn()?;
+    let made = environment.create_databases_and_commit(transaction, |tables, transaction| -> heed::Result<_> {
+        for name in names() {
+            let _: Database<'_> = tables.create_database(transaction, Some(name))?;
+        }
+        let marks = tables.create_database::<Str, Bytes>(transaction, None)?;
+        marks.put(transaction, MARK, &SCHEMA_VERSION.to_be_bytes())?;
+        Ok(CommitOrAbort::<(), ()>::Commit(()))
+    });
+    made.map(drop)
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    Table::ALL.into_iter().map(Table::name).chain([MESSAGES])
+}
+
+/// The tables of a store that is there.
+fn open_tables(environment: &Environment, file: &Path) -> Result<Databases> {
+    let file = file.display();
+    let view = environment.read_txn().map_err(|error| fault::reading(&error))?;
+    let opened = environment.open_databases_and_commit(view, |tables, view| -> heed::Result<_> {
+        let marks = tables.open_database::<Str, Bytes>(view, None)?;
+        let version = match marks.map(|marks| marks.get(view, MARK)).transpose()?.flatten() {
+            None => return Ok(CommitOrAbort::Abort(format!("{file} is an LMDB file of another program"))),
+            Some(bytes) => bytes.try_into().map_or(0, u32::from_be_bytes),
+        };
+        if version != SCHEMA_VERSION {
+            let expected = format!("expected version {SCHEMA_VERSION} of the tables");
+            return Ok(CommitOrAbort::Abort(format!("{file}: {expected}, got {version}")));
+        }
+        let table = |name: &str| tables.open_database(view, Some(name))?.ok_or(Error::Mdb(MdbError::NotFound));
+        let messages: Database<'_> = table(MESSAGES)?;
+        let mut rows = [messages; Table::ALL.len()];
+        for (row, table_of) in rows.iter_mut().zip(Table::ALL) {
+            *row = table(table_of.name())?;
+        }
+        Ok(CommitOrAbort::Commit((messages, rows)))
+    });
+    match opened.map_err(|error| fault::reading(&error))? {
+        CommitOrAbort::Commit((messages, rows)) => Ok(Databases { messages, rows }),
+        CommitOrAbort::Abort(why) => Err(StoreError::Unsupported(why)),
+    }
+}

@@ -1,0 +1,41 @@
+//! Slipstream's store on LMDB: the ledger of `slipstream-embedded` on the tables of one LMDB file.
+//!
+//! `docs/lmdb.md` says which files there are, what the settings are, and what LMDB does not detect.
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("the LMDB store maps its file into memory and wants a platform of 64 bits");
+
+mod engine;
+mod environment;
+mod fault;
+mod header;
+mod tables;
+
+use slipstream_embedded::{EmbeddedStore, Place, StoreOptions};
+use slipstream_store::{Guarantee, Result};
+
+pub use engine::{LmdbEngine, LmdbReader};
+
+/// A [`MessageStore`](slipstream_store::MessageStore) in an LMDB file.
+pub type LmdbStore = EmbeddedStore<LmdbEngine>;
+
+/// The name of the data file in the store's folder.
+const DATA: &str = "slipstream.mdb";
+
+/// Opens the store, and makes it where there is none; the folder is made with mode 0700. In it the file is
+/// `slipstream.mdb`.
+///
+/// It blocks for as long as it takes to read the counts and the identities, about a second for a million of them; in
+/// an async program call it in `spawn_blocking`.
+///
+/// # Errors
+/// `InUse` where it is open already; `Corrupted` where it is damaged and `Unsupported` where it is another program's
+/// or of another version, in both cases leaving the data file as it was; `Busy` or `Full` where the files cannot be
+/// made.
+pub fn open(options: &StoreOptions) -> Result<LmdbStore> {
+    let place = Place::folder(&options.path, DATA);
+    let lock = place.lock()?;
+    let engine = environment::open(&place, options.durability)?;
+    let guarantee = Guarantee { engine: "lmdb", durability: options.durability, caveat: None };
+    EmbeddedStore::open(engine, guarantee, lock)
+}
