@@ -1,5 +1,6 @@
 //! The engine: an environment, whose one writer commits and whose readers have views.
 
+use std::fs::File;
 use std::path::Path;
 
 use heed::CompactionOption;
@@ -7,8 +8,9 @@ use slipstream_embedded::{Engine, MessageRow, Place, Reader, Table, Tables, Visi
 use slipstream_store::{Defect, Depth, Result, StoreError};
 
 use crate::environment::Environment;
+use crate::header::Meta;
 use crate::tables::{Databases, View};
-use crate::{DATA, fault};
+use crate::{DATA, fault, pages};
 
 /// LMDB's tables of a store, held by its writer.
 #[derive(Debug)]
@@ -89,6 +91,19 @@ impl Engine for LmdbEngine {
     }
 }
 
+/// Looks over a file that others may be writing to.
+fn look_over(file: &Path) -> Result<u64> {
+    let mut file =
+        File::open(file).map_err(|error| StoreError::Busy(format!("reading {}: {error}", file.display())))?;
+    loop {
+        // A commit may be writing the page that is read; what is read twice alike is whole.
+        let (meta, _) = Meta::newest(&mut file)?;
+        if Meta::newest(&mut file)?.0 == meta {
+            return pages::look_over(&mut file, &meta);
+        }
+    }
+}
+
 /// Views on the tables.
 #[derive(Debug)]
 pub struct LmdbReader {
@@ -102,7 +117,16 @@ impl Reader for LmdbReader {
     }
 
     fn verify(&mut self, _: Depth) -> Result<Vec<Defect>> {
-        Ok(Vec::new())
+        // What is stored as of this view or later is not overwritten while the view is held.
+        let view = self.environment.read_txn().map_err(|error| fault::reading(&error))?;
+        let found = look_over(self.environment.path());
+        drop(view);
+        match found {
+            Ok(0) => Ok(Vec::new()),
+            Ok(lost) => Ok(vec![Defect(format!("{lost} pages belong to no table and are not free"))]),
+            Err(StoreError::Corrupted(text)) => Ok(vec![Defect(text)]),
+            Err(other) => Err(other),
+        }
     }
 
     fn backup(&mut self, target: &Path) -> Result<()> {

@@ -96,15 +96,8 @@ fn map(file: &Path, durability: Durability) -> Result<Environment> {
         match opened {
             // The process may have a limit on its address space, or the processor less of it.
             Err(Error::Io(error)) if error.kind() == ErrorKind::OutOfMemory && size > SMALLEST_MAP => size /= 2,
-            opened => return opened.map_err(|error| about(file, &error)),
+            opened => return opened.map_err(|error| header::about(file, fault::reading(&error))),
         }
-    }
-}
-
-fn about(file: &Path, error: &Error) -> StoreError {
-    match fault::reading(error) {
-        StoreError::Corrupted(text) => StoreError::Corrupted(format!("{}: {text}", file.display())),
-        other => other,
     }
 }
 

@@ -9,6 +9,7 @@ mod engine;
 mod environment;
 mod fault;
 mod header;
+mod pages;
 mod tables;
 
 use slipstream_embedded::{EmbeddedStore, Place, StoreOptions};
