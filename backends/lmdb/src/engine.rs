@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::path::Path;
 
-use heed::CompactionOption;
+use heed::{CompactionOption, Error};
 use slipstream_embedded::{Engine, MessageRow, Place, Reader, Table, Tables, Visited, Write};
 use slipstream_store::{Defect, Depth, Result, StoreError};
 
 use crate::environment::Environment;
 use crate::header::Meta;
+use crate::room::Room;
 use crate::tables::{Databases, View};
 use crate::{DATA, fault, pages};
 
@@ -17,22 +18,35 @@ use crate::{DATA, fault, pages};
 pub struct LmdbEngine {
     environment: Environment,
     databases: Databases,
+    room: Room,
 }
 
 impl LmdbEngine {
-    pub(crate) fn new(environment: Environment, databases: Databases) -> Self {
-        Self { environment, databases }
+    pub(crate) fn new(environment: Environment, databases: Databases, room: Room) -> Self {
+        Self { environment, databases, room }
     }
 
     fn view<T>(&self, read: impl FnOnce(&View<'_>) -> Result<T>) -> Result<T> {
         view(&self.environment, &self.databases, read)
     }
 
-    fn write(&self, writes: &[Write<'_>]) -> Result<()> {
-        // A transaction that is dropped is undone.
-        let mut transaction = self.environment.write_txn().map_err(|error| fault::writing(&error))?;
-        self.databases.write(&mut transaction, writes)?;
-        transaction.commit().map_err(|error| fault::writing(&error))
+    /// How many bytes the pages take that are or were used.
+    fn used(&self) -> u64 {
+        let pages = self.environment.info().last_page_number + 1;
+        u64::try_from(pages).unwrap_or(u64::MAX) * u64::from(self.environment.unnamed_database_stat().page_size)
+    }
+
+    /// What it means that a commit failed.
+    fn failed(&self, error: &Error) -> StoreError {
+        // Where the page that names the commit could not be written, LMDB refuses every later transaction.
+        let undone = self.environment.write_txn().is_ok();
+        match fault::writing(error) {
+            StoreError::Poisoned(text) if undone && self.room.was_short(error) => {
+                StoreError::Full(format!("the disk has no room: {text}"))
+            }
+            StoreError::Full(text) if !undone => StoreError::Poisoned(text),
+            other => other,
+        }
     }
 }
 
@@ -65,11 +79,11 @@ impl Engine for LmdbEngine {
     type Reader = LmdbReader;
 
     fn apply(&mut self, writes: &[Write<'_>]) -> Result<()> {
-        self.write(writes).map_err(|error| match error {
-            // Where the page that names the commit could not be written, LMDB refuses every later transaction.
-            StoreError::Full(text) if self.environment.write_txn().is_err() => StoreError::Poisoned(text),
-            other => other,
-        })
+        self.room.make(self.used(), writes)?;
+        let mut transaction = self.environment.write_txn().map_err(|error| fault::writing(&error))?;
+        // A transaction that is dropped is undone.
+        self.databases.write(&mut transaction, writes)?;
+        transaction.commit().map_err(|error| self.failed(&error))
     }
 
     fn reader(&self) -> Result<LmdbReader> {

@@ -10,6 +10,7 @@ use slipstream_embedded::{Place, Table};
 use slipstream_store::{Durability, Result, StoreError};
 
 use crate::engine::LmdbEngine;
+use crate::room::Room;
 use crate::tables::{Database, Databases};
 use crate::{fault, header};
 
@@ -46,7 +47,7 @@ pub(crate) fn open(place: &Place, durability: Durability) -> Result<LmdbEngine> 
     let databases = open_tables(&environment, &file)?;
     // Slots of processes that were killed; of another program, since a store has one process.
     environment.clear_stale_readers().map_err(|error| fault::reading(&error))?;
-    Ok(LmdbEngine::new(environment, databases))
+    Ok(LmdbEngine::new(environment, databases, Room::of(&file)?))
 }
 
 /// Makes a store under another name and gives it its own once it is whole: a file of that name is a store, whenever

@@ -10,6 +10,7 @@ mod environment;
 mod fault;
 mod header;
 mod pages;
+mod room;
 mod tables;
 
 use slipstream_embedded::{EmbeddedStore, Place, StoreOptions};
