@@ -7,11 +7,13 @@
 //! - [`ModelStore`] is the executable specification. Seeded batches run on a store and on it in lockstep.
 //! - [`FaultStore`] wraps any store and makes chosen calls fail or wait, for tests of whatever uses a store.
 //! - `power_loss_tests!`, with the feature `power-loss`, puts a store on a disk that forgets what was not synced.
+//! - [`campaigns`] are longer runs, with a length and a bound of the store's own.
 //! - [`cases`](fn@cases) is the list at run time. The tests of this crate run it on stores that are broken on purpose.
 //!
 //! Everything here is for tests: it says what it finds by panicking, as the standard library's assertions do.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test suite says what it finds by panicking")]
 
+pub mod campaigns;
 pub mod cases;
 mod fault;
 mod fixture;

@@ -1,0 +1,22 @@
+//! How the suite opens stores on LMDB.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use slipstream_conformance::Harness;
+use slipstream_embedded::StoreOptions;
+use slipstream_lmdb::LmdbStore;
+use slipstream_store::{Durability, Result};
+
+/// Stores that are opened with this durability.
+#[derive(Debug)]
+pub(crate) struct Lmdb(pub(crate) Durability);
+
+#[async_trait]
+impl Harness for Lmdb {
+    type Store = LmdbStore;
+
+    async fn open(&self, place: &Path) -> Result<LmdbStore> {
+        slipstream_lmdb::open(&StoreOptions::new(place).durability(self.0))
+    }
+}

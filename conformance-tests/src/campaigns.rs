@@ -1,0 +1,110 @@
+//! Longer runs than the cases', with a length and a bound that the store's author gives: short in every test run, and
+//! as long as one likes by hand.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use slipstream_store::{Depth, Horizon, MessageStore, Operation, Record, Sequence};
+
+use crate::fixture::*;
+use crate::{Harness, Place};
+
+/// Messages in a batch.
+const BATCH: u64 = 250;
+
+/// A message of 256 bytes.
+fn plain(number: u64, recipient: &str) -> Operation {
+    let text = Bytes::from(vec![b'x'; 256]);
+    put(Record { text, key: None, ..message(&format!("m{number}"), &[recipient]) })
+}
+
+/// Commits and answers the sequences of what was recorded.
+async fn sequences<S: MessageStore>(store: &S, operations: Vec<Operation>) -> Vec<Sequence> {
+    let outcomes = commit(store, operations).await.into_iter();
+    outcomes.filter(|outcome| *outcome != slipstream_store::Outcome::Applied).map(sequence_of).collect()
+}
+
+/// C9: so many messages are recorded and settled, with a purge now and then, and meanwhile the store never takes more
+/// bytes than `bound`. One message stays owed, so that the beginning cannot simply be cut off. Answers the most bytes
+/// that it took.
+///
+/// # Panics
+/// Where the store grows beyond the bound, or is not what it should be at the end.
+pub async fn turnover<H: Harness>(place: &Place<H>, messages: u64, bound: u64) -> u64 {
+    let store = place.open().await;
+    remember_all(&store, &["a", "away"]).await;
+    recorded(&store, message("held", &["away"])).await;
+    let (mut owed, mut peak) = (Vec::new(), 0);
+    let horizon = Horizon { now: t(10), max_identities: 10_000, max_trace_bytes: 1 << 20, ..Horizon::NOTHING };
+    for batch in 0..messages / BATCH {
+        let settled = owed.drain(..).map(|sequence| acknowledge("a", sequence));
+        let operations = settled.chain((batch * BATCH..(batch + 1) * BATCH).map(|number| plain(number, "a"))).collect();
+        owed = sequences(&store, operations).await;
+        if batch % 8 == 0 {
+            purge_all(&store, horizon, 1000).await;
+            let stats = store.stats().await.expect("stats");
+            peak = peak.max(stats.bytes);
+            assert!(stats.bytes <= bound, "{} bytes after {} messages: expected {bound}", stats.bytes, batch * BATCH);
+            assert_eq!((stats.messages, stats.pending), (BATCH + 1, BATCH + 1), "what is owed is stored");
+        }
+    }
+    assert_eq!(store.check(Depth::Full).await.expect("the check runs"), []);
+    let store = place.reopen(store).await;
+    let stats = store.stats().await.expect("stats");
+    assert_eq!((stats.messages, stats.pending), (BATCH + 1, BATCH + 1), "what is owed is stored");
+    peak
+}
+
+/// C9: the space of a backlog is used again by the next: after four, the store takes at most a quarter more than after
+/// the first. Answers the bytes after each.
+///
+/// # Panics
+/// Where it grows.
+pub async fn backlogs_come_and_go<H: Harness>(place: &Place<H>, messages: u64) -> Vec<u64> {
+    let store = place.open().await;
+    remember_all(&store, &["a"]).await;
+    let mut sizes = Vec::new();
+    for round in 0..4 {
+        let mut owed = Vec::new();
+        for batch in 0..messages / BATCH {
+            let first = (round * messages / BATCH + batch) * BATCH;
+            owed.extend(sequences(&store, (first..first + BATCH).map(|number| plain(number, "a")).collect()).await);
+        }
+        for settled in owed.chunks(5000) {
+            commit(&store, settled.iter().map(|sequence| acknowledge("a", *sequence)).collect()).await;
+        }
+        purge_all(&store, everything(), 100_000).await;
+        sizes.push(store.stats().await.expect("stats").bytes);
+    }
+    assert!(sizes[3] <= sizes[0] + sizes[0] / 4, "{sizes:?}");
+    sizes
+}
+
+/// C2: what a killed process leaves, with so many pending messages, opens, is whole and in order. Answers how long the
+/// opening took. (The files are copied while the store is open: that is what a kill leaves.)
+///
+/// # Panics
+/// Where something is missing, or the store finds itself damaged.
+pub async fn backlog_after_a_kill<H: Harness>(place: &Place<H>, messages: u64) -> Duration {
+    let store = place.open().await;
+    remember_all(&store, &["a"]).await;
+    let mut expected = Vec::new();
+    for first in (0..messages).step_by(1000) {
+        let operations = (first..messages.min(first + 1000)).map(|number| plain(number, "a")).collect();
+        expected.extend(sequences(&store, operations).await);
+    }
+    let left = place.beside("left");
+    for file in place.data_files() {
+        let name = file.strip_prefix(place.path()).expect("it is the store's");
+        let copy = if name.as_os_str().is_empty() { left.clone() } else { left.join(name) };
+        fs::create_dir_all(copy.parent().expect("it is in a folder")).expect("a folder can be made");
+        fs::copy(&file, copy).expect("a data file is copied");
+    }
+    let begun = Instant::now();
+    let store = place.open_at(&left).await.expect("the store opens");
+    let opened = begun.elapsed();
+    assert!(owed(&store, "a").await == expected, "what was committed is owed, in order");
+    assert_eq!(store.check(Depth::Full).await.expect("the check runs"), []);
+    opened
+}
