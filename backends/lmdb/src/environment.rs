@@ -41,8 +41,9 @@ pub(crate) fn open(place: &Place, durability: Durability) -> Result<LmdbEngine> 
     let file = place.data();
     if !header::inspect(&file)? {
         create(&file)?;
-        place.sync()?;
     }
+    // Also of a store that is there: it may have got its name just before a crash.
+    place.sync()?;
     let environment = map(&file, durability)?;
     let databases = open_tables(&environment, &file)?;
     // Slots of processes that were killed; of another program, since a store has one process.
@@ -88,15 +89,22 @@ fn map(file: &Path, durability: Durability) -> Result<Environment> {
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
         options.map_size(size).max_readers(VIEWS).max_dbs(tables);
         #[expect(unsafe_code, reason = "a mapped file changes under the program when another writes to it")]
-        // SAFETY: What is mapped is written by LMDB only. Whoever opens the store holds its `StoreLock`, so that no
-        // other process of Slipstream and no second opening in this one has the file mapped; LMDB's own lock file, which
-        // stays in use, keeps LMDB's other programs apart. The file is on a local disk, as the docs ask for, has been
-        // looked over by `header::inspect`, and is opened once in this process, which heed makes sure of, too. Of the
-        // flags, `NO_SUB_DIR` only names the file, and `NO_META_SYNC` keeps what is on the disk whole.
+        // SAFETY: What is mapped is written by LMDB only; `Room` makes the file longer and touches none of its bytes.
+        // Whoever opens the store holds its `StoreLock`, so that no other process of Slipstream and no second opening
+        // in this one has the file mapped, and heed refuses to open a file twice in a process. LMDB's own lock file stays
+        // in use and keeps LMDB's other programs apart. That the file is on a local disk, and that nobody writes into it
+        // by other means, is asked for in `docs/lmdb.md`; what was damaged before is looked for by `header::inspect`.
+        // Of the flags, `NO_SUB_DIR` says what the path names, and `NO_META_SYNC` keeps what is on the disk whole.
         let opened = unsafe { options.flags(EnvFlags::NO_SUB_DIR | durability).open(file) };
         match opened {
             // The process may have a limit on its address space, or the processor less of it.
-            Err(Error::Io(error)) if error.kind() == ErrorKind::OutOfMemory && size > SMALLEST_MAP => size /= 2,
+            Err(Error::Io(error)) if error.kind() == ErrorKind::OutOfMemory => {
+                if size <= SMALLEST_MAP {
+                    let wanted = format!("expected {SMALLEST_MAP} bytes of address space to map {}", file.display());
+                    return Err(StoreError::Busy(format!("{wanted}: {error}")));
+                }
+                size /= 2;
+            }
             opened => return opened.map_err(|error| header::about(file, fault::reading(&error))),
         }
     }
