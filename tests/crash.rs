@@ -344,4 +344,5 @@ macro_rules! on_each_engine {
 
 on_each_engine! {
     sqlite "sqlite",
+    lmdb "lmdb",
 }

@@ -39,9 +39,10 @@ impl LmdbEngine {
     /// What it means that a commit failed.
     fn failed(&self, error: &Error) -> StoreError {
         // Where the page that names the commit could not be written, LMDB refuses every later transaction.
-        let undone = self.environment.write_txn().is_ok();
+        let undone = self.environment.write_txn().is_ok() && self.room.is_synced();
         match fault::writing(error) {
-            StoreError::Poisoned(text) if undone && self.room.was_short(error) => {
+            // What the disk had room for in part only is to LMDB an error of the device.
+            StoreError::Poisoned(text) if undone && !self.room.was_enough() && matches!(error, Error::Io(_)) => {
                 StoreError::Full(format!("the disk has no room: {text}"))
             }
             StoreError::Full(text) if !undone => StoreError::Poisoned(text),

@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::path::Path;
 
-use heed::Error;
 use slipstream_embedded::Write;
 use slipstream_store::{Result, StoreError};
 
@@ -63,11 +62,15 @@ impl Room {
         Ok(())
     }
 
-    /// Whether a commit that failed so has failed for want of room only, before anything was synced.
-    pub(crate) fn was_short(&self, error: &Error) -> bool {
-        // A write that the disk had room for in part only is to LMDB an error of the device. One of those that happened
-        // in a sync is told to each that has the file open, here too.
-        !self.enough && matches!(error, Error::Io(_)) && self.file.sync_data().is_ok()
+    /// Whether the disk had the room that was wanted last.
+    pub(crate) fn was_enough(&self) -> bool {
+        self.enough
+    }
+
+    /// Whether everything that was written is synced. An error that a sync of LMDB's met is told here once more: the
+    /// system tells it to each that has the file open.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.file.sync_data().is_ok()
     }
 }
 

@@ -8,10 +8,24 @@ use std::sync::Arc;
 
 use slipstream_embedded::StoreOptions;
 use slipstream_lmdb::{LmdbStore, open};
-use slipstream_store::{Depth, Durability, MessageStore, Operation, PeerId, StoreError};
+use slipstream_store::{
+    ClusterGroup, Depth, Durability, MessageStore, Operation, Peer, PeerId, PeerKind, StoreError, Timestamp,
+};
 
 fn name_relay(name: &str) -> Operation {
     Operation::NameRelay { id: PeerId::new(name).unwrap() }
+}
+
+fn remember(name: &str) -> Operation {
+    Operation::RememberPeer(Box::new(Peer {
+        id: PeerId::new(name).unwrap(),
+        kind: PeerKind::Application,
+        group: ClusterGroup::singleton(),
+        tags: Arc::from([]),
+        durable: true,
+        last_seen: Timestamp::from_millis(1),
+        alias: None,
+    }))
 }
 
 async fn closed_store(path: &Path) {
@@ -147,6 +161,30 @@ async fn a_check_of_an_open_store_finds_what_is_damaged_since() {
     };
     assert!(!defects.is_empty());
     assert_eq!(store.check(Depth::Full).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_finds_nothing_while_the_store_is_written_to() {
+    let temporary = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(&StoreOptions::new(temporary.path()).durability(Durability::Relaxed)).unwrap());
+    let writer = Arc::clone(&store);
+    let writing = tokio::spawn(async move {
+        // Names of many lengths, so that pages are split, emptied and used again.
+        for round in 0..400_usize {
+            let remember = (0..8).map(|n| remember(&format!("peer-{}", "x".repeat((round * 7 + n * 13) % 120))));
+            writer.commit(Arc::new(remember.collect::<Vec<_>>().into())).await.unwrap();
+            let peer = PeerId::new(format!("peer-{}", "x".repeat(round * 7 % 120))).unwrap();
+            let forget = Operation::ForgetPeer { peer, at: Timestamp::from_millis(2) };
+            writer.commit(Arc::new(vec![forget].into())).await.unwrap();
+        }
+    });
+    let mut checks = 0;
+    while !writing.is_finished() {
+        assert_eq!(store.check(Depth::Full).await.unwrap(), [], "check {checks}");
+        checks += 1;
+    }
+    writing.await.unwrap();
+    assert!(checks > 0 && !store.roster().await.unwrap().peers.is_empty());
 }
 
 #[tokio::test]
