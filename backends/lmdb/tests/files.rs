@@ -70,6 +70,17 @@ fn pages(file: &Path) -> u64 {
     last(136).max(last(4096 + 136)) + 1
 }
 
+fn page_of(file: &Path, page: u64) -> Vec<u8> {
+    let mut bytes = vec![0; 4096];
+    fs::File::open(file).unwrap().read_exact_at(&mut bytes, page * 4096).unwrap();
+    bytes
+}
+
+/// The page with its first two rows out of order: the places of the rows follow the head of 16 bytes.
+fn with_rows_swapped(page: &[u8]) -> Vec<u8> {
+    [&page[..16], &page[18..20], &page[16..18], &page[20..]].concat()
+}
+
 #[tokio::test]
 async fn a_store_is_a_file_in_its_folder() {
     let temporary = tempfile::tempdir().unwrap();
@@ -127,25 +138,30 @@ async fn every_damaged_page_is_found_before_lmdb_reads_it() {
     let temporary = tempfile::tempdir().unwrap();
     let (folder, file) = (temporary.path(), temporary.path().join("slipstream.mdb"));
     closed_store(folder).await;
-    // Which pages are used: those that are free may hold anything.
-    let (mut refused, mut free) = (0, 0);
+    let (mut used, mut free) = (0, 0);
     for page in 2..pages(&file) {
-        for garbage in [0, 0x55, 0xA5, 0xFF] {
-            let _damage = Damage::new(&file, page * 4096, &[garbage; 4096]);
+        let whole = page_of(&file, page);
+        let swapped = with_rows_swapped(&whole);
+        let garbage = [0, 0x55, 0xA5, 0xFF].map(|byte| vec![byte; 4096]);
+        let mut refused = Vec::new();
+        for damage in garbage.into_iter().chain([swapped]).filter(|damage| *damage != whole) {
+            let _damage = Damage::new(&file, page * 4096, &damage);
             match open(&StoreOptions::new(folder)) {
-                Err(StoreError::Corrupted(_)) => refused += 1,
+                Err(StoreError::Corrupted(_)) => refused.push(true),
                 Err(other) => panic!("page {page}: {other}"),
-                // It must still be what it was.
+                // A page that is free may hold anything; the store is what it was.
                 Ok(store) => {
                     assert_eq!(store.check(Depth::Full).await.unwrap(), [], "page {page}");
                     assert_eq!(store.roster().await.unwrap().relay, Some(PeerId::new("relay-1").unwrap()));
                     store.close().await.unwrap();
-                    free += 1;
+                    refused.push(false);
                 }
             }
         }
+        assert!(refused.iter().all(|each| *each == refused[0]), "page {page} is used or free: {refused:?}");
+        *if refused[0] { &mut used } else { &mut free } += 1;
     }
-    assert!(refused >= 4 * 3 && free > 0, "{refused} refused, {free} free");
+    assert!(used >= 3 && free > 0, "{used} pages are used, {free} free");
 }
 
 #[tokio::test]
@@ -160,6 +176,12 @@ async fn a_check_of_an_open_store_finds_what_is_damaged_since() {
         store.check(Depth::Quick).await.unwrap()
     };
     assert!(!defects.is_empty());
+    let mut found = Vec::new();
+    for page in 2..pages(&file) {
+        let _damage = Damage::new(&file, page * 4096, &with_rows_swapped(&page_of(&file, page)));
+        found.extend(store.check(Depth::Quick).await.unwrap());
+    }
+    assert!(found.iter().any(|defect| defect.0.contains("out of order")), "{found:?}");
     assert_eq!(store.check(Depth::Full).await.unwrap(), []);
 }
 
