@@ -344,5 +344,6 @@ macro_rules! on_each_engine {
 
 on_each_engine! {
     sqlite "sqlite",
+    redb "redb",
     lmdb "lmdb",
 }

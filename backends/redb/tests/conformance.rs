@@ -1,24 +1,10 @@
 //! The conformance suite on redb, once for each durability.
 
-use std::path::Path;
+mod redb;
 
-use async_trait::async_trait;
-use slipstream_conformance::{Harness, conformance_tests};
-use slipstream_embedded::StoreOptions;
-use slipstream_redb::RedbStore;
-use slipstream_store::{Durability, Result};
-
-/// Stores that are opened with this durability.
-struct Redb(Durability);
-
-#[async_trait]
-impl Harness for Redb {
-    type Store = RedbStore;
-
-    async fn open(&self, place: &Path) -> Result<RedbStore> {
-        slipstream_redb::open(&StoreOptions::new(place).durability(self.0))
-    }
-}
+use redb::Redb;
+use slipstream_conformance::conformance_tests;
+use slipstream_store::Durability;
 
 mod full {
     use super::*;

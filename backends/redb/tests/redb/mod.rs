@@ -1,0 +1,22 @@
+//! How the suite opens stores on redb.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use slipstream_conformance::Harness;
+use slipstream_embedded::StoreOptions;
+use slipstream_redb::RedbStore;
+use slipstream_store::{Durability, Result};
+
+/// Stores that are opened with this durability.
+#[derive(Debug)]
+pub(crate) struct Redb(pub(crate) Durability);
+
+#[async_trait]
+impl Harness for Redb {
+    type Store = RedbStore;
+
+    async fn open(&self, place: &Path) -> Result<RedbStore> {
+        slipstream_redb::open(&StoreOptions::new(place).durability(self.0))
+    }
+}
