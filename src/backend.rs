@@ -15,6 +15,8 @@ pub const COMPILED: &[Engine] = &[
     Engine::Redb,
     #[cfg(feature = "lmdb")]
     Engine::Lmdb,
+    #[cfg(feature = "sled")]
+    Engine::Sled,
 ];
 
 /// Opens the store at `path`, and makes it where there is none. It blocks.
@@ -32,6 +34,8 @@ pub fn open(engine: Engine, path: &Path, durability: Durability) -> Result<Arc<d
         Engine::Redb => Ok(Arc::new(slipstream_redb::open(&options)?)),
         #[cfg(feature = "lmdb")]
         Engine::Lmdb => Ok(Arc::new(slipstream_lmdb::open(&options)?)),
+        #[cfg(feature = "sled")]
+        Engine::Sled => Ok(Arc::new(slipstream_sled::open(&options)?)),
         other => Err(StoreError::Unsupported(format!(
             "the engine {other} is not compiled in; build with the cargo feature `{other}`"
         ))),

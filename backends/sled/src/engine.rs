@@ -1,0 +1,124 @@
+//! The engine: applies a batch, has sled write its log, and syncs the log.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sled::{Batch, Db};
+use slipstream_embedded::{Engine, MessageRow, Table, Tables, Visited, Write};
+use slipstream_store::{Durability, Result, StoreError};
+
+use crate::reader::SledReader;
+use crate::rows::Shared;
+use crate::staged::Staged;
+use crate::tables::On;
+use crate::views::Views;
+use crate::{fault, files};
+
+/// Sled's tables of a store, held by its writer.
+#[derive(Debug)]
+pub struct SledEngine {
+    shared: Arc<Shared>,
+    folder: PathBuf,
+    /// A handle of our own on sled's log, to sync it by: sled's flush hands the log to the kernel, and waits until it
+    /// was sent to the disk, but not until the disk has it, nor for the length of the file.
+    log: File,
+    durability: Durability,
+    /// Up to where in sled's log everything is synced.
+    synced: i64,
+}
+
+impl SledEngine {
+    /// Opens what [`files::create`] made.
+    pub(crate) fn open(folder: PathBuf, durability: Durability) -> Result<Self> {
+        files::prepare(&folder)?;
+        let db = files::open(&folder)?;
+        let log = files::log(&folder)?;
+        files::sync(&folder)?;
+        let shared = Arc::new(Shared { db, views: Views::default(), gate: RwLock::new(()) });
+        Ok(Self { shared, folder, log, durability, synced: -1 })
+    }
+
+    fn write(&mut self, batch: Batch) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let gate = shared.gate.write().unwrap_or_else(PoisonError::into_inner);
+        // Reading may have split or merged pages since the last sync. Sled takes for stable what it wrote before a
+        // batch: it may say so in the log, and use the space of what was replaced.
+        self.flush(&shared.db)?;
+        fault::caught(|| shared.db.apply_batch(batch))?;
+        drop(gate);
+        self.flush(&shared.db)
+    }
+
+    /// Has sled write what there is of its log, and syncs it.
+    fn flush(&mut self, db: &Db) -> Result<()> {
+        fault::caught(|| db.flush())?;
+        let stable = db.context.pagecache.log.stable_offset();
+        if self.durability == Durability::Full && stable > self.synced {
+            self.log.sync_data().map_err(|error| StoreError::Busy(format!("syncing sled's log: {error}")))?;
+            self.synced = stable;
+        }
+        Ok(())
+    }
+
+    fn tables(&self) -> On<'_, Shared> {
+        On(&self.shared)
+    }
+}
+
+impl Tables for SledEngine {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.tables().get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Visited,
+    ) -> Result<()> {
+        self.tables().scan(table, first, last, visit)
+    }
+
+    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
+        self.tables().messages(first, last, visit)
+    }
+}
+
+impl Engine for SledEngine {
+    type Reader = SledReader;
+
+    fn apply(&mut self, writes: &[Write<'_>]) -> Result<()> {
+        let Some((batch, before)) = Staged::new(&self.shared, writes)?.finish() else { return Ok(()) };
+        self.shared.views.changing(before);
+        self.write(batch).map_err(fault::writing)?;
+        self.shared.views.durable();
+        Ok(())
+    }
+
+    fn reader(&self) -> Result<SledReader> {
+        Ok(SledReader::new(Arc::clone(&self.shared)))
+    }
+
+    fn bytes(&self) -> Result<u64> {
+        files::bytes(&self.folder)
+    }
+
+    fn reclaim(&mut self) -> Result<()> {
+        // Sled moves what is left in a segment, and uses it again, as it writes.
+        Ok(())
+    }
+
+    fn close(self) -> Result<()> {
+        let Self { shared, folder, log, .. } = self;
+        fault::caught(|| shared.db.flush())?;
+        log.sync_all().map_err(|error| StoreError::Busy(format!("syncing sled's log: {error}")))?;
+        // Sled writes once more when the last handle goes, and panics where it cannot.
+        fault::caught(|| {
+            drop(shared);
+            Ok(())
+        })?;
+        files::seal(&folder)
+    }
+}

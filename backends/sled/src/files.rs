@@ -1,0 +1,219 @@
+//! The files: how they are made, looked over before sled may change them, and synced.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sled::{Config, Db, Mode};
+use slipstream_embedded::Place;
+use slipstream_store::{Result, StoreError};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::{fault, layout};
+
+const NAME: &str = "slipstream.sled";
+
+/// Sled's log, which has everything; it says what the log is like; beginning and end of the names of its page tables.
+const LOG: &str = "db";
+const CONF: &str = "conf";
+const SNAPSHOT: &str = "snap.";
+const UNFINISHED: &str = ".generating";
+
+/// Ours: what the log was like when the store was closed.
+const SEAL: &str = "seal";
+
+/// In bytes. A page is at most a quarter of it, see [`layout::PIECE`]. It stands in every store.
+const SEGMENT: usize = 1 << 20;
+
+/// What sled writes into [`CONF`] for these settings, but for its checksum.
+const CONF_TEXT: &str = "segment_size: 1048576\nuse_compression: false\nversion: 0.34\n";
+
+/// How much sled keeps in memory, about, in bytes. Its own default is 1 GiB.
+const CACHE: u64 = 64 << 20;
+
+/// How much of the log is looked over at opening, in bytes.
+const CHECKED_WHOLE: u64 = 64 << 20;
+
+/// How long a thread of sled's may hold the lock of a store that was closed.
+const UNLOCKED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Where the store of a path is.
+pub(crate) fn place(path: &Path) -> Place {
+    Place::folder(path, NAME)
+}
+
+/// Makes a store with what `fill` puts into it. It gets its name once it is whole, so that what a crash has left
+/// half-made is never taken for a store.
+///
+/// # Errors
+/// `Busy` or `Full` where that fails; `fill`'s.
+pub(crate) fn create(place: &Place, fill: impl FnOnce(&Db) -> Result<()>) -> Result<()> {
+    let (folder, fresh) = (place.data(), place.data().with_extension("sled.new"));
+    match fs::remove_dir_all(&fresh) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(busy("removing", &fresh, &error)),
+        _ => {}
+    }
+    let db = fault::caught(|| config(&fresh).open())?;
+    fault::caught(|| db.insert(layout::FORMAT_KEY, layout::FORMAT).map(drop))?;
+    fill(&db)?;
+    fault::caught(|| db.flush().map(|_| drop(db)))?;
+    sync(&fresh)?;
+    fs::rename(&fresh, &folder).map_err(|error| busy("naming", &folder, &error))?;
+    place.sync()
+}
+
+fn config(folder: &Path) -> Config {
+    // We flush ourselves.
+    let config = Config::new().path(folder).segment_size(SEGMENT).flush_every_ms(None);
+    config.cache_capacity(CACHE).mode(Mode::LowSpace)
+}
+
+/// Looks over a store without changing it, and makes it ready for sled.
+///
+/// # Errors
+/// `Corrupted` where it is damaged; `Unsupported` where another version of sled or other settings made it.
+pub(crate) fn prepare(folder: &Path) -> Result<()> {
+    check_conf(&folder.join(CONF))?;
+    check_seal(folder)?;
+    let made_ready = remove_leftovers(folder).and_then(|()| {
+        // A killed process leaves writes that no sync has covered. Sled's page table will count on them.
+        File::open(folder.join(LOG))?.sync_all()
+    });
+    made_ready.map_err(|error| busy("preparing", folder, &error))
+}
+
+fn check_conf(path: &Path) -> Result<()> {
+    let conf = fs::read(path).map_err(|error| absent(path, &error))?;
+    let text = conf.split_last_chunk::<4>().and_then(|(text, _)| std::str::from_utf8(text).ok());
+    match text {
+        Some(CONF_TEXT) => Ok(()),
+        Some(other) if other.starts_with("segment_size: ") && other.contains("\nversion: ") => {
+            let other = other.trim_end().replace('\n', ", ");
+            let expected = CONF_TEXT.trim_end().replace('\n', ", ");
+            Err(StoreError::Unsupported(format!("{}: expected `{expected}`, got `{other}`", path.display())))
+        }
+        _ => Err(StoreError::Corrupted(format!("{}: expected sled's settings", path.display()))),
+    }
+}
+
+/// Whether the log is as it was when the store was closed. After a crash there is no seal.
+fn check_seal(folder: &Path) -> Result<()> {
+    let log = folder.join(LOG);
+    let found = digest(&log).map_err(|error| absent(&log, &error))?;
+    match fs::read(folder.join(SEAL)) {
+        Ok(expected) if expected == found => Ok(()),
+        Ok(_) => Err(StoreError::Corrupted(format!("{} is not as it was when the store was closed", log.display()))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(busy("reading", &folder.join(SEAL), &error)),
+    }
+}
+
+/// The length of a file, and a hash of its contents up to [`CHECKED_WHOLE`].
+fn digest(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let (mut beginning, mut hash, mut buffer) = (file.take(CHECKED_WHOLE), Xxh3::new(), vec![0; 1 << 20]);
+    loop {
+        match beginning.read(&mut buffer)? {
+            0 => return Ok([length.to_le_bytes(), hash.digest().to_le_bytes()].concat()),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+/// Removes the seal, since the log is about to change, and a page table that a crash has left half-written: sled
+/// would take it for the newest, and give up.
+fn remove_leftovers(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let text = name.to_string_lossy();
+        if text == SEAL || (text.starts_with(SNAPSHOT) && text.ends_with(UNFINISHED)) {
+            fs::remove_file(folder.join(&name))?;
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
+/// Opens sled, which reads its log and brings its page table up to date.
+///
+/// # Errors
+/// `Corrupted` where sled finds damage, or not what a store has.
+pub(crate) fn open(folder: &Path) -> Result<Db> {
+    wait_for_lock(&folder.join(LOG))?;
+    let db = fault::caught(|| config(folder).open())?;
+    match fault::caught(|| db.get(layout::FORMAT_KEY))? {
+        Some(format) if format == layout::FORMAT => Ok(db),
+        Some(format) => Err(StoreError::Unsupported(format!(
+            "{}: expected the layout {:?}, got {format:?}",
+            folder.display(),
+            layout::FORMAT
+        ))),
+        None => Err(StoreError::Corrupted(format!("{}: sled has lost what it held", folder.display()))),
+    }
+}
+
+/// Waits until sled's own lock is free. Nobody has the store open, but a thread of sled's pool may hold the file for
+/// a moment longer than the store that it worked for.
+fn wait_for_lock(log: &Path) -> Result<()> {
+    let began = Instant::now();
+    let file = File::open(log).map_err(|error| busy("opening", log, &error))?;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return file.unlock().map_err(|error| busy("unlocking", log, &error)),
+            Err(TryLockError::Error(error)) => return Err(busy("locking", log, &error)),
+            Err(TryLockError::WouldBlock) if began.elapsed() > UNLOCKED_WITHIN => {
+                return Err(StoreError::Busy(format!("{} is locked, though the store is not", log.display())));
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// A handle on sled's log.
+pub(crate) fn log(folder: &Path) -> Result<File> {
+    let path = folder.join(LOG);
+    File::open(&path).map_err(|error| busy("opening", &path, &error))
+}
+
+/// Syncs every file of a store and its name.
+pub(crate) fn sync(folder: &Path) -> Result<()> {
+    let files = paths(folder).and_then(|paths| paths.iter().try_for_each(|path| File::open(path)?.sync_all()));
+    files.and_then(|()| File::open(folder)?.sync_all()).map_err(|error| busy("syncing", folder, &error))
+}
+
+/// How many bytes the files of a store have.
+pub(crate) fn bytes(folder: &Path) -> Result<u64> {
+    let lengths =
+        paths(folder).map(|paths| paths.iter().map(|path| fs::metadata(path).map_or(0, |file| file.len())).sum());
+    lengths.map_err(|error| busy("measuring", folder, &error))
+}
+
+fn paths(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
+}
+
+/// Notes what the log is like. The store is closed.
+pub(crate) fn seal(folder: &Path) -> Result<()> {
+    let written = digest(&folder.join(LOG)).and_then(|digest| {
+        let (seal, fresh) = (folder.join(SEAL), folder.join("seal.new"));
+        fs::write(&fresh, digest)?;
+        File::open(&fresh)?.sync_all()?;
+        fs::rename(&fresh, &seal)?;
+        File::open(folder)?.sync_all()
+    });
+    written.map_err(|error| busy("sealing", folder, &error))
+}
+
+fn busy(what: &str, path: &Path, error: &io::Error) -> StoreError {
+    let text = format!("{what} {}: {error}", path.display());
+    if error.kind() == ErrorKind::StorageFull { StoreError::Full(text) } else { StoreError::Busy(text) }
+}
+
+fn absent(path: &Path, error: &io::Error) -> StoreError {
+    if error.kind() == ErrorKind::NotFound {
+        return StoreError::Corrupted(format!("{} is missing", path.display()));
+    }
+    busy("reading", path, error)
+}

@@ -1,0 +1,51 @@
+//! Slipstream's store on sled: the ledger of `slipstream-embedded` on one tree of sled 0.34.7.
+//!
+//! It is supported, not recommended. `docs/sled.md` says why, which files there are, and what is done around sled so
+//! that a confirmed message survives a power cut.
+
+mod engine;
+mod fault;
+mod files;
+mod layout;
+mod reader;
+mod rows;
+mod staged;
+mod tables;
+mod views;
+
+use slipstream_embedded::{EmbeddedStore, StoreOptions};
+use slipstream_store::{Durability, Guarantee, Result};
+
+pub use engine::SledEngine;
+pub use reader::SledReader;
+
+/// A [`MessageStore`](slipstream_store::MessageStore) in a folder of sled's.
+pub type SledStore = EmbeddedStore<SledEngine>;
+
+/// What `relaxed` is worth: without syncs between them, sled's writes may reach the disk in any order.
+const RELAXED: &str =
+    "a confirmed message survives a killed process; a crashed machine or a power cut may damage the whole store";
+
+/// Opens the store, and makes it where there is none; the folder is made with mode 0700. Sled's files are in the
+/// folder `slipstream.sled` in it.
+///
+/// It blocks while sled reads what was written since it was last opened; in an async program call it in
+/// `spawn_blocking`.
+///
+/// # Errors
+/// `InUse` where it is open already; `Corrupted` where it is damaged and `Unsupported` where it is of another version,
+/// in both cases leaving it as it was; `Busy` or `Full` where the files cannot be made.
+pub fn open(options: &StoreOptions) -> Result<SledStore> {
+    let place = files::place(&options.path);
+    let lock = place.lock()?;
+    if !place.data().exists() {
+        files::create(&place, |_| Ok(()))?;
+    }
+    let engine = SledEngine::open(place.data(), options.durability)?;
+    place.sync()?;
+    let caveat = match options.durability {
+        Durability::Full => None,
+        Durability::Relaxed => Some(RELAXED),
+    };
+    EmbeddedStore::open(engine, Guarantee { engine: "sled", durability: options.durability, caveat }, lock)
+}
