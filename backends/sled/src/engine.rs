@@ -13,11 +13,14 @@ use crate::rows::Shared;
 use crate::staged::Staged;
 use crate::tables::On;
 use crate::views::Views;
+use crate::wake::Wake;
 use crate::{fault, files};
 
 /// Sled's tables of a store, held by its writer.
 #[derive(Debug)]
 pub struct SledEngine {
+    /// Ends before the rest goes: it holds sled, too.
+    wake: Wake,
     shared: Arc<Shared>,
     folder: PathBuf,
     /// A handle of our own on sled's log, to sync it by: sled's flush hands the log to the kernel, and waits until it
@@ -36,7 +39,8 @@ impl SledEngine {
         let log = files::log(&folder)?;
         files::sync(&folder)?;
         let shared = Arc::new(Shared { db, views: Views::default(), gate: RwLock::new(()) });
-        Ok(Self { shared, folder, log, durability, synced: -1 })
+        let wake = Wake::start(shared.db.clone())?;
+        Ok(Self { wake, shared, folder, log, durability, synced: -1 })
     }
 
     fn write(&mut self, batch: Batch) -> Result<()> {
@@ -111,14 +115,10 @@ impl Engine for SledEngine {
     }
 
     fn close(self) -> Result<()> {
-        let Self { shared, folder, log, .. } = self;
-        fault::caught(|| shared.db.flush())?;
-        log.sync_all().map_err(|error| StoreError::Busy(format!("syncing sled's log: {error}")))?;
-        // Sled writes once more when the last handle goes, and panics where it cannot.
-        fault::caught(|| {
-            drop(shared);
-            Ok(())
-        })?;
+        let Self { wake, shared, folder, .. } = self;
+        drop(wake);
+        // With the last handle sled writes and syncs what is left, and panics where it cannot.
+        fault::caught(|| shared.db.flush().map(|_| drop(shared)))?;
         files::seal(&folder)
     }
 }

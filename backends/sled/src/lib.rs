@@ -12,6 +12,7 @@ mod rows;
 mod staged;
 mod tables;
 mod views;
+mod wake;
 
 use slipstream_embedded::{EmbeddedStore, StoreOptions};
 use slipstream_store::{Durability, Guarantee, Result};
