@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sled::{Batch, Db};
 use slipstream_embedded::{Engine, MessageRow, Table, Tables, Visited, Write};
-use slipstream_store::{Durability, Result, StoreError};
+use slipstream_store::{Result, StoreError};
 
 use crate::reader::SledReader;
 use crate::rows::Shared;
@@ -26,21 +26,20 @@ pub struct SledEngine {
     /// A handle of our own on sled's log, to sync it by: sled's flush hands the log to the kernel, and waits until it
     /// was sent to the disk, but not until the disk has it, nor for the length of the file.
     log: File,
-    durability: Durability,
     /// Up to where in sled's log everything is synced.
     synced: i64,
 }
 
 impl SledEngine {
     /// Opens what [`files::create`] made.
-    pub(crate) fn open(folder: PathBuf, durability: Durability) -> Result<Self> {
+    pub(crate) fn open(folder: PathBuf) -> Result<Self> {
         files::prepare(&folder)?;
         let db = files::open(&folder)?;
         let log = files::log(&folder)?;
         files::sync(&folder)?;
         let shared = Arc::new(Shared { db, views: Views::default(), gate: RwLock::new(()) });
         let wake = Wake::start(shared.db.clone())?;
-        Ok(Self { wake, shared, folder, log, durability, synced: -1 })
+        Ok(Self { wake, shared, folder, log, synced: -1 })
     }
 
     fn write(&mut self, batch: Batch) -> Result<()> {
@@ -58,7 +57,7 @@ impl SledEngine {
     fn flush(&mut self, db: &Db) -> Result<()> {
         fault::caught(|| db.flush())?;
         let stable = db.context.pagecache.log.stable_offset();
-        if self.durability == Durability::Full && stable > self.synced {
+        if stable > self.synced {
             self.log.sync_data().map_err(|error| StoreError::Busy(format!("syncing sled's log: {error}")))?;
             self.synced = stable;
         }

@@ -86,16 +86,15 @@ pub(crate) fn prepare(folder: &Path) -> Result<()> {
 
 fn check_conf(path: &Path) -> Result<()> {
     let conf = fs::read(path).map_err(|error| absent(path, &error))?;
-    let text = conf.split_last_chunk::<4>().and_then(|(text, _)| std::str::from_utf8(text).ok());
-    match text {
-        Some(CONF_TEXT) => Ok(()),
-        Some(other) if other.starts_with("segment_size: ") && other.contains("\nversion: ") => {
-            let other = other.trim_end().replace('\n', ", ");
-            let expected = CONF_TEXT.trim_end().replace('\n', ", ");
-            Err(StoreError::Unsupported(format!("{}: expected `{expected}`, got `{other}`", path.display())))
-        }
-        _ => Err(StoreError::Corrupted(format!("{}: expected sled's settings", path.display()))),
+    let (text, checksum) = conf.split_last_chunk::<4>().unwrap_or((&[], &[0; 4]));
+    if crc32fast::hash(text) != u32::from_le_bytes(*checksum) || text.is_empty() {
+        return Err(StoreError::Corrupted(format!("{}: its checksum is another", path.display())));
     }
+    if text == CONF_TEXT.as_bytes() {
+        return Ok(());
+    }
+    let (path, got) = (path.display(), String::from_utf8_lossy(text));
+    Err(StoreError::Unsupported(format!("{path}: expected {CONF_TEXT:?}, got {got:?}")))
 }
 
 /// Whether the log is as it was when the store was closed. After a crash there is no seal.

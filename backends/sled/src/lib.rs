@@ -15,17 +15,13 @@ mod views;
 mod wake;
 
 use slipstream_embedded::{EmbeddedStore, StoreOptions};
-use slipstream_store::{Durability, Guarantee, Result};
+use slipstream_store::{Guarantee, Result};
 
 pub use engine::SledEngine;
 pub use reader::SledReader;
 
 /// A [`MessageStore`](slipstream_store::MessageStore) in a folder of sled's.
 pub type SledStore = EmbeddedStore<SledEngine>;
-
-/// What `relaxed` is worth: without syncs between them, sled's writes may reach the disk in any order.
-const RELAXED: &str =
-    "a confirmed message survives a killed process; a crashed machine or a power cut may damage the whole store";
 
 /// Opens the store, and makes it where there is none; the folder is made with mode 0700. Sled's files are in the
 /// folder `slipstream.sled` in it.
@@ -42,11 +38,8 @@ pub fn open(options: &StoreOptions) -> Result<SledStore> {
     if !place.data().exists() {
         files::create(&place, |_| Ok(()))?;
     }
-    let engine = SledEngine::open(place.data(), options.durability)?;
+    let engine = SledEngine::open(place.data())?;
     place.sync()?;
-    let caveat = match options.durability {
-        Durability::Full => None,
-        Durability::Relaxed => Some(RELAXED),
-    };
-    EmbeddedStore::open(engine, Guarantee { engine: "sled", durability: options.durability, caveat }, lock)
+    let guarantee = Guarantee { engine: "sled", durability: options.durability, caveat: None };
+    EmbeddedStore::open(engine, guarantee, lock)
 }
