@@ -76,6 +76,7 @@ fn config(folder: &Path) -> Config {
 /// `Corrupted` where it is damaged; `Unsupported` where another version of sled or other settings made it.
 pub(crate) fn prepare(folder: &Path) -> Result<()> {
     check_conf(&folder.join(CONF))?;
+    check_snapshots(folder)?;
     check_seal(folder)?;
     let made_ready = remove_leftovers(folder).and_then(|()| {
         // A killed process leaves writes that no sync has covered. Sled's page table will count on them.
@@ -95,6 +96,23 @@ fn check_conf(path: &Path) -> Result<()> {
     }
     let (path, got) = (path.display(), String::from_utf8_lossy(text));
     Err(StoreError::Unsupported(format!("{path}: expected {CONF_TEXT:?}, got {got:?}")))
+}
+
+/// Sled checks its page table itself, but only once the store has been made ready for it.
+fn check_snapshots(folder: &Path) -> Result<()> {
+    for path in paths(folder).map_err(|error| busy("reading", folder, &error))? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if !name.starts_with(SNAPSHOT) || name.ends_with(UNFINISHED) {
+            continue;
+        }
+        let table = fs::read(&path).map_err(|error| busy("reading", &path, &error))?;
+        // The table, its length in eight bytes, and its checksum.
+        let parts = table.split_last_chunk::<12>();
+        if !parts.is_some_and(|(table, end)| end.ends_with(&crc32fast::hash(table).to_le_bytes())) {
+            return Err(StoreError::Corrupted(format!("{}: its checksum is another", path.display())));
+        }
+    }
+    Ok(())
 }
 
 /// Whether the log is as it was when the store was closed. After a crash there is no seal.
