@@ -179,6 +179,9 @@ fn announce(
     let path = config.storage_path.display();
     output::line(&format!("  store      {} at {path}, durability {}", guarantee.engine, guarantee.durability))?;
     output::line(&format!("  guarantee  {guarantee}"))?;
+    if let Some(advice) = config.store.advice() {
+        output::line(&format!("  advice     {advice}"))?;
+    }
     if let Some(url) = url {
         output::line("try, in two other terminals:")?;
         output::line(&format!("  slipstream listen --to {url} --id app-1"))?;

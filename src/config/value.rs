@@ -64,6 +64,15 @@ impl Engine {
             Self::Sled => "sled",
         }
     }
+
+    /// What a person who chose it should know before they rely on it.
+    #[must_use]
+    pub const fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite | Self::Redb | Self::Lmdb => None,
+            Self::Sled => Some("sled is supported, not recommended; docs/sled.md says why"),
+        }
+    }
 }
 
 impl fmt::Display for Engine {

@@ -1,7 +1,7 @@
 //! Slipstream's store on sled: the ledger of `slipstream-embedded` on one tree of sled 0.34.7.
 //!
-//! It is supported, not recommended. `docs/sled.md` says why, which files there are, and what is done around sled so
-//! that a confirmed message survives a power cut.
+//! It is supported, not recommended. `docs/sled.md` says why, which files there are, what is done around sled so that
+//! a confirmed message survives a power cut, and where that does not suffice.
 
 mod engine;
 mod fault;
@@ -23,6 +23,10 @@ pub use reader::SledReader;
 /// A [`MessageStore`](slipstream_store::MessageStore) in a folder of sled's.
 pub type SledStore = EmbeddedStore<SledEngine>;
 
+/// What sled keeps, as far as it could be shown: see "What a power cut does" in `docs/sled.md`.
+const CAVEAT: &str = "a confirmed message survives a killed process; a crashed machine or a power cut may take the last \
+                      confirmed messages, and sled may then not open";
+
 /// Opens the store, and makes it where there is none; the folder is made with mode 0700. Sled's files are in the
 /// folder `slipstream.sled` in it.
 ///
@@ -40,6 +44,6 @@ pub fn open(options: &StoreOptions) -> Result<SledStore> {
     }
     let engine = SledEngine::open(place.data())?;
     place.sync()?;
-    let guarantee = Guarantee { engine: "sled", durability: options.durability, caveat: None };
+    let guarantee = Guarantee { engine: "sled", durability: options.durability, caveat: Some(CAVEAT) };
     EmbeddedStore::open(engine, guarantee, lock)
 }

@@ -156,3 +156,76 @@ impl Drop for View<'_> {
         self.views.ended.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a view shows of a row that is `now` in the tree.
+    fn shown(view: &View<'_>, now: &str) -> Result<String> {
+        let mut shown = now.to_owned();
+        view.amend(|before| {
+            if let Some(Some(was)) = before.get(b"key".as_slice()) {
+                shown = String::from_utf8(was.to_vec()).unwrap();
+            }
+        })?;
+        Ok(shown)
+    }
+
+    fn was(value: &str) -> Before {
+        Before::from([(b"key".to_vec(), Some(IVec::from(value)))])
+    }
+
+    #[test]
+    fn a_view_shows_its_commit_and_nothing_that_is_not_durable() {
+        let views = Views::default();
+        let first = views.begin(Patience::ViewEnds);
+        views.changing(was("a"));
+        let second = views.begin(Patience::ViewEnds);
+        assert_eq!((shown(&first, "b"), shown(&second, "b")), (Ok("a".to_owned()), Ok("a".to_owned())));
+        views.durable();
+        let third = views.begin(Patience::ViewEnds);
+        views.changing(was("b"));
+        assert_eq!((shown(&first, "c"), shown(&third, "c")), (Ok("a".to_owned()), Ok("b".to_owned())));
+        views.durable();
+        drop((first, second));
+        assert_eq!(shown(&third, "c"), Ok("b".to_owned()));
+        assert_eq!(views.state().images.len(), 1, "what no view needs is forgotten");
+        drop(third);
+        let state = views.state();
+        assert_eq!((state.images.len(), state.bytes), (0, 0));
+    }
+
+    #[test]
+    fn a_view_that_is_left_behind_ends_and_the_latest_does_not() {
+        let views = Views::default();
+        let large = "x".repeat(LIMIT / 2);
+        let old = views.begin(Patience::ViewEnds);
+        for _ in 0..3 {
+            views.changing(was(&large));
+            views.durable();
+        }
+        assert!(matches!(shown(&old, "now"), Err(StoreError::Busy(_))));
+        views.changing(was("last"));
+        assert_eq!(shown(&views.begin(Patience::ViewEnds), "now"), Ok("last".to_owned()));
+    }
+
+    #[test]
+    fn a_commit_waits_for_a_backup_that_is_left_behind() {
+        let views = Views::default();
+        let large = "x".repeat(LIMIT / 2 + 1);
+        let backup = views.begin(Patience::CommitsWait);
+        views.changing(was(&large));
+        views.durable();
+        std::thread::scope(|scope| {
+            let commit = scope.spawn(|| views.changing(was(&large)));
+            for _ in 0..3 {
+                assert_eq!(shown(&backup, "now").as_ref(), Ok(&large));
+                std::thread::yield_now();
+            }
+            assert!(!commit.is_finished());
+            drop(backup);
+        });
+        assert_eq!(views.state().images.len(), 1);
+    }
+}
