@@ -36,6 +36,7 @@ pub fn open(engine: Engine, path: &Path, durability: Durability) -> Result<Arc<d
         Engine::Lmdb => Ok(Arc::new(slipstream_lmdb::open(&options)?)),
         #[cfg(feature = "sled")]
         Engine::Sled => Ok(Arc::new(slipstream_sled::open(&options)?)),
+        #[cfg(not(all(feature = "sqlite", feature = "redb", feature = "lmdb", feature = "sled")))]
         other => Err(StoreError::Unsupported(format!(
             "the engine {other} is not compiled in; build with the cargo feature `{other}`"
         ))),

@@ -346,4 +346,5 @@ on_each_engine! {
     sqlite "sqlite",
     redb "redb",
     lmdb "lmdb",
+    sled "sled",
 }

@@ -10,6 +10,42 @@ use slipstream_store::{Depth, Horizon, MessageStore, Operation, Record, Sequence
 use crate::fixture::*;
 use crate::{Harness, Place};
 
+/// Expands to a test for each campaign, on the stores of a harness, with the most bytes that a store may take which turns
+/// over. The tests are short; `SLIPSTREAM_TURNOVER` and `SLIPSTREAM_PENDING` name more messages.
+#[macro_export]
+macro_rules! campaign_tests {
+    ($harness:expr, $bound:expr) => {
+        #[tokio::test(flavor = "multi_thread")]
+        async fn a_store_that_turns_over_stays_within_the_stated_bound() {
+            let messages = $crate::campaigns::count("SLIPSTREAM_TURNOVER", 50_000);
+            let peak = $crate::campaigns::turnover(&$crate::Place::new($harness), messages, $bound).await;
+            println!("{messages} messages turned over within {peak} bytes");
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn the_space_of_a_long_backlog_is_used_again() {
+            let sizes = $crate::campaigns::backlogs_come_and_go(&$crate::Place::new($harness), 40_000).await;
+            println!("{sizes:?} bytes after each backlog");
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn a_store_with_much_pending_opens_after_a_kill() {
+            let messages = $crate::campaigns::count("SLIPSTREAM_PENDING", 20_000);
+            let opened = $crate::campaigns::backlog_after_a_kill(&$crate::Place::new($harness), messages).await;
+            println!("{messages} pending messages opened after a kill in {opened:?}");
+        }
+    };
+}
+
+/// A count from the environment, or the short one.
+///
+/// # Panics
+/// Where the variable has something else than a whole number.
+#[must_use]
+pub fn count(variable: &str, short: u64) -> u64 {
+    std::env::var(variable).map_or(short, |count| count.parse().expect("the variable has a whole number"))
+}
+
 /// Messages in a batch.
 const BATCH: u64 = 250;
 

@@ -1,24 +1,10 @@
 //! The conformance suite on sled, once for each durability.
 
-use std::path::Path;
+mod sled;
 
-use async_trait::async_trait;
-use slipstream_conformance::{Harness, conformance_tests};
-use slipstream_embedded::StoreOptions;
-use slipstream_sled::SledStore;
-use slipstream_store::{Durability, Result};
-
-/// Stores that are opened with this durability.
-struct Sled(Durability);
-
-#[async_trait]
-impl Harness for Sled {
-    type Store = SledStore;
-
-    async fn open(&self, place: &Path) -> Result<SledStore> {
-        slipstream_sled::open(&StoreOptions::new(place).durability(self.0))
-    }
-}
+use sled::Sled;
+use slipstream_conformance::conformance_tests;
+use slipstream_store::Durability;
 
 mod full {
     use super::*;

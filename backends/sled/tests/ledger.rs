@@ -87,38 +87,6 @@ fn blobs(path: &Path) -> usize {
     std::fs::read_dir(path.join("slipstream.sled/blobs")).unwrap().count()
 }
 
-/// The bound that `docs/sled.md` states, without what is owed, remembered and traced.
-const BOUND: u64 = 64 << 20;
-
-#[tokio::test]
-async fn a_store_that_turns_over_stays_within_the_stated_bound() {
-    let messages = std::env::var("SLIPSTREAM_TURNOVER").map_or(50_000, |count| count.parse::<u64>().unwrap());
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    commit(&store, vec![remember("a"), remember("away")]).await;
-    commit(&store, vec![record("held", &route("away"), "held")]).await;
-    let (route, mut owed, mut peak) = (route("a"), Vec::new(), 0);
-    for batch in 0..messages / 250 {
-        let mut operations: Vec<_> = owed.drain(..).map(acknowledge).collect();
-        operations.extend((0..250).map(|n| record(&format!("m-{batch}-{n}"), &route, vec![b'x'; 256])));
-        owed = commit(&store, operations).await;
-        if batch % 8 == 0 {
-            purge(&store).await;
-            let stats = store.stats().await.unwrap();
-            peak = peak.max(stats.bytes);
-            assert!(stats.bytes < BOUND, "{} bytes after {} messages", stats.bytes, batch * 250);
-            assert!((stats.messages, stats.pending) == (251, 251) && stats.identities <= 10_000, "{stats:?}");
-        }
-    }
-    assert_eq!(store.check(Depth::Full).await.unwrap(), []);
-    println!("{messages} messages turned over within {peak} bytes");
-    store.close().await.unwrap();
-    let store = open(folder.path());
-    purge(&store).await;
-    let stats = store.stats().await.unwrap();
-    assert_eq!((stats.messages, stats.pending), (251, 251));
-}
-
 #[tokio::test]
 async fn long_values_never_leave_the_log() {
     let folder = tempfile::tempdir().unwrap();
@@ -158,31 +126,6 @@ async fn long_values_never_leave_the_log() {
     purge(&store).await;
     assert_eq!(store.check(Depth::Full).await.unwrap(), [], "no piece stays behind");
     assert_eq!((store.stats().await.unwrap().messages, blobs(folder.path())), (0, 0));
-}
-
-#[tokio::test]
-async fn a_large_store_opens_again() {
-    let messages = std::env::var("SLIPSTREAM_PENDING").map_or(20_000, |count| count.parse::<usize>().unwrap());
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    commit(&store, vec![remember("a")]).await;
-    let (route, mut given) = (route("a"), Vec::new());
-    for batch in 0..messages / 1000 {
-        let records = (0..1000).map(|n| record(&format!("m-{batch}-{n}"), &route, vec![b'x'; 256]));
-        given.extend(commit(&store, records.collect()).await);
-    }
-    let bytes = store.stats().await.unwrap().bytes;
-    store.close().await.unwrap();
-    let began = std::time::Instant::now();
-    let store = open(folder.path());
-    println!("{messages} pending messages in {bytes} bytes opened in {:?}", began.elapsed());
-    let (mut after, mut found) = (None, Vec::new());
-    while found.len() < messages {
-        let items = page(&store, after, 4096).await;
-        found.extend(items.iter().map(|item| item.sequence));
-        after = found.last().copied();
-    }
-    assert_eq!(found, given);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -153,39 +153,6 @@ async fn a_dead_letter_keeps_the_whole_trace_also_once_it_is_redriven() {
     assert_eq!(store.check(Depth::Full).await.unwrap(), []);
 }
 
-/// The bound that `docs/sqlite.md` states, without what is owed, remembered and traced: free pages, log and all.
-const BOUND: u64 = 64 << 20;
-
-#[tokio::test]
-async fn a_store_that_turns_over_stays_within_the_stated_bound() {
-    let messages = std::env::var("SLIPSTREAM_TURNOVER").map_or(50_000, |count| count.parse::<u64>().unwrap());
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    commit(&store, vec![remember("a"), remember("away")]).await;
-    commit(&store, vec![record("held", &route(&["away"]), t(10))]).await;
-    let (route, mut owed, mut peak) = (route(&["a"]), Vec::new(), 0);
-    let horizon = Horizon { now: t(10), max_identities: 10_000, max_trace_bytes: 1 << 20, ..Horizon::NOTHING };
-    for batch in 0..messages / 250 {
-        let mut operations: Vec<_> = owed.drain(..).map(|sequence| acknowledge("a", sequence, t(10))).collect();
-        operations.extend((0..250).map(|n| record(&format!("m-{batch}-{n}"), &route, t(10))));
-        owed = commit(&store, operations).await;
-        if batch % 8 == 0 {
-            while store.purge(horizon, NonZeroU32::new(1000).unwrap()).await.unwrap().more {}
-            let stats = store.stats().await.unwrap();
-            peak = peak.max(stats.bytes);
-            assert!(stats.bytes < BOUND, "{} bytes after {} messages", stats.bytes, batch * 250);
-            assert!((stats.messages, stats.pending) == (251, 251) && stats.identities <= 10_000, "{stats:?}");
-        }
-    }
-    assert_eq!(store.check(Depth::Full).await.unwrap(), []);
-    println!("{messages} messages turned over within {peak} bytes");
-    store.close().await.unwrap();
-    let store = open(folder.path());
-    while store.purge(horizon, NonZeroU32::new(1000).unwrap()).await.unwrap().more {}
-    let stats = store.stats().await.unwrap();
-    assert_eq!((stats.messages, stats.pending), (251, 251));
-}
-
 #[tokio::test]
 async fn space_is_given_back_after_a_long_backlog() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,12 @@
+//! How large the store grows, and opening with much that is pending.
+
+mod sled;
+
+use sled::Sled;
+use slipstream_conformance::campaign_tests;
+use slipstream_store::Durability;
+
+/// The bound that `docs/sled.md` states, without what is owed, remembered and traced.
+const BOUND: u64 = 64 << 20;
+
+campaign_tests!(Sled(Durability::Full), BOUND);

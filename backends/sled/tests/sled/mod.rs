@@ -1,0 +1,22 @@
+//! How the suite opens stores on sled.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use slipstream_conformance::Harness;
+use slipstream_embedded::StoreOptions;
+use slipstream_sled::SledStore;
+use slipstream_store::{Durability, Result};
+
+/// Stores that are opened with this durability.
+#[derive(Debug)]
+pub(crate) struct Sled(pub(crate) Durability);
+
+#[async_trait]
+impl Harness for Sled {
+    type Store = SledStore;
+
+    async fn open(&self, place: &Path) -> Result<SledStore> {
+        slipstream_sled::open(&StoreOptions::new(place).durability(self.0))
+    }
+}

@@ -1,0 +1,22 @@
+//! How the suite opens stores on SQLite.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use slipstream_conformance::Harness;
+use slipstream_embedded::StoreOptions;
+use slipstream_sqlite::SqliteStore;
+use slipstream_store::{Durability, Result};
+
+/// Stores that are opened with this durability.
+#[derive(Debug)]
+pub(crate) struct Sqlite(pub(crate) Durability);
+
+#[async_trait]
+impl Harness for Sqlite {
+    type Store = SqliteStore;
+
+    async fn open(&self, place: &Path) -> Result<SqliteStore> {
+        slipstream_sqlite::open(&StoreOptions::new(place).durability(self.0))
+    }
+}
