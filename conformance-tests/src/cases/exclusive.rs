@@ -85,13 +85,13 @@ pub async fn a_whole_store_has_no_defects<H: Harness>(place: Place<H>) {
             }
         }
         for depth in [Depth::Quick, Depth::Full] {
-            assert_eq!(store.check(depth).await.expect("the check runs"), []);
+            assert_eq!(store.check(depth).await.expect("the check runs"), [], "a {depth:?} check, round {round}");
         }
         if round == 1 {
             commit(&store, vec![forget("a", t(50)), remember("a")]).await;
             purge_all(&store, everything(), 100).await;
         }
         store = place.reopen(store).await;
-        assert_eq!(store.check(Depth::Full).await.expect("the check runs"), []);
+        assert_eq!(store.check(Depth::Full).await.expect("the check runs"), [], "after reopening, round {round}");
     }
 }

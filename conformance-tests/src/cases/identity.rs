@@ -62,10 +62,12 @@ pub async fn identities_outlive_reopening<H: Harness>(place: Place<H>) {
     }
     let store = place.reopen(store).await;
     for n in 0..50 {
-        assert_eq!(commit_one(&store, put(message(&format!("m{n}"), &[]))).await, BY_IDENTITY);
-        assert_eq!(commit_one(&store, put(other_content(&format!("m{n}"), &[]))).await, Outcome::Conflict);
+        let again = commit_one(&store, put(message(&format!("m{n}"), &[]))).await;
+        assert_eq!(again, BY_IDENTITY, "m{n}, recorded again after reopening");
+        let other = commit_one(&store, put(other_content(&format!("m{n}"), &[]))).await;
+        assert_eq!(other, Outcome::Conflict, "other content under m{n} after reopening");
     }
-    assert_eq!(store.stats().await.expect("stats").identities, 50);
+    assert_eq!(store.stats().await.expect("stats").identities, 50, "identities after reopening");
 }
 
 /// C4: an identity is remembered when its message is settled and gone, also across reopening.
@@ -78,7 +80,8 @@ pub async fn settled_messages_keep_their_identity<H: Harness>(place: Place<H>) {
     purge_all(&store, horizon, 10).await;
     assert_eq!(commit_one(&store, put(message("m1", &["a"]))).await, BY_IDENTITY);
     let store = place.reopen(store).await;
-    assert_eq!(commit_one(&store, put(message("m1", &["a"]))).await, BY_IDENTITY);
+    let again = commit_one(&store, put(message("m1", &["a"]))).await;
+    assert_eq!(again, BY_IDENTITY, "m1, settled, and recorded again after reopening");
     assert_eq!(owed(&store, "a").await, []);
 }
 
@@ -91,8 +94,9 @@ pub async fn behind_the_horizon_an_identity_is_free<H: Harness>(place: Place<H>)
     purge_all(&store, Horizon { identities: t(11), ..Horizon::NOTHING }, 10).await;
     assert_eq!(store.stats().await.expect("stats").identities, 1);
     let store = place.reopen(store).await;
-    assert_eq!(store.stats().await.expect("stats").identities, 1);
-    assert_eq!(commit_one(&store, put(other_content("new", &["a"]))).await, Outcome::Conflict);
+    assert_eq!(store.stats().await.expect("stats").identities, 1, "identities after reopening");
+    let other = commit_one(&store, put(other_content("new", &["a"]))).await;
+    assert_eq!(other, Outcome::Conflict, "other content under an identity that was not purged, after reopening");
     let again = recorded(&store, other_content("old", &["a"])).await;
     assert!(again > old);
     assert_eq!(owed(&store, "a").await.len(), 3, "what was pending under the forgotten identity stays pending");
@@ -111,7 +115,7 @@ pub async fn the_last_recorded_identities_stay<H: Harness>(place: Place<H>) {
     purge_all(&store, horizon, 3).await;
     assert_eq!(store.stats().await.expect("stats").identities, 4);
     let store = place.reopen(store).await;
-    assert_eq!(store.stats().await.expect("stats").identities, 4);
+    assert_eq!(store.stats().await.expect("stats").identities, 4, "identities after reopening");
     for n in 6..10 {
         assert_eq!(commit_one(&store, put(message(&format!("m{n}"), &[]))).await, BY_IDENTITY, "m{n}");
     }

@@ -77,13 +77,37 @@ pub async fn a_dropped_commit_leaves_the_store_whole<H: Harness>(place: Place<H>
         let outcomes = store.commit(batch).await.expect("the batch commits");
         let all_new = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Recorded { .. }));
         let all_known = outcomes.iter().all(|outcome| *outcome == BY_IDENTITY);
-        assert!(all_new || all_known, "{outcomes:?}");
-        assert!(owed(&store, "a").await.contains(&later));
+        assert!(all_new || all_known, "a dropped commit was done in part: {outcomes:?}");
+        assert!(owed(&store, "a").await.contains(&later), "{later} is committed and owed");
     }
-    assert_eq!(owed(&store, "a").await.len(), 20 * 11);
-    assert_eq!(store.check(Depth::Full).await.expect("the check runs"), []);
+    assert_eq!(owed(&store, "a").await.len(), 20 * 11, "11 messages a round");
+    assert_eq!(store.check(Depth::Full).await.expect("the check runs"), [], "a full check after dropped commits");
     let store = place.reopen(store).await;
-    assert_eq!(owed(&store, "a").await.len(), 20 * 11);
+    assert_eq!(owed(&store, "a").await.len(), 20 * 11, "11 messages a round, after reopening");
+}
+
+/// C8, C2: what a commit whose future was dropped has let anyone see is there after reopening.
+pub async fn what_a_dropped_commit_showed_stays<H: Harness>(place: Place<H>) {
+    const SIZE: usize = 10;
+    let mut store = place.open().await;
+    remember_all(&store, &["a"]).await;
+    for round in 0..8 {
+        let before = owed(&store, "a").await.len();
+        let records = (0..SIZE).map(|n| put(message(&format!("m{round}-{n}"), &["a"])));
+        let batch: Arc<Batch> = Arc::new(records.collect::<Vec<_>>().into());
+        {
+            let mut call = pin!(store.commit(Arc::clone(&batch)));
+            let mut context = Context::from_waker(Waker::noop());
+            let _ = call.as_mut().poll(&mut context);
+        }
+        let shown = owed(&store, "a").await;
+        assert!([0, SIZE].contains(&(shown.len() - before)), "{} of {SIZE} messages show", shown.len() - before);
+        store = place.reopen(store).await;
+        let kept = owed(&store, "a").await;
+        assert!([0, SIZE].contains(&(kept.len() - before)), "{} of {SIZE} were kept", kept.len() - before);
+        let lost: Vec<_> = shown.iter().filter(|sequence| !kept.contains(sequence)).collect();
+        assert!(lost.is_empty(), "shown before reopening and lost by it: {lost:?}");
+    }
 }
 
 /// C8: reads and purges whose futures are dropped leave the store whole.

@@ -40,6 +40,55 @@ pub enum Clause {
     C12,
 }
 
+impl Clause {
+    /// What the clause asks for, in a line. The whole of it stands at the trait.
+    #[must_use]
+    pub fn in_short(self) -> &'static str {
+        match self {
+            Self::C1 => "all operations of a batch apply or none, and each sees those before it",
+            Self::C2 => "what was committed is there after reopening; a backup is a store",
+            Self::C3 => "a batch that is committed again changes nothing and says so",
+            Self::C4 => "the first write of an identity or stamp wins until its horizon, across reopening",
+            Self::C5 => "sequences ascend, become visible in that order, and are never given twice",
+            Self::C6 => "`after` is exclusive, pages are snapshots bounded in items and bytes, `more` is exact",
+            Self::C7 => "a redriven delivery has a new sequence and no attempts",
+            Self::C8 => "a call whose future is dropped is done whole or not at all, and the store goes on",
+            Self::C9 => "a purge keeps to its budget and horizon, and a store that turns over stays bounded",
+            Self::C10 => "equal calls in equal order give equal results",
+            Self::C11 => "a store is open once at a time, and a damaged one is refused and left as it was",
+            Self::C12 => "peers and the relay's id are remembered across reopening",
+        }
+    }
+}
+
+/// Says what a case is about, once it has failed. It stands on the stack of the case's test.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Cited {
+    /// As [`Case::name`].
+    pub name: &'static str,
+    /// As [`Case::clauses`].
+    pub clauses: &'static [Clause],
+}
+
+impl Drop for Cited {
+    #[expect(clippy::print_stderr, reason = "the test harness shows it with the failure")]
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let topic = self.name.split("::").next().unwrap_or_default();
+        eprintln!("\n{} failed. It checks what the contract says in", self.name);
+        for clause in self.clauses {
+            eprintln!("  {clause:?}: {}", clause.in_short());
+        }
+        eprintln!(
+            "Where two values are compared, the left one came from the store and the right one was expected, unless the\n\
+             message says otherwise. What was done before is in conformance-tests/src/cases/{topic}.rs.\n"
+        );
+    }
+}
+
 /// One case of the suite.
 pub struct Case<H> {
     /// Topic and name, as in `pages::after_is_exclusive`.
@@ -84,6 +133,10 @@ macro_rules! __conformance_tests {
                 $(
                     #[test]
                     fn $case() {
+                        let _cited = $crate::cases::Cited {
+                            name: concat!(stringify!($topic), "::", stringify!($case)),
+                            clauses: &[$($crate::Clause::$clause),+],
+                        };
                         $crate::run($harness, $crate::cases::$topic::$case);
                     }
                 )+
@@ -246,6 +299,7 @@ macro_rules! for_each_case {
                 [C2] the_guarantee_stands,
                 [C11] a_closed_store_says_so,
                 [C8] a_dropped_commit_leaves_the_store_whole,
+                [C8 C2] what_a_dropped_commit_showed_stays,
                 [C8] dropped_reads_and_purges_do_no_harm,
                 [C6 C8] many_read_while_one_commits,
                 [C2] a_backup_is_a_store,

@@ -22,12 +22,21 @@ pub async fn after_is_exclusive<H: Harness>(place: Place<H>) {
     let store = place.open().await;
     let given = some_messages(&store, 5).await;
     for (n, sequence) in given.iter().enumerate() {
-        assert_eq!(page(&store, Some(*sequence), items(100)).await, (given[n + 1..].to_vec(), false));
+        assert_eq!(
+            page(&store, Some(*sequence), items(100)).await,
+            (given[n + 1..].to_vec(), false),
+            "after {sequence}"
+        );
     }
     commit(&store, vec![acknowledge("a", given[1])]).await;
-    assert_eq!(page(&store, Some(given[1]), items(100)).await, (given[2..].to_vec(), false));
+    let read = page(&store, Some(given[1]), items(100)).await;
+    assert_eq!(read, (given[2..].to_vec(), false), "after {}, which is settled", given[1]);
     for beyond in [never_given(), Sequence::LAST] {
-        assert_eq!(page(&store, Some(beyond), items(100)).await, (Vec::new(), false));
+        assert_eq!(
+            page(&store, Some(beyond), items(100)).await,
+            (Vec::new(), false),
+            "after {beyond}, beyond the last"
+        );
     }
 }
 
@@ -81,7 +90,8 @@ pub async fn an_oversized_item_still_comes<H: Harness>(place: Place<H>) {
     }
     let mut after = None;
     for sequence in &given[..3] {
-        assert_eq!(page(&store, after, limit(100, 1000)).await, (vec![*sequence], true));
+        let read = page(&store, after, limit(100, 1000)).await;
+        assert_eq!(read, (vec![*sequence], true), "at most 1,000 bytes after {after:?}");
         after = Some(*sequence);
     }
     assert_eq!(page(&store, after, limit(100, 1000)).await, (given[3..].to_vec(), false));

@@ -104,6 +104,8 @@ pub async fn a_live_cursor_misses_nothing<H: Harness>(place: Place<H>) {
         loop {
             let last_round = written.load(Ordering::Acquire);
             let page = store.pending(&peer("a"), after, items(7)).await.expect("the page is read");
+            let first = page.items.first().map(|item| item.sequence);
+            assert!(first.is_none_or(|first| Some(first) > after), "after {after:?} came {first:?}");
             seen.extend(page.items.iter().map(|item| item.sequence));
             after = seen.last().copied();
             if last_round && page.items.is_empty() {
@@ -114,5 +116,5 @@ pub async fn a_live_cursor_misses_nothing<H: Harness>(place: Place<H>) {
         seen
     };
     let (given, seen) = tokio::join!(writer, reader);
-    assert_eq!(given, seen);
+    assert_eq!(seen, given, "what a cursor saw of what was recorded meanwhile");
 }

@@ -79,7 +79,7 @@ impl Broken {
                 }
             }
         }
-        if self.is(Flaw::LosesTheLastCommit) {
+        if self.is(Flaw::LosesTheLastCommit) || self.is(Flaw::LosesDroppedCommits) {
             let before = self.place.join(format!("before-{}-{}", self.opening, self.count()));
             self.inner.backup(&before).await?;
             self.instead.lock().insert(self.place.clone(), before);
@@ -247,6 +247,11 @@ impl MessageStore for Broken {
         }
         self.prepare(&batch).await?;
         let outcomes = self.commit_all(&batch.operations).await;
+        if self.is(Flaw::LosesDroppedCommits) {
+            // Shown from here on, kept from there on.
+            tokio::task::yield_now().await;
+            self.instead.lock().remove(&self.place);
+        }
         self.memory.lock().busy = false;
         outcomes
     }

@@ -48,6 +48,7 @@ pub(crate) enum Flaw {
     RedrivesTwice,
     // C8
     CommitsInHalves,
+    LosesDroppedCommits,
     StaysBusyWhenDropped,
     // C9
     IgnoresBudget,

@@ -93,6 +93,7 @@ bites! {
     }
     C8 {
         c8_half_a_batch_of_a_dropped_call: CommitsInHalves,
+        c8_a_dropped_call_seen_and_lost: LosesDroppedCommits,
         c8_a_lock_never_released: StaysBusyWhenDropped,
     }
     C9 {
@@ -173,4 +174,13 @@ fn the_lockstep_bites() {
     ] {
         assert!(lockstep.iter().all(|case| !passes(case, flaw)), "the lockstep passes a store that {flaw:?}");
     }
+}
+
+/// A failure says which clauses are at stake, in words, to whoever has only the output of the test.
+#[test]
+fn every_clause_is_said_in_short() {
+    use Clause::*;
+    let clauses = [C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12];
+    let said: BTreeSet<_> = clauses.map(Clause::in_short).into();
+    assert_eq!(said.len(), clauses.len());
 }
