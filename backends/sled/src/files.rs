@@ -173,6 +173,10 @@ pub(crate) fn open(folder: &Path) -> Result<Db> {
 
 /// Waits until sled's own lock is free. Nobody has the store open, but a thread of sled's pool may hold the file for
 /// a moment longer than the store that it worked for.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no event tells that another has unlocked a file, and `lock` has no limit"
+)]
 fn wait_for_lock(log: &Path) -> Result<()> {
     let began = Instant::now();
     let file = File::open(log).map_err(|error| busy("opening", log, &error))?;
