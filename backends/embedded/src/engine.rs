@@ -185,7 +185,8 @@ pub trait Reader: Send + 'static {
     /// Where it could not look; what it finds are defects.
     fn verify(&mut self, depth: Depth) -> Result<Vec<Defect>>;
 
-    /// Writes a copy of the tables, as of one commit, to `target`, synced. Something is at `target`: an error.
+    /// Writes a copy of the tables, as of one commit and in the smallest form that the engine has, to `target`, synced.
+    /// Something is at `target`: an error.
     ///
     /// # Errors
     /// Where it could not be written; what was begun at `target` is removed then.
@@ -221,9 +222,10 @@ pub trait Engine: Tables + fmt::Debug + Send + Sized + 'static {
     /// As [`apply`](Self::apply); nothing of what is stored is at stake.
     fn reclaim(&mut self) -> Result<()>;
 
-    /// Closes the tables. All readers are gone by then.
+    /// Closes the tables, so that all of them is in their file or folder and nothing that stands beside it counts. All
+    /// readers are gone by then.
     ///
     /// # Errors
-    /// Where closing failed; everything that was applied is durable nevertheless.
+    /// Where that failed; everything that was applied is durable nevertheless.
     fn close(self) -> Result<()>;
 }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
-use slipstream_store::{Peer, PeerId};
+use slipstream_store::{Peer, PeerId, Stats};
 
 use crate::bits::Bits;
 use crate::codec::{BlockRow, MetaRow};
@@ -195,6 +195,19 @@ pub(crate) struct OwedChange {
 }
 
 impl Ledger {
+    /// How much is in the store, which takes so many bytes on the medium.
+    pub(crate) fn stats(&self, bytes: u64) -> Stats {
+        let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+        Stats {
+            peers: count(self.peers.len()),
+            messages: self.messages,
+            pending: self.pending,
+            dead_letters: self.counters.dead_letters,
+            identities: count(self.identities.len()),
+            bytes,
+        }
+    }
+
     /// Takes in what a draft came to.
     pub(crate) fn absorb(&mut self, changes: Changes) {
         if let Some(first) = changes.identities.first() {

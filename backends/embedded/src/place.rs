@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use slipstream_store::{Durability, Result, StoreError};
 
+use crate::install::Work;
 use crate::lock::StoreLock;
 
 /// With what the names begin that belong to a store in its folder.
@@ -60,6 +61,17 @@ impl Place {
         Self { store: store.to_owned(), name: None }
     }
 
+    /// The path that names the store: its folder, or its file.
+    #[must_use]
+    pub fn store(&self) -> &Path {
+        &self.store
+    }
+
+    /// Whether the store has a folder for itself.
+    pub(crate) fn is_folder(&self) -> bool {
+        self.name.is_some()
+    }
+
     /// The path of the data.
     #[must_use]
     pub fn data(&self) -> PathBuf {
@@ -69,26 +81,48 @@ impl Place {
     /// Makes the folder where it is missing, for its user only, and locks the store.
     ///
     /// # Errors
-    /// `InUse` where the store is open already; `Unsupported` where the folder holds the data of another engine, so that
-    /// nobody takes a new, empty store for the one that they have; `Busy` where the folder or the lock file cannot be
-    /// made or read.
+    /// `InUse` where the store is open already; `Unsupported` where the folder holds the data of another engine, or half a
+    /// migration, so that nobody takes a new, empty store for the one that they have; `Busy` where the folder or the lock
+    /// file cannot be made or read.
     pub fn lock(&self) -> Result<StoreLock> {
         self.make_folder()?;
-        let Some(name) = self.name else {
-            return StoreLock::acquire(&beside(&self.store, ".lock"), &self.store);
-        };
-        let lock = StoreLock::acquire(&self.store.join(LOCK), &self.store)?;
-        match self.other_data(name) {
-            Ok(None) => Ok(lock),
-            Ok(Some(other)) => Err(StoreError::Unsupported(format!(
-                "{}: expected `{name}`, got `{other}`, the data of another engine",
-                self.store.display()
+        let lock = self.acquire()?;
+        let store = self.store.display();
+        if self.is_half_migrated() {
+            let workshop = self.workshop(Work::Migrating);
+            return Err(StoreError::Unsupported(format!(
+                "{store}: a migration into it was interrupted; start `slipstream store migrate` again, or remove {}",
+                workshop.display()
+            )));
+        }
+        match self.other_engine()? {
+            None => Ok(lock),
+            Some(other) => Err(StoreError::Unsupported(format!(
+                "{store}: expected `{}`, got `{other}`, the data of another engine",
+                self.name.unwrap_or_default()
             ))),
-            Err(error) => Err(StoreError::Busy(format!("reading the folder {}: {error}", self.store.display()))),
         }
     }
 
+    /// Locks what is here, whatever it is.
+    pub(crate) fn acquire(&self) -> Result<StoreLock> {
+        let data = self.data();
+        // A file that is called as data in a folder are may be meant as that folder's store too: one lock for both.
+        let is_folders = data.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+        let lock = if is_folders { data.with_file_name(LOCK) } else { beside(&data, ".lock") };
+        StoreLock::acquire(&lock, &self.store)
+    }
+
     /// What in the store's folder belongs to another engine.
+    ///
+    /// # Errors
+    /// `Busy` where the folder cannot be read.
+    pub fn other_engine(&self) -> Result<Option<String>> {
+        let Some(name) = self.name else { return Ok(None) };
+        let found = self.other_data(name);
+        found.map_err(|error| StoreError::Busy(format!("reading the folder {}: {error}", self.store.display())))
+    }
+
     fn other_data(&self, name: &str) -> io::Result<Option<String>> {
         for entry in fs::read_dir(&self.store)? {
             let found = entry?.file_name().to_string_lossy().into_owned();
@@ -130,7 +164,7 @@ impl Place {
         written
     }
 
-    fn make_folder(&self) -> Result<()> {
+    pub(crate) fn make_folder(&self) -> Result<()> {
         let folder = self.parent_of_data();
         if folder.is_dir() {
             return Ok(());
@@ -149,14 +183,14 @@ impl Place {
 }
 
 /// The path with something after its name.
-fn beside(file: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut path = OsString::from(file);
     path.push(suffix);
     PathBuf::from(path)
 }
 
 /// The folder that a path is in.
-fn parent(path: &Path) -> &Path {
+pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -193,6 +227,16 @@ mod tests {
         assert_eq!(place.data(), path);
         drop(lock);
         assert!(place.lock().is_ok() && place.sync().is_ok());
+    }
+
+    #[test]
+    fn a_store_is_locked_once_whether_its_folder_or_its_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = Place::folder(folder.path(), "slipstream.x").lock().unwrap();
+        let file = Place::file(&folder.path().join("slipstream.x"));
+        assert!(matches!(file.lock(), Err(StoreError::InUse(_))));
+        drop(lock);
+        assert!(file.lock().is_ok());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use ulid::Ulid;
 use crate::memory::Medium;
 use crate::{EmbeddedStore, StoreLock, load};
 
-fn open(medium: &Medium, folder: &std::path::Path) -> EmbeddedStore<Medium> {
+pub(crate) fn open(medium: &Medium, folder: &std::path::Path) -> EmbeddedStore<Medium> {
     let guarantee = Guarantee { engine: "memory", durability: Durability::Relaxed, caveat: None };
     let lock = StoreLock::acquire(&folder.join("lock"), folder).unwrap();
     EmbeddedStore::open(medium.clone(), guarantee, lock).unwrap()
@@ -23,7 +23,7 @@ fn peer(name: &str) -> PeerId {
     PeerId::new(name).unwrap()
 }
 
-fn remember(name: &str) -> Operation {
+pub(crate) fn remember(name: &str) -> Operation {
     Operation::RememberPeer(Box::new(Peer {
         id: peer(name),
         kind: PeerKind::Relay,
@@ -35,7 +35,7 @@ fn remember(name: &str) -> Operation {
     }))
 }
 
-fn record(name: &str, recipients: &[&str]) -> Operation {
+pub(crate) fn record(name: &str, recipients: &[&str]) -> Operation {
     let recipients = recipients.iter().map(|name| peer(name)).collect();
     Operation::Record(Box::new(Record {
         identity: Identity { group: ClusterGroup::singleton(), id: MessageId::new(name).unwrap() },
@@ -50,11 +50,11 @@ fn record(name: &str, recipients: &[&str]) -> Operation {
     }))
 }
 
-fn acknowledge(name: &str, sequence: u64) -> Operation {
+pub(crate) fn acknowledge(name: &str, sequence: u64) -> Operation {
     Operation::Acknowledge { peer: peer(name), sequence: Sequence::new(sequence).unwrap(), at: Timestamp::ZERO }
 }
 
-fn batch(operations: Vec<Operation>) -> Arc<slipstream_store::Batch> {
+pub(crate) fn batch(operations: Vec<Operation>) -> Arc<slipstream_store::Batch> {
     Arc::new(operations.into())
 }
 

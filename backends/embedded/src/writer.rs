@@ -122,15 +122,7 @@ impl<E: Engine> Writer<E> {
     }
 
     fn stats(&self) -> Result<Stats> {
-        let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
-        Ok(Stats {
-            peers: count(self.ledger.peers.len()),
-            messages: self.ledger.messages,
-            pending: self.ledger.pending,
-            dead_letters: self.ledger.counters.dead_letters,
-            identities: count(self.ledger.identities.len()),
-            bytes: self.engine.bytes()?,
-        })
+        Ok(self.ledger.stats(self.engine.bytes()?))
     }
 
     fn tables(&self) -> &dyn Tables {

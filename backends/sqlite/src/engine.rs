@@ -9,7 +9,7 @@ use slipstream_embedded::{Engine, MessageRow, Reader, Table, Tables, Visited, Wr
 use slipstream_store::{Defect, Depth, Result, StoreError};
 
 use crate::tables::{Columns, Key, Value};
-use crate::{connect, fault, place, sql};
+use crate::{connect, fault, place::place, sql};
 
 /// Free pages are given back once they are more than this many, and than a quarter of the file.
 const FREE_PAGES: i64 = 4096;
@@ -150,7 +150,14 @@ impl Engine for SqliteEngine {
     fn close(self) -> Result<()> {
         let set = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
         set.map_err(|error| fault::reading(&error))?;
-        self.connection.close().map_err(|(_, error)| fault::reading(&error))
+        self.connection.close().map_err(|(_, error)| fault::reading(&error))?;
+        // The last one to close moves the log into the file and removes it.
+        let log = connect::beside(&self.file, "-wal");
+        if log.exists() {
+            let text = "is left, because another program has the store's file open or the disk is full";
+            return Err(StoreError::Busy(format!("{} {text}", log.display())));
+        }
+        Ok(())
     }
 }
 
@@ -182,8 +189,8 @@ impl Reader for SqliteReader {
     }
 
     fn backup(&mut self, target: &Path) -> Result<()> {
-        let (place, file) = place::of(target);
-        place.write_new(|| self.copy_to(&file))
+        let place = place(target);
+        place.write_new(|| self.copy_to(&place.data()))
     }
 }
 

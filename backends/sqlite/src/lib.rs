@@ -9,10 +9,11 @@ mod place;
 mod sql;
 mod tables;
 
-use slipstream_embedded::{EmbeddedStore, StoreOptions};
+use slipstream_embedded::{EmbeddedStore, Opened, StoreOptions};
 use slipstream_store::{Guarantee, Result};
 
 pub use engine::{SqliteEngine, SqliteReader};
+pub use place::place;
 
 /// A [`MessageStore`](slipstream_store::MessageStore) in an SQLite file.
 pub type SqliteStore = EmbeddedStore<SqliteEngine>;
@@ -27,10 +28,19 @@ pub type SqliteStore = EmbeddedStore<SqliteEngine>;
 /// `InUse` where it is open already; `Corrupted` where it is damaged and `Unsupported` where it is another program's
 /// or of another version, in both cases leaving it as it was; `Busy` or `Full` where the files cannot be made.
 pub fn open(options: &StoreOptions) -> Result<SqliteStore> {
-    let (place, file) = place::of(&options.path);
+    open_tables(options)?.into_store()
+}
+
+/// Opens the tables as [`open`] does, and reads no ledger from them: for the commands on whole stores.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_tables(options: &StoreOptions) -> Result<Opened<SqliteEngine>> {
+    let place = place(&options.path);
     let lock = place.lock()?;
+    let file = place.data();
     let connection = connect::writer(&file, options.durability)?;
     place.sync()?;
     let guarantee = Guarantee { engine: "sqlite", durability: options.durability, caveat: None };
-    EmbeddedStore::open(SqliteEngine::new(connection, file), guarantee, lock)
+    Ok(Opened { engine: SqliteEngine::new(connection, file), guarantee, lock })
 }

@@ -6,8 +6,8 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use slipstream_embedded::StoreOptions;
-use slipstream_sqlite::{SqliteStore, open};
+use slipstream_embedded::{OfflineStore, StoreOptions};
+use slipstream_sqlite::{SqliteStore, open, open_tables};
 use slipstream_store::{Durability, MessageStore, Operation, PeerId, StoreError};
 
 fn name_relay(name: &str) -> Operation {
@@ -73,6 +73,22 @@ async fn damaged_and_foreign_files_are_refused_and_left_alone() {
     }
     let store = open(&StoreOptions::new(&file)).unwrap();
     assert_eq!(store.roster().await.unwrap().relay, Some(PeerId::new("relay-1").unwrap()));
+}
+
+#[tokio::test]
+async fn tables_that_another_program_has_open_are_not_closed_whole() {
+    let temporary = tempfile::tempdir().unwrap();
+    let file = temporary.path().join("store.db");
+    closed_store(&file).await;
+    let shell = rusqlite::Connection::open(&file).unwrap();
+    shell.query_row("SELECT count(*) FROM meta", [], |row| row.get::<_, u32>(0)).unwrap();
+    let opened: Box<dyn OfflineStore> = Box::new(open_tables(&StoreOptions::new(&file)).unwrap());
+    let refused = opened.close().unwrap_err();
+    assert!(matches!(&refused, StoreError::Busy(text) if text.contains("another program")), "{refused:?}");
+    drop(shell);
+    let opened: Box<dyn OfflineStore> = Box::new(open_tables(&StoreOptions::new(&file)).unwrap());
+    drop(opened.close().unwrap());
+    assert!(!temporary.path().join("store.db-wal").exists());
 }
 
 #[tokio::test]

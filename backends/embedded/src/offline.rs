@@ -1,0 +1,121 @@
+//! A store that is open and that nobody uses: what the commands on whole stores work with, whatever its engine.
+
+use std::fmt;
+use std::path::Path;
+
+use slipstream_store::{Defect, Depth, Guarantee, Result, Stats};
+
+use crate::engine::{Engine, Reader as _, Tables, Write};
+use crate::lock::StoreLock;
+use crate::store::EmbeddedStore;
+use crate::{check, load};
+
+/// An engine's tables, opened and locked, before a ledger is read from them.
+#[derive(Debug)]
+pub struct Opened<E> {
+    /// The tables.
+    pub engine: E,
+    /// What an `Ok` of this store is worth.
+    pub guarantee: Guarantee,
+    /// Keeps others away; held until the store is closed.
+    pub lock: StoreLock,
+}
+
+impl<E: Engine> Opened<E> {
+    /// Reads the ledger and starts the threads; see [`EmbeddedStore::open`].
+    ///
+    /// # Errors
+    /// As [`EmbeddedStore::open`].
+    pub fn into_store(self) -> Result<EmbeddedStore<E>> {
+        EmbeddedStore::open(self.engine, self.guarantee, self.lock)
+    }
+}
+
+/// A store that nobody uses, whatever its engine. Every call blocks, and is made by one thread.
+pub trait OfflineStore: Tables + fmt::Debug + Send {
+    /// What an `Ok` of this store is worth, and the name of its engine.
+    fn guarantee(&self) -> &Guarantee;
+
+    /// Applies all of `writes`, in order, or none; see [`Engine::apply`].
+    ///
+    /// # Errors
+    /// As [`Engine::apply`].
+    fn apply(&mut self, writes: &[Write<'_>]) -> Result<()>;
+
+    /// How much is in the store.
+    ///
+    /// # Errors
+    /// `Corrupted` where the tables contradict each other, `Unsupported` where a row has an unknown format.
+    fn stats(&self) -> Result<Stats>;
+
+    /// Looks for damage and for contradictions, first those of the engine, and where there are none those of the ledger.
+    ///
+    /// # Errors
+    /// Where it could not look; what it finds are defects.
+    fn check(&self, depth: Depth) -> Result<Vec<Defect>>;
+
+    /// Writes a copy of the store, in the smallest form that the engine has, to `target`; see [`crate::Reader::backup`].
+    ///
+    /// # Errors
+    /// As [`crate::Reader::backup`].
+    fn backup(&self, target: &Path) -> Result<()>;
+
+    /// Closes the tables, whole in their file or folder, and answers the lock, which still keeps others away.
+    ///
+    /// # Errors
+    /// As [`Engine::close`].
+    fn close(self: Box<Self>) -> Result<StoreLock>;
+}
+
+impl<E: Engine> OfflineStore for Opened<E> {
+    fn guarantee(&self) -> &Guarantee {
+        &self.guarantee
+    }
+
+    fn apply(&mut self, writes: &[Write<'_>]) -> Result<()> {
+        self.engine.apply(writes)
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        Ok(load::load(&self.engine)?.stats(self.engine.bytes()?))
+    }
+
+    fn check(&self, depth: Depth) -> Result<Vec<Defect>> {
+        let defects = self.engine.reader()?.verify(depth)?;
+        if defects.is_empty() { check::check(&self.engine, depth) } else { Ok(defects) }
+    }
+
+    fn backup(&self, target: &Path) -> Result<()> {
+        self.engine.reader()?.backup(target)
+    }
+
+    fn close(self: Box<Self>) -> Result<StoreLock> {
+        self.engine.close()?;
+        Ok(self.lock)
+    }
+}
+
+impl<E: Engine> Tables for Opened<E> {
+    fn get(&self, table: crate::Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.engine.get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: crate::Table,
+        first: &[u8],
+        last: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> crate::Visited,
+    ) -> Result<()> {
+        self.engine.scan(table, first, last, visit)
+    }
+
+    fn messages(
+        &self,
+        first: u64,
+        last: u64,
+        visit: &mut dyn FnMut(&crate::MessageRow<'_>) -> crate::Visited,
+    ) -> Result<()> {
+        self.engine.messages(first, last, visit)
+    }
+}
