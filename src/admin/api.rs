@@ -14,6 +14,7 @@ use crate::logging::{Level, SwitchChange};
 pub(super) async fn answer(pages: &Pages, endpoint: Endpoint, request: Request<Incoming>) -> Answer {
     match endpoint {
         Endpoint::Logging => logging(pages, request).await,
+        Endpoint::Backup => backup(pages, request).await,
     }
 }
 
@@ -36,5 +37,29 @@ async fn logging(pages: &Pages, request: Request<Incoming>) -> Answer {
     match (pages.logging)(change) {
         Ok(now) => json(StatusCode::OK, &LoggingBody { message_logs: Some(now.messages), level: Some(now.level) }),
         Err(problem) => error(StatusCode::INTERNAL_SERVER_ERROR, "internal", &problem),
+    }
+}
+
+/// What a backup is to be called.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BackupBody {
+    name: String,
+}
+
+async fn backup(pages: &Pages, request: Request<Incoming>) -> Answer {
+    if *request.method() != Method::POST {
+        return match pages.backups.last() {
+            Some(last) => json(StatusCode::OK, &last),
+            None => error(StatusCode::NOT_FOUND, "not_found", "no backup was begun since the start"),
+        };
+    }
+    let begun = match body::json(request).await {
+        Ok(BackupBody { name }) => pages.backups.begin(&name),
+        Err(refusal) => return refusal,
+    };
+    match begun {
+        Ok(begun) => json(StatusCode::ACCEPTED, &begun),
+        Err((status, code, message)) => error(status, code, &message),
     }
 }

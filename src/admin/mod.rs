@@ -9,12 +9,16 @@
 //! | `route`, `access` | what a path is, and who may use the API |
 //! | `pages`, `api` | what each path answers |
 //! | `answer`, `body` | what answers and requests are made of |
+//! | `backup` | backups of the running relay |
+//! | `client` | asking all this of another relay |
 //! | `metrics_page` | the recorder behind `/metrics` |
 
 mod access;
 mod answer;
 mod api;
+mod backup;
 mod body;
+pub(crate) mod client;
 mod metrics_page;
 mod pages;
 mod route;
@@ -23,6 +27,8 @@ mod server;
 mod tests;
 
 pub use access::ApiAccess;
+pub use backup::{Backup, BackupState, Backups};
+pub use client::{ClientError, backup};
 pub use metrics_page::{InstallError, MetricsPage};
 pub use pages::{Pages, Readiness};
 pub use server::serve;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::access::ApiAccess;
 use super::answer::{Answer, PROMETHEUS, TEXT, error, json, page};
 use super::api;
+use super::backup::Backups;
 use super::route::{Route, is_api};
 use crate::logging::{SwitchChange, Switches};
 
@@ -47,6 +48,8 @@ pub struct Pages {
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     /// Changes what is logged, where it is asked to, and tells what is logged then, or in words why that failed.
     pub logging: Arc<dyn Fn(SwitchChange) -> Result<Switches, String> + Send + Sync>,
+    /// Makes backups of the store.
+    pub backups: Backups,
     /// Who may use the API.
     pub api: ApiAccess,
 }

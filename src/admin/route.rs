@@ -16,6 +16,7 @@ pub(super) enum Route {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Logging,
+    Backup,
 }
 
 impl Route {
@@ -34,6 +35,7 @@ impl Route {
     pub(super) fn takes(self, method: &Method) -> bool {
         match self {
             Self::Api(Endpoint::Logging) if *method == Method::PUT => true,
+            Self::Api(Endpoint::Backup) if *method == Method::POST => true,
             _ => matches!(*method, Method::GET | Method::HEAD),
         }
     }
@@ -42,6 +44,7 @@ impl Route {
     pub(super) fn allowed(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Api(Endpoint::Logging) => "GET, HEAD, PUT",
+            Self::Api(Endpoint::Backup) => "GET, HEAD, POST",
             _ => "GET, HEAD",
         })
     }
@@ -52,6 +55,7 @@ impl Endpoint {
     fn at(segments: &[&str]) -> Option<Self> {
         match segments {
             ["logging"] => Some(Self::Logging),
+            ["backup"] => Some(Self::Backup),
             _ => None,
         }
     }

@@ -1,14 +1,17 @@
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use slipstream_conformance::{ModelMedium, ModelStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{ApiAccess, MetricsPage, Pages, Readiness, serve};
+use super::{ApiAccess, Backups, MetricsPage, Pages, Readiness, serve};
+use crate::clock::SystemClock;
 use crate::logging::{Level, SwitchChange, Switches};
 
 const JSON: &str = "Content-Type: application/json\r\n";
@@ -44,7 +47,10 @@ async fn start_for(api: ApiAccess, render: impl Fn() -> String + Send + Sync + '
         now.level = change.level.unwrap_or(now.level);
         Ok(*now)
     };
-    let pages = Pages { render: Arc::new(render), readiness: Arc::new(readiness), logging: Arc::new(logging), api };
+    let store = ModelStore::open(&ModelMedium::default(), Path::new("model")).expect("a store");
+    let backups = Backups::new(None, Arc::new(store), Arc::new(SystemClock::new()));
+    let pages =
+        Pages { render: Arc::new(render), readiness: Arc::new(readiness), logging: Arc::new(logging), backups, api };
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(serve(listener, pages, shutdown.clone()));
     Running { address, reasons, shutdown, task }

@@ -2,21 +2,10 @@
 
 use std::fs;
 use std::io;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper::{Request, StatusCode, Uri, header};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use hyper::{Method, StatusCode};
 
-/// Most bytes of a metrics page that are read.
-const MAX_PAGE_BYTES: usize = 16 << 20;
-
-/// How long a metrics page may take.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::admin::client;
 
 /// In what `/proc` counts processor time: a hundredth of a second on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -50,12 +39,12 @@ impl Source {
     pub(super) async fn sample(&self) -> Result<Sample, Unavailable> {
         match self {
             Self::Process(id) => process(*id).map_err(|error| Unavailable(format!("process {id}: {error}"))),
-            Self::Admin(url) => match timeout(PAGE_TIMEOUT, page(url)).await {
-                Ok(Ok(page)) => on_page(&page).ok_or_else(|| {
+            Self::Admin(url) => match client::ask(url, Method::GET, "/metrics", None).await {
+                Ok((StatusCode::OK, page)) => on_page(&String::from_utf8_lossy(&page)).ok_or_else(|| {
                     Unavailable(format!("{url}/metrics has no process_cpu_seconds_total: it is no relay's"))
                 }),
-                Ok(Err(fault)) => Err(Unavailable(format!("{url}/metrics: {fault}"))),
-                Err(_) => Err(Unavailable(format!("{url}/metrics: no answer within {PAGE_TIMEOUT:?}"))),
+                Ok((status, _)) => Err(Unavailable(format!("{url}/metrics: answered with {status}"))),
+                Err(fault) => Err(Unavailable(fault.to_string())),
             },
         }
     }
@@ -100,32 +89,6 @@ fn on_page(page: &str) -> Option<Sample> {
         resident: series("process_resident_memory_bytes")?,
         processed: Some(processed.sum()),
     })
-}
-
-type Fault = Box<dyn std::error::Error + Send + Sync>;
-
-async fn page(admin: &str) -> Result<String, Fault> {
-    let uri: Uri = format!("{}/metrics", admin.trim_end_matches('/')).parse()?;
-    if uri.scheme_str() != Some("http") {
-        return Err("expected a URL like http://127.0.0.1:8080".into());
-    }
-    let authority = uri.authority().ok_or("expected a host after http://")?;
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(uri.path()).header(header::HOST, authority.as_str()).body(Empty::<Bytes>::new())?;
-    // The connection ends once the sender is gone, which goes with the answer.
-    let answering = async move {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        if status != StatusCode::OK {
-            return Err(format!("answered with {status}").into());
-        }
-        let body = Limited::new(response.into_body(), MAX_PAGE_BYTES).collect().await?;
-        Ok::<_, Fault>(String::from_utf8_lossy(&body.to_bytes()).into_owned())
-    };
-    let (page, ()) = tokio::try_join!(answering, async { connection.await.map_err(Fault::from) })?;
-    Ok(page)
 }
 
 #[cfg(test)]

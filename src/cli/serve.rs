@@ -13,7 +13,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
 
 use super::{SettingFlags, output};
-use crate::admin::{self, ApiAccess, MetricsPage, Pages, Readiness};
+use crate::admin::{self, ApiAccess, Backups, MetricsPage, Pages, Readiness};
 use crate::clock::SystemClock;
 use crate::config::{Config, Engine, Faults, Listen};
 use crate::dial::DialLimits;
@@ -75,7 +75,9 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
 async fn serve(config: &Config, log: LogControl) -> anyhow::Result<()> {
     let metrics = MetricsPage::install(&BUCKETS)?;
     let store = open_store(config).await?;
-    let relay = Relay::open(store, settings(config), Arc::new(SystemClock::new())).await?;
+    let clock = Arc::new(SystemClock::new());
+    let backups = Backups::new(config.backup_path.clone(), Arc::clone(&store), clock.clone());
+    let relay = Relay::open(store, settings(config), clock).await?;
     let observer = relay.observer();
     let admin = AdminListener::bind((config.metrics_host, config.metrics_port))
         .await
@@ -88,7 +90,7 @@ async fn serve(config: &Config, log: LogControl) -> anyhow::Result<()> {
     let pages_end = CancellationToken::new();
     let _pages_end = pages_end.clone().drop_guard();
     tokio::spawn(metrics.clone().upkeep(pages_end.clone()));
-    tokio::spawn(admin::serve(admin, pages(config, metrics, observer, log), pages_end));
+    tokio::spawn(admin::serve(admin, pages(config, metrics, observer, backups, log), pages_end));
     for doubt in config.doubts() {
         warn!("{doubt}");
     }
@@ -190,7 +192,13 @@ fn announce(
     Ok(())
 }
 
-fn pages(config: &Config, page: MetricsPage, observer: Observer<dyn MessageStore>, log: LogControl) -> Pages {
+fn pages(
+    config: &Config,
+    page: MetricsPage,
+    observer: Observer<dyn MessageStore>,
+    backups: Backups,
+    log: LogControl,
+) -> Pages {
     let seen = observer.clone();
     let runtime = Handle::current();
     let render = move || page.render(|| runtime.block_on(seen.record()));
@@ -222,6 +230,7 @@ fn pages(config: &Config, page: MetricsPage, observer: Observer<dyn MessageStore
         render: Arc::new(render),
         readiness: Arc::new(readiness),
         logging: Arc::new(logging),
+        backups,
         api: api_access(config),
     }
 }

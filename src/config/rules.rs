@@ -17,6 +17,7 @@ struct Rule {
 
 const RULES: &[Rule] = &[
     Rule { between: &["store"], broken: engine_is_missing },
+    Rule { between: &["backup_path", "storage_path"], broken: backups_are_in_the_store },
     Rule { between: &["listen", "allow_insecure"], broken: listener_is_open },
     Rule { between: &["listen", "metrics_host", "metrics_port"], broken: listeners_collide },
     Rule { between: &["heartbeat", "idle_timeout"], broken: heartbeat_is_late },
@@ -46,6 +47,12 @@ fn engine_is_missing(config: &Config, engines: &[Engine]) -> Option<String> {
     Some(format!(
         "`{engine}` is not compiled into this program: it wants the cargo feature `{engine}`; compiled in: {present}"
     ))
+}
+
+fn backups_are_in_the_store(config: &Config, _: &[Engine]) -> Option<String> {
+    let backups = config.backup_path.as_ref().filter(|path| path.starts_with(&config.storage_path))?;
+    let (backups, store) = (backups.display(), config.storage_path.display());
+    Some(format!("{backups} is in the store's folder, SLIPSTREAM_STORAGE_PATH, {store}; expected a folder elsewhere"))
 }
 
 fn listener_is_open(config: &Config, _: &[Engine]) -> Option<String> {

@@ -137,6 +137,9 @@ settings! {
     /// Engine of the store. Without it the first of sqlite, redb, lmdb, sled that is compiled in.
     store: Engine = "SLIPSTREAM_STORE", "sqlite", "ENGINE", value::engine;
 
+    /// Folder for backups that are asked for on the admin port. Without it they are refused.
+    backup_path: Option<PathBuf> = "SLIPSTREAM_BACKUP_PATH", "", "PATH", |text| value::optional(text, value::path);
+
     /// What an ACK survives: `full` a power cut, `relaxed` the end of the process but not of the machine.
     durability: Durability = "SLIPSTREAM_DURABILITY", "full", "LEVEL", value::durability;
 
