@@ -14,6 +14,7 @@
 //! | [`client`] | a small client, which the commands, the tests and the benches use |
 //! | [`config`] | settings: typed, checked, all faults at once |
 //! | [`admin`] | HTTP for operators: metrics, health, the API |
+//! | [`offline`] | work on a whole store that no relay has open |
 //! | [`backend`] | configuration to open store; the only place that knows engines |
 //! | [`mod@bench`] | load on a running relay |
 //! | [`cli`] | the commands |
@@ -39,6 +40,7 @@ pub mod link;
 pub mod listen;
 pub mod logging;
 mod metrics;
+pub mod offline;
 pub mod protocol;
 pub mod relay;
 

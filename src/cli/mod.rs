@@ -9,6 +9,7 @@ mod output;
 mod send;
 mod serve;
 mod settings;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio::runtime::Builder;
 
-pub use settings::SettingFlags;
+pub use settings::{SettingFlags, StoreFlags};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -44,6 +45,9 @@ pub enum Command {
     Send(send::Arguments),
     /// Prints the messages that come, and acknowledges them.
     Listen(listen::Arguments),
+    /// Checks, counts, compacts, copies or moves a whole store.
+    #[command(subcommand, after_help = store::EXAMPLE)]
+    Store(store::Command),
     /// Measures.
     #[command(subcommand)]
     Bench(bench::Subject),
@@ -86,6 +90,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Serve(arguments) => serve::run(&arguments).await,
             Command::Send(arguments) => send::run(&arguments).await,
             Command::Listen(arguments) => listen::run(&arguments).await,
+            Command::Store(command) => store::run(&command).await,
             Command::Bench(subject) => bench::run(subject).await,
             Command::Config(command) => config::run(&command),
         }

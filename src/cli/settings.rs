@@ -18,6 +18,12 @@ impl SettingFlags {
         &self.0
     }
 
+    /// Those of these settings that were given.
+    fn of(settings: impl Iterator<Item = &'static Setting>, matches: &ArgMatches) -> Self {
+        let text = |setting: &Setting| matches.get_one::<String>(setting.key).cloned();
+        Self(settings.filter_map(|setting| Some((setting, text(setting)?))).collect())
+    }
+
     /// What these flags, the environment of the process and the file that either names say. `engines` are those that
     /// are compiled in, the preferred one first.
     #[must_use]
@@ -26,6 +32,45 @@ impl SettingFlags {
         let sources =
             Sources { flags: self.given(), environment: &environment, read_file: &config::read_file, engines };
         Config::inspect(&sources)
+    }
+}
+
+/// The flags that name a store, for the commands on whole stores. The rest of the configuration counts as for a start.
+#[derive(Debug, Clone, Default)]
+pub struct StoreFlags(SettingFlags);
+
+/// The keys of the settings that name a store.
+const STORE_KEYS: [&str; 3] = ["config", "storage_path", "store"];
+
+impl StoreFlags {
+    /// What these flags, the environment of the process and the file that either names say.
+    #[must_use]
+    pub fn inspect(&self, engines: &[Engine]) -> Inspection {
+        self.0.inspect(engines)
+    }
+}
+
+impl Args for StoreFlags {
+    fn augment_args(command: Command) -> Command {
+        command.args(SETTINGS.iter().filter(|setting| STORE_KEYS.contains(&setting.key)).map(argument))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for StoreFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags = Self::default();
+        flags.update_from_arg_matches(matches)?;
+        Ok(flags)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let settings = SETTINGS.iter().filter(|setting| STORE_KEYS.contains(&setting.key));
+        self.0 = SettingFlags::of(settings, matches);
+        Ok(())
     }
 }
 
@@ -62,8 +107,7 @@ impl FromArgMatches for SettingFlags {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        let text = |setting: &Setting| matches.get_one::<String>(setting.key).cloned();
-        self.0 = SETTINGS.iter().filter_map(|setting| Some((setting, text(setting)?))).collect();
+        *self = Self::of(SETTINGS.iter(), matches);
         Ok(())
     }
 }

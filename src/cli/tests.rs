@@ -80,6 +80,13 @@ fn what_is_not_understood_ends_with_status_2() {
         &["listen", "--to", "ws://host/"],
         &["config"],
         &["config", "encode"],
+        &["store"],
+        &["store", "check", "--depth", "deep"],
+        &["store", "backup"],
+        &["store", "backup", "--admin", "http://127.0.0.1:8080", "--storage-path", "/a", "name"],
+        &["store", "migrate", "--from", "sqlite:/a"],
+        &["store", "migrate", "--from", "/a", "--to", "sqlite:/b"],
+        &["store", "migrate", "--from", "sqlite:/a", "--to", "oracle:/b"],
         &["listen", "--to", "ws://host/", "--id", "a/b"],
         &["listen", "--to", "ws://host/", "--id", "a", "--count", "0"],
     ] {
@@ -89,15 +96,21 @@ fn what_is_not_understood_ends_with_status_2() {
 
 #[test]
 fn each_help_has_an_example_and_commands_that_take_settings_show_them_all() {
-    let mut all = vec![Cli::command()];
-    all.extend(
-        Cli::command().get_subcommands().flat_map(|each| [each].into_iter().chain(each.get_subcommands())).cloned(),
-    );
-    for mut command in all {
-        let name = command.get_name().to_owned();
+    let subcommands = |of: &clap::Command, path: &str| {
+        let named = |each: &clap::Command| (format!("{path} {}", each.get_name()), each.clone());
+        of.get_subcommands().map(named).collect::<Vec<_>>()
+    };
+    let mut all = vec![("slipstream".to_owned(), Cli::command())];
+    for (name, command) in subcommands(&Cli::command(), "slipstream") {
+        all.extend(subcommands(&command, &name));
+        all.push((name, command));
+    }
+    let with_settings = ["slipstream", "slipstream serve", "slipstream config check", "slipstream config show"];
+    assert!(with_settings.iter().all(|name| all.iter().any(|(each, _)| each == name)));
+    for (name, mut command) in all {
         let help = command.render_long_help().to_string();
         assert!(help.contains("Example"), "{name}: {help}");
-        if matches!(name.as_str(), "slipstream" | "serve" | "check" | "show") {
+        if with_settings.contains(&name.as_str()) {
             for setting in SETTINGS {
                 assert!(help.contains(&format!("--{}", setting.flag())) && help.contains(setting.variable), "{name}");
             }

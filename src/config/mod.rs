@@ -25,8 +25,8 @@ pub use file::{MAX_FILE_BYTES, read_file, read_text};
 pub use peers::{MAX_PEERS, encode_peers};
 pub use sources::Sources;
 pub use table::{Config, SETTINGS, Setting};
-pub(crate) use value::duration;
 pub use value::{Engine, Listen, LogFormat};
+pub(crate) use value::{duration, engine};
 
 /// Where the value of a setting came from, the strongest source first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -112,7 +112,7 @@ pub(super) fn backlog_policy(text: &str) -> Result<BacklogPolicy, String> {
     choice(text, &[("reject", BacklogPolicy::Reject), ("drop-oldest", BacklogPolicy::DropOldest)])
 }
 
-pub(super) fn engine(text: &str) -> Result<Engine, String> {
+pub(crate) fn engine(text: &str) -> Result<Engine, String> {
     choice(text, &Engine::ALL.map(|each| (each.name(), each))).map_err(|names| {
         match nearest(text, Engine::ALL.map(Engine::name)) {
             Some(near) => format!("{names}; did you mean `{near}`?"),

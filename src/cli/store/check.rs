@@ -1,0 +1,66 @@
+//! `slipstream store check`.
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::progress::Bar;
+use super::{Failure, StoreFlags};
+use crate::cli::output;
+use crate::store::{Defect, Depth};
+
+const EXAMPLE: &str = "\
+Examples:
+  slipstream store check
+  slipstream store check --storage-path /var/lib/slipstream --depth quick --json
+
+The exit status is 1 where a defect is found. A store that is damaged too much to be opened is a finding too.";
+
+/// How thorough a check is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Thoroughness {
+    /// Everything but messages, dead letters and traces
+    Quick,
+    /// Everything
+    Full,
+}
+
+/// `store check`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Arguments {
+    /// How thorough the check is.
+    #[arg(long, value_enum, default_value_t = Thoroughness::Full)]
+    depth: Thoroughness,
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    store: StoreFlags,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let store = arguments.store.located()?;
+    let (depth, name) = match arguments.depth {
+        Thoroughness::Quick => (Depth::Quick, "quick"),
+        Thoroughness::Full => (Depth::Full, "full"),
+    };
+    let defects = store.check(depth, &Bar::new(arguments.json))?;
+    let texts: Vec<_> = defects.iter().map(|Defect(text)| output::printable(text)).collect();
+    if arguments.json {
+        let (engine, path) = (store.engine.name(), &store.path);
+        output::record(&json!({"engine": engine, "path": path, "depth": name, "defects": texts}))?;
+    } else {
+        for text in &texts {
+            output::line(text)?;
+        }
+        let found = match texts.len() {
+            0 => "no defect".to_owned(),
+            1 => "1 defect".to_owned(),
+            count => format!("{count} defects"),
+        };
+        output::line(&format!("{store}: {found} (depth {name})"))?;
+    }
+    Ok(if texts.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(output::FAILED) })
+}

@@ -1,0 +1,91 @@
+//! `slipstream store`: work on a whole store that no relay has open, one file a command.
+
+mod backup;
+mod check;
+mod compact;
+mod migrate;
+mod progress;
+mod stats;
+
+use std::fmt::Display;
+use std::io;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::{StoreFlags, output};
+use crate::admin::ClientError;
+use crate::backend;
+use crate::config::{Faults, Origin, Setting};
+use crate::offline::{Located, OfflineError};
+
+pub(super) const EXAMPLE: &str = "\
+Examples:
+  slipstream store check --storage-path /var/lib/slipstream
+  slipstream store backup --storage-path /var/lib/slipstream /backup/2026-11-25.db
+  slipstream store migrate --from sqlite:/var/lib/slipstream --to redb:/var/lib/slipstream-redb
+
+They work on a store that no relay has open, and never make one where there is none. The exit status is 1 where they
+failed or found a defect. docs/stores.md tells how to operate a store.";
+
+/// What is done with the store.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Looks for damage and contradictions.
+    Check(check::Arguments),
+    /// Counts what is in the store.
+    Stats(stats::Arguments),
+    /// Rewrites the store into its smallest form.
+    Compact(compact::Arguments),
+    /// Writes a copy that the same engine opens; of a running relay with --admin.
+    Backup(backup::Arguments),
+    /// Moves everything to a new store, of the same or another engine.
+    Migrate(migrate::Arguments),
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// It was not asked rightly.
+    #[error("{0}")]
+    Configuration(#[from] Faults),
+    #[error("{0}")]
+    Store(#[from] OfflineError),
+    #[error("{0}")]
+    Relay(#[from] ClientError),
+    #[error("stdout: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Runs the command.
+pub(super) async fn run(command: &Command) -> ExitCode {
+    let done = match command {
+        Command::Check(arguments) => check::run(arguments),
+        Command::Stats(arguments) => stats::run(arguments),
+        Command::Compact(arguments) => compact::run(arguments),
+        Command::Backup(arguments) => backup::run(arguments).await,
+        Command::Migrate(arguments) => migrate::run(arguments),
+    };
+    match done {
+        Ok(status) => status,
+        Err(fault @ Failure::Configuration(_)) => output::fail(output::MISUSED, &fault),
+        Err(fault) => output::fail(output::FAILED, &fault),
+    }
+}
+
+impl StoreFlags {
+    /// The store that the settings name. Where they name no engine, it is that whose data are there.
+    fn located(&self) -> Result<Located, Faults> {
+        let config = self.inspect(backend::COMPILED).outcome?;
+        let is_given = Setting::by_key("store").is_some_and(|store| config.origin(store) != Origin::Default);
+        if is_given {
+            return Ok(Located { engine: config.store, path: config.storage_path });
+        }
+        Ok(Located::find(&config.storage_path, config.store))
+    }
+}
+
+/// A line of a table: what, and how much.
+fn row(what: &str, value: &dyn Display) -> io::Result<()> {
+    output::line(&format!("{what:<14}{value:>14}"))
+}

@@ -1,0 +1,27 @@
+//! A copy of a store that the same engine opens.
+
+use std::path::Path;
+
+use slipstream_embedded::{compare, measure};
+
+use super::{Located, OfflineError, Progress};
+
+/// Writes a copy of the store to `target`, where nothing may be, and compares every row. Answers the bytes of the copy.
+///
+/// # Errors
+/// As [`Located::open`]; `Store` where something is at `target`, which is left alone, where the engine cannot make a
+/// backup, or where the copy differs, which is then left for a person to look at.
+pub fn backup(store: &Located, target: &Path, progress: &dyn Progress) -> Result<u64, OfflineError> {
+    let made = Located { engine: store.engine, path: target.to_owned() };
+    store.read(|source| {
+        progress.stage("reading", None);
+        let amount = measure(source).map_err(|error| store.fault(error))?;
+        progress.stage("copying", None);
+        source.backup(target).map_err(|error| store.fault(error))?;
+        made.read(|copy| {
+            progress.stage("comparing", Some(amount.bytes));
+            compare(source, copy, &mut |done| progress.advance(done.bytes)).map_err(|error| made.fault(error))
+        })
+    })?;
+    made.place()?.bytes().map_err(|error| made.fault(error))
+}

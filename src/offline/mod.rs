@@ -1,0 +1,21 @@
+//! Work on a whole store that no relay has open: check, count, copy, rewrite, move to another engine. All of it blocks.
+//!
+//! None of it makes a store where there is none, and none changes the one that it reads: what is written is a new store,
+//! in a workshop beside its place ([`slipstream_embedded::Work`]), which is compared with the old one row by row before
+//! one rename puts it there.
+
+mod backup;
+mod compact;
+mod error;
+mod located;
+mod migrate;
+mod progress;
+#[cfg(test)]
+mod tests;
+
+pub use backup::backup;
+pub use compact::{Compacted, compact};
+pub use error::OfflineError;
+pub use located::Located;
+pub use migrate::{Migrated, migrate};
+pub use progress::{Progress, Silent};
