@@ -11,6 +11,12 @@ use super::{Peer, Process, Relay, bulk_id, fill};
 pub const ENGINES: &[&str] = &[
     #[cfg(feature = "sqlite")]
     "sqlite",
+    #[cfg(feature = "redb")]
+    "redb",
+    #[cfg(feature = "lmdb")]
+    "lmdb",
+    #[cfg(feature = "sled")]
+    "sled",
 ];
 
 /// One of them.

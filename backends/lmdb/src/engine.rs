@@ -4,14 +4,14 @@ use std::fs::File;
 use std::path::Path;
 
 use heed::{CompactionOption, Error};
-use slipstream_embedded::{Engine, MessageRow, Place, Reader, Table, Tables, Visited, Write};
+use slipstream_embedded::{Engine, MessageRow, Reader, Table, Tables, Visited, Write};
 use slipstream_store::{Defect, Depth, Result, StoreError};
 
 use crate::environment::Environment;
 use crate::header::Meta;
 use crate::room::Room;
 use crate::tables::{Databases, View};
-use crate::{DATA, fault, pages};
+use crate::{fault, pages, place};
 
 /// LMDB's tables of a store, held by its writer.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ impl Reader for LmdbReader {
     }
 
     fn backup(&mut self, target: &Path) -> Result<()> {
-        let place = Place::folder(target, DATA);
+        let place = place(target);
         place.write_new(|| {
             let file = place.data();
             // Without the free pages.

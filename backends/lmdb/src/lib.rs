@@ -13,7 +13,7 @@ mod pages;
 mod room;
 mod tables;
 
-use slipstream_embedded::{EmbeddedStore, Place, StoreOptions};
+use slipstream_embedded::{EmbeddedStore, Opened, Place, StoreOptions};
 use slipstream_store::{Guarantee, Result};
 
 pub use engine::{LmdbEngine, LmdbReader};
@@ -35,9 +35,23 @@ const DATA: &str = "slipstream.mdb";
 /// or of another version, in both cases leaving the data file as it was; `Busy` or `Full` where the files cannot be
 /// made.
 pub fn open(options: &StoreOptions) -> Result<LmdbStore> {
-    let place = Place::folder(&options.path, DATA);
+    open_tables(options)?.into_store()
+}
+
+/// Opens the tables as [`open`] does, and reads no ledger from them: for the commands on whole stores.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_tables(options: &StoreOptions) -> Result<Opened<LmdbEngine>> {
+    let place = place(&options.path);
     let lock = place.lock()?;
     let engine = environment::open(&place, options.durability)?;
     let guarantee = Guarantee { engine: "lmdb", durability: options.durability, caveat: None };
-    EmbeddedStore::open(engine, guarantee, lock)
+    Ok(Opened { engine, guarantee, lock })
+}
+
+/// Where the store of this folder is.
+#[must_use]
+pub fn place(folder: &std::path::Path) -> Place {
+    Place::folder(folder, DATA)
 }

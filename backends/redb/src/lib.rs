@@ -13,7 +13,7 @@ mod room;
 mod tables;
 mod writes;
 
-use slipstream_embedded::{EmbeddedStore, Place, StoreOptions};
+use slipstream_embedded::{EmbeddedStore, Opened, Place, StoreOptions};
 use slipstream_store::{Durability, Guarantee, Result};
 
 pub use engine::RedbEngine;
@@ -37,6 +37,14 @@ const RELAXED: &str = "a confirmed message survives a killed process, a crashed 
 /// `InUse` where it is open already; `Corrupted` where it is damaged and `Unsupported` where it is another program's
 /// or of another version, in both cases leaving it as it was; `Busy` or `Full` where the files cannot be made.
 pub fn open(options: &StoreOptions) -> Result<RedbStore> {
+    open_tables(options)?.into_store()
+}
+
+/// Opens the tables as [`open`] does, and reads no ledger from them: for the commands on whole stores.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_tables(options: &StoreOptions) -> Result<Opened<RedbEngine>> {
     let place = place(&options.path);
     let lock = place.lock()?;
     let file = place.data();
@@ -46,10 +54,12 @@ pub fn open(options: &StoreOptions) -> Result<RedbStore> {
     place.sync()?;
     let engine = connect::open(&file)?;
     let caveat = (options.durability == Durability::Relaxed).then_some(RELAXED);
-    EmbeddedStore::open(engine, Guarantee { engine: "redb", durability: options.durability, caveat }, lock)
+    let guarantee = Guarantee { engine: "redb", durability: options.durability, caveat };
+    Ok(Opened { engine, guarantee, lock })
 }
 
 /// Where the store of this folder is.
-pub(crate) fn place(folder: &std::path::Path) -> Place {
+#[must_use]
+pub fn place(folder: &std::path::Path) -> Place {
     Place::folder(folder, "slipstream.redb")
 }

@@ -39,8 +39,9 @@ const CHECKED_WHOLE: u64 = 64 << 20;
 /// How long a thread of sled's may hold the lock of a store that was closed.
 const UNLOCKED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Where the store of a path is.
-pub(crate) fn place(path: &Path) -> Place {
+/// Where the store of this folder is.
+#[must_use]
+pub fn place(path: &Path) -> Place {
     Place::folder(path, NAME)
 }
 

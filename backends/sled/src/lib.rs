@@ -14,10 +14,11 @@ mod tables;
 mod views;
 mod wake;
 
-use slipstream_embedded::{EmbeddedStore, StoreOptions};
+use slipstream_embedded::{EmbeddedStore, Opened, StoreOptions};
 use slipstream_store::{Guarantee, Result};
 
 pub use engine::SledEngine;
+pub use files::place;
 pub use reader::SledReader;
 
 /// A [`MessageStore`](slipstream_store::MessageStore) in a folder of sled's.
@@ -37,7 +38,15 @@ const CAVEAT: &str = "a confirmed message survives a killed process; a crashed m
 /// `InUse` where it is open already; `Corrupted` where it is damaged and `Unsupported` where it is of another version,
 /// in both cases leaving it as it was; `Busy` or `Full` where the files cannot be made.
 pub fn open(options: &StoreOptions) -> Result<SledStore> {
-    let place = files::place(&options.path);
+    open_tables(options)?.into_store()
+}
+
+/// Opens the tables as [`open`] does, and reads no ledger from them: for the commands on whole stores.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_tables(options: &StoreOptions) -> Result<Opened<SledEngine>> {
+    let place = place(&options.path);
     let lock = place.lock()?;
     if !place.data().exists() {
         files::create(&place, |_| Ok(()))?;
@@ -45,5 +54,5 @@ pub fn open(options: &StoreOptions) -> Result<SledStore> {
     let engine = SledEngine::open(place.data())?;
     place.sync()?;
     let guarantee = Guarantee { engine: "sled", durability: options.durability, caveat: Some(CAVEAT) };
-    EmbeddedStore::open(engine, guarantee, lock)
+    Ok(Opened { engine, guarantee, lock })
 }
