@@ -116,7 +116,8 @@ impl<H: Harness> Place<H> {
     }
 }
 
-/// Opens a store that was dropped without being closed, once its place is free.
+/// Opens a store that was dropped without being closed, once its place is free. (A closed one's place may be held for
+/// a moment, too, where another thread starts a process, which has all open files until it runs its program.)
 pub(crate) async fn open_after_drop<H: Harness>(harness: &H, path: &Path) -> Result<H::Store> {
     let deadline = Instant::now() + DROP_TIME;
     loop {

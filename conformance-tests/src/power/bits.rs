@@ -1,6 +1,6 @@
 //! Bits that flip on the disk.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -10,8 +10,12 @@ use slipstream_store::{Depth, MessageStore};
 use super::life::Remains;
 use super::mounted::Mounted;
 use super::view::{View, difference};
-use super::{STEPS, Story, Trial, Unsynced, replay};
+use super::{CUTS_PER_STORY, STEPS, Story, Trial, Unsynced, replay};
+use crate::harness::open_after_drop;
 use crate::{FlippedBits, Harness};
+
+/// The places that are looked at for something written, in bytes.
+const SECTOR: usize = 512;
 
 /// What came of a bit that flipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +34,14 @@ enum Found {
 /// What is wrong with the store, or with what its harness says of it.
 pub async fn flipped_bits_are_reported<H: Harness>(trial: Trial<H>) -> Result<(), String> {
     let (mut counts, mut first) = ([0_u64; 3], None);
-    for (seed, flips) in trial.stories() {
-        let story = Story::draw(seed, STEPS).await;
+    for seed in trial.stories() {
+        // Of stories with megabytes of messages, hardly anything else would be hit.
+        let story = Story::draw(2 * seed, STEPS).await;
         let mut life = trial.whole_life(&story).await.map_err(|problem| replay(seed, "without a fault", &problem))?;
         life.end().await.map_err(|problem| replay(seed, "without a fault", &problem))?;
         let whole = life.cut(life.disk.now(), Unsynced::Lost);
         let mut chance = fastrand::Rng::with_seed(seed);
-        for _ in 0..flips {
+        for _ in 0..CUTS_PER_STORY {
             let (found, told) = flip(&trial, &story, &whole, &mut chance).await?;
             counts[found as usize] += 1;
             if found == Found::Unnoticed && first.is_none() {
@@ -45,8 +50,7 @@ pub async fn flipped_bits_are_reported<H: Harness>(trial: Trial<H>) -> Result<()
             trial.goes_on();
         }
     }
-    let [reported, harmless, unnoticed] = counts;
-    eprintln!("of {} flipped bits, {reported} were reported, {harmless} harmless, {unnoticed} not noticed", trial.cuts);
+    tell(counts);
     match (trial.harness.flipped_bits(), first) {
         (FlippedBits::Reported, Some(unnoticed)) => Err(unnoticed),
         (FlippedBits::MayGoUnnoticed(reason), None) if trial.cuts >= super::SHORT => {
@@ -54,6 +58,11 @@ pub async fn flipped_bits_are_reported<H: Harness>(trial: Trial<H>) -> Result<()
         }
         _ => Ok(()),
     }
+}
+
+#[expect(clippy::print_stderr, reason = "what was found is for whoever runs a campaign")]
+fn tell([reported, harmless, unnoticed]: [u64; 3]) {
+    eprintln!("flipped bits: {reported} were reported, {harmless} harmless, {unnoticed} not noticed");
 }
 
 async fn flip<H: Harness>(
@@ -64,7 +73,8 @@ async fn flip<H: Harness>(
 ) -> Result<(Found, String), String> {
     let mount = Mounted::new(&whole.image);
     let told = flip_one(trial.harness.data_files(&mount.store()), chance).map_err(|error| error.to_string())?;
-    let Ok(store) = trial.harness.open(&mount.store()).await else { return Ok((Found::Reported, told)) };
+    let opened = open_after_drop(&trial.harness, &mount.store()).await;
+    let Ok(store) = opened else { return Ok((Found::Reported, told)) };
     let is_fine = store.check(Depth::Full).await.is_ok_and(|defects| defects.is_empty());
     let view = View::read(&store, story.messages()).await;
     let (true, Ok(view)) = (is_fine, view) else { return Ok((Found::Reported, told)) };
@@ -75,30 +85,21 @@ async fn flip<H: Harness>(
     }
 }
 
-/// Flips a bit anywhere in the files, and says where.
+/// Flips a bit anywhere in the files where something is written, and says where.
 fn flip_one(mut files: Vec<PathBuf>, chance: &mut fastrand::Rng) -> io::Result<String> {
     files.sort();
-    let mut lengths = Vec::new();
-    for file in &files {
-        lengths.push(File::open(file)?.metadata()?.len());
+    let mut written = Vec::new();
+    for path in &files {
+        let sectors = fs::read(path)?;
+        let sectors = sectors.chunks(SECTOR).enumerate().filter(|(_, sector)| sector.iter().any(|byte| *byte != 0));
+        written.extend(sectors.map(|(at, sector)| (path, at * SECTOR, sector.len())));
     }
-    let all = lengths.iter().sum::<u64>();
-    if all == 0 {
-        return Err(io::Error::other(format!(
-            "expected data in the files of a closed store, got {files:?}, all empty"
-        )));
-    }
-    let mut at = chance.u64(..all);
-    for (path, length) in files.iter().zip(lengths) {
-        if at < length {
-            let file = OpenOptions::new().read(true).write(true).open(path)?;
-            let (mut byte, bit) = ([0], chance.u32(..8));
-            file.read_exact_at(&mut byte, at)?;
-            file.write_all_at(&[byte[0] ^ (1 << bit)], at)?;
-            let name = path.file_name().unwrap_or_default();
-            return Ok(format!("bit {bit} of byte {at} of {length} in {}", name.display()));
-        }
-        at -= length;
-    }
-    unreachable!("the place is within the files")
+    let Some((path, from, length)) = chance.choice(&written) else {
+        return Err(io::Error::other(format!("expected data in the files of a closed store, got none in {files:?}")));
+    };
+    let (at, bit) = ((from + chance.usize(..*length)) as u64, chance.u32(..8));
+    let (file, mut byte) = (OpenOptions::new().read(true).write(true).open(path)?, [0]);
+    file.read_exact_at(&mut byte, at)?;
+    file.write_all_at(&[byte[0] ^ (1 << bit)], at)?;
+    Ok(format!("bit {bit} of byte {at} in {}", path.file_name().unwrap_or_default().display()))
 }

@@ -1,6 +1,6 @@
 //! Cuts at any time: while a store is made, works, purges and closes, and while it recovers from earlier cuts.
 
-use super::{Life, STEPS, Story, Trial, Unsynced, replay};
+use super::{CUTS_PER_STORY, Life, STEPS, Story, Trial, Unsynced, replay};
 use crate::Harness;
 
 /// Most cuts in a row.
@@ -26,11 +26,11 @@ async fn cut_anywhere<H: Harness>(
     trial: &Trial<H>,
     unsynced: fn(&mut fastrand::Rng) -> Unsynced,
 ) -> Result<(), String> {
-    for (seed, cuts) in trial.stories() {
+    for seed in trial.stories() {
         let story = Story::draw(seed, STEPS).await;
         let life = trial.whole_life(&story).await.map_err(|problem| replay(seed, "without a cut", &problem))?;
         let (mut chance, changes) = (fastrand::Rng::with_seed(seed), life.disk.now());
-        for _ in 0..cuts {
+        for _ in 0..CUTS_PER_STORY {
             let (after, unsynced) = (chance.usize(..=changes), unsynced(&mut chance));
             let done = trial.verify(&story, life.cut(after, unsynced)).await;
             let cut = format!("cut after {after} of {changes} changes, {unsynced:?} of what was not synced");
@@ -45,11 +45,11 @@ async fn cut_anywhere<H: Harness>(
 /// # Errors
 /// What is wrong with the store.
 pub async fn cuts_during_recovery_do_no_harm<H: Harness>(trial: Trial<H>) -> Result<(), String> {
-    for (seed, cuts) in trial.stories() {
+    for seed in trial.stories() {
         let story = Story::draw(seed, STEPS).await;
         let first = trial.whole_life(&story).await.map_err(|problem| replay(seed, "without a cut", &problem))?;
         let mut chance = fastrand::Rng::with_seed(seed);
-        for _ in 0..cuts.div_ceil(u64::from(ROW) / 2) {
+        for _ in 0..CUTS_PER_STORY / u64::from(ROW / 2) {
             let mut told = Vec::new();
             let done = cut_in_a_row(&trial, &story, &first, &mut chance, &mut told).await;
             done.map_err(|problem| replay(seed, &told.join("; "), &problem))?;

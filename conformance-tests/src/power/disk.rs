@@ -118,13 +118,17 @@ impl Disk {
         self.0.lock().faults.full = None;
     }
 
-    /// How many calls failed because they were meant to.
+    /// How many calls failed because they were meant to, or said that there is no room.
     pub(super) fn faults_met(&self) -> usize {
         self.0.lock().faults.met
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        matches!(self.0.lock().faults.full, Some((0, _)))
+    /// Whether there is no room, for one who asks before it writes; who is told so has met the fault.
+    pub(super) fn says_full(&self) -> bool {
+        let faults = &mut self.0.lock().faults;
+        let is_full = matches!(faults.full, Some((0, _)));
+        faults.met += usize::from(is_full);
+        is_full
     }
 
     pub(super) fn facts(&self, number: Number) -> Result<Facts, Errno> {

@@ -239,7 +239,7 @@ impl Filesystem for DiskFilesystem {
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
-        let free = if self.0.is_full() { 0 } else { BLOCKS / 2 };
+        let free = if self.0.says_full() { 0 } else { BLOCKS / 2 };
         reply.statfs(BLOCKS, free, free, BLOCKS, BLOCKS / 2, BLOCK, 255, BLOCK);
     }
 }

@@ -69,10 +69,10 @@ impl<'a, H: Harness> Life<'a, H> {
         story: &'a Story,
         before: Remains,
     ) -> Result<Self, String> {
-        let mut opened = harness.open(&disk.store()).await;
+        let mut opened = open_after_drop(harness, &disk.store()).await;
         if opened.is_err() && disk.faults_met() > 0 {
             disk.make_room();
-            opened = harness.open(&disk.store()).await;
+            opened = open_after_drop(harness, &disk.store()).await;
         }
         let store = opened.map_err(|error| format!("the store does not open: {error}"))?;
         let guarantee = store.guarantee();
@@ -195,7 +195,7 @@ impl<'a, H: Harness> Life<'a, H> {
         if let Some(store) = self.store.take() {
             store.close().await?;
         }
-        self.store = Some(self.harness.open(&self.disk.store()).await?);
+        self.store = Some(open_after_drop(self.harness, &self.disk.store()).await?);
         Ok(())
     }
 

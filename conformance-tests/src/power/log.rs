@@ -87,15 +87,15 @@ fn survive(image: &mut Image, pending: &BTreeMap<Number, Vec<&Change>>, chance: 
         let mut kept: Vec<Change> =
             changes.iter().filter(|_| chance.f64() < share).map(|change| (*change).clone()).collect();
         if chance.bool() {
-            tear(kept.last_mut(), chance);
+            tear(&mut kept, chance);
         }
         kept.iter().for_each(|change| image.apply(change, *number));
     }
 }
 
-/// Leaves only the first sectors of a write.
-fn tear(last: Option<&mut Change>, chance: &mut fastrand::Rng) {
-    if let Some(Change::Write { offset, data, .. }) = last {
+/// Leaves only the first sectors of the last write.
+fn tear(kept: &mut [Change], chance: &mut fastrand::Rng) {
+    if let Some(Change::Write { offset, data, .. }) = kept.last_mut() {
         let sectors = (*offset + data.len()).div_ceil(SECTOR) - *offset / SECTOR;
         let end = (*offset / SECTOR + chance.usize(..sectors.max(1))) * SECTOR;
         let kept = end.saturating_sub(*offset).min(data.len());

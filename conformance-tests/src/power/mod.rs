@@ -8,10 +8,10 @@
 //! [`power_loss_tests!`](crate::power_loss_tests) expands to the tests. They need Linux, root and `/dev/fuse`, and fail
 //! where one is missing.
 //!
-//! One module for each step: [`image`] is a disk's content and [`log`] its history; [`disk`] is in use, with the
-//! faults it is to meet; [`filesystem`] shows it to Linux, in the
-//! process that is [`server`], and [`mounted`] is what the test sees of it. [`story`] is what a store goes through and
-//! [`view`] what it holds; [`life`] plays a story on a disk until a cut.
+//! One module for each step: `image` is a disk's content and `log` its history; `disk` is in use, with the faults that
+//! it is to meet. `filesystem` shows it to Linux, in the process that is `server`; `mounted` is what a test sees of it,
+//! in the mounts that are `apart`. `story` is what a store goes through, `view` what it holds, and `life` plays a story
+//! on a disk until a cut. The cases are in `cuts`, `syncs`, `room` and `bits`.
 
 mod apart;
 mod bits;
@@ -102,7 +102,8 @@ macro_rules! power_loss_tests {
 
 /// Runs one case. [`power_loss_tests!`](crate::power_loss_tests) calls it.
 ///
-/// `test` is the path of the test function that calls it, with its crate: see [`on_disks`].
+/// `test` is the path of the test function that calls it, with its crate, as in
+/// `concat!(module_path!(), "::name")`: the process that has the disks is this same program, told to run this same test.
 ///
 /// # Panics
 /// Where the store fails the case, where it hangs, or where no filesystem can be mounted.
@@ -125,11 +126,7 @@ where
 /// Runs `work` with disks, on a thread that sees what is mounted of them. `signs` come from it when something goes on,
 /// and end when it does.
 ///
-/// The process that has the disks is this same program, told to run this same test: `test` is the path of the test
-/// function that calls this, with its crate, as in `concat!(module_path!(), "::name")`.
-///
-/// # Panics
-/// Where `work` does, or nothing goes on for long, or it cannot run.
+/// In the process that has the disks, which runs the same test, this serves them and does not return.
 fn on_disks(test: &str, signs: &Receiver<()>, work: impl FnOnce(Arc<Disks>) + Send + 'static) {
     if std::env::var_os(server::SERVE).is_some() {
         server::serve();
@@ -172,11 +169,9 @@ fn number(name: &str, otherwise: u64) -> u64 {
 }
 
 impl<H: Harness> Trial<H> {
-    /// The seeds of the stories, and how many cuts each gets.
-    fn stories(&self) -> impl Iterator<Item = (u64, u64)> + use<H> {
-        let (cuts, seed) = (self.cuts, self.seed);
-        (0..cuts.div_ceil(CUTS_PER_STORY))
-            .map(move |story| (seed + story, (cuts - story * CUTS_PER_STORY).min(CUTS_PER_STORY)))
+    /// The seeds of the stories, each of which gets [`CUTS_PER_STORY`].
+    fn stories(&self) -> impl Iterator<Item = u64> + use<H> {
+        self.seed..self.seed + self.cuts.div_ceil(CUTS_PER_STORY)
     }
 
     /// An empty disk.
@@ -211,5 +206,9 @@ impl<H: Harness> Trial<H> {
 
 /// How to come to a failure again.
 fn replay(seed: u64, what: &str, problem: &str) -> String {
-    format!("{what}: {problem}\nReplay it with {SEED}={seed} {CUTS}={CUTS_PER_STORY}")
+    replay_of(seed, CUTS_PER_STORY, what, problem)
+}
+
+fn replay_of(seed: u64, cuts: u64, what: &str, problem: &str) -> String {
+    format!("{what}: {problem}\nReplay it with {SEED}={seed} {CUTS}={cuts}")
 }

@@ -31,8 +31,8 @@ impl Disks {
     /// # Panics
     /// Where it cannot be started, or its greeting does not come.
     pub(super) fn start(test: &str) -> Arc<Self> {
-        let program = std::env::current_exe().expect("the test program has a path");
-        let mut command = Command::new(program);
+        // The program that runs, though another may have been built in its place.
+        let mut command = Command::new("/proc/self/exe");
         command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(SERVE, "1");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the test program starts");
         let (input, output) = (child.stdin.take(), child.stdout.take().expect("its output is a pipe"));
@@ -107,8 +107,8 @@ pub struct Mounted {
 }
 
 impl Mounted {
-    /// Makes a disk with this on it and mounts it in a temporary folder, which only threads that are
-    /// [`apart`](super::apart) see.
+    /// Makes a disk with this on it and mounts it in a temporary folder, which only the threads of
+    /// [`with_disks`](super::with_disks) and of the cases see.
     ///
     /// # Panics
     /// Where it cannot be mounted; the message says what is missing.
@@ -132,18 +132,18 @@ impl Mounted {
 
     /// How many changes there have been.
     pub fn now(&self) -> usize {
-        self.number(Ask::Now(self.id)) as usize
+        usize::try_from(self.number(Ask::Now(self.id))).expect("they are in memory")
     }
 
     /// What is on it where the power is cut after so many changes, at most [`now`](Self::now).
     pub fn cut(&self, after: usize, unsynced: Unsynced) -> Image {
-        let id = self.number(Ask::Cut { disk: self.id, after: after as u64, unsynced });
+        let id = self.number(Ask::Cut { disk: self.id, after, unsynced });
         Image(Arc::new(HeldImage { disks: Arc::clone(&self.disks), id }))
     }
 
     /// How many of the changes since then were syncs, and how many were others.
     pub(super) fn counts(&self, since: usize) -> (u64, u64) {
-        self.ask(Ask::Counts { disk: self.id, since: since as u64 })
+        self.ask(Ask::Counts { disk: self.id, since })
     }
 
     /// Has the sync of this number fail, counted from 1, of those that have something to make durable. Where it

@@ -38,7 +38,7 @@ pub(super) enum Ask {
     /// What is on a disk after a cut. Answers the image's id.
     Cut {
         disk: Id,
-        after: u64,
+        after: usize,
         unsynced: Unsynced,
     },
     DropImage(Id),
@@ -47,7 +47,7 @@ pub(super) enum Ask {
     /// How many of the changes since then were syncs, and how many were others.
     Counts {
         disk: Id,
-        since: u64,
+        since: usize,
     },
     FailSync {
         disk: Id,
@@ -99,13 +99,13 @@ impl Server {
             Ask::Mount(image, path) => {
                 let image = self.images.get(&image).ok_or("no such image")?;
                 let disk = Disk::new(image.clone());
-                mount(disk.clone(), PathBuf::from(path)).map_err(|error| error.to_string())?;
+                mount(disk.clone(), path).map_err(|error| error.to_string())?;
                 self.last += 1;
                 self.disks.insert(self.last, disk);
                 return Ok((self.last, 0));
             }
             Ask::Cut { disk, after, unsynced } => {
-                let image = self.disk(disk)?.cut(after as usize, unsynced);
+                let image = self.disk(disk)?.cut(after, unsynced);
                 self.last += 1;
                 self.images.insert(self.last, image);
                 return Ok((self.last, 0));
@@ -114,7 +114,7 @@ impl Server {
             Ask::DropImage(image) => drop(self.images.remove(&image)),
             Ask::Now(disk) => return Ok(number(self.disk(disk)?.now())),
             Ask::FaultsMet(disk) => return Ok(number(self.disk(disk)?.faults_met())),
-            Ask::Counts { disk, since } => return Ok(self.disk(disk)?.counts(since as usize)),
+            Ask::Counts { disk, since } => return Ok(self.disk(disk)?.counts(since)),
             Ask::FailSync { disk, number, loses } => self.disk(disk)?.fail_sync(number, loses),
             Ask::FillUp { disk, after, only_growth } => self.disk(disk)?.fill_up(after, only_growth),
             Ask::MakeRoom(disk) => self.disk(disk)?.make_room(),

@@ -2,7 +2,7 @@
 
 use slipstream_store::{MessageStore, Result as StoreResult, StoreError};
 
-use super::{Life, STEPS, Story, Trial, Unsynced, replay};
+use super::{CUTS_PER_STORY, Life, STEPS, Story, Trial, Unsynced, replay};
 use crate::Harness;
 
 /// A commit whose sync failed does not say Ok; the store then takes no more until it is opened anew, and what it had
@@ -11,12 +11,12 @@ use crate::Harness;
 /// # Errors
 /// What is wrong with the store.
 pub async fn a_failed_sync_is_no_success<H: Harness>(trial: Trial<H>) -> Result<(), String> {
-    for (seed, faults) in trial.stories() {
+    for seed in trial.stories() {
         let story = Story::draw(seed, STEPS).await;
         let whole = trial.whole_life(&story).await.map_err(|problem| replay(seed, "without a fault", &problem))?;
         let (syncs, _) = whole.disk.counts(whole.opened_at);
         let mut chance = fastrand::Rng::with_seed(seed);
-        for _ in 0..faults {
+        for _ in 0..CUTS_PER_STORY {
             let (number, loses, unsynced) = (chance.u64(1..=syncs.max(1)), chance.bool(), chance.bool());
             let unsynced = if unsynced { Unsynced::Some(chance.u64(..)) } else { Unsynced::Lost };
             let fault = format!("sync {number} of {syncs} failed, its writes lost for good: {loses}");

@@ -58,5 +58,5 @@ bites! {
 fn a_harness_that_excuses_its_store_without_need() {
     let name = concat!(module_path!(), "::a_harness_that_excuses_its_store_without_need");
     let harness = FileHarness { flaw: Flaw::None, flipped_bits: FlippedBits::MayGoUnnoticed("it might be") };
-    power::run(name, harness, |trial| power::flipped_bits_are_reported(trial));
+    power::run(name, harness, power::flipped_bits_are_reported);
 }

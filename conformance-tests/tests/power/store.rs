@@ -95,6 +95,7 @@ struct Journal {
     poison: Option<String>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn busy(error: io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::StorageFull => StoreError::Full(error.to_string()),
