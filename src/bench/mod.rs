@@ -16,6 +16,8 @@
 //! | `usage`, `gauge` | processor time and memory: of a process, and over a stage |
 //! | `report` | the result |
 //!
+//! [`store`] is apart: the engines without a relay, for `slipstream bench store`.
+//!
 //! A load disturbs no other peer of the relay: its messages target a tag that only its own subscribers carry, and its
 //! links have no ids, so that the relay forgets them when they end. In mode offline the subscribers have ids, since the
 //! relay must hold messages for them; they are new for each run and the relay remembers them for its peer TTL.
@@ -30,6 +32,7 @@ mod plan;
 mod publisher;
 mod report;
 mod sequence;
+pub mod store;
 mod subscriber;
 mod usage;
 

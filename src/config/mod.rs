@@ -26,7 +26,7 @@ pub use peers::{MAX_PEERS, encode_peers};
 pub use sources::Sources;
 pub use table::{Config, SETTINGS, Setting};
 pub use value::{Engine, Listen, LogFormat};
-pub(crate) use value::{duration, engine};
+pub(crate) use value::{durability, duration, engine};
 
 /// Where the value of a setting came from, the strongest source first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

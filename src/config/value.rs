@@ -104,7 +104,7 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     choice(text, &[("human", LogFormat::Human), ("json", LogFormat::Json)])
 }
 
-pub(super) fn durability(text: &str) -> Result<Durability, String> {
+pub(crate) fn durability(text: &str) -> Result<Durability, String> {
     choice(text, &[("full", Durability::Full), ("relaxed", Durability::Relaxed)])
 }
 

@@ -1,6 +1,7 @@
 //! `slipstream bench`: measurements, one file a subject.
 
 mod relay;
+mod store;
 mod table;
 
 use std::process::ExitCode;
@@ -11,7 +12,8 @@ use tokio::runtime::Builder;
 const EXAMPLE: &str = "\
 Examples:
   slipstream bench relay
-  slipstream bench relay --mode offline --messages 1000000";
+  slipstream bench relay --mode offline --messages 1000000
+  slipstream bench store --quick";
 
 /// What is measured.
 #[derive(Debug, Clone, Subcommand)]
@@ -19,6 +21,11 @@ Examples:
 pub enum Subject {
     /// Puts load on a running relay: throughput and latency percentiles.
     Relay(relay::Arguments),
+    /// Measures every engine on the disk at hand, and names the one to take.
+    Store(store::Arguments),
+    /// Serves one engine to `bench store`.
+    #[command(hide = true)]
+    StoreWorker(store::Worker),
 }
 
 impl Subject {
@@ -26,6 +33,8 @@ impl Subject {
     pub(super) fn runtime(&self) -> Builder {
         match self {
             Self::Relay(arguments) => arguments.runtime(),
+            // A store has threads of its own.
+            Self::Store(_) | Self::StoreWorker(_) => Builder::new_current_thread(),
         }
     }
 }
@@ -34,5 +43,7 @@ impl Subject {
 pub(super) async fn run(subject: Subject) -> ExitCode {
     match subject {
         Subject::Relay(arguments) => relay::run(arguments).await,
+        Subject::Store(arguments) => store::run(arguments).await,
+        Subject::StoreWorker(worker) => store::run_worker(worker).await,
     }
 }

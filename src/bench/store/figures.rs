@@ -1,0 +1,209 @@
+//! The result: of each engine what the rounds came to, as medians with their spread.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+
+use super::advice::{Advice, Candidate, advise};
+use super::disk::DiskFigures;
+use super::flow::Shape;
+use super::machine::Machine;
+use super::plan::Plan;
+use super::procfs::Memory;
+use crate::clock::Clock;
+
+/// The median of the rounds, and their least and most.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// Half of the rounds are no higher.
+    pub median: f64,
+    /// The lowest round.
+    pub least: f64,
+    /// The highest round.
+    pub most: f64,
+}
+
+/// The result of a run. As JSON it is what `--json` prints.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The version of this program.
+    pub slipstream: &'static str,
+    /// When it ended, in RFC 3339.
+    pub date: String,
+    /// How to repeat it.
+    pub command: String,
+    /// Below which folder.
+    pub folder: String,
+    /// What commits had to survive.
+    pub durability: String,
+    /// Whether it was the short form.
+    pub quick: bool,
+    /// Messages that were pending, and that were turned over.
+    pub messages: u64,
+    /// Bytes of the text of each message.
+    pub text_bytes: usize,
+    /// How often the engines took turns.
+    pub rounds: u32,
+    /// How long it took.
+    pub seconds: f64,
+    /// The machine.
+    pub machine: Machine,
+    /// The disk.
+    pub disk: DiskFigures,
+    /// What casts doubt on the figures.
+    pub warnings: Vec<String>,
+    /// The engines, in the order of the plan.
+    pub engines: Vec<EngineFigures>,
+    /// Which engine to take, and why.
+    pub advice: Advice,
+}
+
+/// What one engine does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EngineFigures {
+    /// Its name.
+    pub engine: &'static str,
+    /// What it guarantees.
+    pub guarantee: String,
+    /// In what it keeps less than was asked for.
+    pub caveat: Option<String>,
+    /// Recording and acknowledging, one entry for each size of batch and each fan-out.
+    pub commits: Vec<CommitFigures>,
+    /// Recording, acknowledging and purging without end.
+    pub turnover: Turnover,
+    /// Messages for a peer that is away.
+    pub backlog: Backlog,
+    /// The memory of the process that committed and turned over.
+    pub busy_memory: Option<Memory>,
+    /// The memory of a process that has opened the backlog and read it.
+    pub backlog_memory: Option<Memory>,
+}
+
+/// Batches of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommitFigures {
+    /// Messages that each commit records; it acknowledges as many, for each of their peers.
+    pub batch: u64,
+    /// Peers that each message goes to.
+    pub fan_out: usize,
+    /// Messages a second.
+    pub messages_per_second: Spread,
+    /// Processor time of the process for each message, in microseconds.
+    pub cpu_micros_per_message: Spread,
+    /// Half of the commits took no longer, in milliseconds.
+    pub p50_ms: Spread,
+    /// 99 of a hundred took no longer.
+    pub p99_ms: Spread,
+}
+
+/// A store that turns over.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Turnover {
+    /// Messages a second in batches of 256, with the purges.
+    pub messages_per_second: Spread,
+    /// Bytes on the disk after so many messages.
+    pub sizes: Vec<(u64, u64)>,
+    /// The most bytes on the disk.
+    pub peak_bytes: u64,
+    /// The bytes on the disk at the end, when nothing was owed any more.
+    pub end_bytes: u64,
+    /// Bytes written for each byte of the messages' texts (`write_bytes` of `/proc/PID/io`).
+    pub write_amplification: Option<f64>,
+}
+
+/// A store with messages for a peer that is away.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backlog {
+    /// Messages stored a second, in batches as the relay makes them.
+    pub stored_per_second: Spread,
+    /// Bytes on the disk for each pending message.
+    pub bytes_per_message: f64,
+    /// Messages read a second, in pages as the relay reads them.
+    pub caught_up_per_second: Spread,
+    /// How long opening took after a kill in the midst of commits, in milliseconds.
+    pub reopen_ms: Spread,
+    /// How many messages were pending at the last opening.
+    pub pending: u64,
+}
+
+impl Spread {
+    /// Of these rounds; zeros where there are none.
+    #[must_use]
+    pub fn of(rounds: impl IntoIterator<Item = f64>) -> Self {
+        let mut rounds: Vec<f64> = rounds.into_iter().collect();
+        rounds.sort_unstable_by(f64::total_cmp);
+        let at = |index: usize| rounds.get(index).copied().unwrap_or_default();
+        let (middle, odd) = (rounds.len() / 2, rounds.len() % 2 == 1);
+        let median = if odd || rounds.is_empty() { at(middle) } else { f64::midpoint(at(middle - 1), at(middle)) };
+        Self { median, least: at(0), most: at(rounds.len().saturating_sub(1)) }
+    }
+}
+
+/// The date and time, to the second, in UTC.
+fn date() -> String {
+    let mut date = String::new();
+    // Writing to a text does not fail; without a date the report is still one.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut date));
+    date.split_once('.').map_or(date.clone(), |(seconds, _)| format!("{seconds}Z"))
+}
+
+impl EngineFigures {
+    /// Batches of one size.
+    #[must_use]
+    pub fn commits_of(&self, batch: u64, fan_out: usize) -> Option<&CommitFigures> {
+        self.commits.iter().find(|each| (each.batch, each.fan_out) == (batch, fan_out))
+    }
+}
+
+impl Report {
+    pub(super) fn new(
+        plan: &Plan,
+        clock: &dyn Clock,
+        started: Duration,
+        machine: Machine,
+        disk: DiskFigures,
+        engines: Vec<EngineFigures>,
+    ) -> Self {
+        let candidates: Vec<_> = plan.engines.iter().copied().zip(&engines).map(Candidate::of).collect();
+        Self {
+            slipstream: env!("CARGO_PKG_VERSION"),
+            date: date(),
+            command: plan.command.clone(),
+            folder: plan.folder.display().to_string(),
+            durability: plan.durability.to_string(),
+            quick: plan.quick,
+            messages: plan.messages,
+            text_bytes: Shape::default().text_bytes,
+            rounds: plan.rounds,
+            seconds: clock.elapsed().saturating_sub(started).as_secs_f64(),
+            warnings: disk.sync.warning(machine.filesystem_type()).into_iter().collect(),
+            advice: advise(&candidates, plan.durability),
+            machine,
+            disk,
+            engines,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_is_the_middle_and_the_ends() {
+        let spread = |rounds: &[f64]| {
+            let Spread { median, least, most } = Spread::of(rounds.iter().copied());
+            (median, least, most)
+        };
+        assert_eq!(spread(&[3.0, 1.0, 2.0]), (2.0, 1.0, 3.0));
+        assert_eq!(spread(&[4.0, 1.0, 2.0, 3.0]), (2.5, 1.0, 4.0));
+        assert_eq!((spread(&[7.0]), spread(&[])), ((7.0, 7.0, 7.0), (0.0, 0.0, 0.0)));
+    }
+}

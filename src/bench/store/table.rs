@@ -1,0 +1,123 @@
+//! The figures as rows, for the terminal and for the page.
+
+use super::figures::{EngineFigures, Report, Spread};
+use super::{BATCHES, FAN_OUTS};
+
+/// One figure of every engine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// What was measured.
+    pub name: String,
+    /// In what.
+    pub unit: &'static str,
+    /// One text an engine, in the order of the report; a dash where it is not known.
+    pub cells: Vec<String>,
+    /// Which of them is the best; none where that cannot be said.
+    pub best: Option<usize>,
+}
+
+/// A number for people: three digits that count, thousands apart, and never an exponent.
+#[must_use]
+pub fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 1.0 => 2,
+        _ => 3,
+    };
+    let text = format!("{value:.digits$}");
+    let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = String::with_capacity(text.len() * 4 / 3);
+    for (index, digit) in whole.chars().enumerate() {
+        let from_end = whole.len() - index;
+        if index > 0 && from_end % 3 == 0 && !grouped.ends_with('-') {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped + fraction
+}
+
+/// The figures of a report, one row each.
+#[must_use]
+pub fn rows(report: &Report) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut add = |name: String, unit, higher, of: &dyn Fn(&EngineFigures) -> Option<Spread>| {
+        let values: Vec<_> = report.engines.iter().map(of).collect();
+        rows.push(row(name, unit, higher, &values));
+    };
+    for fan_out in FAN_OUTS {
+        for batch in BATCHES {
+            let to = if fan_out == 1 { "1 peer".to_owned() } else { format!("{fan_out} peers") };
+            let name = |what: &str| format!("{what}, batches of {batch} to {to}");
+            add(name("commits"), "messages/s", true, &|engine| {
+                Some(engine.commits_of(batch, fan_out)?.messages_per_second)
+            });
+            add(name("p50"), "ms", false, &|engine| Some(engine.commits_of(batch, fan_out)?.p50_ms));
+            add(name("p99"), "ms", false, &|engine| Some(engine.commits_of(batch, fan_out)?.p99_ms));
+            add(name("CPU"), "µs a message", false, &|engine| {
+                Some(engine.commits_of(batch, fan_out)?.cpu_micros_per_message)
+            });
+        }
+    }
+    let one = |value: f64| Spread::of([value]);
+    #[expect(clippy::cast_precision_loss, reason = "bytes are far below 2^53")]
+    let megabytes = |bytes: u64| one(bytes as f64 / 1e6);
+    add("turnover".to_owned(), "messages/s", true, &|engine| Some(engine.turnover.messages_per_second));
+    add("written to storage, turnover".to_owned(), "bytes a byte of text", false, &|engine| {
+        engine.turnover.write_amplification.map(one)
+    });
+    add("largest while turning over".to_owned(), "MB", false, &|engine| Some(megabytes(engine.turnover.peak_bytes)));
+    add("size after turnover".to_owned(), "MB", false, &|engine| Some(megabytes(engine.turnover.end_bytes)));
+    add("stored for an absent peer".to_owned(), "messages/s", true, &|engine| Some(engine.backlog.stored_per_second));
+    add("on the disk, a pending message".to_owned(), "bytes", false, &|engine| {
+        Some(one(engine.backlog.bytes_per_message))
+    });
+    add("catch-up".to_owned(), "messages/s", true, &|engine| Some(engine.backlog.caught_up_per_second));
+    add("opening after a kill".to_owned(), "ms", false, &|engine| Some(engine.backlog.reopen_ms));
+    add("memory, most while busy".to_owned(), "MB", false, &|engine| Some(megabytes(engine.busy_memory?.peak)));
+    add("memory with the backlog, own".to_owned(), "MB", false, &|engine| {
+        Some(megabytes(engine.backlog_memory?.anonymous))
+    });
+    add("memory with the backlog, mapped files".to_owned(), "MB", false, &|engine| {
+        Some(megabytes(engine.backlog_memory?.file))
+    });
+    rows
+}
+
+fn row(name: String, unit: &'static str, higher: bool, values: &[Option<Spread>]) -> Row {
+    let cells = values.iter().map(|value| value.map_or_else(|| "–".to_owned(), |spread| number(spread.median)));
+    let known = values.iter().enumerate().filter_map(|(index, value)| Some((index, (*value)?.median)));
+    let better = |a: f64, b: f64| if higher { a.total_cmp(&b) } else { b.total_cmp(&a) };
+    let best = if values.len() > 1 { known.max_by(|(_, a), (_, b)| better(*a, *b)) } else { None };
+    Row { name, unit, cells: cells.collect(), best: best.map(|(index, _)| index) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_three_digits_and_their_thousands_apart() {
+        for (value, text) in [
+            (0.0, "0.000"),
+            (0.1234, "0.123"),
+            (1.236, "1.24"),
+            (12.34, "12.3"),
+            (123.4, "123"),
+            (-1234.0, "-1,234"),
+            (1_234_567.8, "1,234,568"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn the_best_is_the_highest_or_the_lowest() {
+        let values = [Some(Spread::of([2.0])), None, Some(Spread::of([3.0]))];
+        let of = |higher| row("x".to_owned(), "ms", higher, &values);
+        assert_eq!((of(true).best, of(false).best), (Some(2), Some(0)));
+        assert_eq!(of(true).cells, ["2.00", "–", "3.00"]);
+        assert_eq!(row("x".to_owned(), "ms", true, &values[..1]).best, None, "there is nothing to compare with");
+    }
+}
