@@ -11,10 +11,15 @@ use crate::fixture::*;
 use crate::{Harness, Place};
 
 /// Expands to a test for each campaign, on the stores of a harness, with the most bytes that a store may take which turns
-/// over. The tests are short; `SLIPSTREAM_TURNOVER` and `SLIPSTREAM_PENDING` name more messages.
+/// over, and by how many hundredths it may be larger after four backlogs than after the first: a quarter, unless the
+/// engine's page in docs/ says otherwise. The tests are short; `SLIPSTREAM_TURNOVER` and `SLIPSTREAM_PENDING` name more
+/// messages.
 #[macro_export]
 macro_rules! campaign_tests {
     ($harness:expr, $bound:expr) => {
+        $crate::campaign_tests!($harness, $bound, 25);
+    };
+    ($harness:expr, $bound:expr, $growth:expr) => {
         #[tokio::test(flavor = "multi_thread")]
         async fn a_store_that_turns_over_stays_within_the_stated_bound() {
             let messages = $crate::campaigns::count("SLIPSTREAM_TURNOVER", 50_000);
@@ -24,7 +29,7 @@ macro_rules! campaign_tests {
 
         #[tokio::test(flavor = "multi_thread")]
         async fn the_space_of_a_long_backlog_is_used_again() {
-            let sizes = $crate::campaigns::backlogs_come_and_go(&$crate::Place::new($harness), 40_000).await;
+            let sizes = $crate::campaigns::backlogs_come_and_go(&$crate::Place::new($harness), 40_000, $growth).await;
             println!("{sizes:?} bytes after each backlog");
         }
 
@@ -92,12 +97,12 @@ pub async fn turnover<H: Harness>(place: &Place<H>, messages: u64, bound: u64) -
     peak
 }
 
-/// C9: the space of a backlog is used again by the next: after four, the store takes at most a quarter more than after
-/// the first. Answers the bytes after each.
+/// C9: the space of a backlog is used again by the next: after four, the store takes at most `growth` hundredths more
+/// than after the first. Answers the bytes after each.
 ///
 /// # Panics
 /// Where it grows.
-pub async fn backlogs_come_and_go<H: Harness>(place: &Place<H>, messages: u64) -> Vec<u64> {
+pub async fn backlogs_come_and_go<H: Harness>(place: &Place<H>, messages: u64, growth: u64) -> Vec<u64> {
     let store = place.open().await;
     remember_all(&store, &["a"]).await;
     let mut sizes = Vec::new();
@@ -113,7 +118,7 @@ pub async fn backlogs_come_and_go<H: Harness>(place: &Place<H>, messages: u64) -
         purge_all(&store, everything(), 100_000).await;
         sizes.push(store.stats().await.expect("stats").bytes);
     }
-    assert!(sizes[3] <= sizes[0] + sizes[0] / 4, "{sizes:?}");
+    assert!(sizes[3] <= sizes[0] + sizes[0] * growth / 100, "{sizes:?}");
     sizes
 }
 
