@@ -26,7 +26,11 @@ pub(crate) struct Shared {
 impl Shared {
     fn read<T>(&self, read: impl FnOnce(&Db) -> sled::Result<T>) -> Result<T> {
         let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-        fault::caught(|| read(&self.db))
+        // Once a write has failed, whatever part of sled it was for, reads answer its error, too.
+        fault::caught(|| read(&self.db)).map_err(|error| match self.db.context.global_error() {
+            Ok(()) => error,
+            Err(_) => fault::writing(error),
+        })
     }
 }
 
