@@ -220,11 +220,6 @@ impl<'a, H: Harness> Life<'a, H> {
         Ok(())
     }
 
-    /// Whether this step, which was begun, was to close the store and open it again.
-    pub(super) fn reopened(&self, step: usize) -> bool {
-        matches!(self.begun.get(&step), Some(Request::Reopen))
-    }
-
     /// Whether the story has come to its end.
     pub(super) fn is_done(&self) -> bool {
         self.done == self.story.len()

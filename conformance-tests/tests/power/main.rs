@@ -42,7 +42,7 @@ bites! {
     a_store_that_passes_over_failed_syncs: PassesOverFailedSyncs fails a_failed_sync_is_no_success
         with "said Ok though a sync failed in it",
     a_store_that_tries_failed_syncs_again: TriesSyncsAgain fails a_failed_sync_is_no_success
-        with "said Ok though a sync failed in it",
+        with "what was confirmed is lost",
     a_store_that_goes_on_after_a_failed_sync: SaysBusyToFailedSyncs fails a_failed_sync_is_no_success
         with "expected Poisoned after a sync failed",
     a_store_that_leaves_a_hole_where_it_was_full: LeavesHoles fails a_full_disk_loses_nothing
