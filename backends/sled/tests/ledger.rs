@@ -139,9 +139,9 @@ async fn a_backup_is_of_one_commit_while_others_go_on() {
         async move {
             let (mut owed, mut batch) = (Vec::new(), 0);
             while !done.load(Ordering::Acquire) {
-                // What one commit records the next one settles: always 50 are pending.
+                // What one commit records the next one settles: always 1,000 are pending.
                 let mut operations: Vec<_> = owed.drain(..).map(acknowledge).collect();
-                operations.extend((0..50).map(|n| record(&format!("m-{batch}-{n}"), &route, vec![b'x'; 9000])));
+                operations.extend((0..1000).map(|n| record(&format!("m-{batch}-{n}"), &route, vec![b'x'; 9000])));
                 (owed, batch) = (commit(&store, operations).await, batch + 1);
             }
         }
@@ -151,7 +151,7 @@ async fn a_backup_is_of_one_commit_while_others_go_on() {
         let target = folder.path().join(format!("copy-{round}"));
         store.backup(&target).await.unwrap();
         let copy = open(&target);
-        assert_eq!((copy.stats().await.unwrap().pending, page(&copy, None, 100).await.len()), (50, 50));
+        assert_eq!((copy.stats().await.unwrap().pending, page(&copy, None, 2000).await.len()), (1000, 1000));
         assert_eq!(copy.check(Depth::Full).await.unwrap(), []);
     }
     done.store(true, Ordering::Release);
