@@ -19,7 +19,8 @@ const ROWS_AT_ONCE: usize = 1024;
 ///
 /// A view is kept by remembering what later commits change, 64 MiB of it at most. Behind that a read answers `Busy`;
 /// commits wait only for a backup. Beside this, a read and a commit wait for each other while a batch is put into
-/// memory or a page of rows is read, which is no longer than that takes; nobody waits for a sync.
+/// memory or a page of rows is read; nobody waits for the sync of a batch, and a read now and then for that of pages which
+/// reading has split or merged.
 #[derive(Debug)]
 pub struct SledReader {
     shared: Arc<Shared>,
