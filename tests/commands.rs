@@ -51,7 +51,7 @@ async fn all_faults_of_a_configuration_are_told_at_once() {
         ("SLIPSTREAM_CONFIG", file.to_str().expect("a path of UTF-8")),
         ("SLIPSTREAM_DURABILITY", "some"),
         ("SLIPSTREAM_WINDOWS", "a-secret"),
-        ("SLIPSTREAM_STORE", "redb"),
+        ("SLIPSTREAM_STORE", "sqlight"),
         ("METRICS_PORT", "99999"),
     ];
     let mut process = Process::spawn(["serve", "--heartbeat", "1h", "--dedup-window", "soon"], &environment);
@@ -68,7 +68,7 @@ async fn all_faults_of_a_configuration_are_told_at_once() {
             "SLIPSTREAM_DURABILITY",
             "\"some\"",
             "SLIPSTREAM_WINDOWS",
-            "SLIPSTREAM_STORE",
+            "\"sqlight\"",
             "METRICS_PORT",
             "\"99999\"",
             "SLIPSTREAM_HEARTBEAT",
@@ -80,6 +80,7 @@ async fn all_faults_of_a_configuration_are_told_at_once() {
     assert_eq!(process.stdout(), "");
 }
 
+#[cfg(not(feature = "redb"))]
 #[tokio::test]
 async fn an_engine_that_is_not_there_names_its_feature() {
     let mut process = Process::spawn(["--store", "redb"], &[]);
