@@ -9,6 +9,7 @@ mod output;
 mod send;
 mod serve;
 mod settings;
+mod signals;
 mod store;
 #[cfg(test)]
 mod tests;

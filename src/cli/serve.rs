@@ -1,6 +1,5 @@
 //! `slipstream serve`: reads the configuration, starts the log, runs the relay.
 
-use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
 
+use super::signals::Signals;
 use super::{SettingFlags, output};
 use crate::admin::{self, ApiAccess, Backups, MetricsPage, Pages, Readiness};
 use crate::clock::SystemClock;
@@ -254,23 +254,4 @@ async fn signals(shutdown: CancellationToken) {
     asked.next().await;
     warn!("ending at once, at the second signal");
     std::process::exit(i32::from(output::FAILED));
-}
-
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

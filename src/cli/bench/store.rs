@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use slipstream_store::Durability;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::backend;
 use crate::bench::store::{self, Plan, Progress, Report, number, rows};
+use crate::cli::signals::Signals;
 use crate::cli::{SettingFlags, output};
 use crate::clock::SystemClock;
 use crate::config::{self, Engine};
@@ -187,16 +187,11 @@ pub(super) async fn run_worker(worker: Worker) -> ExitCode {
     }
 }
 
-/// Waits for SIGINT or SIGTERM; for ever where the system does not tell of them.
+/// Waits until a signal asks to stop; for ever where the system does not tell of them.
 async fn asked_to_stop() {
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        _ => std::future::pending().await,
+    match Signals::new() {
+        Ok(mut asked) => asked.next().await,
+        Err(_) => std::future::pending().await,
     }
 }
 
