@@ -44,12 +44,8 @@ backends! {
 }
 
 fn backend(engine: Engine) -> Result<&'static Backend, StoreError> {
-    BACKENDS.iter().find(|backend| backend.engine == engine).ok_or_else(|| {
-        let feature = engine.name();
-        StoreError::Unsupported(format!(
-            "the engine {engine} is not compiled in; build with the cargo feature `{feature}`"
-        ))
-    })
+    let found = BACKENDS.iter().find(|backend| backend.engine == engine);
+    found.ok_or_else(|| StoreError::Unsupported(engine.not_compiled_in()))
 }
 
 /// Opens the store at `path`, and makes it where there is none. It blocks.

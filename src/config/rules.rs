@@ -44,9 +44,7 @@ fn engine_is_missing(config: &Config, engines: &[Engine]) -> Option<String> {
     }
     let present: Vec<_> = engines.iter().map(|engine| engine.name()).collect();
     let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
-    Some(format!(
-        "`{engine}` is not compiled into this program: it wants the cargo feature `{engine}`; compiled in: {present}"
-    ))
+    Some(format!("{}; compiled in: {present}", engine.not_compiled_in()))
 }
 
 fn backups_are_in_the_store(config: &Config, _: &[Engine]) -> Option<String> {

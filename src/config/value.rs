@@ -65,6 +65,12 @@ impl Engine {
         }
     }
 
+    /// What is told to a person who wants it where it is not compiled in.
+    #[must_use]
+    pub fn not_compiled_in(self) -> String {
+        format!("`{self}` is not compiled into this program: it wants the cargo feature `{self}`")
+    }
+
     /// What a person who chose it should know before they rely on it.
     #[must_use]
     pub const fn advice(self) -> Option<&'static str> {

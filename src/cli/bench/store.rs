@@ -78,7 +78,7 @@ impl Arguments {
         let mut engines: Vec<Engine> = compiled.to_vec();
         if !self.engines.is_empty() {
             if let Some(absent) = self.engines.iter().find(|engine| !compiled.contains(engine)) {
-                return Err(format!("--engines: {absent} is not compiled in; build with the cargo feature `{absent}`"));
+                return Err(format!("--engines: {}", absent.not_compiled_in()));
             }
             engines.retain(|engine| self.engines.contains(engine));
         }

@@ -46,7 +46,7 @@ fn located(text: &str) -> Result<Located, String> {
     if backend::COMPILED.contains(&engine) {
         Ok(Located { engine, path: PathBuf::from(path) })
     } else {
-        Err(format!("{engine} is not compiled into this program: it wants the cargo feature `{engine}`"))
+        Err(engine.not_compiled_in())
     }
 }
 
