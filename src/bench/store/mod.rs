@@ -42,7 +42,7 @@ pub use self::flow::{ENVELOPE_BYTES, Flow, Shape};
 pub use self::machine::{Filesystem, Machine};
 pub use self::page::page;
 pub use self::plan::Plan;
-pub use self::procfs::{Memory, allocated};
+pub use self::procfs::Memory;
 pub use self::rounds::Progress;
 pub use self::table::{Row, number, rows};
 pub use self::worker::{Answer, Commits, Filled, Task, TurnedOver, serve};

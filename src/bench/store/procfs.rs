@@ -46,8 +46,7 @@ pub(super) fn cpu() -> Duration {
 }
 
 /// The bytes that a file or folder takes on the disk with all that is in it. What vanishes meanwhile does not count.
-#[must_use]
-pub fn allocated(path: &Path) -> u64 {
+pub(super) fn allocated(path: &Path) -> u64 {
     let Ok(metadata) = path.symlink_metadata() else { return 0 };
     let below = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| allocated(&entry.path()));
     // The system counts in blocks of 512 bytes, whatever the filesystem's are.
