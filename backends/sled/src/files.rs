@@ -1,10 +1,11 @@
 //! The files: how they are made, looked over before sled may change them, and synced.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sled::{Config, Db, Mode};
 use slipstream_embedded::Place;
@@ -173,23 +174,16 @@ pub(crate) fn open(folder: &Path) -> Result<Db> {
 }
 
 /// Waits until sled's own lock is free. Nobody has the store open, but a thread of sled's pool may hold the file for
-/// a moment longer than the store that it worked for.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "no event tells that another has unlocked a file, and `lock` has no limit"
-)]
+/// a moment longer than the store that it worked for. Whoever holds it for longer leaves a thread behind that waits.
 fn wait_for_lock(log: &Path) -> Result<()> {
-    let began = Instant::now();
     let file = File::open(log).map_err(|error| busy("opening", log, &error))?;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return file.unlock().map_err(|error| busy("unlocking", log, &error)),
-            Err(TryLockError::Error(error)) => return Err(busy("locking", log, &error)),
-            Err(TryLockError::WouldBlock) if began.elapsed() > UNLOCKED_WITHIN => {
-                return Err(StoreError::Busy(format!("{} is locked, though the store is not", log.display())));
-            }
-            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
-        }
+    let (locked, free) = mpsc::sync_channel(1);
+    let waiting = thread::Builder::new().name("store-unlocked".to_owned());
+    let waiting = waiting.spawn(move || drop(locked.send(file.lock().and_then(|()| file.unlock()))));
+    waiting.map_err(|error| busy("waiting for", log, &error))?;
+    match free.recv_timeout(UNLOCKED_WITHIN) {
+        Ok(done) => done.map_err(|error| busy("locking", log, &error)),
+        Err(_) => Err(StoreError::Busy(format!("{} is locked, though the store is not", log.display()))),
     }
 }
 
