@@ -2,10 +2,10 @@
 //! as long as one likes by hand.
 
 use std::fs;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use slipstream_store::{Depth, Horizon, MessageStore, Operation, Record, Sequence};
+use slipstream_store::{Depth, Horizon, MessageStore, Operation};
 
 use crate::fixture::*;
 use crate::{Harness, Place};
@@ -54,16 +54,8 @@ pub fn count(variable: &str, short: u64) -> u64 {
 /// Messages in a batch.
 const BATCH: u64 = 250;
 
-/// A message of 256 bytes.
-fn plain(number: u64, recipient: &str) -> Operation {
-    let text = Bytes::from(vec![b'x'; 256]);
-    put(Record { text, key: None, ..message(&format!("m{number}"), &[recipient]) })
-}
-
-/// Commits and answers the sequences of what was recorded.
-async fn sequences<S: MessageStore>(store: &S, operations: Vec<Operation>) -> Vec<Sequence> {
-    let outcomes = commit(store, operations).await.into_iter();
-    outcomes.filter(|outcome| *outcome != slipstream_store::Outcome::Applied).map(sequence_of).collect()
+fn messages_to_a(numbers: Range<u64>) -> impl Iterator<Item = Operation> {
+    numbers.map(|number| put(plain(&format!("m{number}"), &["a"])))
 }
 
 /// C9: so many messages are recorded and settled, with a purge now and then, and meanwhile the store never takes more
@@ -80,7 +72,7 @@ pub async fn turnover<H: Harness>(place: &Place<H>, messages: u64, bound: u64) -
     let horizon = Horizon { now: t(10), max_identities: 10_000, max_trace_bytes: 1 << 20, ..Horizon::NOTHING };
     for batch in 0..messages / BATCH {
         let settled = owed.drain(..).map(|sequence| acknowledge("a", sequence));
-        let operations = settled.chain((batch * BATCH..(batch + 1) * BATCH).map(|number| plain(number, "a"))).collect();
+        let operations = settled.chain(messages_to_a(batch * BATCH..(batch + 1) * BATCH)).collect();
         owed = sequences(&store, operations).await;
         if batch % 8 == 0 {
             purge_all(&store, horizon, 1000).await;
@@ -110,7 +102,7 @@ pub async fn backlogs_come_and_go<H: Harness>(place: &Place<H>, messages: u64, g
         let mut owed = Vec::new();
         for batch in 0..messages / BATCH {
             let first = (round * messages / BATCH + batch) * BATCH;
-            owed.extend(sequences(&store, (first..first + BATCH).map(|number| plain(number, "a")).collect()).await);
+            owed.extend(sequences(&store, messages_to_a(first..first + BATCH).collect()).await);
         }
         for settled in owed.chunks(5000) {
             commit(&store, settled.iter().map(|sequence| acknowledge("a", *sequence)).collect()).await;
@@ -132,8 +124,7 @@ pub async fn backlog_after_a_kill<H: Harness>(place: &Place<H>, messages: u64) -
     remember_all(&store, &["a"]).await;
     let mut expected = Vec::new();
     for first in (0..messages).step_by(1000) {
-        let operations = (first..messages.min(first + 1000)).map(|number| plain(number, "a")).collect();
-        expected.extend(sequences(&store, operations).await);
+        expected.extend(sequences(&store, messages_to_a(first..messages.min(first + 1000)).collect()).await);
     }
     let left = place.beside("left");
     for file in place.data_files() {

@@ -1,4 +1,5 @@
-//! The vocabulary of the cases: short ways to make values, commit them and look at what came of it.
+//! The vocabulary of the cases, for tests of a store's own as well: short ways to make values, commit them and look at
+//! what came of it. They panic where the store does not do what was asked.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
@@ -11,29 +12,33 @@ use slipstream_store::{
 };
 use ulid::Ulid;
 
-pub(crate) const BY_IDENTITY: Outcome = Outcome::Duplicate { by: DuplicateBy::Identity };
-pub(crate) const BY_STAMP: Outcome = Outcome::Duplicate { by: DuplicateBy::Stamp };
+/// The outcome of recording an identity again.
+pub const BY_IDENTITY: Outcome = Outcome::Duplicate { by: DuplicateBy::Identity };
+/// The outcome of recording a stamp again.
+pub const BY_STAMP: Outcome = Outcome::Duplicate { by: DuplicateBy::Stamp };
 
 /// A point in time, in seconds.
-pub(crate) fn t(seconds: u64) -> Timestamp {
+pub fn t(seconds: u64) -> Timestamp {
     Timestamp::from_millis(seconds * 1000)
 }
 
-pub(crate) fn id(text: &str) -> Identity {
+/// An identity in the group of those without one.
+pub fn id(text: &str) -> Identity {
     Identity { group: ClusterGroup::singleton(), id: MessageId::new(text).expect("a message id") }
 }
 
-pub(crate) fn peer(text: &str) -> PeerId {
+/// A peer's id.
+pub fn peer(text: &str) -> PeerId {
     PeerId::new(text).expect("a peer id")
 }
 
 /// A sequence that no store gives in a test.
-pub(crate) fn never_given() -> Sequence {
+pub fn never_given() -> Sequence {
     Sequence::new(1_000_000_000_000).expect("a sequence")
 }
 
 /// A durable application server without tags.
-pub(crate) fn application(name: &str) -> Peer {
+pub fn application(name: &str) -> Peer {
     Peer {
         id: peer(name),
         kind: PeerKind::Application,
@@ -45,20 +50,23 @@ pub(crate) fn application(name: &str) -> Peer {
     }
 }
 
-pub(crate) fn tags(names: &[&str]) -> Arc<[Tag]> {
+/// Tags of these names.
+pub fn tags(names: &[&str]) -> Arc<[Tag]> {
     names.iter().map(|name| Tag::new(name).expect("a tag")).collect()
 }
 
-pub(crate) fn remember(name: &str) -> Operation {
+/// Remembers a durable application server without tags.
+pub fn remember(name: &str) -> Operation {
     Operation::RememberPeer(Box::new(application(name)))
 }
 
-pub(crate) fn forget(name: &str, at: Timestamp) -> Operation {
+/// Forgets a peer.
+pub fn forget(name: &str, at: Timestamp) -> Operation {
     Operation::ForgetPeer { peer: peer(name), at }
 }
 
 /// A message to these recipients. Cases change the fields that they are about.
-pub(crate) fn message(name: &str, recipients: &[&str]) -> Record {
+pub fn message(name: &str, recipients: &[&str]) -> Record {
     Record {
         identity: id(name),
         fingerprint: Fingerprint::from_u64(7),
@@ -76,92 +84,120 @@ pub(crate) fn message(name: &str, recipients: &[&str]) -> Record {
     }
 }
 
-pub(crate) fn stamp(epoch: u64, number: u64) -> Stamp {
+/// A message of 256 bytes, about no key.
+pub fn plain(name: &str, recipients: &[&str]) -> Record {
+    Record { text: Bytes::from(vec![b'x'; 256]), key: None, ..message(name, recipients) }
+}
+
+/// A stamp of an epoch and a number.
+pub fn stamp(epoch: u64, number: u64) -> Stamp {
     Stamp { epoch: Ulid::from_parts(epoch, 1), number }
 }
 
-pub(crate) fn put(record: Record) -> Operation {
+/// Records a message.
+pub fn put(record: Record) -> Operation {
     Operation::Record(Box::new(record))
 }
 
-pub(crate) fn acknowledge(name: &str, sequence: Sequence) -> Operation {
+/// Acknowledges a delivery, at second 20.
+pub fn acknowledge(name: &str, sequence: Sequence) -> Operation {
     Operation::Acknowledge { peer: peer(name), sequence, at: t(20) }
 }
 
-pub(crate) fn supersede(name: &str, sequence: Sequence) -> Operation {
+/// Supersedes a delivery, at second 21.
+pub fn supersede(name: &str, sequence: Sequence) -> Operation {
     Operation::Supersede { peer: peer(name), sequence, at: t(21) }
 }
 
-pub(crate) fn expire(name: &str, sequence: Sequence) -> Operation {
+/// Expires a delivery, at second 22.
+pub fn expire(name: &str, sequence: Sequence) -> Operation {
     Operation::Expire { peer: peer(name), sequence, at: t(22) }
 }
 
-pub(crate) fn give_up(name: &str, sequence: Sequence) -> Operation {
+/// Makes a dead letter of a delivery that was not acknowledged, at second 23.
+pub fn give_up(name: &str, sequence: Sequence) -> Operation {
     give_up_for(name, sequence, "unacknowledged")
 }
 
-pub(crate) fn give_up_for(name: &str, sequence: Sequence, reason: &str) -> Operation {
+/// Makes a dead letter of a delivery for this reason, after four attempts, at second 23.
+pub fn give_up_for(name: &str, sequence: Sequence, reason: &str) -> Operation {
     Operation::DeadLetter { peer: peer(name), sequence, reason: reason.to_owned(), attempts: 4, at: t(23) }
 }
 
-pub(crate) fn attempt(name: &str, sequence: Sequence, number: u32) -> Operation {
+/// Notes an attempt of a delivery, at second 100 and its number.
+pub fn attempt(name: &str, sequence: Sequence, number: u32) -> Operation {
     Operation::Attempt { peer: peer(name), sequence, number, at: t(100 + u64::from(number)) }
 }
 
-pub(crate) fn redrive(name: &str, sequence: Sequence) -> Operation {
+/// Redrives a dead letter.
+pub fn redrive(name: &str, sequence: Sequence) -> Operation {
     Operation::Redrive { peer: peer(name), sequence }
 }
 
-pub(crate) fn discard(name: &str, sequence: Sequence) -> Operation {
+/// Discards a dead letter.
+pub fn discard(name: &str, sequence: Sequence) -> Operation {
     Operation::Discard { peer: peer(name), sequence }
 }
 
 /// Commits the operations as one batch.
-pub(crate) async fn commit<S: MessageStore>(store: &S, operations: Vec<Operation>) -> Vec<Outcome> {
+pub async fn commit<S: MessageStore>(store: &S, operations: Vec<Operation>) -> Vec<Outcome> {
     let expected = operations.len();
     let outcomes = store.commit(Arc::new(operations.into())).await.expect("the batch commits");
     assert_eq!(outcomes.len(), expected, "one outcome for each operation");
     outcomes
 }
 
-pub(crate) async fn commit_one<S: MessageStore>(store: &S, operation: Operation) -> Outcome {
+/// Commits one operation.
+pub async fn commit_one<S: MessageStore>(store: &S, operation: Operation) -> Outcome {
     commit(store, vec![operation]).await[0]
 }
 
+/// Commits the operations as one batch, and answers the sequences of what was recorded or redriven.
+pub async fn sequences<S: MessageStore>(store: &S, operations: Vec<Operation>) -> Vec<Sequence> {
+    let sequence = |outcome| match outcome {
+        Outcome::Recorded { sequence } | Outcome::Redriven { sequence } => Some(sequence),
+        _ => None,
+    };
+    commit(store, operations).await.into_iter().filter_map(sequence).collect()
+}
+
 /// Remembers application servers.
-pub(crate) async fn remember_all<S: MessageStore>(store: &S, names: &[&str]) {
+pub async fn remember_all<S: MessageStore>(store: &S, names: &[&str]) {
     commit(store, names.iter().map(|name| remember(name)).collect()).await;
 }
 
 /// Commits a message that is new.
-pub(crate) async fn recorded<S: MessageStore>(store: &S, record: Record) -> Sequence {
+pub async fn recorded<S: MessageStore>(store: &S, record: Record) -> Sequence {
     sequence_of(commit_one(store, put(record)).await)
 }
 
 /// Gives a delivery up, redrives it, and answers its new sequence.
-pub(crate) async fn redriven<S: MessageStore>(store: &S, name: &str, sequence: Sequence) -> Sequence {
+pub async fn redriven<S: MessageStore>(store: &S, name: &str, sequence: Sequence) -> Sequence {
     commit(store, vec![give_up(name, sequence)]).await;
     sequence_of(commit_one(store, redrive(name, sequence)).await)
 }
 
+/// The sequence of something that was recorded or redriven.
 #[track_caller]
-pub(crate) fn sequence_of(outcome: Outcome) -> Sequence {
+pub fn sequence_of(outcome: Outcome) -> Sequence {
     match outcome {
         Outcome::Recorded { sequence } | Outcome::Redriven { sequence } => sequence,
         other => panic!("expected a sequence, got {other:?}"),
     }
 }
 
-pub(crate) fn items(most: u32) -> PageLimit {
+/// A page of so many items and the default bytes.
+pub fn items(most: u32) -> PageLimit {
     limit(most, PageLimit::DEFAULT_BYTES.get())
 }
 
-pub(crate) fn limit(items: u32, bytes: usize) -> PageLimit {
+/// A page of so many items and bytes.
+pub fn limit(items: u32, bytes: usize) -> PageLimit {
     PageLimit { items: NonZeroU32::new(items).expect("not zero"), bytes: NonZeroUsize::new(bytes).expect("not zero") }
 }
 
 /// Everything that a peer is owed, read in pages.
-pub(crate) async fn backlog<S: MessageStore>(store: &S, name: &str) -> Vec<Pending> {
+pub async fn backlog<S: MessageStore>(store: &S, name: &str) -> Vec<Pending> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = store.pending(&peer(name), after, items(500)).await.expect("the page is read");
@@ -176,34 +212,36 @@ pub(crate) async fn backlog<S: MessageStore>(store: &S, name: &str) -> Vec<Pendi
 }
 
 /// The sequences of everything that a peer is owed.
-pub(crate) async fn owed<S: MessageStore>(store: &S, name: &str) -> Vec<Sequence> {
+pub async fn owed<S: MessageStore>(store: &S, name: &str) -> Vec<Sequence> {
     backlog(store, name).await.iter().map(|item| item.sequence).collect()
 }
 
 /// The dead letters that the filter means; there must be few.
-pub(crate) async fn dead<S: MessageStore>(store: &S, filter: &DeadLetterFilter) -> Vec<DeadLetter> {
+pub async fn dead<S: MessageStore>(store: &S, filter: &DeadLetterFilter) -> Vec<DeadLetter> {
     let page = store.dead_letters(filter, None, items(500)).await.expect("the page is read");
     assert!(!page.more, "few dead letters fit on one page");
     page.items
 }
 
-pub(crate) async fn all_dead<S: MessageStore>(store: &S) -> Vec<DeadLetter> {
+/// All dead letters; there must be few.
+pub async fn all_dead<S: MessageStore>(store: &S) -> Vec<DeadLetter> {
     dead(store, &DeadLetterFilter::default()).await
 }
 
-pub(crate) async fn trace<S: MessageStore>(store: &S, name: &str) -> Option<Trace> {
+/// The trace of a message.
+pub async fn trace<S: MessageStore>(store: &S, name: &str) -> Option<Trace> {
     store.deliveries(&id(name)).await.expect("the trace is read")
 }
 
 /// The trace of a message's only delivery.
-pub(crate) async fn traced<S: MessageStore>(store: &S, name: &str) -> TracedDelivery {
+pub async fn traced<S: MessageStore>(store: &S, name: &str) -> TracedDelivery {
     let trace = trace(store, name).await.expect("the message has a trace");
     assert_eq!(trace.deliveries.len(), 1, "{trace:?}");
     trace.deliveries.into_iter().next().expect("there is one")
 }
 
 /// A delivery in the trace as it is right after it was recorded.
-pub(crate) fn untouched(name: &str, sequence: Sequence) -> TracedDelivery {
+pub fn untouched(name: &str, sequence: Sequence) -> TracedDelivery {
     TracedDelivery {
         peer: peer(name),
         sequence,
@@ -216,13 +254,13 @@ pub(crate) fn untouched(name: &str, sequence: Sequence) -> TracedDelivery {
 }
 
 /// A peer in the roster.
-pub(crate) async fn remembered<S: MessageStore>(store: &S, name: &str) -> Option<RememberedPeer> {
+pub async fn remembered<S: MessageStore>(store: &S, name: &str) -> Option<RememberedPeer> {
     let roster = store.roster().await.expect("the roster is read");
     roster.peers.into_iter().find(|remembered| remembered.peer.id.as_str() == name)
 }
 
 /// Purges with this horizon until there is no more, `budget` at a time; answers what it came to.
-pub(crate) async fn purge_all<S: MessageStore>(store: &S, horizon: Horizon, budget: u32) -> Purged {
+pub async fn purge_all<S: MessageStore>(store: &S, horizon: Horizon, budget: u32) -> Purged {
     let mut total = Purged::default();
     loop {
         let purged = store.purge(horizon, NonZeroU32::new(budget).expect("not zero")).await.expect("the purge runs");
@@ -238,7 +276,7 @@ pub(crate) async fn purge_all<S: MessageStore>(store: &S, horizon: Horizon, budg
 }
 
 /// A horizon behind which everything lies that may go at all.
-pub(crate) fn everything() -> Horizon {
+pub fn everything() -> Horizon {
     Horizon {
         now: Timestamp::MAX,
         identities: Timestamp::MAX,

@@ -8,6 +8,7 @@
 //! - [`FaultStore`] wraps any store and makes chosen calls fail or wait, for tests of whatever uses a store.
 //! - `power_loss_tests!`, with the feature `power-loss`, puts a store on a disk that forgets what was not synced.
 //! - [`campaigns`] are longer runs, with a length and a bound of the store's own.
+//! - [`fixture`] is the vocabulary of the cases, for a store's own tests as well.
 //! - [`cases`](fn@cases) is the list at run time. The tests of this crate run it on stores that are broken on purpose.
 //!
 //! Everything here is for tests: it says what it finds by panicking, as the standard library's assertions do.
@@ -16,7 +17,7 @@
 pub mod campaigns;
 pub mod cases;
 mod fault;
-mod fixture;
+pub mod fixture;
 mod harness;
 mod model;
 #[cfg(all(feature = "power-loss", target_os = "linux"))]

@@ -6,26 +6,13 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use slipstream_conformance::fixture::remember;
 use slipstream_embedded::StoreOptions;
 use slipstream_lmdb::{LmdbStore, open};
-use slipstream_store::{
-    ClusterGroup, Depth, Durability, MessageStore, Operation, Peer, PeerId, PeerKind, StoreError, Timestamp,
-};
+use slipstream_store::{Depth, Durability, MessageStore, Operation, PeerId, StoreError, Timestamp};
 
 fn name_relay(name: &str) -> Operation {
     Operation::NameRelay { id: PeerId::new(name).unwrap() }
-}
-
-fn remember(name: &str) -> Operation {
-    Operation::RememberPeer(Box::new(Peer {
-        id: PeerId::new(name).unwrap(),
-        kind: PeerKind::Application,
-        group: ClusterGroup::singleton(),
-        tags: Arc::from([]),
-        durable: true,
-        last_seen: Timestamp::from_millis(1),
-        alias: None,
-    }))
 }
 
 async fn closed_store(path: &Path) {

@@ -1,24 +1,52 @@
 //! Which files a store is, which files it refuses, and what a killed process leaves.
 #![expect(clippy::unwrap_used, reason = "a test says what it finds by panicking")]
 
-mod fixture;
-
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use redb::{Database, DatabaseError, TableDefinition};
+use slipstream_conformance::fixture::{
+    acknowledge, commit, items, peer, plain, put, recorded, remember_all, sequences,
+};
 use slipstream_embedded::StoreOptions;
-use slipstream_store::{Depth, Durability, MessageStore, StoreError};
-
-use fixture::{acknowledge, commit, fill, large, open, owed, record, remember, route};
+use slipstream_redb::RedbStore;
+use slipstream_store::{Depth, Durability, MessageStore, Record, Result, Sequence, StoreError};
 
 const PAGE: u64 = 4096;
+
+fn open(path: &Path) -> RedbStore {
+    slipstream_redb::open(&StoreOptions::new(path)).unwrap()
+}
+
+/// Records messages for one peer, a thousand in a batch.
+async fn fill(store: &RedbStore, messages: usize) -> Vec<Sequence> {
+    remember_all(store, &["a"]).await;
+    let mut owed = Vec::with_capacity(messages);
+    while owed.len() < messages {
+        let batch = owed.len()..messages.min(owed.len() + 1000);
+        owed.extend(sequences(store, batch.map(|n| put(plain(&format!("m-{n}"), &["a"]))).collect()).await);
+    }
+    owed
+}
+
+/// What the peer is owed; an error where the store finds damage.
+async fn owed(store: &RedbStore) -> Result<Vec<Sequence>> {
+    let mut found: Vec<Sequence> = Vec::new();
+    loop {
+        let page = store.pending(&peer("a"), found.last().copied(), items(500)).await?;
+        found.extend(page.items.iter().map(|item| item.sequence));
+        if !page.more {
+            return Ok(found);
+        }
+    }
+}
 
 /// A store that was closed in order, with as many messages, and its data file.
 async fn closed_store(folder: &Path, messages: usize) -> PathBuf {
     let store = open(folder);
-    fill(&store, "a", messages).await;
+    fill(&store, messages).await;
     store.close().await.unwrap();
     folder.join("slipstream.redb")
 }
@@ -83,7 +111,7 @@ async fn damaged_and_foreign_files_are_refused_and_left_alone() {
     assert!(matches!(&error, StoreError::Unsupported(text) if text.contains("got 9")), "{error:?}");
 
     fs::write(&file, &whole).unwrap();
-    assert_eq!(owed(&open(temporary.path()), "a").await.unwrap().len(), 50);
+    assert_eq!(owed(&open(temporary.path())).await.unwrap().len(), 50);
 }
 
 #[tokio::test]
@@ -101,7 +129,7 @@ async fn a_flipped_bit_is_found_at_opening_or_harms_nothing() {
             }
             // A page that is free, or the part of a page that nothing is in.
             Ok(store) => {
-                assert_eq!(owed(&store, "a").await.unwrap().len(), 200, "{at}");
+                assert_eq!(owed(&store).await.unwrap().len(), 200, "{at}");
                 assert_eq!(store.check(Depth::Full).await.unwrap(), [], "{at}");
                 store.close().await.unwrap();
             }
@@ -115,12 +143,12 @@ async fn a_flipped_bit_is_found_at_opening_or_harms_nothing() {
 async fn a_damaged_store_that_is_not_looked_over_whole_never_panics() {
     let temporary = tempfile::tempdir().unwrap();
     let store = open(temporary.path());
-    let route = route("a");
-    commit(&store, vec![remember("a")]).await;
+    remember_all(&store, &["a"]).await;
     for n in 0..70 {
-        commit(&store, vec![large(record(&format!("large-{n}"), &route), 1 << 20)]).await;
+        let text = Bytes::from(vec![b'y'; 1 << 20]);
+        recorded(&store, Record { text, ..plain(&format!("large-{n}"), &["a"]) }).await;
     }
-    fill(&store, "a", 3000).await;
+    fill(&store, 3000).await;
     store.close().await.unwrap();
     let file = temporary.path().join("slipstream.redb");
     let (mut refused, mut found) = (0, 0);
@@ -137,7 +165,7 @@ async fn a_damaged_store_that_is_not_looked_over_whole_never_panics() {
                 refused += 1;
             }
             Ok(store) => {
-                if let Err(error) = owed(&store, "a").await {
+                if let Err(error) = owed(&store).await {
                     assert!(
                         matches!(error, StoreError::Corrupted(_) | StoreError::Unsupported(_)),
                         "{page}: {error:?}"
@@ -157,14 +185,14 @@ async fn a_damaged_store_that_is_not_looked_over_whole_never_panics() {
 async fn damage_under_an_open_store_is_an_error_and_no_panic() {
     let temporary = tempfile::tempdir().unwrap();
     let store = open(temporary.path());
-    let messages = fill(&store, "a", 60_000).await;
+    let messages = fill(&store, 60_000).await;
     let file = temporary.path().join("slipstream.redb");
     // More than redb keeps in memory, so that most of it is read from the file.
     assert!(store.stats().await.unwrap().bytes > 16 << 20);
     for page in 2..fs::metadata(&file).unwrap().len() / PAGE {
         overwrite(&file, &[0xA5; 64], page * PAGE + 16 * (page % 200));
     }
-    let read = owed(&store, "a").await;
+    let read = owed(&store).await;
     assert!(matches!(read, Err(StoreError::Corrupted(_))), "{:?} of {}", read.map(|all| all.len()), messages.len());
     assert_ne!(store.check(Depth::Full).await.unwrap(), []);
     let settled = messages.iter().map(|sequence| acknowledge("a", *sequence)).collect::<Vec<_>>();
@@ -177,7 +205,7 @@ async fn opening_and_closing_write_nothing() {
     let temporary = tempfile::tempdir().unwrap();
     let (folder, copy) = (temporary.path().join("store"), temporary.path().join("copy"));
     let store = open(&folder);
-    fill(&store, "a", 100).await;
+    fill(&store, 100).await;
     killed(&folder, &copy);
     store.close().await.unwrap();
     for folder in [&folder, &copy] {
@@ -185,7 +213,7 @@ async fn opening_and_closing_write_nothing() {
         let before = fs::read(&file).unwrap();
         for _ in 0..2 {
             let store = open(folder);
-            assert_eq!(owed(&store, "a").await.unwrap().len(), 100);
+            assert_eq!(owed(&store).await.unwrap().len(), 100);
             assert_eq!(store.check(Depth::Full).await.unwrap(), []);
             store.close().await.unwrap();
             assert!(fs::read(&file).unwrap() == before);
@@ -199,12 +227,12 @@ async fn a_killed_process_loses_nothing_whatever_it_was_opened_for() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path().join("store-0");
         let mut store = slipstream_redb::open(&StoreOptions::new(&folder).durability(durability)).unwrap();
-        commit(&store, vec![remember("a")]).await;
-        let (route, mut expected) = (route("a"), Vec::new());
+        remember_all(&store, &["a"]).await;
+        let mut expected = Vec::new();
         for life in 1..6 {
             for batch in 0..5 {
-                let records = (0..40).map(|n| record(&format!("m-{life}-{batch}-{n}"), &route)).collect();
-                expected.extend(commit(&store, records).await);
+                let records = (0..40).map(|n| put(plain(&format!("m-{life}-{batch}-{n}"), &["a"]))).collect();
+                expected.extend(sequences(&store, records).await);
                 let settled = expected.remove(0);
                 commit(&store, vec![acknowledge("a", settled)]).await;
             }
@@ -212,7 +240,7 @@ async fn a_killed_process_loses_nothing_whatever_it_was_opened_for() {
             killed(&temporary.path().join(last), &temporary.path().join(&next));
             store =
                 slipstream_redb::open(&StoreOptions::new(temporary.path().join(next)).durability(durability)).unwrap();
-            assert_eq!(owed(&store, "a").await.unwrap(), expected);
+            assert_eq!(owed(&store).await.unwrap(), expected);
         }
         assert_eq!(store.check(Depth::Full).await.unwrap(), []);
     }

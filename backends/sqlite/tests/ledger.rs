@@ -1,59 +1,15 @@
 //! What the conformance suite does not look at: how long traces last, how large the file grows, what is kept in it.
 #![expect(clippy::unwrap_used, reason = "a test says what it finds by panicking")]
 
-use std::num::NonZeroU32;
 use std::path::Path;
-use std::sync::Arc;
 
-use bytes::Bytes;
+use slipstream_conformance::fixture::{commit, id, peer, plain, purge_all, put, remember_all, sequences, t};
 use slipstream_embedded::StoreOptions;
 use slipstream_sqlite::SqliteStore;
-use slipstream_store::{
-    ClusterGroup, DeliveryState, Depth, Fingerprint, Horizon, Identity, MessageId, MessageStore, MessageType,
-    Operation, Outcome, Peer, PeerId, PeerKind, Record, Route, Sequence, Timestamp,
-};
+use slipstream_store::{DeliveryState, Depth, Horizon, MessageStore, Operation, Record, Sequence, Timestamp};
 
-fn peer(name: &str) -> PeerId {
-    PeerId::new(name).unwrap()
-}
-
-fn identity(name: &str) -> Identity {
-    Identity { group: ClusterGroup::singleton(), id: MessageId::new(name).unwrap() }
-}
-
-fn t(seconds: u64) -> Timestamp {
-    Timestamp::from_millis(seconds * 1000)
-}
-
-fn remember(name: &str) -> Operation {
-    Operation::RememberPeer(Box::new(Peer {
-        id: peer(name),
-        kind: PeerKind::Application,
-        group: ClusterGroup::singleton(),
-        tags: Arc::from([]),
-        durable: true,
-        last_seen: t(1),
-        alias: None,
-    }))
-}
-
-fn route(recipients: &[&str]) -> Arc<Route> {
-    let recipients = recipients.iter().map(|name| peer(name)).collect();
-    Arc::new(Route { received_from: peer("sender"), path: Box::new([peer("sender"), peer("here")]), recipients })
-}
-
-fn record(name: &str, route: &Arc<Route>, at: Timestamp) -> Operation {
-    Operation::Record(Box::new(Record {
-        identity: identity(name),
-        fingerprint: Fingerprint::from_u64(1),
-        message_type: MessageType::new("SK").unwrap(),
-        key: None,
-        expires_at: None,
-        received_at: at,
-        stamp: None,
-        route: Arc::clone(route),
-        text: Bytes::from(vec![b'x'; 256]),
-    }))
+fn record(name: &str, recipients: &[&str], at: Timestamp) -> Operation {
+    put(Record { received_at: at, ..plain(name, recipients) })
 }
 
 fn acknowledge(name: &str, sequence: Sequence, at: Timestamp) -> Operation {
@@ -64,24 +20,15 @@ fn open(path: &Path) -> SqliteStore {
     slipstream_sqlite::open(&StoreOptions::new(path)).unwrap()
 }
 
-async fn commit(store: &SqliteStore, operations: Vec<Operation>) -> Vec<Sequence> {
-    let outcomes = store.commit(Arc::new(operations.into())).await.unwrap();
-    let sequences = outcomes.into_iter().filter_map(|outcome| match outcome {
-        Outcome::Recorded { sequence } | Outcome::Redriven { sequence } => Some(sequence),
-        _ => None,
-    });
-    sequences.collect()
-}
-
 /// A purge at `now` with an hour of everything.
 async fn purge(store: &SqliteStore, now: u64) {
     let hour_ago = t(now - 3600);
     let horizon = Horizon { now: t(now), identities: hour_ago, stamps: hour_ago, traces: hour_ago, ..Horizon::NOTHING };
-    while store.purge(horizon, NonZeroU32::new(64).unwrap()).await.unwrap().more {}
+    purge_all(store, horizon, 64).await;
 }
 
 async fn states(store: &SqliteStore, name: &str) -> Option<Vec<(String, DeliveryState, Option<Timestamp>)>> {
-    let trace = store.deliveries(&identity(name)).await.unwrap()?;
+    let trace = store.deliveries(&id(name)).await.unwrap()?;
     assert_eq!((trace.received_at, trace.path.len()), (t(10_000), 2));
     let deliveries = trace.deliveries.into_iter();
     Some(deliveries.map(|delivery| (delivery.peer.to_string(), delivery.state, delivery.settled_at)).collect())
@@ -91,14 +38,14 @@ async fn states(store: &SqliteStore, name: &str) -> Option<Vec<(String, Delivery
 async fn a_trace_lasts_from_the_last_settlement_however_old_the_record_is() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    commit(&store, vec![remember("quick"), remember("slow")]).await;
-    let sequence = commit(&store, vec![record("m1", &route(&["quick", "slow"]), t(10_000))]).await[0];
+    remember_all(&store, &["quick", "slow"]).await;
+    let sequence = sequences(&store, vec![record("m1", &["quick", "slow"], t(10_000))]).await[0];
     commit(&store, vec![acknowledge("quick", sequence, t(10_001))]).await;
     // Other traffic for a day, with a purge every ten minutes: the first rows of the journal are long gone.
     for now in (10_600..96_400).step_by(600) {
         // Enough of it that blocks fill: what shares a block with something that lasts may last as long.
-        let others = (0..20).map(|n| record(&format!("other-{now}-{n}"), &route(&["quick"]), t(now)));
-        let others = commit(&store, others.collect()).await;
+        let others = (0..20).map(|n| record(&format!("other-{now}-{n}"), &["quick"], t(now)));
+        let others = sequences(&store, others.collect()).await;
         commit(&store, others.into_iter().map(|other| acknowledge("quick", other, t(now))).collect()).await;
         purge(&store, now).await;
     }
@@ -124,8 +71,8 @@ async fn a_trace_lasts_from_the_last_settlement_however_old_the_record_is() {
 async fn a_dead_letter_keeps_the_whole_trace_also_once_it_is_redriven() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    commit(&store, vec![remember("a"), remember("b")]).await;
-    let sequence = commit(&store, vec![record("m1", &route(&["a", "b"]), t(10_000))]).await[0];
+    remember_all(&store, &["a", "b"]).await;
+    let sequence = sequences(&store, vec![record("m1", &["a", "b"], t(10_000))]).await[0];
     let reason = "unacknowledged".to_owned();
     let give_up = Operation::DeadLetter { peer: peer("b"), sequence, reason, attempts: 4, at: t(10_002) };
     commit(&store, vec![acknowledge("a", sequence, t(10_001)), give_up]).await;
@@ -135,7 +82,7 @@ async fn a_dead_letter_keeps_the_whole_trace_also_once_it_is_redriven() {
     let a = ("a".to_owned(), DeliveryState::Acknowledged, Some(t(10_001)));
     let dead = ("b".to_owned(), DeliveryState::Dead, Some(t(10_002)));
     assert_eq!(states(&store, "m1").await, Some(vec![a.clone(), dead]));
-    let redriven = commit(&store, vec![Operation::Redrive { peer: peer("b"), sequence }]).await[0];
+    let redriven = sequences(&store, vec![Operation::Redrive { peer: peer("b"), sequence }]).await[0];
     for now in (40_000..60_000).step_by(600) {
         purge(&store, now).await;
     }
@@ -157,19 +104,19 @@ async fn a_dead_letter_keeps_the_whole_trace_also_once_it_is_redriven() {
 async fn space_is_given_back_after_a_long_backlog() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    commit(&store, vec![remember("a")]).await;
-    let (route, mut owed) = (route(&["a"]), Vec::new());
+    remember_all(&store, &["a"]).await;
+    let mut owed = Vec::new();
     for batch in 0..80 {
-        let records = (0..1000).map(|n| record(&format!("m-{batch}-{n}"), &route, t(10)));
-        owed.extend(commit(&store, records.collect()).await);
+        let records = (0..1000).map(|n| record(&format!("m-{batch}-{n}"), &["a"], t(10)));
+        owed.extend(sequences(&store, records.collect()).await);
     }
     let full = store.stats().await.unwrap().bytes;
     commit(&store, owed.into_iter().map(|sequence| acknowledge("a", sequence, t(10))).collect()).await;
     let horizon = Horizon { max_identities: 0, max_trace_bytes: 0, ..Horizon::NOTHING };
     for round in 0..60 {
-        while store.purge(horizon, NonZeroU32::new(100_000).unwrap()).await.unwrap().more {}
+        purge_all(&store, horizon, 100_000).await;
         // Something to purge, so that the next purge gives back more.
-        let next = commit(&store, vec![record(&format!("n-{round}"), &route, t(10))]).await[0];
+        let next = sequences(&store, vec![record(&format!("n-{round}"), &["a"], t(10))]).await[0];
         commit(&store, vec![acknowledge("a", next, t(10))]).await;
     }
     store.close().await.unwrap();

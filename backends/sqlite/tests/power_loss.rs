@@ -1,29 +1,11 @@
 //! SQLite on a disk that forgets what was not synced, once for each durability.
 #![cfg(target_os = "linux")]
 
-use std::path::Path;
+mod sqlite;
 
-use async_trait::async_trait;
-use slipstream_conformance::{FlippedBits, Harness, power_loss_tests};
-use slipstream_embedded::StoreOptions;
-use slipstream_sqlite::SqliteStore;
-use slipstream_store::{Durability, Result};
-
-/// Stores that are opened with this durability.
-struct Sqlite(Durability);
-
-#[async_trait]
-impl Harness for Sqlite {
-    type Store = SqliteStore;
-
-    async fn open(&self, place: &Path) -> Result<SqliteStore> {
-        slipstream_sqlite::open(&StoreOptions::new(place).durability(self.0))
-    }
-
-    fn flipped_bits(&self) -> FlippedBits {
-        FlippedBits::MayGoUnnoticed("SQLite keeps no checksums of the pages in its file")
-    }
-}
+use slipstream_conformance::power_loss_tests;
+use slipstream_store::Durability;
+use sqlite::Sqlite;
 
 mod full {
     use super::*;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use slipstream_conformance::Harness;
+use slipstream_conformance::{FlippedBits, Harness};
 use slipstream_embedded::StoreOptions;
 use slipstream_sqlite::SqliteStore;
 use slipstream_store::{Durability, Result};
@@ -18,5 +18,9 @@ impl Harness for Sqlite {
 
     async fn open(&self, place: &Path) -> Result<SqliteStore> {
         slipstream_sqlite::open(&StoreOptions::new(place).durability(self.0))
+    }
+
+    fn flipped_bits(&self) -> FlippedBits {
+        FlippedBits::MayGoUnnoticed("SQLite keeps no checksums of the pages in its file")
     }
 }
