@@ -24,7 +24,19 @@ struct State {
     last: Number,
     /// What a sync would make durable.
     unsynced: BTreeSet<Number>,
+    open: BTreeMap<Handle, Open>,
+    last_handle: Handle,
     faults: Faults,
+}
+
+/// What a program has open; every opening has a handle of its own, which is never given twice.
+pub(super) type Handle = u64;
+
+#[derive(Debug)]
+struct Open {
+    number: Number,
+    /// Whether a sync of it failed that was asked for through another handle. As on Linux each handle is told once.
+    failed_elsewhere: bool,
 }
 
 /// What is to go wrong, and how often it did.
@@ -207,9 +219,26 @@ impl Disk {
         Ok(())
     }
 
-    /// Makes the bytes and the length of a file durable, or the names in a folder.
-    pub(super) fn sync(&self, number: Number) -> Result<(), Errno> {
+    /// Notes that a program has opened a file or a folder.
+    pub(super) fn open(&self, number: Number) -> Handle {
         let mut state = self.0.lock();
+        state.last_handle += 1;
+        let handle = state.last_handle;
+        state.open.insert(handle, Open { number, failed_elsewhere: false });
+        handle
+    }
+
+    /// Notes that it is closed.
+    pub(super) fn close(&self, handle: Handle) {
+        self.0.lock().open.remove(&handle);
+    }
+
+    /// Makes the bytes and the length of a file durable, or the names in a folder.
+    pub(super) fn sync(&self, number: Number, handle: Handle) -> Result<(), Errno> {
+        let mut state = self.0.lock();
+        if state.open.get_mut(&handle).is_some_and(|open| std::mem::take(&mut open.failed_elsewhere)) {
+            return Err(Errno::EIO);
+        }
         if !state.unsynced.contains(&number) {
             return Ok(());
         }
@@ -217,6 +246,9 @@ impl Disk {
             Some(loses) => {
                 if loses {
                     state.log.push(Change::Forget(number));
+                }
+                for (other, open) in &mut state.open {
+                    open.failed_elsewhere |= open.number == number && *other != handle;
                 }
                 Err(Errno::EIO)
             }

@@ -193,6 +193,20 @@ disk_tests! {
         }
     }
 
+    fn a_sync_that_failed_is_told_once_to_everyone_who_had_the_file_open(disks) {
+        let (disk, path) = disk(disks);
+        let mut file = File::create(&path).unwrap();
+        let other = File::open(&path).unwrap();
+        file.write_all(b"first").unwrap();
+        disk.fail_sync(1, true);
+        assert!(file.sync_data().is_err());
+        file.sync_data().unwrap();
+        File::open(&path).unwrap().sync_data().unwrap();
+        assert!(other.sync_data().is_err(), "it had the file open, and was not told");
+        other.sync_data().unwrap();
+        assert_eq!(disk.faults_met(), 1);
+    }
+
     fn a_full_disk_takes_no_more(disks) {
         let (disk, path) = disk(disks);
         let file = OpenOptions::new().write(true).open(&path).unwrap();
