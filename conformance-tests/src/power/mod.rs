@@ -28,8 +28,9 @@ mod story;
 mod syncs;
 mod view;
 
+use std::any::Any;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -146,7 +147,8 @@ fn on_disks(test: &str, signs: &Receiver<()>, work: impl FnOnce(Arc<Disks>) + Se
     }
     match end.recv() {
         Ok(Ok(())) => {}
-        Ok(Err(panic)) => resume_unwind(panic),
+        // What the thread printed is with the output of whichever test came first, whose thread it is a child of.
+        Ok(Err(panic)) => panic!("{}", text(&*panic)),
         Err(_) => panic!("no thread could be started"),
     }
 }
@@ -161,6 +163,12 @@ pub fn with_disks(test: &str, work: impl FnOnce(&Arc<Disks>) + Send + 'static) {
         let _progress = progress;
         work(&disks);
     });
+}
+
+/// What a panic says.
+fn text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked and gave no reason")
 }
 
 fn number(name: &str, otherwise: u64) -> u64 {
