@@ -199,7 +199,12 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             // A link that is still there keeps the committer alive; all that was submitted has been answered.
             Err(_) => Ok(()),
         };
-        core.store.close().await?;
+        match core.store.close().await {
+            Err(error @ StoreError::Poisoned(_)) => return Err(error.into()),
+            // It may be a disk that is full, or another program that has the file open.
+            Err(error) => warn!(%error, "the store was not closed in order; what was confirmed is kept"),
+            Ok(()) => {}
+        }
         outcome?;
         failure.map_or(Ok(()), |ended| Ok(ended??))
     }

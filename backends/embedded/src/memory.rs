@@ -1,4 +1,4 @@
-//! An engine in memory for the tests of this crate, whose writes fail when they are told to.
+//! An engine in memory for the tests of this crate, whose writes and closing fail when they are told to.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ pub(crate) struct Image {
     messages: BTreeMap<u64, Vec<u8>>,
 }
 
-/// What outlives an engine: the tables, and the errors that the next writes are to give.
+/// What outlives an engine: the tables, and the errors that the next writes, or the closing, are to give.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Medium {
     pub(crate) image: Arc<Mutex<Image>>,
@@ -114,7 +114,7 @@ impl Engine for Medium {
     }
 
     fn close(self) -> Result<()> {
-        Ok(())
+        self.faults.lock().unwrap().pop_front().map_or(Ok(()), Err)
     }
 }
 

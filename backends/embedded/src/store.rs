@@ -25,6 +25,8 @@ const READERS: usize = 3;
 /// Most requests that wait for the writer, and most that wait for a reader.
 const QUEUE: usize = 64;
 
+const ENDED: &str = "a thread of the store ended unexpectedly";
+
 /// The stack of each thread, in bytes.
 const STACK: usize = 2 << 20;
 
@@ -37,8 +39,8 @@ pub struct EmbeddedStore<E: Engine> {
     poison: Poison,
     /// Empty once the store is closed.
     queues: Mutex<Option<Queues<E>>>,
-    /// Its senders are with the threads: it ends when the last of them is gone, and the lock with it.
-    running: watch::Receiver<()>,
+    /// How the store was closed. Its sender is with the writer, which ends last: it is gone when the lock is free.
+    closed: watch::Receiver<Result<()>>,
 }
 
 struct Queues<E: Engine> {
@@ -58,7 +60,7 @@ impl<E: Engine> EmbeddedStore<E> {
         let poison = Poison::new(OnceLock::new());
         let (requests, request_queue) = mpsc::channel(QUEUE);
         let (jobs, job_queue) = mpsc::channel::<Job<E::Reader>>(QUEUE);
-        let (alive, running) = watch::channel(());
+        let (closing, closed) = watch::channel(Err(ended_unexpectedly()));
         let job_queue = Arc::new(Mutex::new(job_queue));
         let mut threads = Vec::with_capacity(READERS);
         for number in 0..READERS {
@@ -67,12 +69,13 @@ impl<E: Engine> EmbeddedStore<E> {
         }
         let writer = Writer { engine, ledger, poison: Arc::clone(&poison) };
         spawn("store-writer", move || {
-            writer.run(request_queue, threads);
+            let ended = writer.run(request_queue, threads);
+            closing.send_modify(|closed| *closed = ended);
             drop(lock);
-            drop(alive);
+            drop(closing);
         })?;
         let queues = Mutex::new(Some(Queues { requests, jobs }));
-        Ok(Self { guarantee, poison, queues, running })
+        Ok(Self { guarantee, poison, queues, closed })
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<Result<T>>) -> Request) -> Result<T> {
@@ -116,11 +119,15 @@ impl<E: Engine> EmbeddedStore<E> {
             Ok(answer) if sent => answer,
             // A thread ends only when the store is closed, or by a panic.
             _ => {
-                self.poison.get_or_init(|| "a thread of the store ended unexpectedly".to_owned());
-                Err(StoreError::Poisoned("a thread of the store ended unexpectedly".to_owned()))
+                self.poison.get_or_init(|| ENDED.to_owned());
+                Err(ended_unexpectedly())
             }
         }
     }
+}
+
+fn ended_unexpectedly() -> StoreError {
+    StoreError::Poisoned(ENDED.to_owned())
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {
@@ -191,12 +198,12 @@ impl<E: Engine> MessageStore for EmbeddedStore<E> {
 
     async fn close(&self) -> Result<()> {
         drop(self.queues.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let mut running = self.running.clone();
-        // Nothing is ever sent: this ends when the threads have.
-        while running.changed().await.is_ok() {}
+        let mut closed = self.closed.clone();
+        // It ends when the writer has.
+        while closed.changed().await.is_ok() {}
         match self.poison.get() {
             Some(reason) => Err(StoreError::Poisoned(reason.clone())),
-            None => Ok(()),
+            None => closed.borrow().clone(),
         }
     }
 }

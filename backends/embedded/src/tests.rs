@@ -107,6 +107,21 @@ async fn a_store_that_may_have_lied_refuses_everything() {
 }
 
 #[tokio::test]
+async fn a_store_says_that_it_was_not_closed_in_order_and_is_closed_all_the_same() {
+    let (medium, folder) = (Medium::default(), tempfile::tempdir().unwrap());
+    let store = open(&medium, folder.path());
+    store.commit(batch(vec![remember("a")])).await.unwrap();
+    let fault = StoreError::Busy("the last sync failed".into());
+    medium.faults.lock().unwrap().push_back(fault.clone());
+    assert_eq!(store.close().await, Err(fault.clone()));
+    assert_eq!(store.close().await, Err(fault), "again the same");
+    assert_eq!(store.stats().await, Err(StoreError::Closed));
+    let store = open(&medium, folder.path());
+    assert_eq!(store.stats().await.unwrap().peers, 1);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn memory_says_what_an_opening_would_read() {
     let (medium, folder) = (Medium::default(), tempfile::tempdir().unwrap());
     let store = open(&medium, folder.path());

@@ -39,7 +39,10 @@ pub(crate) struct Writer<E> {
 
 impl<E: Engine> Writer<E> {
     /// Serves requests until nobody can send one any more, then waits for the readers and closes the engine.
-    pub(crate) fn run(mut self, mut requests: mpsc::Receiver<Request>, readers: Vec<JoinHandle<()>>) {
+    ///
+    /// # Errors
+    /// As [`Engine::close`].
+    pub(crate) fn run(mut self, mut requests: mpsc::Receiver<Request>, readers: Vec<JoinHandle<()>>) -> Result<()> {
         while let Some(request) = requests.blocking_recv() {
             self.serve(request);
         }
@@ -47,10 +50,7 @@ impl<E: Engine> Writer<E> {
             // A reader that panicked has told whoever waited for it.
             drop(reader.join());
         }
-        if let Err(error) = self.engine.close() {
-            // Nobody is left to ask; what was confirmed is durable without it.
-            drop(error);
-        }
+        self.engine.close()
     }
 
     fn serve(&mut self, request: Request) {

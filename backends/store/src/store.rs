@@ -120,6 +120,10 @@ pub trait MessageStore: fmt::Debug + Send + Sync + 'static {
     async fn backup(&self, target: &Path) -> Result<()>;
 
     /// Finishes what was begun and closes the store, so that another process may open it. Every later call answers
-    /// [`Closed`](crate::StoreError::Closed); closing again is `Ok`.
+    /// [`Closed`](crate::StoreError::Closed), and closing again what it answered the first time.
+    ///
+    /// # Errors
+    /// `Poisoned` where the store was; another where it is closed, but not in order, as where its last sync failed.
+    /// What was confirmed is durable nevertheless, as far as the [guarantee](Self::guarantee) goes.
     async fn close(&self) -> Result<()>;
 }
