@@ -114,10 +114,15 @@ impl Engine for SledEngine {
     }
 
     fn close(self) -> Result<()> {
-        let Self { wake, shared, folder, .. } = self;
+        let Self { wake, shared, folder, log, .. } = self;
         drop(wake);
-        // With the last handle sled writes and syncs what is left, and panics where it cannot.
-        fault::caught(|| shared.db.flush().map(|_| drop(shared)))?;
+        if let Some(shared) = Arc::into_inner(shared) {
+            shared.db.close()?;
+        }
+        files::wait_for_lock(&folder)?;
+        // Sled passes over it where a sync fails after it made its log shorter. Linux tells everyone who has the file
+        // open (fsync(2)), so it tells us, too.
+        log.sync_all().map_err(|error| StoreError::Busy(format!("syncing sled's log: {error}")))?;
         files::seal(&folder)
     }
 }

@@ -12,6 +12,7 @@ use slipstream_embedded::Place;
 use slipstream_store::{Result, StoreError};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::handle::Handle;
 use crate::{fault, layout};
 
 const NAME: &str = "slipstream.sled";
@@ -57,10 +58,10 @@ pub(crate) fn create(place: &Place, fill: impl FnOnce(&Db) -> Result<()>) -> Res
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(busy("removing", &fresh, &error)),
         _ => {}
     }
-    let db = fault::caught(|| config(&fresh).open())?;
+    let db = Handle::open(&config(&fresh))?;
     fault::caught(|| db.insert(layout::FORMAT_KEY, layout::FORMAT).map(drop))?;
     fill(&db)?;
-    fault::caught(|| db.flush().map(|_| drop(db)))?;
+    db.close()?;
     sync(&fresh)?;
     fs::rename(&fresh, &folder).map_err(|error| busy("naming", &folder, &error))?;
     place.sync()
@@ -159,9 +160,9 @@ fn remove_leftovers(folder: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// `Corrupted` where sled finds damage, or not what a store has.
-pub(crate) fn open(folder: &Path) -> Result<Db> {
-    wait_for_lock(&folder.join(LOG))?;
-    let db = fault::caught(|| config(folder).open())?;
+pub(crate) fn open(folder: &Path) -> Result<Handle> {
+    wait_for_lock(folder)?;
+    let db = Handle::open(&config(folder))?;
     match fault::caught(|| db.get(layout::FORMAT_KEY))? {
         Some(format) if format == layout::FORMAT => Ok(db),
         Some(format) => Err(StoreError::Unsupported(format!(
@@ -175,7 +176,8 @@ pub(crate) fn open(folder: &Path) -> Result<Db> {
 
 /// Waits until sled's own lock is free. Nobody has the store open, but a thread of sled's pool may hold the file for
 /// a moment longer than the store that it worked for. Whoever holds it for longer leaves a thread behind that waits.
-fn wait_for_lock(log: &Path) -> Result<()> {
+pub(crate) fn wait_for_lock(folder: &Path) -> Result<()> {
+    let log = &folder.join(LOG);
     let file = File::open(log).map_err(|error| busy("opening", log, &error))?;
     let (locked, free) = mpsc::sync_channel(1);
     let waiting = thread::Builder::new().name("store-unlocked".to_owned());

@@ -6,6 +6,7 @@
 mod engine;
 mod fault;
 mod files;
+mod handle;
 mod layout;
 mod reader;
 mod rows;

@@ -7,6 +7,7 @@ use sled::{Db, IVec};
 use slipstream_store::Result;
 
 use crate::fault;
+use crate::handle::Handle;
 use crate::views::{View, Views};
 
 /// Most rows, and about most bytes, that are read at once.
@@ -16,7 +17,7 @@ const BYTES: usize = 256 << 10;
 /// What the writer and the readers of a store share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) db: Db,
+    pub(crate) db: Handle,
     pub(crate) views: Views,
     /// Held while sled is read, and by the writer while a batch is put into memory: reading may split or merge pages,
     /// and those writes must not fall between what was synced and the batch.
