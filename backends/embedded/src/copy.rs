@@ -204,7 +204,7 @@ mod tests {
     use crate::{Engine as _, Opened, StoreLock};
 
     fn opened(medium: &Medium, folder: &std::path::Path) -> Opened<Medium> {
-        let guarantee = Guarantee { engine: "memory", durability: Durability::Full, caveat: None };
+        let guarantee = Guarantee::new("memory", Durability::Full);
         let lock = StoreLock::acquire(&folder.join("lock"), folder).unwrap();
         Opened { engine: medium.clone(), guarantee, lock }
     }

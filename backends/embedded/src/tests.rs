@@ -14,7 +14,7 @@ use crate::memory::Medium;
 use crate::{EmbeddedStore, StoreLock, load};
 
 pub(crate) fn open(medium: &Medium, folder: &std::path::Path) -> EmbeddedStore<Medium> {
-    let guarantee = Guarantee { engine: "memory", durability: Durability::Relaxed, caveat: None };
+    let guarantee = Guarantee::new("memory", Durability::Relaxed);
     let lock = StoreLock::acquire(&folder.join("lock"), folder).unwrap();
     EmbeddedStore::open(medium.clone(), guarantee, lock).unwrap()
 }

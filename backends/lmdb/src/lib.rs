@@ -46,7 +46,7 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<LmdbEngine>> {
     let place = place(&options.path);
     let lock = place.lock()?;
     let engine = environment::open(&place, options.durability)?;
-    let guarantee = Guarantee { engine: "lmdb", durability: options.durability, caveat: None };
+    let guarantee = Guarantee::new("lmdb", options.durability);
     Ok(Opened { engine, guarantee, lock })
 }
 

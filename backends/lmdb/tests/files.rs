@@ -9,7 +9,7 @@ use std::sync::Arc;
 use slipstream_conformance::fixture::remember;
 use slipstream_embedded::StoreOptions;
 use slipstream_lmdb::{LmdbStore, open};
-use slipstream_store::{Depth, Durability, MessageStore, Operation, PeerId, StoreError, Timestamp};
+use slipstream_store::{Depth, Durability, Guarantee, MessageStore, Operation, PeerId, StoreError, Timestamp};
 
 fn name_relay(name: &str) -> Operation {
     Operation::NameRelay { id: PeerId::new(name).unwrap() }
@@ -217,6 +217,6 @@ async fn the_guarantee_names_the_durability() {
         let path = temporary.path().join(durability.to_string());
         let store: LmdbStore = open(&StoreOptions::new(&path).durability(durability)).unwrap();
         let guarantee = store.guarantee();
-        assert_eq!((guarantee.engine, guarantee.durability, guarantee.caveat), ("lmdb", durability, None));
+        assert_eq!(guarantee, Guarantee::new("lmdb", durability));
     }
 }

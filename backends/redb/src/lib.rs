@@ -14,7 +14,7 @@ mod tables;
 mod writes;
 
 use slipstream_embedded::{EmbeddedStore, Opened, Place, StoreOptions};
-use slipstream_store::{Durability, Guarantee, Result};
+use slipstream_store::{Durability, Guarantee, Result, Survives};
 
 pub use engine::RedbEngine;
 pub use reader::RedbReader;
@@ -22,9 +22,8 @@ pub use reader::RedbReader;
 /// A [`MessageStore`](slipstream_store::MessageStore) in a redb file.
 pub type RedbStore = EmbeddedStore<RedbEngine>;
 
-/// What redb keeps where less is asked for.
-const RELAXED: &str = "a confirmed message survives a killed process, a crashed machine and a power cut: redb syncs every \
-                       commit, also where `relaxed` is asked for";
+/// Why redb keeps more where less is asked for.
+const RELAXED: &str = "redb syncs every commit, also where `relaxed` is asked for";
 
 /// Opens the store in this folder, and makes it where there is none, the folder with mode 0700. The file in it is
 /// `slipstream.redb`.
@@ -53,8 +52,9 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<RedbEngine>> {
     }
     place.sync()?;
     let engine = connect::open(&file)?;
-    let caveat = (options.durability == Durability::Relaxed).then_some(RELAXED);
-    let guarantee = Guarantee { engine: "redb", durability: options.durability, caveat };
+    let note = (options.durability == Durability::Relaxed).then_some(RELAXED);
+    let guarantee = Guarantee::new("redb", options.durability);
+    let guarantee = Guarantee { survives: Survives::PowerCut, note, ..guarantee };
     Ok(Opened { engine, guarantee, lock })
 }
 

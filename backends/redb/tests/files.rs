@@ -12,7 +12,7 @@ use slipstream_conformance::fixture::{
 };
 use slipstream_embedded::StoreOptions;
 use slipstream_redb::RedbStore;
-use slipstream_store::{Depth, Durability, MessageStore, Record, Result, Sequence, StoreError};
+use slipstream_store::{Depth, Durability, MessageStore, Record, Result, Sequence, StoreError, Survives};
 
 const PAGE: u64 = 4096;
 
@@ -271,11 +271,12 @@ async fn other_programs_that_use_redb_are_kept_out() {
 #[tokio::test]
 async fn the_guarantee_says_what_is_kept() {
     let temporary = tempfile::tempdir().unwrap();
-    for (durability, caveat) in [(Durability::Full, false), (Durability::Relaxed, true)] {
+    for (durability, note) in [(Durability::Full, false), (Durability::Relaxed, true)] {
         let path = temporary.path().join(durability.to_string());
         let store = slipstream_redb::open(&StoreOptions::new(&path).durability(durability)).unwrap();
         let guarantee = store.guarantee();
         assert_eq!((guarantee.engine, guarantee.durability), ("redb", durability));
-        assert_eq!(guarantee.caveat.is_some_and(|caveat| caveat.contains("syncs every commit")), caveat);
+        assert_eq!(guarantee.survives, Survives::PowerCut);
+        assert_eq!(guarantee.note.is_some_and(|text| text.contains("syncs every commit")), note);
     }
 }

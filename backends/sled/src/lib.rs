@@ -16,7 +16,7 @@ mod views;
 mod wake;
 
 use slipstream_embedded::{EmbeddedStore, Opened, StoreOptions};
-use slipstream_store::{Guarantee, Result};
+use slipstream_store::{Guarantee, Result, Survives};
 
 pub use engine::SledEngine;
 pub use files::place;
@@ -26,8 +26,7 @@ pub use reader::SledReader;
 pub type SledStore = EmbeddedStore<SledEngine>;
 
 /// What sled keeps, as far as it could be shown: see "What a power cut does" in `docs/sled.md`.
-const CAVEAT: &str = "a confirmed message survives a killed process; a crashed machine or a power cut may take the last \
-                      confirmed messages, and sled may then not open";
+const NOTE: &str = "a power cut may take the last confirmed messages, and sled may then not open";
 
 /// Opens the store, and makes it where there is none; the folder is made with mode 0700. Sled's files are in the
 /// folder `slipstream.sled` in it.
@@ -54,6 +53,7 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<SledEngine>> {
     }
     let engine = SledEngine::open(place.data())?;
     place.sync()?;
-    let guarantee = Guarantee { engine: "sled", durability: options.durability, caveat: Some(CAVEAT) };
+    let guarantee = Guarantee::new("sled", options.durability);
+    let guarantee = Guarantee { survives: Survives::KilledProcess, note: Some(NOTE), ..guarantee };
     Ok(Opened { engine, guarantee, lock })
 }

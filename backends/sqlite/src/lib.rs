@@ -41,6 +41,6 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<SqliteEngine>> {
     let file = place.data();
     let connection = connect::writer(&file, options.durability)?;
     place.sync()?;
-    let guarantee = Guarantee { engine: "sqlite", durability: options.durability, caveat: None };
+    let guarantee = Guarantee::new("sqlite", options.durability);
     Ok(Opened { engine: SqliteEngine::new(connection, file), guarantee, lock })
 }

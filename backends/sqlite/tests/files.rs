@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use slipstream_embedded::{OfflineStore, StoreOptions};
 use slipstream_sqlite::{SqliteStore, open, open_tables};
-use slipstream_store::{Durability, MessageStore, Operation, PeerId, StoreError};
+use slipstream_store::{Durability, Guarantee, MessageStore, Operation, PeerId, StoreError};
 
 fn name_relay(name: &str) -> Operation {
     Operation::NameRelay { id: PeerId::new(name).unwrap() }
@@ -98,6 +98,6 @@ async fn the_guarantee_names_the_durability() {
         let path = temporary.path().join(durability.to_string());
         let store: SqliteStore = open(&StoreOptions::new(&path).durability(durability)).unwrap();
         let guarantee = store.guarantee();
-        assert_eq!((guarantee.engine, guarantee.durability, guarantee.caveat), ("sqlite", durability, None));
+        assert_eq!(guarantee, Guarantee::new("sqlite", durability));
     }
 }

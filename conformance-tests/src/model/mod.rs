@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use slipstream_store::{
     Batch, DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Durability, Guarantee, Horizon, Identity,
     MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats, StoreError,
-    Trace,
+    Survives, Trace,
 };
 
 pub use medium::ModelMedium;
@@ -94,9 +94,9 @@ impl Drop for ModelStore {
 impl MessageStore for ModelStore {
     fn guarantee(&self) -> Guarantee {
         Guarantee {
-            engine: "model",
-            durability: Durability::Relaxed,
-            caveat: Some("a confirmed message is lost with the process: this store is in memory only"),
+            survives: Survives::Nothing,
+            note: Some("this store is in memory only"),
+            ..Guarantee::new("model", Durability::Relaxed)
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use slipstream_store::{Depth, Durability, MessageStore, Result, Sequence, StoreError};
+use slipstream_store::{Depth, MessageStore, Result, Sequence, StoreError, Survives};
 
 use super::log::Unsynced;
 use super::mounted::{Disks, Image, Mounted};
@@ -75,12 +75,11 @@ impl<'a, H: Harness> Life<'a, H> {
             opened = open_after_drop(harness, &disk.store()).await;
         }
         let store = opened.map_err(|error| format!("the store does not open: {error}"))?;
-        let guarantee = store.guarantee();
         let mut life = Self {
             harness,
             story,
             opened_at: disk.now(),
-            is_full: guarantee.durability == Durability::Full && guarantee.caveat.is_none(),
+            is_full: store.guarantee().survives == Survives::PowerCut,
             disk,
             store: Some(store),
             held: 0,

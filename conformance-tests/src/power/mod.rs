@@ -77,7 +77,7 @@ pub struct Trial<H> {
 /// Expands to the power-loss tests, each with a disk of its own.
 ///
 /// It takes an expression that makes a [`Harness`](crate::Harness); each test evaluates it anew. A store is held to
-/// the guarantee that it prints: with `full` and no caveat everything that was confirmed must be there after a cut;
+/// the guarantee that it prints: where it says that a power cut is survived, everything that was confirmed must be there after one;
 /// otherwise a first part of it, with no batch in part.
 #[macro_export]
 macro_rules! power_loss_tests {

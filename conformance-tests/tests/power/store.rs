@@ -201,7 +201,7 @@ impl Journal {
 #[async_trait]
 impl MessageStore for FileStore {
     fn guarantee(&self) -> Guarantee {
-        Guarantee { engine: "file", durability: Durability::Full, caveat: None }
+        Guarantee::new("file", Durability::Full)
     }
 
     async fn commit(&self, batch: Arc<Batch>) -> Result<Vec<Outcome>> {

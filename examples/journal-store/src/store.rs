@@ -65,7 +65,7 @@ impl JournalStore {
         });
         thread.map_err(|error| StoreError::Busy(format!("starting the store's thread: {error}")))?;
         Ok(Self {
-            guarantee: Guarantee { engine: "journal", durability, caveat: None },
+            guarantee: Guarantee::new("journal", durability),
             jobs: Mutex::new(Some(jobs)),
             poison,
             running,

@@ -9,7 +9,7 @@
 //! over the measures of [`Measure::ALL`].
 
 use serde::Serialize;
-use slipstream_store::{Durability, Guarantee};
+use slipstream_store::Durability;
 
 use super::figures::EngineFigures;
 use crate::config::Engine;
@@ -84,8 +84,8 @@ impl Measure {
 pub struct Candidate {
     /// Which.
     pub engine: Engine,
-    /// In what it keeps less than the durability that is asked for.
-    pub caveat: Option<String>,
+    /// What it guarantees, where that is less than was asked for.
+    pub weakness: Option<String>,
     /// The figures, in the order of [`Measure::ALL`].
     pub figures: [f64; Measure::ALL.len()],
 }
@@ -94,10 +94,8 @@ impl Candidate {
     /// An engine by its figures.
     #[must_use]
     pub fn of((engine, figures): (Engine, &EngineFigures)) -> Self {
-        // An engine that syncs also where it need not says so; that is no less than was asked for.
-        let full = Guarantee { engine: "", durability: Durability::Full, caveat: None }.to_string();
-        let caveat = figures.caveat.clone().filter(|caveat| !caveat.starts_with(&full));
-        Self { engine, caveat, figures: Measure::ALL.map(|(measure, _)| measure.of(figures)) }
+        let weakness = (!figures.is_as_asked).then(|| figures.guarantee.clone());
+        Self { engine, weakness, figures: Measure::ALL.map(|(measure, _)| measure.of(figures)) }
     }
 
     /// How many times as well as `other` this does the weighted workload.
@@ -116,8 +114,8 @@ impl Candidate {
 
     /// Why it is never named, where it is not.
     fn ruled_out(&self) -> Option<String> {
-        match (&self.caveat, self.engine) {
-            (Some(caveat), _) => Some(format!("keeps less than was asked for: {caveat}")),
+        match (&self.weakness, self.engine) {
+            (Some(weakness), _) => Some(format!("keeps less than was asked for: {weakness}")),
             (None, Engine::Sled) => Some("is not named: its last stable release is from 2021".to_owned()),
             (None, _) => None,
         }
@@ -185,7 +183,7 @@ pub fn advise(candidates: &[Candidate], durability: Durability) -> Advice {
         None => (preferred, format!("{} is the only engine that is left.", preferred.engine)),
     };
     reasons.insert(0, why);
-    reasons.insert(1, format!("{} keeps what `{durability}` promises, without a caveat.", chosen.engine));
+    reasons.insert(1, format!("{} keeps what `{durability}` promises.", chosen.engine));
     Advice { engine: Some(chosen.engine.name()), reasons, scores }
 }
 
@@ -197,7 +195,7 @@ mod tests {
     /// An engine that is `times` as good as another in everything.
     fn candidate(engine: Engine, times: f64) -> Candidate {
         let figures = Measure::ALL.map(|(measure, _)| if measure.is_better_lower() { 1.0 / times } else { times });
-        Candidate { engine, caveat: None, figures }
+        Candidate { engine, weakness: None, figures }
     }
 
     fn named(candidates: &[Candidate]) -> (Option<&'static str>, String) {
@@ -219,8 +217,8 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_with_a_caveat_is_out_however_fast_it_is() {
-        let weak = Candidate { caveat: Some("it may lose the last".to_owned()), ..candidate(Engine::Redb, 9.0) };
+    fn an_engine_that_keeps_less_is_out_however_fast_it_is() {
+        let weak = Candidate { weakness: Some("it may lose the last".to_owned()), ..candidate(Engine::Redb, 9.0) };
         let (engine, reasons) = named(&[candidate(Engine::Sqlite, 1.0), weak.clone()]);
         assert_eq!(engine, Some("sqlite"));
         assert!(reasons.contains("redb keeps less than was asked for: it may lose the last"), "{reasons}");
@@ -231,13 +229,12 @@ mod tests {
 
     #[test]
     fn an_engine_that_keeps_more_than_was_asked_for_is_not_out() {
-        let caveat = |text: &str| {
-            let figures = Samples::new(Engine::Redb, text.to_owned(), Some(text.to_owned())).figures();
-            Candidate::of((Engine::Redb, &figures)).caveat
+        let weakness = |is_as_asked| {
+            let figures = Samples::new(Engine::Redb, "it survives this".to_owned(), is_as_asked).figures();
+            Candidate::of((Engine::Redb, &figures)).weakness
         };
-        let more = "a confirmed message survives a killed process, a crashed machine and a power cut: it syncs always";
-        assert_eq!(caveat(more), None);
-        assert!(caveat("a confirmed message survives a killed process, and little else").is_some());
+        assert_eq!(weakness(true), None);
+        assert_eq!(weakness(false).as_deref(), Some("it survives this"));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) struct Opened {
     pub(super) seconds: f64,
     pub(super) pending: u64,
     pub(super) guarantee: String,
-    pub(super) caveat: Option<String>,
+    pub(super) is_as_asked: bool,
 }
 
 impl Child {
@@ -54,8 +54,8 @@ impl Child {
         let Some((stdin, stdout)) = pipes else { return Err(StoreBenchError::Worker("it has no pipes".to_owned())) };
         let mut child = Self { engine, process, stdin, stdout: BufReader::new(stdout).lines() };
         match child.answer().await? {
-            Answer::Opened { seconds, pending, guarantee, caveat } => {
-                Ok((child, Opened { seconds, pending, guarantee, caveat }))
+            Answer::Opened { seconds, pending, guarantee, is_as_asked } => {
+                Ok((child, Opened { seconds, pending, guarantee, is_as_asked }))
             }
             other => Err(child.unexpected(&other)),
         }

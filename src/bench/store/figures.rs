@@ -69,8 +69,8 @@ pub struct EngineFigures {
     pub engine: &'static str,
     /// What it guarantees.
     pub guarantee: String,
-    /// In what it keeps less than was asked for.
-    pub caveat: Option<String>,
+    /// Whether that is no less than was asked for.
+    pub is_as_asked: bool,
     /// Recording and acknowledging, one entry for each size of batch and each fan-out.
     pub commits: Vec<CommitFigures>,
     /// Recording, acknowledging and purging without end.

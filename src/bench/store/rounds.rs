@@ -57,7 +57,7 @@ struct Turn {
 impl Turn {
     async fn start(plan: &Plan, engine: Engine, path: PathBuf) -> Result<Self, StoreBenchError> {
         let (child, opened) = Child::start(plan, engine, &path).await?;
-        let samples = Samples::new(engine, opened.guarantee, opened.caveat);
+        let samples = Samples::new(engine, opened.guarantee, opened.is_as_asked);
         Ok(Self { engine, path, child, samples })
     }
 

@@ -11,7 +11,7 @@ use crate::config::Engine;
 pub(super) struct Samples {
     pub(super) engine: Engine,
     guarantee: String,
-    caveat: Option<String>,
+    is_as_asked: bool,
     pub(super) commits: Vec<(u64, usize, Commits)>,
     pub(super) turnovers: Vec<TurnedOver>,
     pub(super) fills: Vec<Filled>,
@@ -34,11 +34,11 @@ fn ratio(count: u64, by: u64) -> f64 {
 }
 
 impl Samples {
-    pub(super) fn new(engine: Engine, guarantee: String, caveat: Option<String>) -> Self {
+    pub(super) fn new(engine: Engine, guarantee: String, is_as_asked: bool) -> Self {
         Self {
             engine,
             guarantee,
-            caveat,
+            is_as_asked,
             commits: Vec::new(),
             turnovers: Vec::new(),
             fills: Vec::new(),
@@ -57,7 +57,7 @@ impl Samples {
             turnover: self.turnover(),
             backlog: self.backlog(),
             guarantee: self.guarantee,
-            caveat: self.caveat,
+            is_as_asked: self.is_as_asked,
             busy_memory: self.busy_memory,
             backlog_memory: self.backlog_memory,
         }
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn rounds_become_rates_sizes_and_amplification() {
-        let mut samples = Samples::new(Engine::Sqlite, "all".to_owned(), None);
+        let mut samples = Samples::new(Engine::Sqlite, "all".to_owned(), true);
         let commits = |seconds| Commits { messages: 100, seconds, cpu_seconds: 0.001, p50_ms: 1.0, p99_ms: 2.0 };
         samples.commits = vec![(16, 1, commits(1.0)), (16, 1, commits(2.0)), (16, 10, commits(50.0))];
         let turned_over = |bytes, written| TurnedOver {

@@ -62,8 +62,8 @@ pub enum Answer {
         pending: u64,
         /// What it guarantees, in words.
         guarantee: String,
-        /// In what it keeps less than was asked for.
-        caveat: Option<String>,
+        /// Whether that is no less than was asked for.
+        is_as_asked: bool,
     },
     /// [`Task::Commits`] was done.
     Commits(Commits),
@@ -144,8 +144,8 @@ pub async fn serve(engine: Engine, path: &Path, durability: Durability) -> io::R
     let mut worker = match Worker::new(opened, path).await {
         Ok((worker, pending)) => {
             let guarantee = worker.flow.store().guarantee();
-            let (caveat, guarantee) = (guarantee.caveat.map(str::to_owned), guarantee.to_string());
-            answer(&Answer::Opened { seconds, pending, guarantee, caveat })?;
+            let (is_as_asked, guarantee) = (guarantee.is_as_asked(), guarantee.to_string());
+            answer(&Answer::Opened { seconds, pending, guarantee, is_as_asked })?;
             worker
         }
         Err(error) => return answer(&Answer::Failed { error: error.to_string() }),
