@@ -64,12 +64,7 @@ impl JournalStore {
             drop(alive);
         });
         thread.map_err(|error| StoreError::Busy(format!("starting the store's thread: {error}")))?;
-        Ok(Self {
-            guarantee: Guarantee::new("journal", durability),
-            jobs: Mutex::new(Some(jobs)),
-            poison,
-            running,
-        })
+        Ok(Self { guarantee: Guarantee::new("journal", durability), jobs: Mutex::new(Some(jobs)), poison, running })
     }
 
     /// Has the thread do something, and waits for the answer. Once the work is in the queue it is done, whether or not
