@@ -209,6 +209,16 @@ impl Disk {
         Ok(())
     }
 
+    /// Has two names change what they are for.
+    pub(super) fn exchange(&self, one: Name<'_>, other: Name<'_>) -> Result<(), Errno> {
+        let mut state = self.0.lock();
+        let number = |(parent, name): Name<'_>| state.names(parent)?.get(name).copied().ok_or(Errno::ENOENT);
+        let were = [number(one)?, number(other)?];
+        let owned = |(parent, name): Name<'_>| (parent, name.to_owned());
+        state.make(Change::Exchange { one: owned(one), other: owned(other), were });
+        Ok(())
+    }
+
     pub(super) fn remove(&self, (parent, name): Name<'_>) -> Result<(), Errno> {
         let mut state = self.0.lock();
         let number = state.names(parent)?.get(name).copied().ok_or(Errno::ENOENT)?;

@@ -145,11 +145,16 @@ impl Filesystem for DiskFilesystem {
         reply: ReplyEmpty,
     ) {
         let (from, to) = ((parent.0, name), (new_parent.0, new_name));
-        let taken = flags.contains(RenameFlags::RENAME_NOREPLACE) && self.0.lookup(to).is_ok();
-        let done = match flags.difference(RenameFlags::RENAME_NOREPLACE).is_empty() {
-            true if taken => Err(Errno::EEXIST),
-            true => self.0.rename(from, to),
-            false => Err(Errno::EINVAL),
+        let done = if flags.is_empty() {
+            self.0.rename(from, to)
+        } else if flags == RenameFlags::RENAME_EXCHANGE {
+            self.0.exchange(from, to)
+        } else if flags != RenameFlags::RENAME_NOREPLACE {
+            Err(Errno::EINVAL)
+        } else if self.0.lookup(to).is_ok() {
+            Err(Errno::EEXIST)
+        } else {
+            self.0.rename(from, to)
         };
         end(done, reply);
     }

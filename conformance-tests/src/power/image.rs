@@ -55,6 +55,13 @@ pub(super) enum Change {
         to: (Number, OsString),
         number: Number,
     },
+    /// Two names change what they are for.
+    Exchange {
+        one: (Number, OsString),
+        other: (Number, OsString),
+        /// What `one` and `other` were for.
+        were: [Number; 2],
+    },
     Remove {
         parent: Number,
         name: OsString,
@@ -70,10 +77,17 @@ impl Change {
         let (one, other) = match self {
             Self::Create { parent, .. } | Self::Remove { parent, .. } => (*parent, None),
             Self::Write { number, .. } | Self::Resize { number, .. } => (*number, None),
-            Self::Rename { from, to, .. } => (from.0, Some(to.0).filter(|to| *to != from.0)),
+            Self::Rename { from: one, to: other, .. } | Self::Exchange { one, other, .. } => {
+                (one.0, Some(other.0).filter(|other| *other != one.0))
+            }
             Self::Sync(number) | Self::Forget(number) => (*number, None),
         };
         [Some(one), other].into_iter().flatten()
+    }
+
+    /// Whether it changes what is in a folder.
+    pub(super) const fn is_of_names(&self) -> bool {
+        matches!(self, Self::Create { .. } | Self::Rename { .. } | Self::Exchange { .. } | Self::Remove { .. })
     }
 }
 
@@ -106,6 +120,13 @@ impl Image {
                 }
                 if to.0 == at {
                     names.insert(to.1.clone(), *number);
+                }
+            }
+            (Some(Node::Folder(names)), Change::Exchange { one, other, were }) => {
+                for (name, becomes) in [(one, were[1]), (other, were[0])] {
+                    if name.0 == at {
+                        names.insert(name.1.clone(), becomes);
+                    }
                 }
             }
             (Some(Node::File(bytes)), Change::Write { offset, data, .. }) => {

@@ -128,6 +128,32 @@ disk_tests! {
         assert_eq!(file_after_a_cut(&disk), b"ranged");
     }
 
+    /// As in a journal, which has both or neither.
+    fn what_two_folders_exchange_is_in_one_of_them_each(disks) {
+        let disk = Mounted::new(&Image::empty(disks));
+        let folders = ["one", "other"].map(|name| disk.path().join(name));
+        for folder in &folders {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("file"), folder.file_name().unwrap().as_encoded_bytes()).unwrap();
+            sync(&folder.join("file"));
+            sync(folder);
+        }
+        sync(disk.path());
+        let read = |disk: &Mounted| ["one", "other"].map(|name| fs::read_to_string(disk.path().join(name).join("file")).unwrap());
+        let exchange = "import ctypes, os, sys; c = ctypes.CDLL(None); a = sys.argv[1].encode(); \
+                        sys.exit(c.renameat2(-100, a + b'/one/file', -100, a + b'/other/file', 2))";
+        python(disk.path(), exchange);
+        assert_eq!(read(&disk), ["other", "one"]);
+        assert_eq!(read(&after_a_cut(&disk)), ["one", "other"]);
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..20 {
+            seen.insert(read(&Mounted::new(&disk.cut(disk.now(), Unsynced::Some(seed)))));
+        }
+        assert_eq!(seen.len(), 2, "{seen:?}");
+        sync(&folders[1]);
+        assert_eq!(read(&after_a_cut(&disk)), ["other", "one"]);
+    }
+
     fn closing_a_file_keeps_nothing(disks) {
         let (disk, path) = disk(disks);
         fs::write(&path, "closed").unwrap();
