@@ -164,21 +164,33 @@ impl Place {
         written
     }
 
+    /// Makes the folder durably where it is missing, and those above it.
     pub(crate) fn make_folder(&self) -> Result<()> {
         let folder = self.parent_of_data();
-        if folder.is_dir() {
-            return Ok(());
-        }
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        let made = builder.create(folder);
-        made.map_err(|error| StoreError::Busy(format!("making the folder {}: {error}", folder.display())))
+        let missing: Vec<_> = folder.ancestors().take_while(|folder| !is_there(folder)).collect();
+        missing.into_iter().rev().try_for_each(|missing| {
+            let made = make_one(missing).and_then(|()| File::open(parent(missing))?.sync_all());
+            made.map_err(|error| StoreError::Busy(format!("making the folder {}: {error}", missing.display())))
+        })
     }
 
     fn parent_of_data(&self) -> &Path {
         if self.name.is_some() { &self.store } else { parent(&self.store) }
+    }
+}
+
+fn is_there(folder: &Path) -> bool {
+    folder.as_os_str().is_empty() || folder.is_dir()
+}
+
+fn make_one(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(folder) {
+        // Somebody else was faster.
+        Err(_) if folder.is_dir() => Ok(()),
+        made => made,
     }
 }
 

@@ -30,6 +30,7 @@ mod view;
 
 use std::any::Any;
 use std::future::Future;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -169,6 +170,16 @@ pub fn with_disks(test: &str, work: impl FnOnce(&Arc<Disks>) + Send + 'static) {
 fn text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked and gave no reason")
+}
+
+/// A seed for each cut of a test of somebody's own: as many as `SLIPSTREAM_POWER_CUTS` says, or else so many, from
+/// `SLIPSTREAM_POWER_SEED` on.
+///
+/// # Panics
+/// Where one of them is no number.
+pub fn seeds(otherwise: u64) -> Range<u64> {
+    let first = number(SEED, 0);
+    first..first + number(CUTS, otherwise)
 }
 
 fn number(name: &str, otherwise: u64) -> u64 {

@@ -1,0 +1,156 @@
+//! Compacting, moving and copying whole stores on a disk that forgets what was not synced: wherever the power is cut, the
+//! store that is worked on stays whole, and what was said to be done is there.
+
+#![cfg(test)]
+#![cfg(target_os = "linux")]
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+
+use fastrand::Rng;
+use slipstream::backend;
+use slipstream::config::Engine;
+use slipstream::offline::{Located, OfflineError, Silent, backup, compact, migrate};
+use slipstream::store::{Batch, Durability, MessageStore, Operation, Outcome};
+use slipstream_conformance::fixture::{acknowledge, attempt, everything, give_up, plain, put, remember};
+use slipstream_conformance::power::{Disks, Image, Mounted, Unsynced, seeds, with_disks};
+use slipstream_embedded::{OfflineStore, compare};
+
+/// How often the power is cut in each piece of work, unless more is asked for.
+const CUTS: u64 = 20;
+
+/// Messages in the store.
+const MESSAGES: usize = 200;
+
+async fn commit(store: &dyn MessageStore, operations: Vec<Operation>) -> Vec<Outcome> {
+    store.commit(Arc::new(Batch::from(operations))).await.expect("committed")
+}
+
+/// A closed store at `path`, with something in every table, and space that was used once.
+fn filled(engine: Engine, path: &Path) -> Located {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let store = backend::open(engine, path, Durability::Full).expect("a store");
+        commit(&*store, vec![remember("a"), remember("b")]).await;
+        let messages = (0..MESSAGES).map(|number| put(plain(&format!("m{number}"), &["a", "b"]))).collect();
+        let outcomes = commit(&*store, messages).await;
+        let settled = outcomes.into_iter().enumerate().filter_map(|(number, outcome)| match (outcome, number % 4) {
+            (Outcome::Recorded { sequence }, 0) => Some(attempt("a", sequence, 1)),
+            (Outcome::Recorded { sequence }, 1) => Some(give_up("a", sequence)),
+            (Outcome::Recorded { sequence }, _) => Some(acknowledge("a", sequence)),
+            _ => None,
+        });
+        commit(&*store, settled.collect()).await;
+        while store.purge(everything(), NonZeroU32::MAX).await.expect("purged").more {}
+        store.close().await.expect("closed");
+    });
+    Located { engine, path: path.to_owned() }
+}
+
+/// A disk with a store on it, and a copy of the store elsewhere, open.
+struct Bed {
+    disk: Mounted,
+    store: Located,
+    expected: Box<dyn OfflineStore>,
+    _elsewhere: tempfile::TempDir,
+}
+
+impl Bed {
+    fn new(disks: &Arc<Disks>, engine: Engine) -> Self {
+        let disk = Mounted::new(&Image::empty(disks));
+        let store = filled(engine, &disk.path().join("store"));
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        let copy = Located { engine, path: elsewhere.path().join("copy") };
+        backup(&store, &copy.path, &Silent).expect("copied");
+        Self { disk, store, expected: copy.open().expect("the copy opens"), _elsewhere: elsewhere }
+    }
+
+    /// The same place on the disk that a cut has left.
+    fn on(&self, disk: &Mounted, located: &Located) -> Located {
+        let path = located.path.strip_prefix(self.disk.path()).expect("it is on the disk");
+        Located { engine: located.engine, path: disk.path().join(path) }
+    }
+
+    /// Panics unless the store there has what it should.
+    fn expect_whole(&self, located: &Located, when: &str) {
+        let store = located.open().unwrap_or_else(|error| panic!("{located}, {when}: {error}"));
+        compare(&*self.expected, &*store, &mut |_| ()).unwrap_or_else(|error| panic!("{located}, {when}: {error}"));
+        store.close().unwrap_or_else(|error| panic!("{located}, {when}: closing: {error}"));
+    }
+
+    /// Does `work`, and shows `look` what the disk holds where the power was cut during it, and whether that was after its
+    /// end.
+    fn cut(&self, name: &str, work: impl FnOnce(), look: impl Fn(&Mounted, &str, bool)) {
+        let begin = self.disk.now();
+        work();
+        let end = self.disk.now();
+        for seed in seeds(CUTS) {
+            let mut chance = Rng::with_seed(seed);
+            let after = if seed % 8 < 2 { end } else { chance.usize(begin..=end) };
+            let unsynced = if seed % 2 == 0 { Unsynced::Lost } else { Unsynced::Some(seed) };
+            let when =
+                format!("{name}, seed {seed}: cut after {} of {} changes, {unsynced:?}", after - begin, end - begin);
+            let disk = Mounted::new(&self.disk.cut(after, unsynced));
+            look(&disk, &when, after == end);
+        }
+    }
+}
+
+#[test]
+fn a_store_that_is_compacted_stays_whole() {
+    with_disks(concat!(module_path!(), "::a_store_that_is_compacted_stays_whole"), |disks| {
+        for engine in backend::COMPILED {
+            let bed = Bed::new(disks, *engine);
+            let work = || _ = compact(&bed.store, &Silent).expect("compacted");
+            bed.cut(&format!("compacting {engine}"), work, |disk, when, _| {
+                let store = bed.on(disk, &bed.store);
+                bed.expect_whole(&store, when);
+                compact(&store, &Silent).unwrap_or_else(|error| panic!("{when}: again: {error}"));
+                bed.expect_whole(&store, when);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_store_that_is_moved_stays_whole_and_arrives_whole() {
+    with_disks(concat!(module_path!(), "::a_store_that_is_moved_stays_whole_and_arrives_whole"), |disks| {
+        let next = backend::COMPILED.iter().cycle().skip(1);
+        for (from, to) in backend::COMPILED.iter().zip(next) {
+            let bed = Bed::new(disks, *from);
+            let target = Located { engine: *to, path: bed.disk.path().join("below/target") };
+            let work = || _ = migrate(&bed.store, &target, &Silent).expect("moved");
+            bed.cut(&format!("moving {from} to {to}"), work, |disk, when, is_done| {
+                let (store, target) = (bed.on(disk, &bed.store), bed.on(disk, &target));
+                bed.expect_whole(&store, when);
+                match target.open().map(|store| store.close()) {
+                    Ok(closed) => drop(closed.unwrap_or_else(|error| panic!("{when}: {error}"))),
+                    Err(OfflineError::Absent { .. } | OfflineError::HalfMigrated { .. }) if !is_done => {
+                        migrate(&store, &target, &Silent).unwrap_or_else(|error| panic!("{when}: again: {error}"));
+                    }
+                    Err(error) => panic!("{target}, {when}: {error}"),
+                }
+                bed.expect_whole(&target, when);
+                bed.expect_whole(&store, when);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_backup_that_is_done_is_on_the_disk() {
+    with_disks(concat!(module_path!(), "::a_backup_that_is_done_is_on_the_disk"), |disks| {
+        for engine in backend::COMPILED {
+            let bed = Bed::new(disks, *engine);
+            let target = Located { engine: *engine, path: bed.disk.path().join("below/copy") };
+            let work = || _ = backup(&bed.store, &target.path, &Silent).expect("copied");
+            bed.cut(&format!("backing {engine} up"), work, |disk, when, is_done| {
+                bed.expect_whole(&bed.on(disk, &bed.store), when);
+                if is_done {
+                    bed.expect_whole(&bed.on(disk, &target), when);
+                }
+            });
+        }
+    });
+}
