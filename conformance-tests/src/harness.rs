@@ -38,6 +38,20 @@ pub trait Harness: Send + Sync + 'static {
     fn flipped_bits(&self) -> FlippedBits {
         FlippedBits::Reported
     }
+
+    /// Whether the store always opens after a power cut. The power-loss tests hold it to this.
+    fn after_a_cut(&self) -> AfterACut {
+        AfterACut::Opens
+    }
+}
+
+/// What comes of a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterACut {
+    /// The store opens.
+    Opens,
+    /// Once in a while it says `Corrupted` and does not open: why, in a sentence.
+    MayNotOpen(&'static str),
 }
 
 /// What comes of a bit that flips in a store's data files.

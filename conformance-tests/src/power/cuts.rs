@@ -70,7 +70,7 @@ async fn cut_in_a_row<H: Harness>(
     told.push(format!("cut after {after} of {changes} changes"));
     let mut remains = first.cut(after, some(chance));
     for _ in 0..chance.u32(1..ROW) {
-        let mut life = Life::begin(&trial.harness, story, remains).await?;
+        let Some(mut life) = trial.begin_after_a_cut(story, remains).await? else { return Ok(()) };
         trial.goes_on();
         // Some recover only when they are written to.
         let opened_at = life.opened_at;

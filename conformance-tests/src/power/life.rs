@@ -32,6 +32,28 @@ impl Remains {
     }
 }
 
+/// Why a life did not begin.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The store says that it is damaged.
+    DoesNotOpen(String),
+    Other(String),
+}
+
+impl From<String> for Failure {
+    fn from(problem: String) -> Self {
+        Self::Other(problem)
+    }
+}
+
+impl From<Failure> for String {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::DoesNotOpen(problem) | Failure::Other(problem) => problem,
+        }
+    }
+}
+
 /// A store that is open on a mounted disk.
 pub(super) struct Life<'a, H: Harness> {
     harness: &'a H,
@@ -56,7 +78,7 @@ pub(super) struct Life<'a, H: Harness> {
 impl<'a, H: Harness> Life<'a, H> {
     /// Opens the store on what remains, and finds out how many steps of the story it holds: no fewer than were
     /// confirmed, no more than were begun, and none in part.
-    pub(super) async fn begin(harness: &'a H, story: &'a Story, before: Remains) -> Result<Self, String> {
+    pub(super) async fn begin(harness: &'a H, story: &'a Story, before: Remains) -> Result<Self, Failure> {
         let disk = Mounted::new(&before.image);
         Self::begin_on(disk, harness, story, before).await
     }
@@ -68,13 +90,16 @@ impl<'a, H: Harness> Life<'a, H> {
         harness: &'a H,
         story: &'a Story,
         before: Remains,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Failure> {
         let mut opened = open_after_drop(harness, &disk.store()).await;
         if opened.is_err() && disk.faults_met() > 0 {
             disk.make_room();
             opened = open_after_drop(harness, &disk.store()).await;
         }
-        let store = opened.map_err(|error| format!("the store does not open: {error}"))?;
+        let store = opened.map_err(|error| {
+            let problem = format!("the store does not open: {error}");
+            if let StoreError::Corrupted(_) = error { Failure::DoesNotOpen(problem) } else { Failure::Other(problem) }
+        })?;
         let mut life = Self {
             harness,
             story,

@@ -7,7 +7,7 @@ mod disk;
 mod store;
 
 use slipstream_conformance::power::{self, Trial};
-use slipstream_conformance::{FlippedBits, power_loss_tests};
+use slipstream_conformance::{AfterACut, FlippedBits, power_loss_tests};
 use store::{FileHarness, Flaw};
 
 mod without_a_flaw {
@@ -57,6 +57,15 @@ bites! {
 #[should_panic(expected = "every flipped bit was noticed, though the harness says")]
 fn a_harness_that_excuses_its_store_without_need() {
     let name = concat!(module_path!(), "::a_harness_that_excuses_its_store_without_need");
-    let harness = FileHarness { flaw: Flaw::None, flipped_bits: FlippedBits::MayGoUnnoticed("it might be") };
-    power::run(name, harness, power::flipped_bits_are_reported);
+    let flipped_bits = FlippedBits::MayGoUnnoticed("it might be");
+    power::run(name, FileHarness { flipped_bits, ..FileHarness::new(Flaw::None) }, power::flipped_bits_are_reported);
+}
+
+#[test]
+#[should_panic(expected = "times in 40 cuts; excused was that it might be")]
+fn a_store_that_is_excused_and_often_does_not_open() {
+    let name = concat!(module_path!(), "::a_store_that_is_excused_and_often_does_not_open");
+    let after_a_cut = AfterACut::MayNotOpen("it might be");
+    let harness = FileHarness { after_a_cut, ..FileHarness::new(Flaw::OpensOnlyIfClosed) };
+    power::run(name, harness, power::what_is_confirmed_survives);
 }

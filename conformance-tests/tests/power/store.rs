@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use slipstream_conformance::{FlippedBits, Harness, ModelStore};
+use slipstream_conformance::{AfterACut, FlippedBits, Harness, ModelStore};
 use slipstream_store::{
     Batch, DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Durability, Guarantee, Horizon, Identity,
     MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats, StoreError,
@@ -30,6 +30,7 @@ pub(crate) enum Flaw {
     SaysBusyToFailedSyncs,
     LeavesHoles,
     DoesWhatItRefuses,
+    OpensOnlyIfClosed,
 }
 
 /// What a record stands for. The journal has numbers only; this is what they mean, for as long as the test runs.
@@ -59,11 +60,12 @@ fn record(entry: Entry) -> [u8; RECORD] {
 pub(crate) struct FileHarness {
     pub(crate) flaw: Flaw,
     pub(crate) flipped_bits: FlippedBits,
+    pub(crate) after_a_cut: AfterACut,
 }
 
 impl FileHarness {
     pub(crate) fn new(flaw: Flaw) -> Self {
-        Self { flaw, flipped_bits: FlippedBits::Reported }
+        Self { flaw, flipped_bits: FlippedBits::Reported, after_a_cut: AfterACut::Opens }
     }
 }
 
@@ -77,6 +79,10 @@ impl Harness for FileHarness {
 
     fn flipped_bits(&self) -> FlippedBits {
         self.flipped_bits
+    }
+
+    fn after_a_cut(&self) -> AfterACut {
+        self.after_a_cut
     }
 }
 
@@ -115,6 +121,9 @@ impl FileStore {
         }
         let bytes = fs::read(&path).map_err(busy)?;
         let entries = read_entries(&bytes, flaw)?;
+        if flaw == Flaw::OpensOnlyIfClosed && !matches!(entries.last(), None | Some(Entry::End)) {
+            return Err(StoreError::Corrupted("it was not closed".to_owned()));
+        }
         let model = ModelStore::in_memory();
         for entry in &entries {
             apply(&model, entry).await?;

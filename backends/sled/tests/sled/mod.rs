@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use slipstream_conformance::Harness;
+use slipstream_conformance::{AfterACut, Harness};
 use slipstream_embedded::StoreOptions;
 use slipstream_sled::SledStore;
 use slipstream_store::{Durability, Result};
@@ -18,5 +18,9 @@ impl Harness for Sled {
 
     async fn open(&self, place: &Path) -> Result<SledStore> {
         slipstream_sled::open(&StoreOptions::new(place).durability(self.0))
+    }
+
+    fn after_a_cut(&self) -> AfterACut {
+        AfterACut::MayNotOpen("sled takes for stable what it wrote and never synced")
     }
 }
