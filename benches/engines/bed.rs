@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use slipstream::backend;
-use slipstream::bench::store::{ENVELOPE_BYTES, FAN_OUTS, Flow, Shape, StoreBenchError};
+use slipstream::bench::store::{BacklogReader, ENVELOPE_BYTES, FAN_OUTS, Flow, Shape, StoreBenchError};
 use slipstream::config::Engine;
 use slipstream::store::{Durability, PageLimit, Sequence};
 use tokio::runtime::Runtime;
@@ -73,7 +73,7 @@ impl Bed {
                     Ok(took)
                 }
                 Workload::RecordAcknowledge => Ok(flow.turn_over(batch).await? + flow.purge_when_due().await?),
-                Workload::CatchUp => read_page(flow, read, page_of(batch)).await,
+                Workload::CatchUp => read_page(&flow.backlog(), read, page_of(batch)).await,
                 Workload::Redrive => {
                     flow.record(batch).await?;
                     let dead = flow.give_up().await?;
@@ -87,8 +87,9 @@ impl Bed {
                     flow.purge(0, 0).await
                 }
                 Workload::Mixed => {
-                    let took = flow.turn_over(batch).await? + flow.purge_when_due().await?;
-                    Ok(took + read_page(flow, read, flow.page()).await?)
+                    let (backlog, page) = (flow.backlog(), flow.page());
+                    let (committed, read) = tokio::join!(flow.turn_over(batch), read_page(&backlog, read, page));
+                    Ok(committed?.max(read?) + flow.purge_when_due().await?)
                 }
             }
         });
@@ -97,9 +98,13 @@ impl Bed {
 }
 
 /// Reads the next page of the backlog, and after the last one the first again.
-async fn read_page(flow: &Flow, read: &mut Option<Sequence>, limit: PageLimit) -> Result<Duration, StoreBenchError> {
+async fn read_page(
+    backlog: &BacklogReader,
+    read: &mut Option<Sequence>,
+    limit: PageLimit,
+) -> Result<Duration, StoreBenchError> {
     let start = Instant::now();
-    *read = flow.catch_up(*read, limit, 1).await?.1;
+    *read = backlog.read(*read, limit, 1).await?.1;
     Ok(start.elapsed())
 }
 

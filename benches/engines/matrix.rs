@@ -20,7 +20,7 @@ pub(crate) enum Workload {
     Redrive,
     /// Forgets a batch that was settled: messages, identities and traces.
     Purge,
-    /// As record and acknowledge, and another peer reads a page meanwhile.
+    /// As record and acknowledge, and another peer reads a page meanwhile; it takes as long as the longer of both.
     Mixed,
 }
 

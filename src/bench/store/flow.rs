@@ -46,6 +46,40 @@ impl Default for Shape {
     }
 }
 
+/// What a peer is owed, to be read beside a [`Flow`].
+#[derive(Debug, Clone)]
+pub struct BacklogReader {
+    store: Arc<dyn MessageStore>,
+    peer: PeerId,
+}
+
+impl BacklogReader {
+    /// Reads what is owed after `after`, page by page, to the end or until `most` were read.
+    /// Answers how many there were, and where to go on if there may be more.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn read(
+        &self,
+        after: Option<Sequence>,
+        limit: PageLimit,
+        most: u64,
+    ) -> Result<(u64, Option<Sequence>), StoreError> {
+        let (mut after, mut read) = (after, 0);
+        loop {
+            let page = self.store.pending(&self.peer, after, limit).await?;
+            read += page.items.len() as u64;
+            after = page.items.last().map(|item| item.sequence);
+            if !page.more {
+                return Ok((read, None));
+            }
+            if read >= most {
+                return Ok((read, after));
+            }
+        }
+    }
+}
+
 /// A store with peers, and the messages that are made for it.
 #[derive(Debug)]
 pub struct Flow {
@@ -58,6 +92,7 @@ pub struct Flow {
     live: Arc<Route>,
     /// To the one that is away.
     away: Arc<Route>,
+    backlog: BacklogReader,
     text: Bytes,
     made: u64,
     purged_at: u64,
@@ -108,9 +143,10 @@ impl Flow {
             Arc::new(Route { received_from: sender.clone(), path, recipients })
         };
         Ok(Self {
-            store,
             live: route(peers.clone().into_boxed_slice()),
+            backlog: BacklogReader { store: Arc::clone(&store), peer: away.clone() },
             away: route(Box::new([away])),
+            store,
             peers,
             text: Bytes::from(vec![b'x'; shape.text_bytes]),
             made: shape.first,
@@ -131,6 +167,12 @@ impl Flow {
     #[must_use]
     pub fn page(&self) -> PageLimit {
         self.limits.page
+    }
+
+    /// What the peer that is away is owed.
+    #[must_use]
+    pub fn backlog(&self) -> BacklogReader {
+        self.backlog.clone()
     }
 
     /// Settles what is owed to peers that are there, and sends to the first `recipients` of them from now on.
@@ -324,31 +366,5 @@ impl Flow {
             committed(done);
         }
         Ok(took)
-    }
-
-    /// Reads what the peer that is away is owed after `after`, page by page, to the end or until `most` were read.
-    /// Answers how many there were, and where to go on if there may be more.
-    ///
-    /// # Errors
-    /// What the store answers.
-    pub async fn catch_up(
-        &self,
-        after: Option<Sequence>,
-        limit: PageLimit,
-        most: u64,
-    ) -> Result<(u64, Option<Sequence>), StoreError> {
-        let (mut after, mut read) = (after, 0);
-        let Some(peer) = self.away.recipients.first() else { return Ok((0, None)) };
-        loop {
-            let page = self.store.pending(peer, after, limit).await?;
-            read += page.items.len() as u64;
-            after = page.items.last().map(|item| item.sequence);
-            if !page.more {
-                return Ok((read, None));
-            }
-            if read >= most {
-                return Ok((read, after));
-            }
-        }
     }
 }

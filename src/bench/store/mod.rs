@@ -38,7 +38,7 @@ use slipstream_store::{InvalidId, StoreError};
 pub use self::advice::{Advice, Candidate, Measure, Score, advise};
 pub use self::disk::{Disk, DiskFigures, DiskPlan, FileDisk, Synced, Verdict};
 pub use self::figures::{Backlog, CommitFigures, EngineFigures, Report, Spread, Turnover};
-pub use self::flow::{ENVELOPE_BYTES, Flow, Shape};
+pub use self::flow::{BacklogReader, ENVELOPE_BYTES, Flow, Shape};
 pub use self::machine::{Filesystem, Machine};
 pub use self::page::page;
 pub use self::plan::Plan;

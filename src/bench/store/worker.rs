@@ -195,7 +195,7 @@ impl<'p> Worker<'p> {
             Task::Fill { messages } => Answer::Filled(self.fill(messages).await?),
             Task::CatchUp => {
                 let start = Instant::now();
-                let (messages, _) = self.flow.catch_up(None, self.flow.page(), u64::MAX).await?;
+                let (messages, _) = self.flow.backlog().read(None, self.flow.page(), u64::MAX).await?;
                 Answer::CaughtUp { messages, seconds: start.elapsed().as_secs_f64() }
             }
             Task::Memory => Answer::Memory(procfs::memory()),
