@@ -114,7 +114,8 @@ fn text(node: Node<'_, '_>) -> String {
 
 #[tokio::test]
 async fn every_engine_is_measured_and_one_is_named() {
-    let folder = tempfile::tempdir().expect("a folder");
+    // The temporary folder may be in memory, to which nothing is written that could be counted.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let mut process = bench(&folder, &["--json", "--messages", "5000"]);
     assert_eq!(process.end().await.code(), Some(0), "{}", process.stderr());
     let report: Value = serde_json::from_str(&process.stdout()).expect("one JSON object");
@@ -188,6 +189,11 @@ async fn what_cannot_be_measured_is_refused_with_its_reason() {
         let mut process = Process::spawn(["bench", "store", "--quick", flag, "/nowhere/at/all"], &[]);
         assert_eq!(process.end().await.code(), Some(2), "{flag}");
         assert_has(&process.stderr(), [flag, "/nowhere/at/all"]);
+    }
+    for (variable, value) in [("SLIPSTREAM_CONFIG", "/nowhere.toml"), ("SLIPSTREAM_DURABILITY", "ful")] {
+        let mut process = Process::spawn(["bench", "store", "--quick"], &[(variable, value)]);
+        assert_eq!(process.end().await.code(), Some(2), "{variable}: it would measure something else");
+        assert_has(&process.stderr(), [variable, value]);
     }
     assert_eq!(names(folder.path()), Vec::<String>::new());
 }

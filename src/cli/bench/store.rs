@@ -91,20 +91,20 @@ impl Arguments {
             return Err(format!("--report: expected a file in a folder that is there, got {}", self.report.display()));
         }
         let plan = if self.quick { Plan::quick(engines) } else { Plan::full(engines) };
-        let folder = match &self.path {
-            Some(path) if path.is_dir() => path.clone(),
-            Some(path) => return Err(format!("--path: expected a folder, got {}", path.display())),
-            None => nearest_folder(&setting("storage_path").map(PathBuf::from).unwrap_or_default()),
+        if let Some(path) = self.path.as_ref().filter(|path| !path.is_dir()) {
+            return Err(format!("--path: expected a folder, got {}", path.display()));
+        }
+        let (folder, durability) = match (self.path.clone(), self.durability) {
+            (Some(folder), Some(durability)) => (folder, durability),
+            (folder, durability) => {
+                let inspection = SettingFlags::default().inspect(compiled);
+                let config = inspection.outcome.map_err(|faults| faults.to_string())?;
+                let folder = folder.unwrap_or_else(|| nearest_folder(&config.storage_path));
+                (folder, durability.unwrap_or(config.durability))
+            }
         };
-        let durability = self.durability.or_else(|| config::durability(&setting("durability")?).ok());
         let program = std::env::current_exe().map_err(|error| format!("this program's own path: {error}"))?;
-        let plan = Plan {
-            program,
-            folder,
-            durability: durability.unwrap_or_default(),
-            messages: self.messages.unwrap_or(plan.messages),
-            ..plan
-        };
+        let plan = Plan { program, folder, durability, messages: self.messages.unwrap_or(plan.messages), ..plan };
         Ok(Plan { command: self.command(&plan), ..plan })
     }
 
@@ -130,12 +130,6 @@ fn quoted(path: &Path) -> String {
         return text.into_owned();
     }
     format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// What a setting comes to without flags; nothing where it has a fault.
-fn setting(key: &str) -> Option<String> {
-    let inspection = SettingFlags::default().inspect(backend::COMPILED);
-    inspection.settings.into_iter().find(|each| each.setting.key == key)?.value
 }
 
 /// The path, or the first above it that is a folder.
