@@ -26,7 +26,9 @@ impl Oracle {
             Operation::Acknowledge { .. } => self.acknowledged(facts, relay, peer, sequence, &identity),
             Operation::Supersede { .. } => self.superseded(facts, relay, peer, sequence, &identity),
             Operation::Expire { at, .. } => self.expired(facts, relay, &identity, *at),
-            Operation::DeadLetter { reason, .. } => self.dead(facts, relay, peer, &identity, reason),
+            Operation::DeadLetter { reason, attempts, .. } => {
+                self.dead(facts, relay, peer, &identity, reason, *attempts);
+            }
             _ => {}
         }
     }
@@ -66,14 +68,18 @@ impl Oracle {
         });
     }
 
-    fn dead(&self, facts: &Facts, relay: &PeerId, peer: &PeerId, identity: &Identity, reason: &str) {
+    fn dead(&self, facts: &Facts, relay: &PeerId, peer: &PeerId, identity: &Identity, reason: &str, attempts: u32) {
         let due = match reason.split(':').next() {
-            Some("unacknowledged") => facts.holds_of(peer, |it| it.withheld.contains(identity)),
+            Some("unacknowledged") => {
+                attempts >= self.plan.settings.delivery.max_republishes
+                    && facts.holds_of(peer, |it| it.withheld.contains(identity))
+            }
             Some("rejected") => facts.holds_of(peer, |it| it.rejected.contains(identity)),
             _ => false,
         };
-        self.world
-            .holds("only what is given up dies", due, || format!("{relay}: {identity} for {peer} is dead: {reason}"));
+        self.world.holds("only what is given up dies", due, || {
+            format!("{relay}: {identity} for {peer} is dead after {attempts} attempts: {reason}")
+        });
     }
 
     /// A relay's store has purged.

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Breaks the relay itself, one place at a time, and has the simulation catch each break.
+
+    tests/simulation/mutants.py            # all of them, some minutes
+    tests/simulation/mutants.py NAME ...   # some of them
+
+It works on a copy of the tree in target/mutants, with a build of its own. `bites.rs` breaks what a relay stands on (its
+store, its streams, its disk); this breaks what stands in src/relay. A mutant whose line has changed is an error: adapt it.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / "target" / "mutants"
+
+# How many seeds a mutant is tried with.
+SEEDS = 8
+
+# Longest that one build or run may take, in seconds.
+PATIENCE = 900
+
+
+class Mutant(NamedTuple):
+    """A break: in `file`, `right` stands once and becomes `wrong`; `test` then finds one of `invariants` broken."""
+
+    name: str
+    file: str
+    right: str
+    wrong: str
+    test: str
+    invariants: tuple[str, ...]
+
+
+MOODY = "one_relay_holds_with_moody_applications_through_faults"
+FAULTS = "one_relay_holds_through_faults"
+TRIANGLE = "a_triangle_holds_through_faults"
+
+MUTANTS = [
+    Mutant(
+        "confirms what the store refused",
+        "src/relay/committer/finish.rs",
+        "arrival.reply.refuse(Refusal::of(Code::StorageUnavailable, error.to_string(), &record.identity));",
+        "arrival.reply.confirm(record.identity.clone());",
+        FAULTS,
+        ("what is confirmed is kept",),
+    ),
+    Mutant(
+        "records and does not forward",
+        "src/relay/committer/finish.rs",
+        "self.dispatcher.forward(&route.recipients, &run.forwards);",
+        "let _ = route;",
+        FAULTS,
+        ("everything settles",),
+    ),
+    Mutant(
+        "does not send again what is not acknowledged",
+        "src/relay/dispatcher/transit.rs",
+        "self.window.send_again(sequence, true);",
+        "",
+        MOODY,
+        ("everything settles",),
+    ),
+    Mutant(
+        "gives up at the first silence",
+        "src/relay/dispatcher/transit.rs",
+        "if attempts >= limits.rules.max_republishes {",
+        "if attempts < limits.rules.max_republishes {",
+        MOODY,
+        ("only what is given up dies",),
+    ),
+    Mutant(
+        "supersedes what other keys set",
+        "src/relay/dispatcher/window.rs",
+        "flight.sets.as_ref() == Some(key)",
+        "flight.sets.is_some() && key == key",
+        MOODY,
+        ("only newer values supersede",),
+    ),
+    Mutant(
+        "does not note that it fell behind",
+        "src/relay/dispatcher/transit.rs",
+        "self.behind = true;\n        self.skips += 1;",
+        "",
+        FAULTS,
+        ("everything settles", "deliveries come in order"),
+    ),
+    Mutant(
+        "leaves itself out of the path",
+        "src/relay/port.rs",
+        "envelope.outgoing_path(&self.sender.id, relay)",
+        "envelope.outgoing_path(&self.sender.id, &self.sender.id)",
+        TRIANGLE,
+        ("paths are real",),
+    ),
+]
+
+
+def copy_tree() -> Path:
+    """A copy of the files that git knows of or would take, those that have not changed left alone."""
+    tree = WORK / "tree"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True,
+    ).stdout
+    names = {name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()}
+    for name in names:
+        source, target = ROOT / name, tree / name
+        if not target.exists() or target.read_bytes() != source.read_bytes():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    for left in [path for path in tree.rglob("*") if path.is_file() and str(path.relative_to(tree)) not in names]:
+        left.unlink()
+    return tree
+
+
+def simulate(tree: Path, arguments: list[str]) -> subprocess.CompletedProcess:
+    environment = os.environ | {"CARGO_TARGET_DIR": str(WORK / "build"), "SLIPSTREAM_SIM_SEEDS": str(SEEDS)}
+    # The simulation has a store of its own, so that no engine is built.
+    command = ["cargo", "test", "--locked", "--no-default-features", "--test", "simulation", *arguments]
+    return subprocess.run(
+        command, cwd=tree, env=environment, timeout=PATIENCE, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def verdict(mutant: Mutant, tree: Path) -> str | None:
+    """What is wrong; nothing where the mutant was caught by an invariant that is meant for it."""
+    path = tree / mutant.file
+    right = path.read_text()
+    if right.count(mutant.right) != 1:
+        return f"{mutant.file} has {right.count(mutant.right)} times, expected once: {mutant.right}"
+    path.write_text(right.replace(mutant.right, mutant.wrong))
+    try:
+        built = simulate(tree, ["--no-run"])
+        if built.returncode != 0:
+            return f"it does not build:\n{built.stdout}"
+        ran = simulate(tree, [mutant.test])
+    finally:
+        path.write_text(right)
+    broken = re.findall(r"^broken: ([^:]+):", ran.stdout, re.MULTILINE)
+    if any(invariant in mutant.invariants for invariant in broken):
+        return None
+    return f"expected {mutant.invariants} to be broken, got {broken} from {mutant.test}:\n{ran.stdout[-2000:]}"
+
+
+def main(names: list[str]) -> int:
+    unknown = set(names) - {mutant.name for mutant in MUTANTS}
+    if unknown:
+        print(f"no such mutants: {sorted(unknown)}; there are {[mutant.name for mutant in MUTANTS]}", file=sys.stderr)
+        return 2
+    tree, escaped = copy_tree(), 0
+    for mutant in MUTANTS:
+        if names and mutant.name not in names:
+            continue
+        wrong = verdict(mutant, tree)
+        escaped += wrong is not None
+        print(f"{'ESCAPED' if wrong else 'caught '}  {mutant.name}" + (f"\n{wrong}" if wrong else ""), flush=True)
+    return int(escaped > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
