@@ -126,6 +126,37 @@ async fn a_nack_for_now_brings_it_again_before_anything_newer_and_spends_no_atte
     assert_eq!(relay.metric(DEAD).await, 0.0);
 }
 
+/// More is in flight than the relay reads again at a time, and the peer refuses the first of it twice.
+#[tokio::test]
+async fn a_peer_that_refuses_much_for_now_gets_all_of_it_in_order() {
+    const MESSAGES: u64 = 900;
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &["--ack-timeout", "10m"]).await;
+    let mut peer = Peer::connect(&relay, "id=peer").await;
+    let padding = "v".repeat(300);
+    support::fill(&relay, MESSAGES, |number| {
+        json!({"type": "EVENT", "messageId": support::bulk_id(number), "value": padding}).to_string()
+    })
+    .await;
+    for number in 0..MESSAGES {
+        assert_eq!(peer.message().await.id(), support::bulk_id(number));
+    }
+    for number in 0..MESSAGES {
+        peer.send(nack(&support::bulk_id(number), "storage_unavailable")).await;
+    }
+    // The pings of the relay must not keep the test alive.
+    support::within("everything to come again", async {
+        assert_eq!(peer.message().await.id(), support::bulk_id(0));
+        peer.send(nack(&support::bulk_id(0), "storage_unavailable")).await;
+        for number in 0..MESSAGES {
+            assert_eq!(peer.take().await.id(), support::bulk_id(number));
+        }
+    })
+    .await;
+    relay.metric_becomes(r#"slipstream_backlog{peer="peer"}"#, 0.0).await;
+    assert_eq!(relay.metric(DEAD).await, 0.0);
+}
+
 #[tokio::test]
 async fn any_other_nack_is_a_dead_letter_at_once() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -23,7 +23,7 @@ pub(super) fn timeout(rules: &DeliveryRules, attempts: u32, sequence: Sequence) 
 }
 
 /// What holds a peer's deliveries back: it refused one for now. Nothing is sent during the pause, and after it only
-/// the refused delivery, until the peer has answered that one; so nothing newer overtakes it.
+/// the refused delivery and older ones, until the peer has answered the refused one; so nothing newer overtakes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hold {
     /// The oldest delivery that was refused.
@@ -36,7 +36,7 @@ pub(super) struct Hold {
 enum Stage {
     /// Nothing is sent until then.
     Pausing { until: Duration },
-    /// The refused delivery may go out.
+    /// The refused delivery may go out, and older ones that the peer did not answer in time.
     Ready,
     /// It is out again.
     Asking,
@@ -75,14 +75,16 @@ impl Hold {
         }
     }
 
-    /// The only delivery that may be sent now, if any may.
-    pub(super) fn permitted(&self) -> Option<Sequence> {
-        (self.stage == Stage::Ready).then_some(self.refused)
+    /// Whether this delivery may be sent again now.
+    pub(super) fn permits(&self, sequence: Sequence) -> bool {
+        self.stage == Stage::Ready && sequence <= self.refused
     }
 
-    /// The refused delivery goes out again.
-    pub(super) fn asked(&mut self) {
-        self.stage = Stage::Asking;
+    /// A delivery goes out again.
+    pub(super) fn sent(&mut self, sequence: Sequence) {
+        if sequence == self.refused {
+            self.stage = Stage::Asking;
+        }
     }
 
     /// The peer did not answer in time; where that was the refused delivery, it may go out again.
@@ -132,13 +134,13 @@ mod tests {
         for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
             let pause = pause * SECOND;
             assert_eq!(hold.ends_at(), Some(now + pause));
-            assert!(!hold.tick(now + pause - Duration::from_millis(1)) && hold.permitted().is_none());
+            assert!(!hold.tick(now + pause - Duration::from_millis(1)) && !hold.permits(sequence(5)));
             // Others that were in flight are refused too; that changes nothing.
             hold = Hold::refused(Some(hold), sequence(6), now + pause / 2, &rules);
             now += pause;
-            assert!(hold.tick(now) && hold.permitted() == Some(sequence(5)));
-            hold.asked();
-            assert!(!hold.tick(now + 100 * SECOND) && hold.permitted().is_none(), "it waits for the answer");
+            assert!(hold.tick(now) && hold.permits(sequence(5)) && !hold.permits(sequence(6)));
+            hold.sent(sequence(5));
+            assert!(!hold.tick(now + 100 * SECOND) && !hold.permits(sequence(5)), "it waits for the answer");
             hold = Hold::refused(Some(hold), sequence(5), now, &rules);
         }
     }
@@ -148,16 +150,19 @@ mod tests {
         let rules = DeliveryRules::default();
         let mut hold = Hold::refused(None, sequence(5), Duration::ZERO, &rules);
         hold = Hold::refused(Some(hold), sequence(3), SECOND / 2, &rules);
-        assert!(hold.tick(SECOND) && hold.permitted() == Some(sequence(3)));
+        assert!(hold.tick(SECOND) && hold.permits(sequence(3)) && !hold.permits(sequence(4)));
         assert!(hold.is_lifted_by(sequence(3)) && !hold.is_lifted_by(sequence(5)));
-        hold.asked();
+        // What is older goes out too, and is not what the hold waits for.
+        hold.sent(sequence(1));
+        assert!(hold.permits(sequence(3)));
+        hold.sent(sequence(3));
         hold.unanswered(sequence(5));
-        assert_eq!(hold.permitted(), None);
+        assert!(!hold.permits(sequence(3)));
         hold.unanswered(sequence(3));
-        assert_eq!(hold.permitted(), Some(sequence(3)));
+        assert!(hold.permits(sequence(3)));
         // One that is older still was in flight all the while.
-        hold.asked();
+        hold.sent(sequence(3));
         hold = Hold::refused(Some(hold), sequence(2), SECOND, &rules);
-        assert_eq!(hold.permitted(), Some(sequence(2)));
+        assert!(hold.permits(sequence(2)) && !hold.permits(sequence(3)));
     }
 }

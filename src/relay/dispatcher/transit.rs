@@ -2,7 +2,7 @@
 //!
 //! This file holds what goes out; `answers.rs` holds what the peer's answers do.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +39,8 @@ pub(super) struct Transit {
     pub(super) queue: VecDeque<Queued>,
     pub(super) queue_bytes: usize,
     pub(super) window: Window,
-    /// Read from the store again, to be sent again. Each is in flight.
+    /// Read from the store again, to be sent again. Each is in flight, and the hold, if there is one, permits it: what
+    /// may not go out must not take the room of what may.
     resends: BTreeMap<Sequence, Arc<Forward>>,
     resend_bytes: usize,
     pub(super) hold: Option<Hold>,
@@ -98,6 +99,7 @@ impl Transit {
     pub(super) fn wants_page(&self, decided: &Decided, limits: &LaneLimits) -> Option<(Option<Sequence>, Purpose)> {
         let fits = |items: usize, bytes: usize| items * 2 <= limits.queue_items && bytes * 2 <= limits.queue_bytes;
         if let Some(unread) = self.window.first_unread()
+            && self.permits(unread)
             && fits(self.resends.len(), self.resend_bytes)
         {
             return Some((Sequence::new(unread.get() - 1), Purpose::Resend));
@@ -154,16 +156,20 @@ impl Transit {
 
     fn load_to_resend(&mut self, page: Page<Pending>, after: Option<Sequence>) {
         let last = page.items.last().map(|pending| pending.sequence);
+        let through = if page.more { last } else { Some(Sequence::LAST) };
+        let mut gone: BTreeSet<_> =
+            through.map(|through| self.window.unread(after, through)).into_iter().flatten().collect();
         for pending in page.items {
-            if self.window.was_read(pending.sequence) {
+            gone.remove(&pending.sequence);
+            // Since the page was asked for, the peer may have refused.
+            if self.permits(pending.sequence) && self.window.was_read(pending.sequence) {
                 let forward = Arc::new(Forward::from(pending));
                 self.resend_bytes += forward.text.len();
                 self.resends.insert(forward.sequence, forward);
             }
         }
         // What the page passed over is not owed any more. What lies before it came to be sent again meanwhile.
-        let through = if page.more { last } else { Some(Sequence::LAST) };
-        for gone in through.map(|through| self.window.unread(after, through)).unwrap_or_default() {
+        for gone in gone {
             self.end(gone);
         }
     }
@@ -183,10 +189,20 @@ impl Transit {
     }
 
     pub(super) fn can_send(&self, limits: &LaneLimits) -> bool {
-        match &self.hold {
-            Some(hold) => hold.permitted().is_some_and(|refused| self.resends.contains_key(&refused)),
-            None => !self.resends.is_empty() || (!self.queue.is_empty() && self.window.len() < limits.window()),
+        match self.resends.first_key_value() {
+            Some((sequence, _)) => self.permits(*sequence),
+            None => !self.queue.is_empty() && self.may_send_new(limits),
         }
+    }
+
+    /// Whether a delivery that is to be sent again may go out now.
+    fn permits(&self, sequence: Sequence) -> bool {
+        self.hold.is_none_or(|hold| hold.permits(sequence))
+    }
+
+    /// Whether what was never sent on this link may go out now: nothing older is to be sent again first.
+    fn may_send_new(&self, limits: &LaneLimits) -> bool {
+        self.hold.is_none() && self.window.first_unread().is_none() && self.window.len() < limits.window()
     }
 
     pub(super) fn next(&mut self, decided: &mut Decided, now: Moment, limits: &LaneLimits) -> Option<Arc<Forward>> {
@@ -197,7 +213,7 @@ impl Transit {
                 }
                 continue;
             }
-            if self.hold.is_some() || self.window.len() >= limits.window() {
+            if !self.may_send_new(limits) {
                 return None;
             }
             let Queued { forward, attempts } = self.queue.pop_front()?;
@@ -210,11 +226,11 @@ impl Transit {
     }
 
     fn take_resend(&mut self) -> Option<Arc<Forward>> {
-        let sequence = match &self.hold {
-            Some(hold) => hold.permitted()?,
-            None => *self.resends.first_key_value()?.0,
-        };
-        let forward = self.resends.remove(&sequence)?;
+        let first = self.resends.first_entry()?;
+        if self.hold.is_some_and(|hold| !hold.permits(*first.key())) {
+            return None;
+        }
+        let forward = first.remove();
         self.resend_bytes -= forward.text.len();
         Some(forward)
     }
@@ -235,7 +251,7 @@ impl Transit {
         }
         self.window.resent(sequence, attempts, now.elapsed + timeout(&limits.rules, attempts, sequence));
         if let Some(hold) = &mut self.hold {
-            hold.asked();
+            hold.sent(sequence);
         }
         true
     }
@@ -294,9 +310,12 @@ impl Transit {
 
     /// The peer refused a delivery in flight for now: it is sent again after a pause.
     pub(super) fn hold(&mut self, sequence: Sequence, now: Moment, limits: &LaneLimits) {
-        // One that was read again already need not be read once more.
-        self.take_forward(sequence);
         self.window.send_again(sequence, false);
+        // What was read to be sent again waits for its turn in the store.
+        self.resend_bytes = 0;
+        for waiting in std::mem::take(&mut self.resends).into_keys() {
+            self.window.read_again(waiting);
+        }
         self.hold = Some(Hold::refused(self.hold, sequence, now.elapsed, &limits.rules));
     }
 

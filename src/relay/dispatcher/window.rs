@@ -152,6 +152,11 @@ impl Window {
         }
     }
 
+    /// A flight that is to be sent again, and was read, is to be read once more.
+    pub(super) fn read_again(&mut self, sequence: Sequence) {
+        self.unread.insert(sequence);
+    }
+
     /// The first flight that is to be read from the store.
     pub(super) fn first_unread(&self) -> Option<Sequence> {
         self.unread.first().copied()
