@@ -52,6 +52,8 @@ pub struct PeerObservation {
     pub backlog: u64,
     /// Deliveries sent to it and not settled.
     pub in_flight: usize,
+    /// Bytes of deliveries that wait in memory to be sent to it.
+    pub queued_bytes: usize,
     /// When the oldest message that it is owed was received, if it is owed any and the store can tell.
     pub oldest: Option<Timestamp>,
     /// Deliveries that were republished to it since the start of the relay.
@@ -172,6 +174,7 @@ impl<S: MessageStore + ?Sized> Observer<S> {
                 linked: lane.is_linked(),
                 backlog,
                 in_flight: lane.in_flight(),
+                queued_bytes: lane.queued_bytes(),
                 oldest,
                 republishes: lane.republishes(),
             });

@@ -11,7 +11,7 @@
 //! | `relay`, `application/` | who takes part |
 //! | `faults` | what befalls them |
 //! | `invariants/` | what must hold |
-//! | `single`, `mesh`, `bites` | the tests; `seeds` tells which seeds run, `tampering` breaks streams |
+//! | `single`, `mesh`, `stages`, `bites` | the tests; `seeds` tells which seeds run, `tampering` breaks streams |
 
 #![cfg(test)]
 
@@ -30,4 +30,5 @@ mod world;
 mod bites;
 mod mesh;
 mod single;
+mod stages;
 mod tampering;

@@ -87,6 +87,11 @@ impl PeerLane {
         self.state.lock().lane.in_flight()
     }
 
+    /// Bytes that wait in memory to be sent.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.state.lock().queued_bytes
+    }
+
     pub(crate) fn is_linked(&self) -> bool {
         self.state.lock().link.is_some()
     }

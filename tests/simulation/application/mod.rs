@@ -226,7 +226,7 @@ impl Application {
     fn answer(&self, message: &Delivered, number: u64, answers: &mut BTreeMap<(Instant, u64), Due>) {
         let (id, identity) = (&self.plan.id, &message.identity);
         let receipt = self.oracle.delivered(id, message, |within| self.network.was_in_trouble(id, &self.relay, within));
-        let answer = self.plan.temper.answer(self.plan.seed, identity, receipt.times);
+        let answer = self.plan.temper.answer(self.plan.seed, identity, receipt.times, self.world.elapsed());
         self.world.note(id, format_args!("gets {identity}, time {}: {answer:?}", receipt.times));
         let (after, due) = match answer {
             Answer::None => return self.oracle.withholding(id, identity),

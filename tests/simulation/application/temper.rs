@@ -1,11 +1,14 @@
 //! How an application answers what it gets. What it does with a message follows from the message and its own seed, so
-//! that it does the same each time.
+//! that it does the same each time, unless it is in a stretch of refusing everything.
 
 use std::hash::{Hash as _, Hasher as _};
 use std::time::Duration;
 
 use slipstream::store::Identity;
 use xxhash_rust::xxh3::Xxh3;
+
+/// How often an application has a stretch of refusing everything for now, where it has any.
+const STRETCHES_EVERY: Duration = Duration::from_secs(30);
 
 /// How an application is. Shares are of a thousand messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub(crate) struct Temper {
     pub(crate) postpones: u32,
     /// Messages that it refuses for good.
     pub(crate) rejects: u32,
+    /// How long the stretches last in which it refuses everything for now.
+    pub(crate) stretches: Duration,
     /// How long it pauses before it reads the next text.
     pub(crate) reads_after: Duration,
 }
@@ -38,6 +43,7 @@ impl Temper {
             ignores: 0,
             postpones: 0,
             rejects: 0,
+            stretches: Duration::ZERO,
             reads_after: Duration::ZERO,
         }
     }
@@ -55,8 +61,8 @@ impl Temper {
         }
     }
 
-    /// What it does with a message that has come that many times.
-    pub(crate) fn answer(&self, seed: u64, identity: &Identity, times: u32) -> Answer {
+    /// What it does with a message that has come that many times, the last time at that time of the simulation.
+    pub(crate) fn answer(&self, seed: u64, identity: &Identity, times: u32, at: Duration) -> Answer {
         let mut hash = Xxh3::with_seed(seed);
         identity.hash(&mut hash);
         let mut randomness = fastrand::Rng::with_seed(hash.finish());
@@ -70,7 +76,10 @@ impl Temper {
         let (postpones, rejects, tardy) = (falls_on(self.postpones), falls_on(self.rejects), falls_on(self.tardy));
         let delay = if tardy { self.long_delay } else { self.delay.mul_f64(randomness.f64()) };
         let patience = randomness.u32(1..=2);
-        if ignores || (loses && times == 1) {
+        let shifted = (at + Duration::from_secs(7 * seed)).as_millis() % STRETCHES_EVERY.as_millis();
+        if shifted < self.stretches.as_millis() {
+            Answer::Postpone(delay)
+        } else if ignores || (loses && times == 1) {
             Answer::None
         } else if rejects {
             Answer::Reject(delay)

@@ -8,6 +8,9 @@ use slipstream::store::{DeliveryState, Depth, Identity, MessageStore as _, PeerI
 use super::Oracle;
 use crate::disk::{Disk, at_once};
 
+/// Most of what a text has besides the padding of its value.
+const TEXT: usize = 1_024;
+
 impl Oracle {
     /// What is still to be done: messages without a confirm, and deliveries that are owed.
     pub(crate) fn outstanding(&self, disks: &BTreeMap<PeerId, std::sync::Arc<Disk>>) -> Vec<String> {
@@ -48,6 +51,7 @@ impl Oracle {
                 format!("{relay} has {} in flight to {}; the window is {window}", peer.in_flight, peer.id)
             });
         }
+        self.memory_is_bounded(relay, observation);
         if at_rest {
             let roster: Roster = disk.look(|store| at_once(store.roster())).expect("the model can be read");
             for remembered in &roster.peers {
@@ -57,6 +61,24 @@ impl Oracle {
                 });
             }
         }
+    }
+
+    /// What waits in memory, to be sent for the first time and to be sent again, stays within the limits. One delivery
+    /// may wait for each, however long it is; and all may read one page at the moment when they reach what they may
+    /// keep together.
+    fn memory_is_bounded(&self, relay: &PeerId, observation: &Observation) {
+        let stages = &self.plan.settings.stages;
+        let longest = TEXT + self.plan.applications.iter().map(|it| it.topics.padding).max().unwrap_or(0);
+        let (most, together) = (
+            2 * (stages.lane_bytes + longest),
+            stages.lanes_bytes + observation.peers.len() * (stages.page.bytes.get() + 2 * longest),
+        );
+        let queued = observation.peers.iter().map(|peer| peer.queued_bytes);
+        let within = queued.clone().all(|bytes| bytes <= most) && queued.clone().sum::<usize>() <= together;
+        self.world.holds("memory is bounded", within, || {
+            let queued: Vec<_> = queued.collect();
+            format!("{relay} keeps {queued:?} bytes to be sent; it may keep {most} for each peer, {together} for all")
+        });
     }
 
     /// The store does not contradict itself, and keeps no more than it should.
