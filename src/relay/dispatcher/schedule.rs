@@ -94,9 +94,14 @@ impl Hold {
         }
     }
 
-    /// Whether this delivery's end lifts the hold.
-    pub(super) fn is_lifted_by(&self, sequence: Sequence) -> bool {
-        self.refused == sequence
+    /// A delivery has ended. The end of the refused one lifts the hold, unless it came before the peer was asked
+    /// again: then the next one that is to be sent again takes its place.
+    pub(super) fn ended(self, sequence: Sequence, next: impl FnOnce() -> Option<Sequence>) -> Option<Self> {
+        match self.stage {
+            _ if self.refused != sequence => Some(self),
+            Stage::Asking => None,
+            Stage::Pausing { .. } | Stage::Ready => next().map(|refused| Self { refused, ..self }),
+        }
     }
 }
 
@@ -151,11 +156,14 @@ mod tests {
         let mut hold = Hold::refused(None, sequence(5), Duration::ZERO, &rules);
         hold = Hold::refused(Some(hold), sequence(3), SECOND / 2, &rules);
         assert!(hold.tick(SECOND) && hold.permits(sequence(3)) && !hold.permits(sequence(4)));
-        assert!(hold.is_lifted_by(sequence(3)) && !hold.is_lifted_by(sequence(5)));
+        assert_eq!(hold.ended(sequence(5), || None), Some(hold));
+        assert_eq!(hold.ended(sequence(3), || None), None);
+        assert!(hold.ended(sequence(3), || Some(sequence(5))).is_some_and(|hold| hold.permits(sequence(5))));
         // What is older goes out too, and is not what the hold waits for.
         hold.sent(sequence(1));
         assert!(hold.permits(sequence(3)));
         hold.sent(sequence(3));
+        assert_eq!(hold.ended(sequence(3), || Some(sequence(5))), None);
         hold.unanswered(sequence(5));
         assert!(!hold.permits(sequence(3)));
         hold.unanswered(sequence(3));

@@ -158,7 +158,7 @@ impl Transit {
         let last = page.items.last().map(|pending| pending.sequence);
         let through = if page.more { last } else { Some(Sequence::LAST) };
         let mut gone: BTreeSet<_> =
-            through.map(|through| self.window.unread(after, through)).into_iter().flatten().collect();
+            through.map(|through| self.window.unread(after, through).collect()).unwrap_or_default();
         for pending in page.items {
             gone.remove(&pending.sequence);
             // Since the page was asked for, the peer may have refused.
@@ -322,10 +322,10 @@ impl Transit {
     /// Ends a flight. What it held back goes on.
     pub(super) fn end(&mut self, sequence: Sequence) -> Option<Flight> {
         self.take_forward(sequence);
-        if self.hold.is_some_and(|hold| hold.is_lifted_by(sequence)) {
-            self.hold = None;
-        }
-        self.window.remove(sequence)
+        let flight = self.window.remove(sequence);
+        let next = || self.window.unread(Some(sequence), Sequence::LAST).next();
+        self.hold = self.hold.and_then(|hold| hold.ended(sequence, next));
+        flight
     }
 
     /// Never sends this delivery on this link, nor an older one that it has not read.

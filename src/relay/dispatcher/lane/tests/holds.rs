@@ -40,6 +40,22 @@ fn a_refused_delivery_that_ends_lets_the_others_go() {
 }
 
 #[test]
+fn the_pause_outlives_the_refused_delivery_while_others_were_refused_too() {
+    let mut fixture = Fixture::linked([pending(1), pending(2), pending(3)]);
+    assert_eq!(fixture.send(at(0)), [1, 2, 3]);
+    for number in 1..=3 {
+        fixture.refuse(number, Some(Code::StorageUnavailable), at(0));
+    }
+    fixture.lane.give_up([(sequence(1), 0)], "backlog", at(0).time);
+    assert_eq!(fixture.commit(), ["dead 1 backlog 0"]);
+    assert_eq!(fixture.send(at(0)), Vec::<u64>::new(), "it pauses");
+    fixture.tick(at(1));
+    assert_eq!(fixture.send(at(1)), [2], "only the oldest one goes out until it is answered");
+    fixture.acknowledge(2, at(1));
+    assert_eq!(fixture.send(at(1)), [3]);
+}
+
+#[test]
 fn an_older_delivery_that_is_refused_while_a_page_is_read_is_not_lost() {
     let mut fixture = Fixture::linked([pending(1), pending(2), pending(3)]);
     fixture.limits = limits_with(4, 2, 1000);
