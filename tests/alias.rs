@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use local::{Local, Place};
 use serde_json::json;
-use support::{Server, ServerLink};
+use support::{Peer, Relay, Server, ServerLink};
 
 const RELAY: [(&str, &str); 2] = [("Slipstream-Id", "relay-b"), ("Slipstream-Kind", "relay")];
 
@@ -65,6 +65,63 @@ async fn what_was_held_under_the_alias_moves_in_order_and_stays_with_its_peer_ac
     assert_eq!(take_ids(&mut link, 1).await, ["m6"]);
     relay.backlog_becomes("relay-b", 0).await;
     assert_eq!(peers(&relay).await, ["app", "relay-b far"]);
+    relay.stop().await;
+}
+
+/// A message that is only for these applications.
+fn event_for(id: &str, instances: &[&str]) -> serde_json::Value {
+    json!({"type": "EVENT", "messageId": id, "targetedInstances": instances})
+}
+
+#[tokio::test]
+async fn an_ordinary_server_that_comes_up_later_gets_only_what_is_for_it() {
+    let server = Server::start().await;
+    let (address, url) = (server.address, server.url());
+    drop(server);
+    let folder = tempfile::tempdir().expect("a folder");
+    let peers = json!([{"url": url, "id": "far"}]).to_string();
+    let flags = ["--instance-id", "here", "--retry-in-n-seconds", "200ms", "--url-config", &peers];
+    let (owed, expired) = (r#"slipstream_backlog{peer="far"}"#, r#"slipstream_deliveries_total{outcome="expired"}"#);
+    let relay = Relay::start(folder.path(), &flags).await;
+    let mut app = Peer::connect(&relay, "id=app").await;
+    app.publish(event_for("m1", &["somebody-else"])).await;
+    app.publish(event("m2")).await;
+    app.publish(event_for("m3", &["somebody-else", "far"])).await;
+    app.publish(event_for("m4", &["somebody-else"])).await;
+    relay.metric_becomes(owed, 4.0).await;
+
+    let server = Server::at(address).await;
+    let mut link = server.granted(&[]).await;
+    assert_eq!(link.take().await.id(), "m2");
+    assert_eq!(link.take().await.id(), "m3");
+    app.publish(event_for("m5", &["somebody-else"])).await;
+    app.publish(event("m6")).await;
+    assert_eq!(link.take().await.id(), "m6");
+    relay.metric_becomes(owed, 0.0).await;
+    assert_eq!(relay.metric(expired).await, 2.0, "what it did not get is settled");
+    assert_eq!(relay.metric("slipstream_dead_letters").await, 0.0);
+    assert!(relay.stop().await.success());
+    assert_eq!(support::counts(&folder.path().join("store")).await["pending"], 0);
+}
+
+#[tokio::test]
+async fn a_relay_in_the_place_of_an_ordinary_server_gets_what_was_held_for_that() {
+    let server = Server::start().await;
+    let mut place = Place::dialling("here", "far", &server.url());
+    let relay = place.start().await;
+    let link = server.granted(&[]).await;
+    relay.links("far").await;
+    let mut app = relay.connect("id=app").await;
+    // Nobody knew that there would be others behind it.
+    app.publish(event_for("m1", &["behind"])).await;
+    app.publish(event_for("m2", &["far"])).await;
+    app.publish(event("m3")).await;
+    drop(link);
+    let mut link = server.granted(&RELAY).await;
+    assert_eq!(take_ids(&mut link, 2).await, ["m2", "m3"]);
+    app.publish(event_for("m4", &["behind"])).await;
+    assert_eq!(take_ids(&mut link, 1).await, ["m4"]);
+    relay.backlog_becomes("relay-b", 0).await;
     relay.stop().await;
 }
 

@@ -11,6 +11,7 @@
 //! | `read` | from the JSON text of one field to its value, or to the [`Refusal`]'s reason |
 //! | `envelope` | a message that keeps all the rules |
 //! | `encode` | the outgoing text of a message |
+//! | `outgoing` | whom an outgoing text is for |
 //! | `path`, `stamp` | the two fields that relays write for each other |
 //! | `ack`, `nack` | the answers, both ways |
 //! | `refusal` | the codes, and why a text was not taken |
@@ -22,6 +23,7 @@ mod encode;
 mod envelope;
 mod fields;
 mod nack;
+mod outgoing;
 mod path;
 mod read;
 mod refusal;
@@ -35,5 +37,6 @@ pub use ack::{Ack, write_ack, write_ack_batch};
 pub use decode::{Incoming, Sender, decode};
 pub use envelope::{Envelope, sets_a_key};
 pub use nack::{Nack, write_nack};
+pub use outgoing::{path, targeted_instances};
 pub use path::MAX_PATH;
 pub use refusal::{Code, Refusal};

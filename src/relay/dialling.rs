@@ -60,7 +60,7 @@ impl Dials {
 
     /// The peers as they are to be remembered at the start: messages are held for them whether or not they were ever
     /// reached. Until it is known what a peer is, it counts as a relay, so that what is meant for an instance behind it
-    /// is held too.
+    /// is held too; its lane sends no more than is for it where it proves to be an application.
     pub(super) fn peers(&self, roster: &Roster, now: Timestamp) -> Vec<Peer> {
         let peer = |dial: &Arc<Dial>| {
             let id = dial.peer();
@@ -153,6 +153,11 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
             warn!(peer = %peer.id, %alias, %other, "two configured peers are one; they throw out each other's links");
         }
         let _changing = core.changing.lock_both(&former, &peer.id).await;
+        let counted_as = core.topology.load().peer(&former).map(|known| known.kind);
+        if (counted_as, peer.kind) == (Some(PeerKind::Relay), PeerKind::Application) {
+            let alias = &dial.configured.alias;
+            info!(peer = %peer.id, %alias, "it is an application; what is held for it and names only others will expire");
+        }
         if former == peer.id {
             self.put(peer.clone()).await?;
             return Ok(peer);

@@ -53,7 +53,7 @@ impl Links {
         }
         let ended = CancellationToken::new().drop_guard();
         live.insert(peer.id.clone(), Live { port: Arc::clone(port), role, since: Instant::now(), ended });
-        port.lane.link_up(&port.wake, port.terms);
+        port.lane.link_up(&port.wake, port.terms.clone());
         if self.closing.load(Ordering::Acquire) {
             port.deaf.store(true, Ordering::Release);
             port.control.close(CloseCode::AWAY, "shutting down");
@@ -84,9 +84,9 @@ impl Links {
     }
 
     /// Older deliveries have come to be owed to this peer: where it has a link, everything is sent from the oldest on.
-    pub(super) fn rewind(&self, peer: &PeerId) {
-        if let Some(Live { port, .. }) = self.live.lock().get(peer) {
-            port.lane.link_up(&port.wake, port.terms);
+    pub(super) fn rewind(&self, peer: &Peer) {
+        if let Some(Live { port, .. }) = self.live.lock().get(&peer.id) {
+            port.lane.link_up(&port.wake, port.terms.clone().with(peer));
         }
     }
 

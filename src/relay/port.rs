@@ -30,7 +30,7 @@ pub(super) struct Port {
     pub(super) relay: PeerId,
     /// Most ids in one ACK to this peer; 1 where it takes no batches.
     pub(super) ack_batch: usize,
-    /// What the peer asks of its link.
+    /// What goes over the link to its peer.
     pub(super) terms: LinkTerms,
     /// Set when no more messages are taken from this link: another took over, or the relay shuts down.
     pub(super) deaf: AtomicBool,

@@ -86,7 +86,9 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
             terms: LinkTerms {
                 max_message_bytes: self.terms.max_message_bytes,
                 coalesce: core.dials.of(&self.peer.id).is_some_and(|dial| dial.configured.coalesce),
-            },
+                application: None,
+            }
+            .with(&self.peer),
             deaf: AtomicBool::new(false),
         })
     }

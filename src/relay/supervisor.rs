@@ -124,7 +124,7 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
             }
             return Err(error);
         }
-        core.links.rewind(&peer.id);
+        core.links.rewind(&peer);
         core.topology.replace(alias, peer);
         core.links.evict(alias);
         core.dispatcher.close_lane(alias);

@@ -114,7 +114,8 @@ pub enum Operation {
         /// When.
         at: Timestamp,
     },
-    /// Settles a delivery: its message's expiry has passed.
+    /// Settles a delivery that has lost its point: its message's expiry has passed, or its peer has proved to be none
+    /// that the message is for.
     Expire {
         /// Whose delivery.
         peer: PeerId,

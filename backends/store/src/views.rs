@@ -109,7 +109,8 @@ pub enum DeliveryState {
     Acknowledged,
     /// The peer has handled a newer value of the same key.
     Superseded,
-    /// The message's expiry passed, or the peer was forgotten.
+    /// The delivery lost its point: the message's expiry passed, the peer was forgotten, or it proved to be none that
+    /// the message is for.
     Expired,
     /// Given up; a dead letter, unless that was discarded.
     Dead,

@@ -105,6 +105,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             sequence,
             identity: identity.clone(),
             sets: key.clone().filter(|_| protocol::sets_a_key(message_type)),
+            instances: protocol::targeted_instances(text),
             expires_at: *expires_at,
             text: text.clone(),
             read_at: Some(arrival.read_at),

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use slipstream_store::{ClusterGroup, Identity, Key, MessageId, Operation, Page, PeerId, Pending, Sequence, Timestamp};
+use slipstream_store::{
+    ClusterGroup, Identity, Key, MessageId, Operation, Page, Peer, PeerId, PeerKind, Pending, Sequence, Timestamp,
+};
 
 use super::decided::Decided;
 use super::transit::Transit;
@@ -25,6 +27,8 @@ pub(crate) struct Forward {
     pub(crate) identity: Identity,
     /// The key whose value it sets, if it sets one.
     pub(crate) sets: Option<Key>,
+    /// `targetedInstances`: the only applications that it is for; empty means no such limit.
+    pub(crate) instances: Box<[PeerId]>,
     /// When it loses its point.
     pub(crate) expires_at: Option<Timestamp>,
     /// The outgoing text.
@@ -37,7 +41,8 @@ impl From<Pending> for Forward {
     fn from(pending: Pending) -> Self {
         let Pending { sequence, identity, message_type, key, expires_at, text, .. } = pending;
         let sets = key.filter(|_| protocol::sets_a_key(&message_type));
-        Self { sequence, identity, sets, expires_at, text, read_at: None }
+        let instances = protocol::targeted_instances(&text);
+        Self { sequence, identity, sets, instances, expires_at, text, read_at: None }
     }
 }
 
@@ -60,13 +65,41 @@ impl LaneLimits {
     }
 }
 
-/// What a peer asks of its link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What goes over a link to its peer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct LinkTerms {
     /// The largest message that it takes, where it announced a limit.
     pub(crate) max_message_bytes: Option<u64>,
     /// Whether it gets, after being away, only the newest value of each key.
     pub(crate) coalesce: bool,
+    /// Who it is, where it is an application. A relay gets whatever is held for it.
+    pub(crate) application: Option<Arc<Addressee>>,
+}
+
+/// An application, as messages name it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Addressee {
+    id: PeerId,
+    /// The name under which it was held for until it said its id.
+    alias: Option<PeerId>,
+}
+
+impl LinkTerms {
+    /// The same, for this peer.
+    pub(crate) fn with(self, peer: &Peer) -> Self {
+        let addressee = || Arc::new(Addressee { id: peer.id.clone(), alias: peer.alias.clone() });
+        Self { application: (peer.kind == PeerKind::Application).then(addressee), ..self }
+    }
+
+    /// Whether a delivery is one for this peer. It was routed before it was known that the peer is an application, or
+    /// who it is, where it is not.
+    pub(super) fn permit(&self, forward: &Forward) -> bool {
+        let Some(Addressee { id, alias }) = self.application.as_deref() else { return true };
+        let named = |instance: &PeerId| instance == id || Some(instance) == alias.as_ref();
+        let is_meant = forward.instances.is_empty() || forward.instances.iter().any(named);
+        // Only under an alias can a message have been held for the peer that sent it.
+        is_meant && (alias.is_none() || !protocol::path(&forward.text).contains(id))
+    }
 }
 
 /// What a lane asks of its surroundings after a change.

@@ -51,11 +51,11 @@ pub(super) struct Transit {
 impl Transit {
     pub(super) fn new(terms: LinkTerms) -> Self {
         Self {
-            terms,
             through: None,
             behind: true,
             skips: 0,
             coalescing: terms.coalesce.then(|| Coalescing::Reading(Segment::default())),
+            terms,
             queue: VecDeque::new(),
             queue_bytes: 0,
             window: Window::default(),
@@ -178,7 +178,9 @@ impl Transit {
         let Some(Coalescing::Reading(segment)) = &mut self.coalescing else { return };
         for pending in page.items {
             let forward = Forward::from(pending);
-            if let Some(superseded) = segment.look(forward.sequence, forward.sets.as_ref()) {
+            // What the peer does not get is no newer value to it.
+            let sets = forward.sets.as_ref().filter(|_| self.terms.permit(&forward));
+            if let Some(superseded) = segment.look(forward.sequence, sets) {
                 decided.supersede(superseded, at);
             }
         }
@@ -266,7 +268,7 @@ impl Transit {
         limits: &LaneLimits,
     ) -> bool {
         let sequence = forward.sequence;
-        if has_expired(forward, now) {
+        if has_expired(forward, now) || !self.terms.permit(forward) {
             decided.expire(sequence, now.time);
             return false;
         }

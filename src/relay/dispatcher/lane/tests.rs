@@ -241,10 +241,68 @@ fn what_is_too_large_or_expired_is_never_sent() {
     let mut fixture = Fixture::new([pending(1), pending(2)]);
     fixture.store[1].expires_at = Some(at(5).time);
     fixture.store[1].text = Bytes::from_static(b"short");
-    fixture.lane.link_up(LinkTerms { max_message_bytes: Some(5), coalesce: false });
+    fixture.lane.link_up(LinkTerms { max_message_bytes: Some(5), ..LinkTerms::default() });
     fixture.read(at(5));
     assert!(fixture.lane.next(at(5), &limits()).is_none());
     assert_eq!(fixture.commit(), ["dead 1 too_large 0", "expire 2"]);
+}
+
+/// A delivery that is only for these applications.
+fn only_for(number: u64, instances: &str) -> Pending {
+    let text = format!(r#"{{"type":"SK","messagePath":["sender","here"],"targetedInstances":[{instances}]}}"#);
+    Pending { text: Bytes::from(text), ..sets(number, "k") }
+}
+
+fn peer(kind: PeerKind, alias: Option<&str>) -> Peer {
+    Peer {
+        id: PeerId::new("p").unwrap(),
+        kind,
+        group: ClusterGroup::singleton(),
+        tags: Arc::default(),
+        durable: true,
+        last_seen: Timestamp::ZERO,
+        alias: alias.map(|alias| PeerId::new(alias).unwrap()),
+    }
+}
+
+#[test]
+fn an_application_gets_nothing_that_names_only_others() {
+    let held = || [only_for(1, r#""q""#), only_for(2, r#""q","p""#), only_for(3, r#""far""#), pending(4)];
+    for (kind, alias, sent) in [
+        (PeerKind::Application, None, &[2, 4][..]),
+        (PeerKind::Application, Some("far"), &[2, 3, 4]),
+        (PeerKind::Relay, None, &[1, 2, 3, 4]),
+    ] {
+        let mut fixture = Fixture::new(held());
+        fixture.lane.link_up(LinkTerms::default().with(&peer(kind, alias)));
+        assert_eq!(fixture.send(at(0)), sent, "{kind:?} {alias:?}");
+        assert_eq!(fixture.store.len(), sent.len(), "the rest is settled");
+    }
+    let mut fixture = Fixture::new([]);
+    fixture.lane.link_up(LinkTerms::default().with(&peer(PeerKind::Application, None)));
+    fixture.read(at(0));
+    fixture.lane.offer(&Arc::new(Forward::from(only_for(1, r#""q""#))), &limits());
+    assert!(fixture.lane.next(at(0), &limits()).is_none(), "it was routed before the link began");
+    assert_eq!(fixture.commit(), ["expire 1"]);
+}
+
+#[test]
+fn what_was_held_under_an_alias_does_not_go_back_to_its_sender() {
+    let mut own = pending(1);
+    own.text = Bytes::from_static(br#"{"type":"EVENT","messagePath":["p","here"]}"#);
+    let mut fixture = Fixture::new([own, pending(2)]);
+    fixture.lane.link_up(LinkTerms::default().with(&peer(PeerKind::Application, Some("far"))));
+    assert_eq!(fixture.send(at(0)), [2]);
+    assert_eq!(fixture.store.len(), 1);
+}
+
+#[test]
+fn a_value_that_a_coalescing_peer_does_not_get_supersedes_none_that_it_does() {
+    let mut fixture = Fixture::new([sets(1, "k"), sets(2, "k"), only_for(3, r#""q""#)]);
+    let terms = LinkTerms { coalesce: true, ..LinkTerms::default() };
+    fixture.lane.link_up(terms.with(&peer(PeerKind::Application, None)));
+    assert_eq!(fixture.send(at(0)), [2]);
+    assert!(fixture.store.iter().map(|pending| pending.sequence).eq([sequence(2)]));
 }
 
 #[test]
@@ -351,7 +409,7 @@ fn a_coalescing_peer_gets_only_the_newest_value_of_each_key() {
     let mut fixture = Fixture::new((1..=9).map(|number| sets(number, if number % 2 == 0 { "even" } else { "odd" })));
     fixture.store[4] = pending(5);
     fixture.limits.queue_items = 2;
-    fixture.lane.link_up(LinkTerms { max_message_bytes: None, coalesce: true });
+    fixture.lane.link_up(LinkTerms { coalesce: true, ..LinkTerms::default() });
     assert_eq!(fixture.send(at(0)), [5, 8, 9]);
     let left: Vec<_> = fixture.store.iter().map(|pending| pending.sequence.get()).collect();
     assert_eq!(left, [5, 8, 9]);
@@ -360,7 +418,7 @@ fn a_coalescing_peer_gets_only_the_newest_value_of_each_key() {
 #[test]
 fn coalescing_waits_until_what_it_superseded_is_committed() {
     let mut lane = Lane::new(PeerId::new("p").unwrap());
-    lane.link_up(LinkTerms { max_message_bytes: None, coalesce: true });
+    lane.link_up(LinkTerms { coalesce: true, ..LinkTerms::default() });
     let request = lane.wants_page(&limits()).unwrap();
     lane.load(request, Page { items: vec![sets(1, "k"), sets(2, "k")], more: false }, at(0));
     assert!(lane.wants_page(&limits()).is_none());
