@@ -6,10 +6,11 @@ mod local;
 mod support;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use local::{Local, Place, dial};
 use serde_json::json;
+use slipstream::clock::{Clock as _, SystemClock};
 use slipstream::link::Secret;
 use slipstream::relay::DialState;
 use slipstream::store::{ClusterGroup, PeerKind, Tag};
@@ -120,6 +121,29 @@ async fn a_refusal_is_shown_and_its_retry_after_honoured() {
     let mut link = server.granted(&[]).await;
     assert!(refused.elapsed() >= Duration::from_secs(1), "{:?}", refused.elapsed());
     relay.dial_becomes("a link", |dial| dial.state == DialState::Up && dial.last_error.is_none()).await;
+    relay.stop().await;
+    link.closed().await;
+}
+
+#[tokio::test]
+async fn the_page_of_a_proxy_is_shown_and_the_date_in_its_retry_after_honoured() {
+    let server = Server::start().await;
+    let mut place = Place::dialling("here", "far", &server.url());
+    let relay = place.start().await;
+    let page = format!("<html>\n<h1>Back soon</h1>\n{}</html>\n", "<p>padding</p>\n".repeat(200));
+    let clock = SystemClock::new();
+    let until = Duration::from_secs(clock.now().as_millis() / 1_000 + 3);
+    let date = httpdate::fmt_http_date(UNIX_EPOCH + until);
+    let length = page.len();
+    let refusal =
+        format!("HTTP/1.1 503 Service Unavailable\r\nRetry-After: {date}\r\nContent-Length: {length}\r\n\r\n{page}");
+    server.dialled().await.answer(&refusal).await;
+    let seen = relay.dial_becomes("a refusal", |dial| dial.failures == 1).await;
+    let error = seen.last_error.unwrap();
+    assert!(error.contains("503") && error.contains("<html> <h1>Back soon</h1> <p>padding"), "{error}");
+    assert!(error.len() < 1_200, "{} bytes are shown", error.len());
+    let mut link = server.granted(&[]).await;
+    assert!(u128::from(clock.now().as_millis()) >= until.as_millis(), "it was dialled before {date}");
     relay.stop().await;
     link.closed().await;
 }

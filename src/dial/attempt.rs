@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use slipstream_store::{PeerId, StoreError};
+use slipstream_store::{PeerId, StoreError, Timestamp};
 use tokio::time::timeout;
 
 use crate::link::{self, Announced, Connector, HandshakeError, Offer, Socket, Target};
@@ -44,11 +44,11 @@ impl DialError {
         }
     }
 
-    /// How long the server asks to be left alone, within bounds.
-    pub(super) fn retry_after(&self) -> Duration {
+    /// How long the server asks to be left alone from `now` on, within bounds.
+    pub(super) fn retry_after(&self, now: Timestamp) -> Duration {
         match self {
-            Self::Handshake(HandshakeError::Refused { retry_after: Some(seconds), .. }) => {
-                Duration::from_secs(*seconds).min(MAX_RETRY_AFTER)
+            Self::Handshake(HandshakeError::Refused { retry_after: Some(asked), .. }) => {
+                asked.pause(now).min(MAX_RETRY_AFTER)
             }
             _ => Duration::ZERO,
         }

@@ -85,7 +85,7 @@ impl<C: Contact> Dialler<C> {
                     }
                     Some(Err(error)) => {
                         self.failed(&mut backoff, &error);
-                        error.retry_after()
+                        error.retry_after(self.clock.now())
                     }
                 },
             };

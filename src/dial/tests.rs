@@ -9,14 +9,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
 use sha1::{Digest as _, Sha1};
+use slipstream_store::Timestamp;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
 
 use super::*;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::link::{Announced, Connector, Offer, Socket, Stream};
 use crate::listen::Seat;
 
@@ -30,6 +32,39 @@ enum Server {
     Answers(String),
     /// Grants the link, which ends by itself after a while.
     Grants(Duration),
+}
+
+/// A clock whose time goes on with tokio's, from a minute after the epoch.
+#[derive(Debug)]
+struct PausedClock {
+    started: Instant,
+    ids: SystemClock,
+}
+
+impl PausedClock {
+    const BEGINS: Duration = Duration::from_secs(60);
+
+    fn new() -> Self {
+        Self { started: Instant::now(), ids: SystemClock::new() }
+    }
+}
+
+impl Clock for PausedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::ZERO.plus(Self::BEGINS + self.elapsed())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn ulid(&self) -> Ulid {
+        self.ids.ulid()
+    }
+
+    fn random(&self) -> u64 {
+        self.ids.random()
+    }
 }
 
 /// Does what the script says, the last thing again and again; notes when it was dialled.
@@ -151,7 +186,7 @@ fn start(servers: impl IntoIterator<Item = Server>, contact: Anyone) -> Running 
         },
         limits: DialLimits { attempts: 3, open_pause: HOUR, ..DialLimits::default() },
         connector: Arc::<Script>::clone(&script),
-        clock: Arc::new(SystemClock::new()),
+        clock: Arc::new(PausedClock::new()),
         status: status.clone(),
     };
     let task = tokio::spawn(dialler.run(shutdown.clone()));
@@ -214,6 +249,30 @@ async fn a_refusal_is_told_and_its_retry_after_is_honoured() {
     let pauses = running.pauses(3).await;
     assert_eq!(pauses[0].as_secs(), 1234);
     assert_eq!(pauses[1].as_secs(), 3600, "it is not followed without end");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_date_in_retry_after_is_honoured_by_the_relays_clock() {
+    let until = |seconds| {
+        let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + PausedClock::BEGINS + Duration::from_secs(seconds));
+        refusal("503 Busy", &format!("Retry-After: {date}\r\n"))
+    };
+    let running = start([until(1234), until(1_000_000), until(0), Server::Mute], Anyone::default());
+    let pauses = running.pauses(4).await;
+    assert_eq!(pauses[0].as_secs(), 1234);
+    assert_eq!(pauses[1].as_secs(), 3600, "it is not followed without end");
+    assert_eq!(pauses[2].as_secs(), 3600, "the date has passed; it is the pause of an open circuit");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_long_refusal_the_beginning_is_told_on_one_line() {
+    let page = format!("<html>\r\n  <title>Busy</title>\r\n{}", "x".repeat(2_000));
+    let running = start([Server::Answers(format!("HTTP/1.1 503 Busy\r\n\r\n{page}"))], Anyone::default());
+    let error = running.status(|status| status.failures == 1).await.last_error.expect("an error");
+    assert!(error.contains("<html> <title>Busy</title> xxx") && error.ends_with("x…"), "{error}");
+    assert!(error.len() < 1_200, "{} bytes", error.len());
     running.stop().await;
 }
 

@@ -45,5 +45,5 @@ pub use run::run;
 pub use stream::{Connector, ReadHalf, Socket, Stream, TcpConnector, WriteHalf};
 pub use target::Target;
 pub(crate) use upgrade::accept;
-pub use upgrade::{HandshakeError, Offer, offer};
+pub use upgrade::{HandshakeError, Offer, RetryAfter, offer};
 pub use writer::Outbound;

@@ -1,11 +1,12 @@
 //! The HTTP exchange that begins a link (RFC 6455, section 4), both sides.
 
 use std::fmt;
+use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -13,7 +14,7 @@ use hyper::http::{request, response};
 use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use sha1::{Digest as _, Sha1};
-use slipstream_store::{ClusterGroup, PeerId, Tag};
+use slipstream_store::{ClusterGroup, PeerId, Tag, Timestamp};
 
 use super::hello::{self, Announced, Secret, checked, join};
 use super::{Refusal, Socket, Stream, Welcome};
@@ -22,7 +23,7 @@ const WEBSOCKET: &str = "websocket";
 const UPGRADE: &str = "upgrade";
 const VERSION: &str = "13";
 
-/// Most of a refusal's text that is read.
+/// Most bytes of a refusal's text that are shown.
 const MAX_REASON_BYTES: usize = 1024;
 
 /// Most bytes of an answer's head.
@@ -117,10 +118,10 @@ pub enum HandshakeError {
     Refused {
         /// The HTTP status.
         status: StatusCode,
-        /// The first line of its text, cut where it is long.
+        /// Its text on one line, cut where it is long.
         reason: String,
-        /// What its `Retry-After` says, in seconds.
-        retry_after: Option<u64>,
+        /// What its `Retry-After` says.
+        retry_after: Option<RetryAfter>,
     },
     /// The answer is no WebSocket handshake, or breaks its rules.
     #[error("the server's answer to the upgrade request: {0}")]
@@ -131,6 +132,36 @@ pub enum HandshakeError {
     /// The stream failed, or the answer was no HTTP.
     #[error("the upgrade request failed: {0}")]
     Http(#[from] hyper::Error),
+}
+
+/// When a server that refused wants to be asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// After so long.
+    In(Duration),
+    /// At this time, by its clock.
+    At(Timestamp),
+}
+
+impl RetryAfter {
+    /// Reads the value of the header: a number of seconds, or a date as HTTP writes them.
+    fn read(value: &HeaderValue) -> Option<Self> {
+        let value = value.to_str().ok()?;
+        if let Ok(seconds) = value.parse() {
+            return Some(Self::In(Duration::from_secs(seconds)));
+        }
+        let date = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(Self::At(Timestamp::from_millis(u64::try_from(date.as_millis()).ok()?)))
+    }
+
+    /// How long that is from `now` on.
+    #[must_use]
+    pub fn pause(self, now: Timestamp) -> Duration {
+        match self {
+            Self::In(pause) => pause,
+            Self::At(time) => Duration::from_millis(time.as_millis().saturating_sub(now.as_millis())),
+        }
+    }
 }
 
 impl Offer {
@@ -211,13 +242,27 @@ fn granted(head: &response::Parts, key: &str) -> Result<Announced, HandshakeErro
 }
 
 async fn refused(head: &response::Parts, body: Incoming) -> HandshakeError {
-    let text = Limited::new(body, MAX_REASON_BYTES).collect().await;
-    let text = text.map(|text| text.to_bytes()).unwrap_or_default();
-    let line = String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().replace(char::is_control, " ");
-    let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     HandshakeError::Refused {
         status: head.status,
-        reason: line,
-        retry_after: retry_after.and_then(|seconds| seconds.parse().ok()),
+        reason: reason(body).await,
+        retry_after: head.headers.get(header::RETRY_AFTER).and_then(RetryAfter::read),
     }
+}
+
+/// The beginning of a refusal's text, as far as it comes. No more of it is read.
+async fn reason(mut body: Incoming) -> String {
+    let mut text = Vec::new();
+    while text.len() <= MAX_REASON_BYTES
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        if let Some(data) = frame.data_ref() {
+            text.extend_from_slice(&data[..data.len().min(MAX_REASON_BYTES + 1 - text.len())]);
+        }
+    }
+    let more = if text.len() > MAX_REASON_BYTES { "…" } else { "" };
+    text.truncate(MAX_REASON_BYTES);
+    let text = String::from_utf8_lossy(&text);
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
+    words.join(" ") + more
 }

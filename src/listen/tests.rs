@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::client::{Client, ClientOptions, ConnectError, Received};
 use crate::link::{
-    CloseCode, Ended, FrameBatch, HandshakeError, Inbox, LinkControl, LinkLimits, Outbound, Role, Secret,
+    CloseCode, Ended, FrameBatch, HandshakeError, Inbox, LinkControl, LinkLimits, Outbound, RetryAfter, Role, Secret,
 };
 
 /// Longer than anything here takes on the slowest machine.
@@ -262,7 +262,7 @@ async fn over_the_limit_a_peer_is_told_when_to_come_back() {
     let ConnectError::Handshake(HandshakeError::Refused { status, reason, retry_after }) = refused else {
         panic!("{refused}")
     };
-    assert_eq!((status.as_u16(), retry_after), (503, Some(5)));
+    assert_eq!((status.as_u16(), retry_after), (503, Some(RetryAfter::In(Duration::from_secs(5)))));
     assert!(reason.contains("no room"), "{reason}");
     drop(silent);
     until("the place is free again", || running.tracker.len() == 1).await;
