@@ -1,5 +1,7 @@
 //! Many messages at a time: a backlog that is filled and drained.
 
+use std::ops::Range;
+
 use serde_json::json;
 
 use super::{Event, Peer, Relay, event};
@@ -38,14 +40,20 @@ fn confirmed(answer: &serde_json::Value) -> u64 {
     answer["messageIds"].as_array().map_or(1, |ids| ids.len() as u64)
 }
 
-/// Takes that many messages as a peer, asserts that they come in order and once, and acknowledges them in batches.
-pub async fn drain(peer: Peer, messages: u64) {
+/// Takes that many messages as a peer, as [`drain_part`] does.
+pub async fn drain(mut peer: Peer, messages: u64) {
+    drain_part(&mut peer, 0..messages).await;
+}
+
+/// Takes the messages with these numbers as a peer, asserts that they come in order and once, and acknowledges them in
+/// batches.
+pub async fn drain_part(peer: &mut Peer, numbers: Range<u64>) {
     let Peer { link, .. } = peer;
-    let (mut reader, mut writer) = (link.reader, link.writer);
+    let (reader, writer) = (&mut link.reader, &mut link.writer);
     let mut ids = Vec::with_capacity(ACK_BATCH);
-    let mut number = 0;
-    while number < messages {
-        match event(&mut reader).await {
+    let Range { start: mut number, end } = numbers;
+    while number < end {
+        match event(reader).await {
             Event::Message(message) => {
                 assert_eq!(message.id(), bulk_id(number), "it comes in order, once");
                 ids.push(message.id().to_owned());
@@ -54,7 +62,7 @@ pub async fn drain(peer: Peer, messages: u64) {
             Event::Ping(_) => {}
             other => panic!("{other:?} after {number} messages"),
         }
-        if ids.len() == ACK_BATCH || number == messages {
+        if ids.len() == ACK_BATCH || number == end {
             let acks = json!({"type": "ACK", "messageIds": ids, "clusterGroupId": "singleton"});
             writer.text(&acks.to_string());
             writer.flush().await.expect("the link is up");
