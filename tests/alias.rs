@@ -105,6 +105,32 @@ async fn an_ordinary_server_that_comes_up_later_gets_only_what_is_for_it() {
 }
 
 #[tokio::test]
+async fn what_was_held_under_the_alias_of_an_application_goes_by_both_its_names_and_not_back_to_it() {
+    let server = Server::start().await;
+    let mut place = Place::dialling("here", "far", &server.url());
+    let relay = place.start().await;
+    let request = server.dialled().await;
+    // It comes by itself first, and nobody knows that it is the one behind the alias.
+    let mut itself = relay.connect("id=shop").await;
+    itself.publish(event("m1")).await;
+    let mut app = relay.connect("id=app").await;
+    app.publish(event_for("m2", &["far"])).await;
+    app.publish(event_for("m3", &["shop"])).await;
+    app.publish(event_for("m4", &["somebody-else"])).await;
+    assert_eq!(itself.take().await.id(), "m3");
+    relay.backlog_becomes("shop", 0).await;
+    relay.backlog_becomes("far", 4).await;
+    let mut link = request.grant(&[("Slipstream-Id", "shop")]).await;
+    assert_eq!(itself.closed().await, (4000, "taken over".to_owned()));
+    assert_eq!(link.take().await.id(), "m2");
+    assert_eq!(link.take().await.id(), "m3", "it was owed to both");
+    app.publish(event("m5")).await;
+    assert_eq!(link.take().await.id(), "m5");
+    relay.backlog_becomes("shop", 0).await;
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn a_relay_in_the_place_of_an_ordinary_server_gets_what_was_held_for_that() {
     let server = Server::start().await;
     let mut place = Place::dialling("here", "far", &server.url());
