@@ -60,12 +60,9 @@ impl Place {
     /// # Errors
     /// `Busy` where they cannot be read.
     pub fn bytes(&self) -> Result<u64> {
-        let data = self.data();
-        let sum = self.side_files().and_then(|mut files| {
-            files.push(data.clone());
-            files.iter().try_fold(0, |sum, file| Ok(sum + size(file)?))
-        });
-        sum.map_err(|error| fault("reading", &data, &error))
+        let mut files = self.side_files();
+        files.push(self.data());
+        files.iter().try_fold(0, |sum, file| Ok(sum + size(file).map_err(|error| fault("reading", file, &error))?))
     }
 
     /// Locks a place in which no store is, for one that is going to be made in a workshop. The folder is made where it is
@@ -80,8 +77,7 @@ impl Place {
             Err(StoreError::Unsupported(format!("{}: expected no store there, got `{found}`", self.store().display())))
         };
         let data = self.data();
-        let beside = self.side_files().map_err(|error| fault("reading the folder of", &data, &error))?;
-        match (self.has_store(), beside.first(), self.other_engine()?) {
+        match (self.has_store(), self.side_files().first(), self.other_engine()?) {
             (true, ..) => occupied(&data.display()),
             (false, Some(file), _) => occupied(&file.display()),
             (false, None, Some(other)) => occupied(&other),
@@ -128,25 +124,11 @@ impl Place {
         prepared.and_then(|()| sync(parent(&from))).map_err(|error| fault("syncing", &from, &error))?;
         rename(&from, &to)?;
         sync(parent(&to)).map_err(|error| fault("syncing", parent(&to), &error))?;
-        for file in self.side_files().unwrap_or_default() {
+        for file in self.side_files() {
             // They belonged to the data that were here, and count no more since those were closed.
             drop(fs::remove_file(file));
         }
         self.remove_workshop(work)
-    }
-
-    /// The files beside the data whose names begin with theirs.
-    fn side_files(&self) -> io::Result<Vec<PathBuf>> {
-        let data = self.data();
-        let prefix = data.file_name().map(|name| format!("{}-", name.to_string_lossy())).unwrap_or_default();
-        let mut files = Vec::new();
-        for entry in fs::read_dir(parent(&data))? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(&prefix) {
-                files.push(entry.path());
-            }
-        }
-        Ok(files)
     }
 }
 
@@ -216,6 +198,10 @@ fn fault(what: &str, path: &Path, error: &io::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::Files;
+
+    const X: Files = Files { data: "slipstream.x", beside: &["-wal"] };
+    const Y: Files = Files { data: "slipstream.y", beside: &[] };
 
     /// The data of a store: a file, or, as some engines have them, a folder.
     fn write(data: &Path, in_folder: bool, text: &str) {
@@ -236,20 +222,24 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         for (in_folder, is_there) in [(false, false), (false, true), (true, false), (true, true)] {
             let folder = tempfile::tempdir().unwrap();
-            let place = Place::folder(folder.path(), "slipstream.x");
+            let place = Place::folder(folder.path(), X);
             let mode = if in_folder { 0o750 } else { 0o640 };
+            let kept = folder.path().join("slipstream.x-2026-11-25");
+            fs::write(&kept, "a copy").unwrap();
             if is_there {
                 write(&place.data(), in_folder, "old");
                 fs::set_permissions(place.data(), fs::Permissions::from_mode(mode)).unwrap();
                 fs::write(folder.path().join("slipstream.x-wal"), "old").unwrap();
             }
-            let made = Place::folder(&place.make_workshop(Work::Compacting).unwrap(), "slipstream.x");
+            let made = Place::folder(&place.make_workshop(Work::Compacting).unwrap(), X);
             write(&made.data(), in_folder, "the new");
             place.install(&made, Work::Compacting).unwrap();
             assert_eq!(read(&place.data()), "the new");
-            assert_eq!(place.bytes(), Ok(7), "nothing else is left");
+            assert_eq!(place.bytes(), Ok(7), "only the store counts");
             assert!(!place.workshop(Work::Compacting).exists());
+            assert!(kept.exists(), "what only has a name like the store's is the operator's");
             if is_there {
+                assert!(!folder.path().join("slipstream.x-wal").exists());
                 assert_eq!(fs::metadata(place.data()).unwrap().permissions().mode() & 0o777, mode);
             }
         }
@@ -258,7 +248,7 @@ mod tests {
     #[test]
     fn the_workshop_of_a_file_is_beside_it() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::file(&folder.path().join("orders.db"));
+        let place = Place::file(&folder.path().join("orders.db"), X);
         assert!(!place.has_store() && !place.is_half_migrated());
         let workshop = place.make_workshop(Work::Migrating).unwrap();
         assert_eq!(workshop, folder.path().join("orders.db.migrating"));
@@ -274,9 +264,9 @@ mod tests {
     #[test]
     fn half_a_migration_is_refused_by_every_engine_until_it_is_gone() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::folder(folder.path(), "slipstream.x");
+        let place = Place::folder(folder.path(), X);
         place.make_workshop(Work::Migrating).unwrap();
-        for place in [&place, &Place::folder(folder.path(), "slipstream.y")] {
+        for place in [&place, &Place::folder(folder.path(), Y)] {
             let refused = place.lock().unwrap_err();
             assert!(matches!(&refused, StoreError::Unsupported(text) if text.contains("store migrate")), "{refused:?}");
         }
@@ -290,7 +280,7 @@ mod tests {
     fn a_place_with_any_part_of_a_store_is_not_empty() {
         for found in ["slipstream.x", "slipstream.x-wal", "slipstream.y"] {
             let folder = tempfile::tempdir().unwrap();
-            let place = Place::folder(folder.path(), "slipstream.x");
+            let place = Place::folder(folder.path(), X);
             fs::create_dir(folder.path().join("lost+found")).unwrap();
             drop(place.lock_empty().unwrap());
             fs::write(folder.path().join(found), "rows").unwrap();

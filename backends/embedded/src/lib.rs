@@ -72,5 +72,5 @@ pub use engine::{Engine, KeyKind, MessageRow, Reader, Table, Tables, Visited, Wr
 pub use install::Work;
 pub use lock::StoreLock;
 pub use offline::{OfflineStore, Opened};
-pub use place::{Place, StoreOptions};
+pub use place::{Files, Place, StoreOptions};
 pub use store::EmbeddedStore;

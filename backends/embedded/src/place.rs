@@ -39,26 +39,36 @@ impl StoreOptions {
     }
 }
 
+/// How an engine names its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Files {
+    /// The name of the data, a file or a folder, in a store's folder: `slipstream.` and something of the engine's.
+    pub data: &'static str,
+    /// What follows the name of the data in the names of the files that the engine keeps beside them. They belong to the
+    /// data and go with them; everything else there is the operator's.
+    pub beside: &'static [&'static str],
+}
+
 /// The paths of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     store: PathBuf,
-    /// The name of the data file in the store's folder; nothing where the store is the file.
-    name: Option<&'static str>,
+    files: Files,
+    /// Whether the store has a folder for itself; otherwise it is the data file.
+    is_folder: bool,
 }
 
 impl Place {
-    /// A store that has the folder `store` for itself. In it, the data are in a file or folder of this name, which is
-    /// `slipstream.` and something of the engine's.
+    /// A store that has the folder `store` for itself.
     #[must_use]
-    pub fn folder(store: &Path, name: &'static str) -> Self {
-        Self { store: store.to_owned(), name: Some(name) }
+    pub fn folder(store: &Path, files: Files) -> Self {
+        Self { store: store.to_owned(), files, is_folder: true }
     }
 
     /// A store whose data file is `store`; others may stand beside it.
     #[must_use]
-    pub fn file(store: &Path) -> Self {
-        Self { store: store.to_owned(), name: None }
+    pub fn file(store: &Path, files: Files) -> Self {
+        Self { store: store.to_owned(), files, is_folder: false }
     }
 
     /// The path that names the store: its folder, or its file.
@@ -69,13 +79,20 @@ impl Place {
 
     /// Whether the store has a folder for itself.
     pub(crate) fn is_folder(&self) -> bool {
-        self.name.is_some()
+        self.is_folder
     }
 
     /// The path of the data.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.name.map_or_else(|| self.store.clone(), |name| self.store.join(name))
+        if self.is_folder { self.store.join(self.files.data) } else { self.store.clone() }
+    }
+
+    /// The files that the engine has beside the data now.
+    pub(crate) fn side_files(&self) -> Vec<PathBuf> {
+        let data = self.data();
+        let named = self.files.beside.iter().map(|suffix| beside(&data, suffix));
+        named.filter(|file| file.symlink_metadata().is_ok()).collect()
     }
 
     /// Makes the folder where it is missing, for its user only, and locks the store.
@@ -99,7 +116,7 @@ impl Place {
             None => Ok(lock),
             Some(other) => Err(StoreError::Unsupported(format!(
                 "{store}: expected `{}`, got `{other}`, the data of another engine",
-                self.name.unwrap_or_default()
+                self.files.data
             ))),
         }
     }
@@ -118,15 +135,17 @@ impl Place {
     /// # Errors
     /// `Busy` where the folder cannot be read.
     pub fn other_engine(&self) -> Result<Option<String>> {
-        let Some(name) = self.name else { return Ok(None) };
-        let found = self.other_data(name);
-        found.map_err(|error| StoreError::Busy(format!("reading the folder {}: {error}", self.store.display())))
+        if !self.is_folder {
+            return Ok(None);
+        }
+        self.other_data()
+            .map_err(|error| StoreError::Busy(format!("reading the folder {}: {error}", self.store.display())))
     }
 
-    fn other_data(&self, name: &str) -> io::Result<Option<String>> {
+    fn other_data(&self) -> io::Result<Option<String>> {
         for entry in fs::read_dir(&self.store)? {
             let found = entry?.file_name().to_string_lossy().into_owned();
-            if found.starts_with(PREFIX) && found != LOCK && !found.starts_with(name) {
+            if found.starts_with(PREFIX) && found != LOCK && !found.starts_with(self.files.data) {
                 return Ok(Some(found));
             }
         }
@@ -139,7 +158,7 @@ impl Place {
     /// `Busy` where a folder cannot be synced.
     pub fn sync(&self) -> Result<()> {
         let folder = self.parent_of_data();
-        let above = self.name.map(|_| parent(folder));
+        let above = self.is_folder.then(|| parent(folder));
         for folder in [Some(folder), above].into_iter().flatten() {
             let synced = File::open(folder).and_then(|folder| folder.sync_all());
             synced.map_err(|error| StoreError::Busy(format!("syncing the folder {}: {error}", folder.display())))?;
@@ -159,7 +178,7 @@ impl Place {
         }
         let written = self.make_folder().and_then(|()| write()).and_then(|()| self.sync());
         if written.is_err() {
-            drop(if self.name.is_some() { fs::remove_dir_all(&self.store) } else { fs::remove_file(&self.store) });
+            drop(if self.is_folder { fs::remove_dir_all(&self.store) } else { fs::remove_file(&self.store) });
         }
         written
     }
@@ -175,7 +194,7 @@ impl Place {
     }
 
     fn parent_of_data(&self) -> &Path {
-        if self.name.is_some() { &self.store } else { parent(&self.store) }
+        if self.is_folder { &self.store } else { parent(&self.store) }
     }
 }
 
@@ -213,11 +232,14 @@ pub(crate) fn parent(path: &Path) -> &Path {
 mod tests {
     use super::*;
 
+    const X: Files = Files { data: "slipstream.x", beside: &["-wal"] };
+    const Y: Files = Files { data: "slipstream.y", beside: &[] };
+
     #[test]
     fn a_failed_copy_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("copy");
-        let place = Place::folder(&path, "slipstream.x");
+        let place = Place::folder(&path, X);
         let failed = place.write_new(|| {
             fs::write(place.data(), "half").unwrap();
             Err(StoreError::Full("no room".to_owned()))
@@ -232,7 +254,7 @@ mod tests {
     fn a_file_has_its_lock_beside_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sub/orders.db");
-        let place = Place::file(&path);
+        let place = Place::file(&path, X);
         let lock = place.lock().unwrap();
         assert!(folder.path().join("sub/orders.db.lock").exists());
         assert!(matches!(place.lock(), Err(StoreError::InUse(named)) if named == path));
@@ -244,8 +266,8 @@ mod tests {
     #[test]
     fn a_store_is_locked_once_whether_its_folder_or_its_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let lock = Place::folder(folder.path(), "slipstream.x").lock().unwrap();
-        let file = Place::file(&folder.path().join("slipstream.x"));
+        let lock = Place::folder(folder.path(), X).lock().unwrap();
+        let file = Place::file(&folder.path().join("slipstream.x"), X);
         assert!(matches!(file.lock(), Err(StoreError::InUse(_))));
         drop(lock);
         assert!(file.lock().is_ok());
@@ -255,9 +277,9 @@ mod tests {
     fn a_folder_of_another_engine_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("slipstream.x-wal"), "").unwrap();
-        assert!(Place::folder(folder.path(), "slipstream.x").lock().is_ok());
-        let refused = Place::folder(folder.path(), "slipstream.y").lock().unwrap_err();
+        assert!(Place::folder(folder.path(), X).lock().is_ok());
+        let refused = Place::folder(folder.path(), Y).lock().unwrap_err();
         assert!(matches!(&refused, StoreError::Unsupported(text) if text.contains("slipstream.x-wal")), "{refused:?}");
-        assert!(Place::folder(folder.path(), "slipstream.x").lock().is_ok(), "the lock is free again");
+        assert!(Place::folder(folder.path(), X).lock().is_ok(), "the lock is free again");
     }
 }

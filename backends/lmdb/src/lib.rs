@@ -13,7 +13,7 @@ mod pages;
 mod room;
 mod tables;
 
-use slipstream_embedded::{EmbeddedStore, Opened, Place, StoreOptions};
+use slipstream_embedded::{EmbeddedStore, Files, Opened, Place, StoreOptions};
 use slipstream_store::{Guarantee, Result};
 
 pub use engine::{LmdbEngine, LmdbReader};
@@ -21,8 +21,7 @@ pub use engine::{LmdbEngine, LmdbReader};
 /// A [`MessageStore`](slipstream_store::MessageStore) in an LMDB file.
 pub type LmdbStore = EmbeddedStore<LmdbEngine>;
 
-/// The name of the data file in the store's folder.
-const DATA: &str = "slipstream.mdb";
+const FILES: Files = Files { data: "slipstream.mdb", beside: &["-lock"] };
 
 /// Opens the store, and makes it where there is none; the folder is made with mode 0700. In it the file is
 /// `slipstream.mdb`.
@@ -53,5 +52,5 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<LmdbEngine>> {
 /// Where the store of this folder is.
 #[must_use]
 pub fn place(folder: &std::path::Path) -> Place {
-    Place::folder(folder, DATA)
+    Place::folder(folder, FILES)
 }

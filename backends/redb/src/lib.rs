@@ -13,7 +13,7 @@ mod room;
 mod tables;
 mod writes;
 
-use slipstream_embedded::{EmbeddedStore, Opened, Place, StoreOptions};
+use slipstream_embedded::{EmbeddedStore, Files, Opened, Place, StoreOptions};
 use slipstream_store::{Durability, Guarantee, Result, Survives};
 
 pub use engine::RedbEngine;
@@ -21,6 +21,8 @@ pub use reader::RedbReader;
 
 /// A [`MessageStore`](slipstream_store::MessageStore) in a redb file.
 pub type RedbStore = EmbeddedStore<RedbEngine>;
+
+const FILES: Files = Files { data: "slipstream.redb", beside: &[] };
 
 /// Why redb keeps more where less is asked for.
 const RELAXED: &str = "redb syncs every commit, also where `relaxed` is asked for";
@@ -61,5 +63,5 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<RedbEngine>> {
 /// Where the store of this folder is.
 #[must_use]
 pub fn place(folder: &std::path::Path) -> Place {
-    Place::folder(folder, "slipstream.redb")
+    Place::folder(folder, FILES)
 }

@@ -8,14 +8,14 @@ use std::thread;
 use std::time::Duration;
 
 use sled::{Config, Db, Mode};
-use slipstream_embedded::Place;
+use slipstream_embedded::{Files, Place};
 use slipstream_store::{Result, StoreError};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::handle::Handle;
 use crate::{fault, layout};
 
-const NAME: &str = "slipstream.sled";
+const FILES: Files = Files { data: "slipstream.sled", beside: &[] };
 
 /// Sled's log, which has everything; it says what the log is like; beginning and end of the names of its page tables.
 const LOG: &str = "db";
@@ -44,7 +44,7 @@ const UNLOCKED_WITHIN: Duration = Duration::from_secs(10);
 /// Where the store of this folder is.
 #[must_use]
 pub fn place(path: &Path) -> Place {
-    Place::folder(path, NAME)
+    Place::folder(path, FILES)
 }
 
 /// Makes a store with what `fill` puts into it. It gets its name once it is whole, so that what a crash has left

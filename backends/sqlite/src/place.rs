@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use slipstream_embedded::Place;
+use slipstream_embedded::{Files, Place};
+
+const FILES: Files = Files { data: "slipstream.db", beside: &["-wal", "-shm", "-journal"] };
 
 /// The endings of a path that names the file itself.
 const FILE_ENDINGS: [&str; 3] = ["db", "sqlite", "sqlite3"];
@@ -12,7 +14,7 @@ const FILE_ENDINGS: [&str; 3] = ["db", "sqlite", "sqlite3"];
 #[must_use]
 pub fn place(store: &Path) -> Place {
     match store.extension().and_then(|ending| ending.to_str()) {
-        Some(ending) if FILE_ENDINGS.contains(&ending) => Place::file(store),
-        _ => Place::folder(store, "slipstream.db"),
+        Some(ending) if FILE_ENDINGS.contains(&ending) => Place::file(store, FILES),
+        _ => Place::folder(store, FILES),
     }
 }
