@@ -92,10 +92,24 @@ fn known_version(file: &Path, application: u32, version: u32) -> Result<()> {
     Ok(())
 }
 
+/// Makes an empty file that only its user may read, where none is. What SQLite keeps beside it gets the same mode.
+pub(crate) fn make_file(file: &Path) -> Result<()> {
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.write(true).create_new(true).open(file) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(StoreError::Busy(format!("making {}: {error}", file.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The connection that writes, to a store that is there or is made now.
 pub(crate) fn writer(file: &Path, durability: Durability) -> Result<Connection> {
     let is_there = inspect(file)?;
-    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    make_file(file)?;
+    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // A store that is refused, or whose writer panicked, is left as it is; an orderly close allows it again.
     let keep_log = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     keep_log.map_err(|error| fault::reading(&error))?;

@@ -199,6 +199,7 @@ impl SqliteReader {
         let Some(name) = file.to_str() else {
             return Err(StoreError::Unsupported(format!("{}: expected a path in UTF-8", file.display())));
         };
+        connect::make_file(file)?;
         let copied = self.connection.execute("VACUUM INTO ?1", [name]);
         copied.map_err(|error: Error| fault::reading(&error))?;
         let synced = File::open(file).and_then(|file| file.sync_all());

@@ -44,6 +44,24 @@ async fn a_path_is_a_file_or_a_folder_by_its_ending() {
 }
 
 #[tokio::test]
+async fn files_are_for_their_user_only() {
+    let temporary = tempfile::tempdir().unwrap();
+    let open_to_all = temporary.path().join("shared");
+    fs::create_dir(&open_to_all).unwrap();
+    fs::set_permissions(&open_to_all, fs::Permissions::from_mode(0o755)).unwrap();
+    let mode = |name: &str| fs::metadata(open_to_all.join(name)).unwrap().permissions().mode() & 0o777;
+    let store = open(&StoreOptions::new(open_to_all.join("orders.db"))).unwrap();
+    store.commit(Arc::new(vec![name_relay("relay-1")].into())).await.unwrap();
+    store.backup(&open_to_all.join("2026.db")).await.unwrap();
+    store.backup(&open_to_all.join("2026")).await.unwrap();
+    for (name, expected) in
+        [("orders.db", 0o600), ("orders.db-wal", 0o600), ("orders.db-shm", 0o600), ("2026.db", 0o600), ("2026", 0o700)]
+    {
+        assert_eq!(mode(name), expected, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn damaged_and_foreign_files_are_refused_and_left_alone() {
     let temporary = tempfile::tempdir().unwrap();
     let file = temporary.path().join("store.db");
