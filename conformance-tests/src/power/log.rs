@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 
-use super::image::{Change, Image, Number};
+use super::image::{Change, Image, Node, Number};
 
 /// What a disk writes whole or not at all, in bytes.
 const SECTOR: usize = 512;
@@ -74,10 +74,15 @@ impl Log {
 }
 
 /// Makes what is pending of one folder or file durable. No filesystem leaves a folder in two places: with one of two
-/// folders that exchanged what is in them, the other is synced.
+/// folders that exchanged what is in them, or between which a folder was moved, the other is synced.
 fn sync(image: &mut Image, pending: &mut Pending<'_>, number: Number) {
     for (_, change) in pending.remove(&number).into_iter().flatten() {
-        if let Change::Exchange { .. } = change {
+        let in_both = match change {
+            Change::Exchange { .. } => true,
+            Change::Rename { number, .. } => matches!(image.nodes.get(number), Some(Node::Folder(_))),
+            _ => false,
+        };
+        if in_both {
             change.touches().filter(|other| *other != number).for_each(|other| sync(image, pending, other));
         }
         image.apply(change, number);

@@ -154,6 +154,26 @@ disk_tests! {
         assert_eq!(read(&after_a_cut(&disk)), ["other", "one"]);
     }
 
+    fn a_folder_that_is_moved_is_in_one_place(disks) {
+        let disk = Mounted::new(&Image::empty(disks));
+        let (one, other) = (disk.path().join("one"), disk.path().join("other"));
+        for folder in [&one, &other, &one.join("moved")] {
+            fs::create_dir(folder).unwrap();
+        }
+        for folder in [&one, &other, disk.path()] {
+            sync(folder);
+        }
+        fs::rename(one.join("moved"), other.join("moved")).unwrap();
+        let places = |disk: &Mounted| ["one", "other"].map(|folder| disk.path().join(folder).join("moved").is_dir());
+        assert_eq!(places(&after_a_cut(&disk)), [true, false]);
+        for seed in 0..20 {
+            let [one, other] = places(&Mounted::new(&disk.cut(disk.now(), Unsynced::Some(seed))));
+            assert_ne!(one, other, "seed {seed}");
+        }
+        sync(&other);
+        assert_eq!(places(&after_a_cut(&disk)), [false, true]);
+    }
+
     fn closing_a_file_keeps_nothing(disks) {
         let (disk, path) = disk(disks);
         fs::write(&path, "closed").unwrap();
