@@ -4,6 +4,8 @@
 #![cfg(test)]
 #![cfg(target_os = "linux")]
 
+use std::ffi::OsStr;
+use std::fs;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use fastrand::Rng;
 use slipstream::backend;
 use slipstream::config::Engine;
 use slipstream::offline::{Located, OfflineError, Silent, backup, compact, migrate};
-use slipstream::store::{Batch, Durability, MessageStore, Operation, Outcome};
+use slipstream::store::{Batch, Durability, MessageStore, Operation, Outcome, StoreError};
 use slipstream_conformance::fixture::{acknowledge, attempt, everything, give_up, plain, put, remember};
 use slipstream_conformance::power::{Disks, Image, Mounted, Unsynced, seeds, with_disks};
 use slipstream_embedded::{OfflineStore, compare};
@@ -139,18 +141,36 @@ fn a_store_that_is_moved_stays_whole_and_arrives_whole() {
 }
 
 #[test]
-fn a_backup_that_is_done_is_on_the_disk() {
-    with_disks(concat!(module_path!(), "::a_backup_that_is_done_is_on_the_disk"), |disks| {
-        for engine in backend::COMPILED {
-            let bed = Bed::new(disks, *engine);
-            let target = Located { engine: *engine, path: bed.disk.path().join("below/copy") };
+fn a_backup_has_its_name_once_it_is_whole() {
+    with_disks(concat!(module_path!(), "::a_backup_has_its_name_once_it_is_whole"), |disks| {
+        // A path that ends in `.db` is a file of SQLite's.
+        let file = (Engine::Sqlite, "below/copy.db");
+        let files = [file].into_iter().filter(|(engine, _)| backend::COMPILED.contains(engine));
+        for (engine, path) in backend::COMPILED.iter().map(|engine| (*engine, "below/copy")).chain(files) {
+            let bed = Bed::new(disks, engine);
+            let target = Located { engine, path: bed.disk.path().join(path) };
             let work = || _ = backup(&bed.store, &target.path, &Silent).expect("copied");
-            bed.cut(&format!("backing {engine} up"), work, |disk, when, is_done| {
-                bed.expect_whole(&bed.on(disk, &bed.store), when);
-                if is_done {
-                    bed.expect_whole(&bed.on(disk, &target), when);
+            bed.cut(&format!("backing {engine} up to {path}"), work, |disk, when, is_done| {
+                let (store, copy) = (bed.on(disk, &bed.store), bed.on(disk, &target));
+                bed.expect_whole(&store, when);
+                let is_there = copy.path.exists();
+                assert!(is_there || !is_done, "{when}: it was done");
+                match backup(&store, &copy.path, &Silent) {
+                    Ok(_) if !is_there => {}
+                    Err(OfflineError::Store { error: StoreError::Unsupported(_), .. }) if is_there => {}
+                    other => panic!("{when}: there is a copy: {is_there}, again: {other:?}"),
                 }
+                bed.expect_whole(&copy, when);
+                bed.expect_whole(&store, when);
+                let names =
+                    fs::read_dir(disk.path().join("below")).expect("a folder").map(|entry| entry.expect("a name"));
+                let left: Vec<_> = names.map(|entry| entry.file_name()).filter(|name| is_left(name)).collect();
+                assert!(left.is_empty(), "{when}: what is left is removed: {left:?}");
             });
         }
     });
+}
+
+fn is_left(name: &OsStr) -> bool {
+    name.to_string_lossy().ends_with(".unfinished")
 }

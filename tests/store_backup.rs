@@ -7,7 +7,10 @@ mod support;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{ENGINES, Peer, Relay, assert_has, assert_whole, bulk_message, drain, fill, store, store_json};
+use support::{
+    ENGINES, Peer, Relay, assert_has, assert_whole, bulk_message, counts, drain, fill, store, store_json,
+    store_with_backlog, within,
+};
 
 const QUIET: &str = "--enable-message-logs=false";
 
@@ -89,6 +92,46 @@ async fn a_folder_for_backups_within_the_store_is_a_contradiction() {
     let mut process = Relay::spawn(folder.path(), &["--backup-path", text(&inside)]);
     assert_eq!(process.end().await.code(), Some(2));
     assert_has(&process.stderr(), ["SLIPSTREAM_BACKUP_PATH", "SLIPSTREAM_STORAGE_PATH"]);
+}
+
+/// Whether something was written in this folder. What is there may go meanwhile.
+fn has_bytes(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?))).any(|(path, about)| match about.is_dir() {
+        true => has_bytes(&path),
+        false => about.len() > 0,
+    })
+}
+
+#[tokio::test]
+async fn a_relay_that_is_killed_leaves_a_whole_backup_or_none() {
+    for engine in ENGINES {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (backups, store) = (folder.path().join("backups"), store_with_backlog(folder.path(), engine, 10_000).await);
+        let (copy, half) = (backups.join("copy"), backups.join("copy.unfinished"));
+        let flags = ["--store", engine, QUIET, "--backup-path", text(&backups)];
+        let mut relay = Relay::start(folder.path(), &flags).await;
+        assert_eq!(post(&relay, r#"{"name":"copy"}"#).await.status, 202, "{engine}");
+        within("the copy begins", async {
+            while !has_bytes(&backups) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        relay.process.kill().await;
+        println!("{engine}: half: {}, whole: {}", half.exists(), copy.exists());
+        let relay = Relay::start(folder.path(), &flags).await;
+        let was_whole = copy.exists();
+        let ended = support::store(&["backup", "--admin", &format!("http://{}", relay.admin), "copy"]).await;
+        match was_whole {
+            true => assert_has(&ended.stderr, ["409", text(&copy), "expected nothing there"]),
+            false => assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{engine}"),
+        }
+        assert!(was_whole || !half.exists(), "{engine}: what was left is gone");
+        assert!(relay.stop().await.success());
+        assert_whole(&copy).await;
+        assert_eq!(counts(&copy).await, counts(&store).await, "{engine}");
+    }
 }
 
 #[tokio::test]

@@ -238,3 +238,41 @@ async fn a_backup_is_a_store_and_nothing_is_written_over() {
         drain(Peer::connect(&relay, "id=away&tags=away").await, 1_000).await;
     }
 }
+
+#[tokio::test]
+async fn a_backup_that_is_killed_leaves_a_whole_copy_or_none() {
+    let mut rng = Rng::new();
+    for (engine, ending) in ENGINES.iter().map(|engine| (*engine, "")).chain([("sqlite", ".db")]) {
+        if !ENGINES.contains(&engine) {
+            continue;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = store_with_backlog(folder.path(), engine, 20_000).await;
+        let before = counts(&path).await;
+        let copies = folder.path().join("copies");
+        let began = Instant::now();
+        let copy = |name: &str| copies.join(format!("{name}{ending}"));
+        let back_up = |copy: PathBuf| ["backup".into(), "--storage-path".into(), path.clone(), copy];
+        assert_eq!(store(&back_up(copy("first"))).await.code, Some(0));
+        let took = u64::try_from(began.elapsed().as_micros()).expect("a short time");
+        let mut interrupted = 0;
+        for kill in 1..=KILLS {
+            let copy = copy(&format!("{kill}"));
+            let mut process = spawn_store(&back_up(copy.clone()));
+            tokio::time::sleep(Duration::from_micros(rng.u64(0..took))).await;
+            process.kill().await;
+            let left = copies.join(format!("{kill}{ending}.unfinished"));
+            println!("{engine}{ending}, kill {kill}: half: {}, whole: {}", left.exists(), copy.exists());
+            if !copy.exists() {
+                interrupted += u32::from(left.exists());
+                let again = store(&back_up(copy.clone())).await;
+                assert_eq!((again.code, again.stderr.as_str()), (Some(0), ""), "{engine}, kill {kill}");
+                assert!(!left.exists(), "{engine}, kill {kill}: what was left is gone");
+            }
+            assert_eq!(counts(&copy).await, before, "{engine}, kill {kill}");
+            assert_whole(&copy).await;
+        }
+        println!("{engine}{ending}: {interrupted} of {KILLS} were interrupted while they copied");
+        assert_eq!(counts(&path).await, before);
+    }
+}

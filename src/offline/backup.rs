@@ -7,10 +7,12 @@ use slipstream_embedded::{compare, measure};
 use super::{Located, OfflineError, Progress};
 
 /// Writes a copy of the store to `target`, where nothing may be, and compares every row. Answers the bytes of the copy.
+/// Interrupted at any moment, it leaves a whole copy or nothing at `target`; what it leaves besides is removed by the next
+/// one to the same target.
 ///
 /// # Errors
-/// As [`Located::open`]; `Store` where something is at `target`, which is left alone, where the engine cannot make a
-/// backup, or where the copy differs, which is then left for a person to look at.
+/// As [`Located::open`]; `Store` where something is at `target`, which is left alone, where it has a name that a copy may not have, where the engine cannot make a backup, or where the copy differs, which is then left for a
+/// person to look at.
 pub fn backup(store: &Located, target: &Path, progress: &dyn Progress) -> Result<u64, OfflineError> {
     let made = Located { engine: store.engine, path: target.to_owned() };
     store.read(|source| {

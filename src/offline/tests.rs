@@ -92,7 +92,7 @@ async fn the_old_store_stays_where_the_new_one_cannot_be_made() {
     let before = store.stats().unwrap();
     let workshop = store.path.join("compacting");
     // What is in the way keeps the new one from being written.
-    let block = || fs::create_dir(&workshop).unwrap();
+    let block = || fs::create_dir(workshop.join("store")).unwrap();
     let failed = compact(&store, &At::new("rewriting", &block));
     assert!(matches!(failed, Err(OfflineError::Store { error: StoreError::Unsupported(_), .. })), "{failed:?}");
     assert_eq!(store.stats(), Ok(before));

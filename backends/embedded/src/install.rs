@@ -163,7 +163,7 @@ fn sync_all(path: &Path) -> io::Result<()> {
     each_file(path, &mut sync)
 }
 
-fn sync(path: &Path) -> io::Result<()> {
+pub(crate) fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
@@ -187,7 +187,7 @@ fn each_file(path: &Path, visit: &mut dyn FnMut(&Path) -> io::Result<()>) -> io:
     visit(path)
 }
 
-fn fault(what: &str, path: &Path, error: &io::Error) -> StoreError {
+pub(crate) fn fault(what: &str, path: &Path, error: &io::Error) -> StoreError {
     let text = format!("{what} {}: {error}", path.display());
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(text),

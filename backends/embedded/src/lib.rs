@@ -34,6 +34,7 @@
 
 mod adopt;
 mod ages;
+mod backup;
 mod bits;
 mod check;
 mod codec;
@@ -72,5 +73,5 @@ pub use engine::{Engine, KeyKind, MessageRow, Reader, Table, Tables, Visited, Wr
 pub use install::Work;
 pub use lock::StoreLock;
 pub use offline::{OfflineStore, Opened};
-pub use place::{Files, Place, StoreOptions};
+pub use place::{Files, Place, StoreOptions, resolved};
 pub use store::EmbeddedStore;

@@ -1,12 +1,13 @@
 //! The lock file that keeps a second process, or a second opening in this one, away from a store.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use slipstream_store::{Result, StoreError};
 
-/// A lock that is held. It goes with the value or with the process, however that ends. The file stays: removing it
-/// would let two others hold locks on two files of one name.
+/// A lock that is held. It goes with the value or with the process, however that ends. The file stays; only who holds the
+/// lock may remove it.
 #[derive(Debug)]
 pub struct StoreLock {
     _file: File,
@@ -24,9 +25,32 @@ impl StoreLock {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let file = file.map_err(|error| fault("opening", error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse(PathBuf::from(store))),
+            Ok(()) if is_at(&file, path) => Ok(Self { _file: file }),
+            // Who held it until now has removed it; the next may hold another of the same name.
+            Ok(()) | Err(TryLockError::WouldBlock) => Err(StoreError::InUse(PathBuf::from(store))),
             Err(TryLockError::Error(error)) => Err(fault("locking", error)),
         }
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let number = |of: fs::Metadata| (of.dev(), of.ino());
+    file.metadata().is_ok_and(|open| fs::metadata(path).is_ok_and(|there| number(there) == number(open)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_on_a_file_that_was_removed_is_no_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let lock = StoreLock::acquire(&path, folder.path()).unwrap();
+        assert!(is_at(&lock._file, &path));
+        fs::remove_file(&path).unwrap();
+        assert!(!is_at(&lock._file, &path), "it is gone");
+        let next = StoreLock::acquire(&path, folder.path()).unwrap();
+        assert!(!is_at(&lock._file, &path) && is_at(&next._file, &path), "it is another");
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use slipstream_store::{Durability, Result, StoreError};
 
@@ -11,9 +11,9 @@ use crate::install::Work;
 use crate::lock::StoreLock;
 
 /// With what the names begin that belong to a store in its folder.
-const PREFIX: &str = "slipstream.";
+pub(crate) const PREFIX: &str = "slipstream.";
 
-const LOCK: &str = "slipstream.lock";
+pub(crate) const LOCK: &str = "slipstream.lock";
 
 /// Where a store is, and what its commits must survive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +71,11 @@ impl Place {
         Self { store: store.to_owned(), files, is_folder: false }
     }
 
+    /// The same kind of place elsewhere.
+    pub(crate) fn at(&self, store: PathBuf) -> Self {
+        Self { store, ..self.clone() }
+    }
+
     /// The path that names the store: its folder, or its file.
     #[must_use]
     pub fn store(&self) -> &Path {
@@ -93,6 +98,16 @@ impl Place {
         let data = self.data();
         let named = self.files.beside.iter().map(|suffix| beside(&data, suffix));
         named.filter(|file| file.symlink_metadata().is_ok()).collect()
+    }
+
+    /// Whether what is at `path` is in this store, or would be taken for a part of it.
+    #[must_use]
+    pub fn holds(&self, path: &Path) -> bool {
+        let (path, store) = (resolved(path), resolved(&self.store));
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        // What begins with the name of a store's file may be its log, its lock or its workshop.
+        let is_beside = !self.is_folder && path.parent() == store.parent() && name(&path).starts_with(&name(&store));
+        is_beside || path.starts_with(&store)
     }
 
     /// Makes the folder where it is missing, for its user only, and locks the store.
@@ -166,36 +181,38 @@ impl Place {
         Ok(())
     }
 
-    /// Has `write` write a store where there is none, and makes its names durable. What it began is removed where it
-    /// fails, since it would be taken for a store.
-    ///
-    /// # Errors
-    /// `Unsupported` where something is there, which is then left alone; `Busy` where the folder cannot be made or
-    /// synced; what `write` answers.
-    pub fn write_new(&self, write: impl FnOnce() -> Result<()>) -> Result<()> {
-        if self.store.exists() {
-            return Err(StoreError::Unsupported(format!("{}: expected nothing there", self.store.display())));
-        }
-        let written = self.make_folder().and_then(|()| write()).and_then(|()| self.sync());
-        if written.is_err() {
-            drop(if self.is_folder { fs::remove_dir_all(&self.store) } else { fs::remove_file(&self.store) });
-        }
-        written
-    }
-
     /// Makes the folder durably where it is missing, and those above it.
     pub(crate) fn make_folder(&self) -> Result<()> {
-        let folder = self.parent_of_data();
-        let missing: Vec<_> = folder.ancestors().take_while(|folder| !is_there(folder)).collect();
-        missing.into_iter().rev().try_for_each(|missing| {
-            let made = make_one(missing).and_then(|()| File::open(parent(missing))?.sync_all());
-            made.map_err(|error| StoreError::Busy(format!("making the folder {}: {error}", missing.display())))
-        })
+        make_folders(self.parent_of_data())
     }
 
     fn parent_of_data(&self) -> &Path {
         if self.is_folder { &self.store } else { parent(&self.store) }
     }
+}
+
+/// The path without symbolic links and `..`, as far as something is there. It names one place in one way.
+#[must_use]
+pub fn resolved(path: &Path) -> PathBuf {
+    let mut resolved = PathBuf::new();
+    for component in std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).components() {
+        if component == Component::ParentDir {
+            resolved.pop();
+        } else {
+            resolved.push(component);
+            resolved = resolved.canonicalize().unwrap_or(resolved);
+        }
+    }
+    resolved
+}
+
+/// Makes a folder durably where it is missing, and those above it.
+pub(crate) fn make_folders(folder: &Path) -> Result<()> {
+    let missing: Vec<_> = folder.ancestors().take_while(|folder| !is_there(folder)).collect();
+    missing.into_iter().rev().try_for_each(|missing| {
+        let made = make_one(missing).and_then(|()| File::open(parent(missing))?.sync_all());
+        made.map_err(|error| StoreError::Busy(format!("making the folder {}: {error}", missing.display())))
+    })
 }
 
 fn is_there(folder: &Path) -> bool {
@@ -236,21 +253,6 @@ mod tests {
     const Y: Files = Files { data: "slipstream.y", beside: &[] };
 
     #[test]
-    fn a_failed_copy_leaves_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("copy");
-        let place = Place::folder(&path, X);
-        let failed = place.write_new(|| {
-            fs::write(place.data(), "half").unwrap();
-            Err(StoreError::Full("no room".to_owned()))
-        });
-        assert_eq!((failed, path.exists()), (Err(StoreError::Full("no room".to_owned())), false));
-        assert_eq!(place.write_new(|| Ok(())), Ok(()));
-        assert!(matches!(place.write_new(|| Ok(())), Err(StoreError::Unsupported(_))));
-        assert!(path.exists(), "what was there is left alone");
-    }
-
-    #[test]
     fn a_file_has_its_lock_beside_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sub/orders.db");
@@ -281,5 +283,24 @@ mod tests {
         let refused = Place::folder(folder.path(), Y).lock().unwrap_err();
         assert!(matches!(&refused, StoreError::Unsupported(text) if text.contains("slipstream.x-wal")), "{refused:?}");
         assert!(Place::folder(folder.path(), X).lock().is_ok(), "the lock is free again");
+    }
+
+    #[test]
+    fn a_store_holds_what_is_in_it_and_what_has_its_name_however_it_is_spelled() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        fs::create_dir_all(at("real/below")).unwrap();
+        std::os::unix::fs::symlink(at("real/below"), at("link")).unwrap();
+        let store = Place::folder(&at("link/store"), X);
+        for path in ["real/below/store", "link/store/backups", "real/../link/store/slipstream.y", "link/store/.."] {
+            assert_eq!(store.holds(&at(path)), !path.ends_with(".."), "{path}");
+        }
+        let file = Place::file(&at("link/orders.db"), X);
+        for path in ["real/below/orders.db", "link/orders.db-wal", "link/../below/orders.db.compacting"] {
+            assert!(file.holds(&at(path)), "{path}");
+        }
+        for path in ["link/2026.db", "link/old.orders.db", "orders.db", "orders.db-2026", "link"] {
+            assert!(!file.holds(&at(path)) && !store.holds(&at(path)), "{path}");
+        }
     }
 }

@@ -145,9 +145,8 @@ impl Reader for LmdbReader {
     }
 
     fn backup(&mut self, target: &Path) -> Result<()> {
-        let place = place(target);
-        place.write_new(|| {
-            let file = place.data();
+        place(target).write_new(|made| {
+            let file = made.data();
             // Without the free pages.
             let copied = self.environment.copy_to_path(&file, CompactionOption::Enabled);
             let synced = copied.map_err(|error| fault::reading(&error))?.sync_all();

@@ -57,7 +57,7 @@ impl Reader for RedbReader {
 
     fn backup(&mut self, target: &Path) -> Result<()> {
         let (place, view) = (crate::place(target), self.view()?);
-        place.write_new(|| connect::fill(&place.data(), |copy| copy_tables(&view, copy)))
+        place.write_new(|made| connect::fill(&made.data(), |copy| copy_tables(&view, copy)))
     }
 }
 

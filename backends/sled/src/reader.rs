@@ -64,9 +64,8 @@ impl Reader for SledReader {
 
     fn backup(&mut self, target: &Path) -> Result<()> {
         let rows = self.view(Patience::CommitsWait);
-        let place = files::place(target);
-        place.write_new(|| {
-            files::create(&place, |db| {
+        files::place(target).write_new(|made| {
+            files::create(made, |db| {
                 let (mut batch, mut count, (first, last)) = (Batch::default(), 0, all_keys());
                 On(&rows).rows(first, last, &mut |key, row| {
                     batch.insert(key, row);

@@ -189,8 +189,7 @@ impl Reader for SqliteReader {
     }
 
     fn backup(&mut self, target: &Path) -> Result<()> {
-        let place = place(target);
-        place.write_new(|| self.copy_to(&place.data()))
+        place(target).write_new(|made| self.copy_to(&made.data()))
     }
 }
 
