@@ -76,6 +76,9 @@ async fn a_backup_is_refused_where_it_may_not_be_written() {
     for body in [r#"{"name":"../one"}"#, r#"{"name":"/tmp/one"}"#, r#"{"name":".one"}"#, r#"{"path":"one"}"#, "{}"] {
         assert_eq!(post(&relay, body).await.status, 400, "{body}");
     }
+    for body in [r#"{"name":"slipstream.mdb"}"#, r#"{"name":"one.unfinished"}"#] {
+        assert_eq!(post(&relay, body).await.status, 400, "{body}");
+    }
     std::fs::create_dir_all(backups.join("one")).expect("a folder");
     assert_eq!(post(&relay, r#"{"name":"one"}"#).await.status, 409);
     assert_eq!(support::request(relay.admin, "DELETE", "/api/v1/backup", "", "").await.status, 405);
@@ -88,10 +91,14 @@ async fn a_backup_is_refused_where_it_may_not_be_written() {
 #[tokio::test]
 async fn a_folder_for_backups_within_the_store_is_a_contradiction() {
     let folder = tempfile::tempdir().expect("a folder");
-    let inside = folder.path().join("store/backups");
-    let mut process = Relay::spawn(folder.path(), &["--backup-path", text(&inside)]);
-    assert_eq!(process.end().await.code(), Some(2));
-    assert_has(&process.stderr(), ["SLIPSTREAM_BACKUP_PATH", "SLIPSTREAM_STORAGE_PATH"]);
+    std::fs::create_dir(folder.path().join("below")).expect("a folder");
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("below/link")).expect("a link");
+    for inside in ["store/backups", "store", "below/link/store", "below/../store/backups"] {
+        let inside = folder.path().join(inside);
+        let mut process = Relay::spawn(folder.path(), &["--backup-path", text(&inside)]);
+        assert_eq!(process.end().await.code(), Some(2), "{}", inside.display());
+        assert_has(&process.stderr(), ["SLIPSTREAM_BACKUP_PATH", "SLIPSTREAM_STORAGE_PATH"]);
+    }
 }
 
 /// Whether something was written in this folder. What is there may go meanwhile.

@@ -276,3 +276,17 @@ async fn a_backup_that_is_killed_leaves_a_whole_copy_or_none() {
         assert_eq!(counts(&path).await, before);
     }
 }
+
+#[tokio::test]
+async fn a_backup_is_no_part_of_a_store() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = store_with_backlog(folder.path(), an_engine(), 10).await;
+    for target in ["store/copy", "store/../store/compacting", "slipstream.other", "copy.unfinished"] {
+        let target = folder.path().join(target);
+        let ended = store(&["backup", "--storage-path", text(&path), text(&target)]).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{}", target.display());
+        assert_has(&ended.stderr, [text(&target), "expected"]);
+        assert!(!target.exists());
+    }
+    assert_whole(&path).await;
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use slipstream_embedded::Place;
 use slipstream_store::{MessageStore, StoreError};
 
 use crate::clock::Clock;
@@ -43,6 +44,7 @@ pub enum BackupState {
 #[derive(Debug, Clone)]
 pub struct Backups {
     folder: Option<PathBuf>,
+    place: Place,
     store: Arc<dyn MessageStore>,
     clock: Arc<dyn Clock>,
     last: Arc<Mutex<Option<Begun>>>,
@@ -59,10 +61,10 @@ struct Begun {
 pub(super) type Refusal = (StatusCode, &'static str, String);
 
 impl Backups {
-    /// Backups of this store, in this folder where the operator named one; otherwise all are refused.
+    /// Backups of this store, which is at `place`, in this folder where the operator named one; otherwise all are refused.
     #[must_use]
-    pub fn new(folder: Option<PathBuf>, store: Arc<dyn MessageStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { folder, store, clock, last: Arc::default() }
+    pub fn new(folder: Option<PathBuf>, place: Place, store: Arc<dyn MessageStore>, clock: Arc<dyn Clock>) -> Self {
+        Self { folder, place, store, clock, last: Arc::default() }
     }
 
     /// The one that was begun last.
@@ -97,6 +99,9 @@ impl Backups {
             return Err((StatusCode::BAD_REQUEST, "invalid_request", message));
         }
         let path = folder.join(name);
+        if let Err(error) = self.place.expect_copy_elsewhere(&path) {
+            return Err((StatusCode::BAD_REQUEST, "invalid_request", format!("name: {error}")));
+        }
         let mut last = self.last.lock();
         let conflict = |message: String| Err((StatusCode::CONFLICT, "conflict", message));
         if let Some(Begun { path, ended: None, .. }) = &*last {
@@ -136,13 +141,15 @@ mod tests {
     use std::path::Path;
 
     use slipstream_conformance::{Call, FaultStore, Faults, ModelMedium, ModelStore, When};
+    use slipstream_embedded::Files;
 
     use super::*;
     use crate::clock::SystemClock;
 
     fn backups(folder: &Path) -> (Backups, Faults) {
         let (store, faults) = FaultStore::new(ModelStore::open(&ModelMedium::default(), Path::new("model")).unwrap());
-        (Backups::new(Some(folder.to_owned()), Arc::new(store), Arc::new(SystemClock::new())), faults)
+        let place = Place::file(&folder.join("orders.db"), Files { data: "slipstream.model", beside: &[] });
+        (Backups::new(Some(folder.to_owned()), place, Arc::new(store), Arc::new(SystemClock::new())), faults)
     }
 
     async fn ended(backups: &Backups) -> Backup {
@@ -188,6 +195,10 @@ mod tests {
         std::fs::write(folder.path().join("there"), "").unwrap();
         assert_eq!(refusal(backups.begin("there")).0, 409);
         assert_eq!(refusal(backups.begin("../elsewhere")).0, 400);
+        for name in ["orders.db-wal", "orders.db.compacting", "slipstream.mdb", "one.unfinished"] {
+            let (status, message) = refusal(backups.begin(name));
+            assert!(status == 400 && message.contains(name), "{message}");
+        }
         let nowhere = Backups { folder: None, ..backups.clone() };
         let (status, message) = refusal(nowhere.begin("one"));
         assert!(status == 403 && message.contains("SLIPSTREAM_BACKUP_PATH"), "{message}");

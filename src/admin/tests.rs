@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use slipstream_conformance::{ModelMedium, ModelStore};
+use slipstream_embedded::{Files, Place};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -48,7 +49,8 @@ async fn start_for(api: ApiAccess, render: impl Fn() -> String + Send + Sync + '
         Ok(*now)
     };
     let store = ModelStore::open(&ModelMedium::default(), Path::new("model")).expect("a store");
-    let backups = Backups::new(None, Arc::new(store), Arc::new(SystemClock::new()));
+    let place = Place::folder(Path::new("model"), Files { data: "slipstream.model", beside: &[] });
+    let backups = Backups::new(None, place, Arc::new(store), Arc::new(SystemClock::new()));
     let pages =
         Pages { render: Arc::new(render), readiness: Arc::new(readiness), logging: Arc::new(logging), backups, api };
     let shutdown = CancellationToken::new();

@@ -76,7 +76,8 @@ async fn serve(config: &Config, log: LogControl) -> anyhow::Result<()> {
     let metrics = MetricsPage::install(&BUCKETS)?;
     let store = open_store(config).await?;
     let clock = Arc::new(SystemClock::new());
-    let backups = Backups::new(config.backup_path.clone(), Arc::clone(&store), clock.clone());
+    let place = backend::place(config.store, &config.storage_path)?;
+    let backups = Backups::new(config.backup_path.clone(), place, Arc::clone(&store), clock.clone());
     let relay = Relay::open(store, settings(config), clock).await?;
     let observer = relay.observer();
     let admin = AdminListener::bind((config.metrics_host, config.metrics_port))

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use slipstream_embedded::resolved;
+
 use super::{Config, Engine, Fault, Listen, Origin, Setting};
 use crate::dial::DialledPeer;
 
@@ -48,7 +50,8 @@ fn engine_is_missing(config: &Config, engines: &[Engine]) -> Option<String> {
 }
 
 fn backups_are_in_the_store(config: &Config, _: &[Engine]) -> Option<String> {
-    let backups = config.backup_path.as_ref().filter(|path| path.starts_with(&config.storage_path))?;
+    let store = resolved(&config.storage_path);
+    let backups = config.backup_path.as_ref().filter(|path| resolved(path).starts_with(&store))?;
     let (backups, store) = (backups.display(), config.storage_path.display());
     Some(format!("{backups} is in the store's folder, SLIPSTREAM_STORAGE_PATH, {store}; expected a folder elsewhere"))
 }

@@ -11,9 +11,11 @@ use super::{Located, OfflineError, Progress};
 /// one to the same target.
 ///
 /// # Errors
-/// As [`Located::open`]; `Store` where something is at `target`, which is left alone, where it has a name that a copy may not have, where the engine cannot make a backup, or where the copy differs, which is then left for a
+/// As [`Located::open`]; `Store` where something is at `target`, which is left alone, where it is in the store or has a name
+/// that a copy may not have, where the engine cannot make a backup, or where the copy differs, which is then left for a
 /// person to look at.
 pub fn backup(store: &Located, target: &Path, progress: &dyn Progress) -> Result<u64, OfflineError> {
+    store.place()?.expect_copy_elsewhere(target).map_err(|error| store.fault(error))?;
     let made = Located { engine: store.engine, path: target.to_owned() };
     store.read(|source| {
         progress.stage("reading", None);
