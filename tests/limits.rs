@@ -4,8 +4,13 @@
 
 mod support;
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use serde_json::json;
-use support::{Peer, Relay, get};
+use support::{Peer, Proxy, Relay, get};
+
+/// Where nobody listens.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 fn event(id: &str) -> serde_json::Value {
     json!({"type": "EVENT", "messageId": id})
@@ -53,6 +58,55 @@ async fn a_backlog_limit_is_exact_while_many_messages_are_under_way() {
     }
     assert_eq!(confirmed, 100);
     assert_eq!(relay.metric(r#"slipstream_backlog{peer="away"}"#).await, 100.0);
+}
+
+/// Three relays that dial each other. Each fills its backlogs while it is alone; then all of them run.
+#[tokio::test]
+async fn relays_with_full_backlogs_take_from_each_other_and_refuse_only_applications() {
+    const LIMIT: usize = 5;
+    let folders = [(); 3].map(|()| tempfile::tempdir().expect("a folder"));
+    let mut ways = Vec::new();
+    for _ in &folders {
+        ways.push(Proxy::start(NOWHERE).await);
+    }
+    let flags = |index: usize| {
+        let others = ways.iter().enumerate().filter(|(other, _)| *other != index);
+        let peers: Vec<_> =
+            others.map(|(other, way)| json!({"url": way.url(), "id": format!("relay-{other}")})).collect();
+        let (id, peers) = (format!("--instance-id=relay-{index}"), format!("--url-config={}", json!(peers)));
+        [id, peers, format!("--max-backlog={LIMIT}"), "--retry-in-n-seconds=100ms".to_owned()]
+    };
+    let start = async |index: usize| {
+        let flags = flags(index);
+        Relay::start(folders[index].path(), &flags.each_ref().map(String::as_str)).await
+    };
+    for index in 0..folders.len() {
+        let relay = start(index).await;
+        let mut application = Peer::connect(&relay, &format!("id=app-{index}")).await;
+        for number in 0..LIMIT {
+            application.publish(event(&format!("m{number}-of-{index}"))).await;
+        }
+        let nack = application.rejected(event("one-too-many")).await;
+        assert_eq!(nack["code"], "backlog_full");
+        relay.stop().await;
+    }
+    let mut relays = Vec::new();
+    for (index, way) in ways.iter().enumerate() {
+        let relay = start(index).await;
+        way.lead_to(relay.links);
+        relays.push(relay);
+    }
+    for (index, relay) in relays.iter().enumerate() {
+        let mut taken = Peer::connect(relay, &format!("id=app-{index}")).await.take_ids(2 * LIMIT).await;
+        taken.sort();
+        let others = (0..relays.len()).filter(|other| *other != index);
+        let mut all: Vec<_> = others.flat_map(|from| (0..LIMIT).map(move |it| format!("m{it}-of-{from}"))).collect();
+        all.sort();
+        assert_eq!(taken, all, "at app-{index}");
+        for other in (0..relays.len()).filter(|other| *other != index) {
+            relay.metric_becomes(&format!(r#"slipstream_backlog{{peer="relay-{other}"}}"#), 0.0).await;
+        }
+    }
 }
 
 #[tokio::test]

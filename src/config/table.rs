@@ -158,7 +158,8 @@ settings! {
     max_backlog: Option<NonZeroU64> = "SLIPSTREAM_MAX_BACKLOG", "0", "NUMBER",
         |text| value::number(text, 0, 1_000_000_000_000).map(NonZeroU64::new);
 
-    /// What gives way at that limit: `reject` the new message, `drop-oldest` the oldest delivery, as a dead letter.
+    /// What gives way at that limit: `reject` the new message of an application, `drop-oldest` the oldest delivery, as a
+    /// dead letter.
     backlog_policy: BacklogPolicy = "SLIPSTREAM_BACKLOG_POLICY", "reject", "POLICY", value::backlog_policy;
 
     /// Below so much free disk nothing new is accepted; 0 leaves it to the store to say that the disk is full.

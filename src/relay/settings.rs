@@ -83,7 +83,8 @@ impl Default for DeliveryRules {
 /// How much one peer may be owed, and what gives way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BacklogLimit {
-    /// Most deliveries, in flight ones included.
+    /// Most deliveries, in flight ones included. What other relays send is taken beyond it where the policy is
+    /// [`Reject`](BacklogPolicy::Reject).
     pub deliveries: NonZeroU64,
     /// What gives way.
     pub policy: BacklogPolicy,
@@ -92,7 +93,8 @@ pub struct BacklogLimit {
 /// What gives way where a backlog limit is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BacklogPolicy {
-    /// The new message: its sender gets a NACK `backlog_full`.
+    /// The new message, where an application sends it: it gets a NACK `backlog_full`. What another relay sends was
+    /// confirmed already and is taken.
     Reject,
     /// The oldest delivery: it becomes a dead letter `backlog`.
     DropOldest,

@@ -1,6 +1,6 @@
 //! Relays that dial each other, with an application each.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use slipstream::relay::DialState;
@@ -38,6 +38,14 @@ fn a_triangle_holds_through_faults() {
 fn a_triangle_holds_with_moody_applications_through_faults() {
     let test = "a_triangle_holds_with_moody_applications_through_faults";
     hold(test, 1..=2, |_| Plan::mesh(3, TRIANGLE).with_moods().with_faults(&Fault::ALL));
+}
+
+/// Backlogs that are full on all ways of a ring at once must not wait for each other.
+#[test]
+fn a_triangle_with_full_backlogs_holds_through_faults() {
+    let limit = NonZeroU64::MIN.saturating_add(4);
+    let plan = || Plan::mesh(3, TRIANGLE).with_backlog_limit(limit).with_faults(&Fault::ALL);
+    hold("a_triangle_with_full_backlogs_holds_through_faults", 1..=2, |_| plan());
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! What a simulation is made of: who takes part, how they are joined, how they behave and what befalls them.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
 use slipstream::Settings;
 use slipstream::listen::Listener;
+use slipstream::relay::{BacklogLimit, BacklogPolicy};
 use slipstream::store::{MessageStore, PeerId, Tag};
 
 use crate::application::{Temper, Topics};
@@ -148,6 +150,13 @@ impl Plan {
         }
         self
     }
+
+    /// The same with relays that refuse applications where a peer is owed so much.
+    pub(crate) fn with_backlog_limit(mut self, deliveries: NonZeroU64) -> Self {
+        self.settings.backlog = Some(BacklogLimit { deliveries, policy: BacklogPolicy::Reject });
+        self
+    }
+
     /// The same with a last application that names no id: it gets what comes while it is linked, and keeps nothing.
     pub(crate) fn with_an_anonymous_one(mut self) -> Self {
         if let Some(last) = self.applications.last_mut() {

@@ -1,4 +1,8 @@
-//! Whether a message may go into a batch: not where a recipient is owed as much as it may be.
+//! Whether a message may go into a batch: not where an application sent it and a recipient is owed as much as it may
+//! be.
+//!
+//! What comes from another relay was confirmed to somebody. To refuse it would only leave it owed one relay earlier,
+//! and relays whose backlogs are full would wait for each other for ever.
 
 use slipstream_store::{MessageStore, Record};
 
@@ -11,7 +15,8 @@ use crate::relay::settings::{BacklogLimit, BacklogPolicy};
 impl<S: MessageStore + ?Sized> Committer<S> {
     /// Takes a submission into the batch, or refuses it.
     pub(super) fn take(&self, submission: Submission, filling: &mut Filling) {
-        if let (Submission::Message(record, ..), Some(most)) = (&submission, self.rejects_above())
+        if let (Submission::Message(record, arrival, _), Some(limit)) = (&submission, self.rejects_above())
+            && let most = if arrival.from_relay { u64::MAX } else { limit }
             && let Err(peer) = self.dispatcher.admit(&record.route.recipients, most)
         {
             let reason = format!("{peer} is owed {most} messages, as many as one peer may be");
