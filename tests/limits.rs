@@ -6,6 +6,8 @@ mod support;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use std::time::Instant;
+
 use serde_json::json;
 use support::{Peer, Proxy, Relay, get};
 
@@ -169,6 +171,27 @@ async fn a_peer_that_sends_too_fast_is_told_and_others_are_not() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn a_rate_is_a_peers_on_whatever_links() {
+    const RATE: u32 = 10;
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &["--rate-limit", &RATE.to_string()]).await;
+    let began = Instant::now();
+    let mut taken = 0;
+    for link in 0..20 {
+        let mut fast = Peer::connect(&relay, "id=fast").await;
+        for number in 0..RATE {
+            fast.link.writer.text(&event(&format!("m{number}-on-{link}")).to_string());
+        }
+        fast.link.writer.flush().await.expect("the link is up");
+        for _ in 0..RATE {
+            taken += u32::from(fast.answer().await["type"] == "ACK");
+        }
+    }
+    let may_be = f64::from(RATE) * (began.elapsed().as_secs_f64() + 1.0);
+    assert!(taken >= RATE && f64::from(taken) <= may_be, "{taken} were taken, {may_be} may be");
 }
 
 #[tokio::test]

@@ -13,13 +13,14 @@
 mod admission;
 mod committer;
 mod dialling;
+mod disk;
 mod dispatcher;
-mod gate;
 mod janitor;
 mod links;
 mod observer;
 mod outbox;
 mod port;
+mod rate;
 mod router;
 mod seat;
 mod settings;
@@ -42,8 +43,8 @@ pub use self::settings::{BacklogLimit, BacklogPolicy, DeliveryRules, DiskGuard, 
 
 use self::committer::{CommitQueue, Committer, Submission};
 use self::dialling::Dials;
+use self::disk::Disk;
 use self::dispatcher::{Dispatcher, LaneLimits};
-use self::gate::Disk;
 use self::links::Links;
 use self::stamps::Stamps;
 use self::supervisor::{Core, PeerLocks, Supervisor};
@@ -94,7 +95,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             queue_bytes: settings.stages.lane_bytes,
             total_bytes: settings.stages.lanes_bytes,
         };
-        let dispatcher = Arc::new(Dispatcher::new(limits, Arc::clone(&clock)));
+        let dispatcher = Arc::new(Dispatcher::new(limits, settings.rate_limit, Arc::clone(&clock)));
         let topology = Arc::new(SharedTopology::default());
         for remembered in &roster.peers {
             dispatcher.open_lane(&remembered.peer.id, remembered.backlog);

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use slipstream_store::{ClusterGroup, MessageId, Peer, PeerId, PeerKind, Record, Route};
 
 use super::committer::{Arrival, CommitQueue};
+use super::disk::Disk;
 use super::dispatcher::{LinkTerms, PeerLane, Wake};
-use super::gate::Gate;
 use super::outbox::{Answer, Outbox, ReplyTo};
 use super::router::Router;
 use super::stamps::Stamps;
@@ -17,7 +18,7 @@ use super::topology::Target;
 use crate::clock::Clock;
 use crate::link::{CloseCode, FrameBatch, Inbox, LinkControl, Outbound};
 use crate::metrics::Metrics;
-use crate::protocol::{self, Ack, Envelope, Incoming, Refusal, Sender};
+use crate::protocol::{self, Ack, Code, Envelope, Incoming, Refusal, Sender};
 
 /// One link, as the relay sees it.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ pub(super) struct Intake {
     pub(super) commits: CommitQueue,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) gate: Gate,
+    pub(super) disk: Arc<Disk>,
 }
 
 impl Intake {
@@ -59,7 +60,7 @@ impl Intake {
             return;
         }
         let reply = ReplyTo(Arc::clone(&port.outbox));
-        if let Some((code, reason)) = self.gate.refuses(read_at) {
+        if let Some((code, reason)) = self.refuses(read_at) {
             self.metrics.rejected(code);
             return reply.refuse(Refusal::of(code, reason, envelope.identity()));
         }
@@ -70,6 +71,14 @@ impl Intake {
         let record = self.record(&envelope);
         let from_relay = self.sender.kind == PeerKind::Relay;
         self.commits.message(record, Arrival { reply, read_at, from_relay }).await;
+    }
+
+    /// Why a message that comes now is not taken. Each that is asked about counts against the rate.
+    fn refuses(&self, now: Duration) -> Option<(Code, String)> {
+        if let Err(rate) = self.port.lane.may_send(now) {
+            return Some((Code::RateLimited, format!("this peer may send {rate} messages a second")));
+        }
+        self.disk.is_low().map(|reason| (Code::StorageUnavailable, reason))
     }
 
     fn record(&mut self, envelope: &Envelope<'_>) -> Box<Record> {

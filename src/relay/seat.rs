@@ -7,7 +7,6 @@ use slipstream_store::{MessageStore, Peer};
 use tracing::{info, warn};
 
 use super::dispatcher::{LinkTerms, Wake};
-use super::gate::Gate;
 use super::outbox::Outbox;
 use super::port::{Intake, Port, sender};
 use super::router::Router;
@@ -113,7 +112,7 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
     }
 
     fn intake(&self, port: &Arc<Port>) -> Intake {
-        let Core { topology, stamps, clock, metrics, settings, disk, .. } = &*self.supervisor.core;
+        let Core { topology, stamps, clock, metrics, disk, .. } = &*self.supervisor.core;
         Intake {
             port: Arc::clone(port),
             sender: sender(&self.peer),
@@ -122,7 +121,7 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
             commits: self.supervisor.commits.clone(),
             clock: Arc::clone(clock),
             metrics: Arc::clone(metrics),
-            gate: Gate::new(settings.rate_limit, Arc::clone(disk)),
+            disk: Arc::clone(disk),
         }
     }
 }

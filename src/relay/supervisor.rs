@@ -9,8 +9,8 @@ use tracing::debug;
 
 use super::committer::{CommitQueue, StoreHealth};
 use super::dialling::Dials;
+use super::disk::Disk;
 use super::dispatcher::Dispatcher;
-use super::gate::Disk;
 use super::links::Links;
 use super::settings::Settings;
 use super::stamps::Stamps;

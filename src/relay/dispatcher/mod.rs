@@ -51,6 +51,8 @@ struct Shared {
     /// Bytes that wait in memory to be sent, summed over the lanes. What several lanes hold counts several times.
     queued_bytes: AtomicUsize,
     limits: LaneLimits,
+    /// Most messages a second that one peer may send.
+    rate_limit: Option<NonZeroU32>,
     clock: Arc<dyn Clock>,
 }
 
@@ -74,8 +76,9 @@ struct Decisions {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(limits: LaneLimits, clock: Arc<dyn Clock>) -> Self {
-        let shared = Shared { decisions: Decisions::default(), queued_bytes: AtomicUsize::new(0), limits, clock };
+    pub(crate) fn new(limits: LaneLimits, rate_limit: Option<NonZeroU32>, clock: Arc<dyn Clock>) -> Self {
+        let (decisions, queued_bytes) = (Decisions::default(), AtomicUsize::new(0));
+        let shared = Shared { decisions, queued_bytes, limits, rate_limit, clock };
         Self { lanes: RwLock::default(), shared: Arc::new(shared) }
     }
 

@@ -1,6 +1,7 @@
 //! A lane with its lock and its wake-ups: what the dispatcher, the link's reader and the link's writer share.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::Shared;
 use super::lane::{Answered, Forward, Lane, LinkTerms, PageRequest, Wanted};
 use crate::clock::Moment;
 use crate::protocol::Nack;
+use crate::relay::rate::Rate;
 
 /// The wake-ups of one link. It also stands for the link: a lane serves the link whose `Wake` it holds, and is deaf
 /// to every older one.
@@ -27,7 +29,7 @@ pub(crate) struct Wake {
     page: Notify,
 }
 
-/// The lane of one peer.
+/// The lane of one peer, and what is kept of the peer beside it for as long as the peer is known.
 pub(crate) struct PeerLane {
     peer: PeerId,
     state: Mutex<State>,
@@ -35,6 +37,8 @@ pub(crate) struct PeerLane {
     /// Deliveries that are on their way into the store.
     admitted: AtomicU64,
     republishes: AtomicU64,
+    /// How fast the peer may send, on whatever links.
+    rate: Option<Rate>,
     shared: Arc<Shared>,
 }
 
@@ -65,6 +69,7 @@ impl PeerLane {
             backlog: AtomicU64::new(backlog),
             admitted: AtomicU64::new(0),
             republishes: AtomicU64::new(0),
+            rate: shared.rate_limit.map(Rate::new),
             shared,
         }
     }
@@ -129,6 +134,11 @@ impl PeerLane {
             state.lane.offer(forward, &limits);
         }
         self.changed(&mut state);
+    }
+
+    /// Whether the peer may send a message now, which then counts; otherwise how many it may send in a second.
+    pub(crate) fn may_send(&self, now: Duration) -> Result<(), NonZeroU32> {
+        self.rate.as_ref().map_or(Ok(()), |rate| rate.permits(now))
     }
 
     /// Admits a delivery on its way into the store, unless the peer would then be owed more than `most`. Each that is
