@@ -99,6 +99,11 @@ pub fn put(record: Record) -> Operation {
     Operation::Record(Box::new(record))
 }
 
+/// Asks for a message that is not to be recorded.
+pub fn recognise(record: Record) -> Operation {
+    Operation::Recognise(Box::new(record))
+}
+
 /// Acknowledges a delivery, at second 20.
 pub fn acknowledge(name: &str, sequence: Sequence) -> Operation {
     Operation::Acknowledge { peer: peer(name), sequence, at: t(20) }

@@ -140,10 +140,13 @@ impl<'l, 'b> Draft<'l, 'b> {
     }
 
     fn operation(&mut self, operation: &'b Operation) -> Result<Outcome> {
-        if let Operation::Record(record) = operation {
-            return self.record(record);
+        match operation {
+            Operation::Record(record) => return self.record(record),
+            Operation::Recognise(record) => {
+                return Ok(self.recognise(record, Marks::of(record))?.unwrap_or(Outcome::Unchanged));
+            }
+            _ => self.end_run()?,
         }
-        self.end_run()?;
         let changed = match operation {
             Operation::Acknowledge { peer, sequence, at } => {
                 self.settle(peer, *sequence, DeliveryState::Acknowledged, *at)?
@@ -168,23 +171,13 @@ impl<'l, 'b> Draft<'l, 'b> {
     }
 
     fn record(&mut self, record: &'b Record) -> Result<Outcome> {
-        let hash = IdentityHash::of(&record.identity);
-        let print = Print::of(record.fingerprint.as_u64());
-        let known = self.identities.get(&hash).copied().or_else(|| self.ledger.identities.print(hash));
-        if known.is_some_and(|known| known != print) {
-            return Ok(Outcome::Conflict);
+        let marks = Marks::of(record);
+        if let Some(known) = self.recognise(record, marks)? {
+            return Ok(known);
         }
+        self.see_stamp(record)?;
+        let Marks { hash, print } = marks;
         let received_at = record.received_at.as_millis();
-        let stamped = match record.stamp {
-            Some(stamp) => self.see_stamp(stamp, received_at)?,
-            None => false,
-        };
-        if known.is_some() {
-            return Ok(Outcome::Duplicate { by: DuplicateBy::Identity });
-        }
-        if stamped {
-            return Ok(Outcome::Duplicate { by: DuplicateBy::Stamp });
-        }
         let (number, sequence) = self.next_sequence()?;
         self.identities.insert(hash, print);
         self.new_identities.push(NewIdentity { hash, sequence: number, print, received_at });
@@ -199,15 +192,33 @@ impl<'l, 'b> Draft<'l, 'b> {
         Ok(Outcome::Recorded { sequence })
     }
 
-    /// Notes the stamp as seen; whether it had been seen before.
-    fn see_stamp(&mut self, stamp: Stamp, received_at: u64) -> Result<bool> {
+    /// What is answered to a message that was recorded before; its stamp then counts as seen. `None` for a new one.
+    fn recognise(&mut self, record: &Record, Marks { hash, print }: Marks) -> Result<Option<Outcome>> {
+        let known = self.identities.get(&hash).copied().or_else(|| self.ledger.identities.print(hash));
+        let by = match known {
+            Some(known) if known != print => return Ok(Some(Outcome::Conflict)),
+            Some(_) => DuplicateBy::Identity,
+            None if self.has_seen(record.stamp)? => DuplicateBy::Stamp,
+            None => return Ok(None),
+        };
+        self.see_stamp(record)?;
+        Ok(Some(Outcome::Duplicate { by }))
+    }
+
+    fn has_seen(&self, stamp: Option<Stamp>) -> Result<bool> {
+        let Some(stamp) = stamp else { return Ok(false) };
+        Ok(self.seen_block((stamp.epoch.into(), block_of(stamp.number)))?.bits.has(stamp.number))
+    }
+
+    /// Notes the stamp of a message as seen.
+    fn see_stamp(&mut self, record: &Record) -> Result<()> {
+        let Some(stamp) = record.stamp else { return Ok(()) };
         let key = (stamp.epoch.into(), block_of(stamp.number));
         let mut block = self.seen_block(key)?;
-        let before = block.bits.has(stamp.number);
         block.bits.set(stamp.number);
-        block.latest = block.latest.max(received_at);
+        block.latest = block.latest.max(record.received_at.as_millis());
         self.seen.insert(key, Some(block));
-        Ok(before)
+        Ok(())
     }
 
     pub(crate) fn seen_block(&self, key: (u128, u64)) -> Result<SeenBlock> {
@@ -329,4 +340,17 @@ fn read_owed(tables: &dyn Tables, number: u64, block: u64) -> Result<OwedBlock> 
         Ok(())
     })?;
     Ok(OwedBlock { bits: Bits::from_bytes(&row.bits), noted })
+}
+
+/// What a message is recognised by.
+#[derive(Clone, Copy)]
+struct Marks {
+    hash: IdentityHash,
+    print: Print,
+}
+
+impl Marks {
+    fn of(record: &Record) -> Self {
+        Self { hash: IdentityHash::of(&record.identity), print: Print::of(record.fingerprint.as_u64()) }
+    }
 }

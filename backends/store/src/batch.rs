@@ -71,6 +71,10 @@ pub enum Operation {
     /// stamp counts as seen from now on. A duplicate leaves no other mark: the identity of a duplicate by stamp is
     /// not remembered, and a duplicate by identity keeps the time of the first record.
     Record(Box<Record>),
+    /// Asks for a message that is not to be stored now: was it recorded before? Where [`Record`](Self::Record) would
+    /// give [`Duplicate`](Outcome::Duplicate) or [`Conflict`](Outcome::Conflict), this does and gives the same.
+    /// Otherwise it changes nothing, neither is its stamp seen, and it gives [`Unchanged`](Outcome::Unchanged).
+    Recognise(Box<Record>),
     /// Settles a delivery: the peer has handled it.
     Acknowledge {
         /// Whose delivery.

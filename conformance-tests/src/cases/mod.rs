@@ -196,6 +196,8 @@ macro_rules! for_each_case {
                 [C4] a_duplicate_by_stamp_leaves_its_identity_free,
                 [C4] a_duplicate_by_identity_marks_its_stamp,
                 [C4] a_conflict_does_not_mark_its_stamp,
+                [C4] what_is_only_asked_for_is_not_recorded,
+                [C4] what_is_asked_for_is_recognised_as_in_recording,
                 [C4] epochs_and_numbers_keep_apart,
                 [C4 C9] stamps_stay_until_their_horizon,
             }

@@ -51,6 +51,37 @@ pub async fn a_conflict_does_not_mark_its_stamp<H: Harness>(place: Place<H>) {
     recorded(&store, stamped("m2", 1, 2)).await;
 }
 
+/// C4: asking for a new message marks neither its identity nor its stamp.
+pub async fn what_is_only_asked_for_is_not_recorded<H: Harness>(place: Place<H>) {
+    let store = place.open().await;
+    remember_all(&store, &["a"]).await;
+    for _ in 0..2 {
+        assert_eq!(commit_one(&store, recognise(stamped("m1", 1, 1))).await, Outcome::Unchanged);
+    }
+    assert_eq!((store.stats().await.expect("stats").identities, owed(&store, "a").await), (0, vec![]));
+    assert_eq!(trace(&store, "m1").await, None);
+    let store = place.reopen(store).await;
+    recorded(&store, stamped("m1", 1, 1)).await;
+    let asked = |name, number| recognise(stamped(name, 1, number));
+    let outcomes = commit(&store, vec![asked("m2", 2), put(stamped("m2", 1, 2)), asked("m2", 2)]).await;
+    assert_eq!((outcomes[0], outcomes[2]), (Outcome::Unchanged, BY_IDENTITY), "{outcomes:?}");
+}
+
+/// C4: asking for a message that was recorded answers, and does, what recording it again would.
+pub async fn what_is_asked_for_is_recognised_as_in_recording<H: Harness>(place: Place<H>) {
+    let store = place.open().await;
+    remember_all(&store, &["a"]).await;
+    let sequence = recorded(&store, stamped("m1", 1, 1)).await;
+    let conflicting = Record { fingerprint: Fingerprint::from_u64(8), ..stamped("m1", 1, 2) };
+    assert_eq!(commit_one(&store, recognise(conflicting)).await, Outcome::Conflict);
+    assert_eq!(commit_one(&store, recognise(stamped("m2", 1, 1))).await, BY_STAMP);
+    assert_eq!(commit_one(&store, recognise(stamped("m1", 1, 3))).await, BY_IDENTITY);
+    let store = place.reopen(store).await;
+    recorded(&store, stamped("m2", 1, 2)).await;
+    assert_eq!(commit_one(&store, put(stamped("m3", 1, 3))).await, BY_STAMP, "seen with a duplicate by identity");
+    assert_eq!(owed(&store, "a").await[0], sequence);
+}
+
 /// C4: epochs keep numbers apart; numbers come in any order, near and far, and at both ends.
 pub async fn epochs_and_numbers_keep_apart<H: Harness>(place: Place<H>) {
     let store = place.open().await;

@@ -90,6 +90,7 @@ impl State {
     fn apply(&mut self, operation: &Operation) -> Outcome {
         let changed = match operation {
             Operation::Record(record) => return self.record(record),
+            Operation::Recognise(record) => return self.recognise(record).unwrap_or(Outcome::Unchanged),
             Operation::Redrive { peer, sequence } => return self.redrive(peer, *sequence),
             Operation::Acknowledge { peer, sequence, at } => {
                 self.settle(peer, *sequence, DeliveryState::Acknowledged, *at)
@@ -111,18 +112,10 @@ impl State {
     }
 
     fn record(&mut self, record: &Record) -> Outcome {
-        let known = self.identities.get(&record.identity);
-        if known.is_some_and(|&fingerprint| fingerprint != record.fingerprint) {
-            return Outcome::Conflict;
+        if let Some(known) = self.recognise(record) {
+            return known;
         }
-        let repeated = known.is_some();
-        let stamped = self.see_stamp(record);
-        if repeated {
-            return Outcome::Duplicate { by: DuplicateBy::Identity };
-        }
-        if stamped {
-            return Outcome::Duplicate { by: DuplicateBy::Stamp };
-        }
+        self.see_stamp(record);
         let sequence = self.next_sequence();
         self.identities.insert(record.identity.clone(), record.fingerprint);
         self.recorded.push_back((record.received_at, record.identity.clone()));
@@ -143,9 +136,26 @@ impl State {
         Outcome::Recorded { sequence }
     }
 
-    /// Notes the stamp of a record as seen; whether it had been seen before.
-    fn see_stamp(&mut self, record: &Record) -> bool {
-        let Some(stamp) = record.stamp else { return false };
+    /// What is answered to a message that was recorded before; its stamp then counts as seen.
+    fn recognise(&mut self, record: &Record) -> Option<Outcome> {
+        let known = self.identities.get(&record.identity);
+        if known.is_some_and(|&fingerprint| fingerprint != record.fingerprint) {
+            return Some(Outcome::Conflict);
+        }
+        let by = if known.is_some() {
+            DuplicateBy::Identity
+        } else if record.stamp.is_some_and(|stamp| self.stamps.contains_key(&stamp)) {
+            DuplicateBy::Stamp
+        } else {
+            return None;
+        };
+        self.see_stamp(record);
+        Some(Outcome::Duplicate { by })
+    }
+
+    /// Notes the stamp of a record as seen.
+    fn see_stamp(&mut self, record: &Record) {
+        let Some(stamp) = record.stamp else { return };
         let before = self.stamps.get(&stamp).copied();
         if let Some(time) = before {
             self.stamps_by_age.remove(&(time, stamp));
@@ -153,7 +163,6 @@ impl State {
         let latest = record.received_at.max(before.unwrap_or_default());
         self.stamps.insert(stamp, latest);
         self.stamps_by_age.insert((latest, stamp));
-        before.is_some()
     }
 
     fn redrive(&mut self, peer: &PeerId, sequence: Sequence) -> Outcome {

@@ -90,6 +90,11 @@ impl Broken {
     async fn apply(&self, mut operation: Operation) -> Result<Outcome> {
         match &mut operation {
             Operation::Record(record) => self.bend(record).await?,
+            Operation::Recognise(record) if self.is(Flaw::RecordsWhatItIsAskedFor) => {
+                let outcome = self.one(Operation::Record(record.clone())).await?;
+                return Ok(if matches!(outcome, Outcome::Recorded { .. }) { Outcome::Unchanged } else { outcome });
+            }
+            Operation::Recognise(record) => self.bend(record).await?,
             Operation::Acknowledge { sequence, at, .. } if self.is(Flaw::SettlesForEveryone) => {
                 let others = self.peers().await?.into_iter();
                 let all = others.map(|peer| Operation::Acknowledge { peer: peer.id, sequence: *sequence, at: *at });

@@ -23,6 +23,7 @@ pub(crate) enum Flaw {
     ForgetsIdentitiesAtReopening,
     IgnoresFingerprints,
     IgnoresStamps,
+    RecordsWhatItIsAskedFor,
     IgnoresEpochs,
     IgnoresGroups,
     ForgetsSettledIdentities,

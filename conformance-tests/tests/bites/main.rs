@@ -64,6 +64,7 @@ bites! {
         c4_identities_lost_at_reopening: ForgetsIdentitiesAtReopening,
         c4_fingerprints_ignored: IgnoresFingerprints,
         c4_stamps_ignored: IgnoresStamps,
+        c4_records_what_it_is_asked_for: RecordsWhatItIsAskedFor,
         c4_stamps_by_number_only: IgnoresEpochs,
         c4_groups_ignored: IgnoresGroups,
         c4_identities_that_end_with_their_message: ForgetsSettledIdentities,

@@ -101,6 +101,7 @@ variants! {
         10 AdoptPeer { alias: alias, peer: peer },
         11 ForgetPeer { peer: peer, at: at },
         12 NameRelay { id: id },
+        13 Recognise { 0: record },
     }
     PeerKind { 1 Application {}, 2 Relay {}, }
     DeliveryState { 1 Pending {}, 2 Acknowledged {}, 3 Superseded {}, 4 Expired {}, 5 Dead {}, }

@@ -15,7 +15,7 @@ use slipstream_store::{
 };
 
 use super::steps::{Change, MESSAGES, PEERS, Place as Back, Step, Way};
-use crate::fixture::{application, id, limit, message, never_given, peer, put, stamp, t, tags};
+use crate::fixture::{application, id, limit, message, never_given, peer, put, recognise, stamp, t, tags};
 use crate::{Harness, ModelStore, Place};
 
 type Checked<T = ()> = Result<T, TestCaseError>;
@@ -247,7 +247,8 @@ impl<'a, H: Harness> Pair<'a, H> {
     fn operation(&self, change: &Change, side: usize) -> Operation {
         let named = |at: usize| -> PeerId { peer(PEERS[at]) };
         match change {
-            Change::Record { .. } => record(change),
+            Change::Record { .. } => put(record(change)),
+            Change::Recognise(change) => recognise(record(change)),
             Change::Settle { way, peer, at, time } => {
                 let (peer, sequence, at) = (named(*peer), self.sequence(*at, side), t(*time));
                 match way {
@@ -288,14 +289,14 @@ fn known(at: usize, count: usize, seen: u64) -> Peer {
     Peer { tags: tags(&["x", "y"][..count]), last_seen: t(seen), ..application(PEERS[at]) }
 }
 
-fn record(change: &Change) -> Operation {
+fn record(change: &Change) -> Record {
     let Change::Record { message: number, fingerprint, recipients, stamp: numbered, expires, received, size } = change
     else {
         unreachable!("only records are made here");
     };
     let template = message(&number.to_string(), &[]);
     let recipients = recipients.iter().map(|at| peer(PEERS[*at])).collect();
-    put(Record {
+    Record {
         fingerprint: Fingerprint::from_u64(*fingerprint),
         route: Arc::new(Route { recipients, ..(*template.route).clone() }),
         stamp: numbered.map(|(epoch, number)| stamp(epoch, number)),
@@ -303,7 +304,7 @@ fn record(change: &Change) -> Operation {
         received_at: t(*received),
         text: Bytes::from(vec![*number; *size]),
         ..template
-    })
+    }
 }
 
 async fn purge_all<S: MessageStore>(store: &S, horizon: Horizon, budget: u32) -> Checked<Vec<(PeerId, Sequence)>> {

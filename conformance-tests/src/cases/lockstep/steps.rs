@@ -57,6 +57,8 @@ pub(super) enum Change {
         received: u64,
         size: usize,
     },
+    /// Asks for a message: its change would record it.
+    Recognise(Box<Change>),
     Settle {
         way: Way,
         peer: usize,
@@ -164,7 +166,10 @@ fn change() -> impl Strategy<Value = Change> {
         4 => reason().prop_map(Way::GiveUp),
     ];
     prop_oneof![
-        10 => record,
+        12 => (record, 0..6_u8).prop_map(|(record, chance)| match chance {
+            0 => Change::Recognise(Box::new(record)),
+            _ => record,
+        }),
         8 => (way, peer(), place(), time()).prop_map(|(way, peer, at, time)| Change::Settle { way, peer, at, time }),
         2 => (peer(), place(), 0..5_u32, time()).prop_map(|(peer, at, number, time)| {
             Change::Attempt { peer, at, number, time }

@@ -52,6 +52,7 @@ impl State {
         use DeliveryState::{Acknowledged, Expired, Superseded};
         let changed = match operation {
             Operation::Record(record) => return self.record(record),
+            Operation::Recognise(record) => return self.recognise(record).unwrap_or(Outcome::Unchanged),
             Operation::Redrive { peer, sequence } => return self.redrive(peer, *sequence),
             Operation::Acknowledge { peer, sequence, at } => self.settle(peer, *sequence, Acknowledged, *at),
             Operation::Supersede { peer, sequence, at } => self.settle(peer, *sequence, Superseded, *at),
@@ -75,17 +76,10 @@ impl State {
     }
 
     fn record(&mut self, record: &Record) -> Outcome {
-        let known = self.identities.get(&record.identity).copied();
-        if known.is_some_and(|fingerprint| fingerprint != record.fingerprint) {
-            return Outcome::Conflict;
+        if let Some(known) = self.recognise(record) {
+            return known;
         }
-        let stamp_was_seen = record.stamp.is_some_and(|stamp| self.stamps.see(stamp, record.received_at));
-        if known.is_some() {
-            return Outcome::Duplicate { by: DuplicateBy::Identity };
-        }
-        if stamp_was_seen {
-            return Outcome::Duplicate { by: DuplicateBy::Stamp };
-        }
+        self.see_stamp(record);
         let sequence = self.next_sequence();
         self.identities.insert(record.identity.clone(), record.fingerprint);
         self.recorded.push_back((record.received_at, record.identity.clone()));
@@ -94,6 +88,29 @@ impl State {
         let deliveries = recipients.map(|peer| (peer.clone(), new())).collect();
         self.insert(sequence, Message { record: Box::new(record.clone()), deliveries });
         Outcome::Recorded { sequence }
+    }
+
+    /// What is answered to a message that was recorded before; its stamp then counts as seen.
+    fn recognise(&mut self, record: &Record) -> Option<Outcome> {
+        let known = self.identities.get(&record.identity).copied();
+        if known.is_some_and(|fingerprint| fingerprint != record.fingerprint) {
+            return Some(Outcome::Conflict);
+        }
+        let by = if known.is_some() {
+            DuplicateBy::Identity
+        } else if record.stamp.is_some_and(|stamp| self.stamps.has_seen(stamp)) {
+            DuplicateBy::Stamp
+        } else {
+            return None;
+        };
+        self.see_stamp(record);
+        Some(Outcome::Duplicate { by })
+    }
+
+    fn see_stamp(&mut self, record: &Record) {
+        if let Some(stamp) = record.stamp {
+            self.stamps.see(stamp, record.received_at);
+        }
     }
 
     /// Takes in a message with its deliveries as they are.

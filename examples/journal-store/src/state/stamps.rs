@@ -31,16 +31,18 @@ pub(crate) struct Seen {
 }
 
 impl Stamps {
-    /// Notes a stamp as seen; whether it had been seen before.
-    pub(super) fn see(&mut self, stamp: Stamp, at: Timestamp) -> bool {
-        let block = StampBlock { epoch: stamp.epoch, block: stamp.number / BLOCK };
+    pub(super) fn has_seen(&self, stamp: Stamp) -> bool {
+        let (block, word, bit) = place(stamp);
+        self.rows.get(&block).is_some_and(|seen| seen.bits[word] & bit != 0)
+    }
+
+    /// Notes a stamp as seen.
+    pub(super) fn see(&mut self, stamp: Stamp, at: Timestamp) {
+        let (block, word, bit) = place(stamp);
         let mut seen = self.remove(block).unwrap_or(Seen { latest: at, bits: [0; 16] });
-        let (word, bit) = ((stamp.number % BLOCK / 64) as usize, 1 << (stamp.number % 64));
-        let before = seen.bits[word] & bit != 0;
         seen.bits[word] |= bit;
         seen.latest = seen.latest.max(at);
         self.insert(block, seen);
-        before
     }
 
     pub(crate) fn insert(&mut self, block: StampBlock, seen: Seen) {
@@ -62,4 +64,10 @@ impl Stamps {
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&StampBlock, &Seen)> {
         self.rows.iter()
     }
+}
+
+/// The row of a stamp, the word in it, and the bit in the word.
+fn place(stamp: Stamp) -> (StampBlock, usize, u64) {
+    let block = StampBlock { epoch: stamp.epoch, block: stamp.number / BLOCK };
+    (block, (stamp.number % BLOCK / 64) as usize, 1 << (stamp.number % 64))
 }
