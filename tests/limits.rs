@@ -47,6 +47,28 @@ async fn a_full_backlog_rejects_until_the_peer_has_taken_something() {
 }
 
 #[tokio::test]
+async fn what_was_taken_is_confirmed_again_while_the_backlog_is_full() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (relay, mut sender) = with_an_absent_peer(&folder, &["--max-backlog", "1"]).await;
+    sender.publish(event("m1")).await;
+    sender.publish(event("m1")).await;
+    let other = sender.rejected(json!({"type": "EVENT", "messageId": "m1", "value": "another"})).await;
+    assert_eq!(other["code"], "identity_conflict");
+    for _ in 0..2 {
+        // What is refused is not remembered.
+        assert_eq!(sender.rejected(event("m2")).await["code"], "backlog_full");
+    }
+    assert_eq!(relay.metric(r#"slipstream_messages_duplicate_total{by="identity"}"#).await, 1.0);
+    assert_eq!(relay.metric(r#"slipstream_messages_rejected_total{code="backlog_full"}"#).await, 2.0);
+    let mut away = Peer::connect(&relay, "id=away").await;
+    assert_eq!(away.take().await.id(), "m1");
+    relay.metric_becomes(r#"slipstream_backlog{peer="away"}"#, 0.0).await;
+    sender.publish(event("m2")).await;
+    assert_eq!(away.take().await.id(), "m2");
+    away.silent().await;
+}
+
+#[tokio::test]
 async fn a_backlog_limit_is_exact_while_many_messages_are_under_way() {
     let folder = tempfile::tempdir().expect("a folder");
     let (relay, mut sender) = with_an_absent_peer(&folder, &["--max-backlog", "100"]).await;
@@ -192,6 +214,49 @@ async fn a_rate_is_a_peers_on_whatever_links() {
     }
     let may_be = f64::from(RATE) * (began.elapsed().as_secs_f64() + 1.0);
     assert!(taken >= RATE && f64::from(taken) <= may_be, "{taken} were taken, {may_be} may be");
+}
+
+#[tokio::test]
+async fn what_came_back_is_confirmed_however_fast_it_comes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &["--rate-limit", "1", "--instance-id", "here"]).await;
+    let mut sender = Peer::connect(&relay, "id=sender").await;
+    for number in 0..5 {
+        sender
+            .publish(json!({"type": "EVENT", "messageId": format!("m{number}"), "messagePath": ["here", "far"]}))
+            .await;
+    }
+    assert_eq!(relay.metric("slipstream_messages_looped_total").await, 5.0);
+}
+
+#[tokio::test]
+async fn a_low_disk_confirms_what_was_taken_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let stamped = |id: &str, number: u64| json!({"type": "EVENT", "messageId": id, "relayStamp": format!("01ARZ3NDEKTSV4RRFFQ69G5FAV:{number}")});
+    let far = async |relay: &Relay| Peer::connect_with(relay, "id=far", &[("Slipstream-Kind", "relay")]).await;
+    let (relay, mut sender) = with_an_absent_peer(&folder, &["--instance-id", "here"]).await;
+    sender.publish(event("before")).await;
+    far(&relay).await.publish(stamped("stamped", 0)).await;
+    relay.stop().await;
+
+    let relay = Relay::start(folder.path(), &["--instance-id", "here", "--min-free-disk", "1024TiB"]).await;
+    support::eventually("the disk to be looked at", || async {
+        (get(relay.admin, "/readyz").await.status == 503).then_some(())
+    })
+    .await;
+    let mut sender = Peer::connect(&relay, "id=sender").await;
+    sender.publish(event("before")).await;
+    sender.publish(json!({"type": "EVENT", "messageId": "looped", "messagePath": ["here"]})).await;
+    let mut peer = far(&relay).await;
+    peer.publish(stamped("stamped", 1)).await;
+    peer.publish(stamped("by-another-way", 0)).await;
+    assert_eq!(peer.rejected(stamped("new", 2)).await["code"], "storage_unavailable");
+    relay.stop().await;
+
+    let relay = Relay::start(folder.path(), &["--instance-id", "here"]).await;
+    far(&relay).await.publish(stamped("new", 2)).await;
+    let mut away = Peer::connect(&relay, "id=away").await;
+    assert_eq!(away.take_ids(3).await, ["before", "stamped", "new"].map(str::to_owned));
 }
 
 #[tokio::test]

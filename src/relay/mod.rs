@@ -226,6 +226,7 @@ impl<S: MessageStore + ?Sized> Core<S> {
             health: Arc::clone(&self.health),
             limits: self.settings.stages.clone(),
             backlog: self.settings.backlog,
+            disk: Arc::clone(&self.disk),
             overfull: Arc::clone(&self.overfull),
         };
         let ended = ended.clone();

@@ -3,13 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use slipstream_store::{ClusterGroup, MessageId, Peer, PeerId, PeerKind, Record, Route};
 
 use super::committer::{Arrival, CommitQueue};
-use super::disk::Disk;
 use super::dispatcher::{LinkTerms, PeerLane, Wake};
 use super::outbox::{Answer, Outbox, ReplyTo};
 use super::router::Router;
@@ -47,7 +45,6 @@ pub(super) struct Intake {
     pub(super) commits: CommitQueue,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) disk: Arc<Disk>,
 }
 
 impl Intake {
@@ -60,25 +57,18 @@ impl Intake {
             return;
         }
         let reply = ReplyTo(Arc::clone(&port.outbox));
-        if let Some((code, reason)) = self.refuses(read_at) {
-            self.metrics.rejected(code);
-            return reply.refuse(Refusal::of(code, reason, envelope.identity()));
-        }
         if envelope.path().contains(&port.relay) {
             self.metrics.looped();
             return reply.confirm(envelope.identity().clone());
         }
+        if let Err(rate) = port.lane.may_send(read_at) {
+            let reason = format!("this peer may send {rate} messages a second");
+            self.metrics.rejected(Code::RateLimited);
+            return reply.refuse(Refusal::of(Code::RateLimited, reason, envelope.identity()));
+        }
         let record = self.record(&envelope);
         let from_relay = self.sender.kind == PeerKind::Relay;
         self.commits.message(record, Arrival { reply, read_at, from_relay }).await;
-    }
-
-    /// Why a message that comes now is not taken. Each that is asked about counts against the rate.
-    fn refuses(&self, now: Duration) -> Option<(Code, String)> {
-        if let Err(rate) = self.port.lane.may_send(now) {
-            return Some((Code::RateLimited, format!("this peer may send {rate} messages a second")));
-        }
-        self.disk.is_low().map(|reason| (Code::StorageUnavailable, reason))
     }
 
     fn record(&mut self, envelope: &Envelope<'_>) -> Box<Record> {

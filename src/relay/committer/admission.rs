@@ -1,36 +1,46 @@
-//! Whether a message may go into a batch: not where an application sent it and a recipient is owed as much as it may
-//! be.
+//! Whether a message may be recorded: not while the disk is low, nor where an application sent it and a recipient is
+//! owed as much as it may be.
 //!
-//! What comes from another relay was confirmed to somebody. To refuse it would only leave it owed one relay earlier,
-//! and relays whose backlogs are full would wait for each other for ever.
+//! What comes from another relay was confirmed to somebody. To refuse it for a backlog would only leave it owed one
+//! relay earlier, and relays whose backlogs are full would wait for each other for ever.
 
 use slipstream_store::{MessageStore, Record};
 
 use super::Committer;
 use super::batch::Filling;
-use super::queue::Submission;
+use super::queue::{Arrival, Submission};
 use crate::protocol::{Code, Refusal};
 use crate::relay::settings::{BacklogLimit, BacklogPolicy};
 
 impl<S: MessageStore + ?Sized> Committer<S> {
-    /// Takes a submission into the batch, or refuses it.
+    /// Takes a submission into the batch. A message that may not be recorded is only asked for: what was taken before is
+    /// confirmed again, and the rest refused.
     pub(super) fn take(&self, submission: Submission, filling: &mut Filling) {
-        if let (Submission::Message(record, arrival, _), Some(limit)) = (&submission, self.rejects_above())
-            && let most = if arrival.from_relay { u64::MAX } else { limit }
-            && let Err(peer) = self.dispatcher.admit(&record.route.recipients, most)
-        {
-            let reason = format!("{peer} is owed {most} messages, as many as one peer may be");
-            let refusal = Refusal::of(Code::BacklogFull, reason, &record.identity);
-            self.metrics.rejected(Code::BacklogFull);
-            if let Submission::Message(_, arrival, _) = submission {
-                arrival.reply.refuse(refusal);
-            }
-            return;
+        match submission {
+            Submission::Message(record, arrival, share) => match self.admit(&record, &arrival) {
+                Ok(()) => filling.record(record, arrival, share),
+                Err(refusal) => filling.recognise(record, arrival, refusal, share),
+            },
+            Submission::Apply(operation, caller) => filling.apply(operation, caller),
+            Submission::Purge(request) => filling.purge(request),
+            Submission::Barrier(reply) => filling.barrier(reply),
         }
-        filling.take(submission);
     }
 
-    /// A record that was taken is in the store now, or was refused by it.
+    /// Admits a message, which is then to be [`released`](Self::release), or says why it may not be recorded.
+    fn admit(&self, record: &Record, arrival: &Arrival) -> Result<(), Box<Refusal>> {
+        let refusal = |code, reason| Box::new(Refusal::of(code, reason, &record.identity));
+        if let Some(reason) = self.disk.is_low() {
+            return Err(refusal(Code::StorageUnavailable, reason));
+        }
+        let Some(limit) = self.rejects_above() else { return Ok(()) };
+        let most = if arrival.from_relay { u64::MAX } else { limit };
+        self.dispatcher.admit(&record.route.recipients, most).map_err(|peer| {
+            refusal(Code::BacklogFull, format!("{peer} is owed {limit} messages, as many as one peer may be"))
+        })
+    }
+
+    /// A record that was admitted is in the store now, or was refused by it.
     pub(super) fn release(&self, record: &Record) {
         if self.rejects_above().is_some() {
             self.dispatcher.released(&record.route.recipients);

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use slipstream_store::{Batch, Operation, Outcome, Result, StoreError};
+use slipstream_store::{Batch, Operation, Outcome, Record, Result, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::queue::{Arrival, Submission};
+use super::queue::Arrival;
 use super::{PurgeRequest, is_fatal};
+use crate::protocol::Refusal;
 
 /// Who hears of an operation's outcome.
 #[derive(Debug)]
 pub(super) enum Reply {
-    /// The sender of a message. The permit is the message's share of the queue's bytes.
+    /// The sender of a message. Here and below the permit is the message's share of the queue's bytes.
     Sender(Arrival, Option<OwnedSemaphorePermit>),
+    /// The sender of a message that may not be recorded: it is refused like this, unless it was recorded before.
+    Refused(Arrival, Box<Refusal>, Option<OwnedSemaphorePermit>),
     /// A caller of [`CommitQueue::apply`](super::CommitQueue::apply).
     Caller(oneshot::Sender<Result<Outcome>>),
 }
@@ -48,17 +51,37 @@ impl Filling {
         self.purge.is_some()
     }
 
-    /// Takes a submission in. Not to be called once [`decisions`](Self::decisions) was.
-    pub(super) fn take(&mut self, submission: Submission) {
-        let (operation, reply) = match submission {
-            Submission::Message(record, arrival, share) => {
-                self.makes = Some(self.makes.unwrap_or(0) + record.route.recipients.len());
-                (Operation::Record(record), Reply::Sender(arrival, share))
-            }
-            Submission::Apply(operation, caller) => (operation, Reply::Caller(caller)),
-            Submission::Purge(request) => return self.purge = Some(request),
-            Submission::Barrier(reply) => return self.barriers.push(reply),
-        };
+    pub(super) fn record(&mut self, record: Box<Record>, arrival: Arrival, share: Option<OwnedSemaphorePermit>) {
+        self.makes = Some(self.makes.unwrap_or(0) + record.route.recipients.len());
+        self.submit(Operation::Record(record), Reply::Sender(arrival, share));
+    }
+
+    /// Asks for a message that may not be recorded.
+    pub(super) fn recognise(
+        &mut self,
+        record: Box<Record>,
+        arrival: Arrival,
+        refusal: Box<Refusal>,
+        share: Option<OwnedSemaphorePermit>,
+    ) {
+        self.makes = Some(self.makes.unwrap_or(0));
+        self.submit(Operation::Recognise(record), Reply::Refused(arrival, refusal, share));
+    }
+
+    pub(super) fn apply(&mut self, operation: Operation, caller: oneshot::Sender<Result<Outcome>>) {
+        self.submit(operation, Reply::Caller(caller));
+    }
+
+    pub(super) fn purge(&mut self, request: PurgeRequest) {
+        self.purge = Some(request);
+    }
+
+    pub(super) fn barrier(&mut self, reply: oneshot::Sender<()>) {
+        self.barriers.push(reply);
+    }
+
+    /// Not to be called once [`decisions`](Self::decisions) was.
+    fn submit(&mut self, operation: Operation, reply: Reply) {
         self.operations.push(operation);
         self.replies.push(reply);
     }

@@ -51,8 +51,19 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                     self.metrics.confirmed(now.saturating_sub(arrival.read_at));
                     self.answer(record, *outcome, arrival.reply);
                 }
+                (Operation::Recognise(_), Reply::Refused(arrival, refusal, share))
+                    if *outcome == Outcome::Unchanged =>
+                {
+                    drop(share);
+                    self.turn_away(arrival, *refusal);
+                }
+                (Operation::Recognise(record), Reply::Refused(arrival, _, share)) => {
+                    drop(share);
+                    self.metrics.confirmed(now.saturating_sub(arrival.read_at));
+                    self.answer(record, *outcome, arrival.reply);
+                }
                 (_, Reply::Caller(caller)) => drop(caller.send(Ok(*outcome))),
-                (_, Reply::Sender(..)) => {}
+                (_, Reply::Sender(..) | Reply::Refused(..)) => {}
             }
         }
         self.forward(&mut run);
@@ -140,13 +151,18 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             match (operation, reply) {
                 (Operation::Record(record), Reply::Sender(arrival, _)) => {
                     self.release(record);
-                    self.metrics.rejected(Code::StorageUnavailable);
-                    arrival.reply.refuse(Refusal::of(Code::StorageUnavailable, error.to_string(), &record.identity));
+                    self.turn_away(arrival, Refusal::of(Code::StorageUnavailable, error.to_string(), &record.identity));
                 }
+                (_, Reply::Refused(arrival, refusal, _)) => self.turn_away(arrival, *refusal),
                 (_, Reply::Caller(caller)) => drop(caller.send(Err(error.clone()))),
                 (_, Reply::Sender(..)) => {}
             }
         }
+    }
+
+    fn turn_away(&self, arrival: Arrival, refusal: Refusal) {
+        self.metrics.rejected(refusal.code());
+        arrival.reply.refuse(refusal);
     }
 }
 

@@ -23,6 +23,7 @@ use self::adopted::Adopted;
 use self::batch::{Committed, Filling};
 pub(super) use self::queue::{Arrival, CommitQueue, Submission, queue};
 use self::share::Share;
+use super::disk::Disk;
 use super::dispatcher::Dispatcher;
 use super::settings::{BacklogLimit, StageLimits};
 use crate::clock::Clock;
@@ -40,6 +41,7 @@ pub(super) struct Committer<S: ?Sized> {
     pub(super) health: Arc<StoreHealth>,
     pub(super) limits: StageLimits,
     pub(super) backlog: Option<BacklogLimit>,
+    pub(super) disk: Arc<Disk>,
     /// Told where a peer may be owed more than the backlog limit.
     pub(super) overfull: Arc<Notify>,
 }

@@ -105,13 +105,16 @@ impl Oracle {
                 (Operation::Record(record), Outcome::Recorded { sequence }) => {
                     self.recorded(&mut facts, relay, record, *sequence);
                 }
-                (Operation::Record(record), Outcome::Duplicate { by: DuplicateBy::Stamp }) => {
+                (
+                    Operation::Record(record) | Operation::Recognise(record),
+                    Outcome::Duplicate { by: DuplicateBy::Stamp },
+                ) => {
                     let here = facts.relays[relay].recorded.contains_key(&record.identity);
                     self.world.holds("duplicates are duplicates", here, || {
                         format!("{relay} takes {} for one whose stamp it saw, and never had it", record.identity)
                     });
                 }
-                (Operation::Record(record), Outcome::Conflict) => {
+                (Operation::Record(record) | Operation::Recognise(record), Outcome::Conflict) => {
                     self.world
                         .violated("identities are kept apart", format!("{relay}: {} is a conflict", record.identity));
                 }
