@@ -84,10 +84,14 @@ async fn serve(config: &Config, log: LogControl) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("METRICS_HOST, METRICS_PORT: {}:{}", config.metrics_host, config.metrics_port))?;
     let listener = listen_on(config.listen)?;
+    let shutdown = CancellationToken::new();
+    // Who reads that the relay has started may ask it to stop at once.
+    match Signals::new() {
+        Ok(asked) => drop(tokio::spawn(stop_when_asked(asked, shutdown.clone()))),
+        Err(error) => warn!(%error, "signals cannot be caught; the process ends with the first"),
+    }
     announce(config, &relay, &observer, listener.as_deref(), &admin)?;
 
-    let shutdown = CancellationToken::new();
-    tokio::spawn(signals(shutdown.clone()));
     let pages_end = CancellationToken::new();
     let _pages_end = pages_end.clone().drop_guard();
     tokio::spawn(metrics.clone().upkeep(pages_end.clone()));
@@ -245,11 +249,7 @@ fn api_access(config: &Config) -> ApiAccess {
 }
 
 /// The first SIGTERM or SIGINT asks the relay to stop; the second ends the process at once.
-async fn signals(shutdown: CancellationToken) {
-    let mut asked = match Signals::new() {
-        Ok(asked) => asked,
-        Err(error) => return warn!(%error, "signals cannot be caught; the process ends with the first"),
-    };
+async fn stop_when_asked(mut asked: Signals, shutdown: CancellationToken) {
     asked.next().await;
     shutdown.cancel();
     asked.next().await;
