@@ -45,7 +45,7 @@ MUTANTS = [
     Mutant(
         "confirms what the store refused",
         "src/relay/committer/finish.rs",
-        "arrival.reply.refuse(Refusal::of(Code::StorageUnavailable, error.to_string(), &record.identity));",
+        "self.turn_away(arrival, Refusal::of(Code::StorageUnavailable, error.to_string(), &record.identity));",
         "arrival.reply.confirm(record.identity.clone());",
         FAULTS,
         ("what is confirmed is kept",),
