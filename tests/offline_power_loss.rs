@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fastrand::Rng;
 use slipstream::backend;
@@ -99,9 +99,17 @@ impl Bed {
     }
 }
 
+/// Runs `work` with disks, one test at a time: the process that another test starts for its disks has this one's locks
+/// until it runs its program, and a store that was just closed would be in use for that moment.
+fn alone(test: &str, work: impl FnOnce(&Arc<Disks>) + Send + 'static) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    with_disks(test, work);
+}
+
 #[test]
 fn a_store_that_is_compacted_stays_whole() {
-    with_disks(concat!(module_path!(), "::a_store_that_is_compacted_stays_whole"), |disks| {
+    alone(concat!(module_path!(), "::a_store_that_is_compacted_stays_whole"), |disks| {
         for engine in backend::COMPILED {
             let bed = Bed::new(disks, *engine);
             let work = || _ = compact(&bed.store, &Silent).expect("compacted");
@@ -117,7 +125,7 @@ fn a_store_that_is_compacted_stays_whole() {
 
 #[test]
 fn a_store_that_is_moved_stays_whole_and_arrives_whole() {
-    with_disks(concat!(module_path!(), "::a_store_that_is_moved_stays_whole_and_arrives_whole"), |disks| {
+    alone(concat!(module_path!(), "::a_store_that_is_moved_stays_whole_and_arrives_whole"), |disks| {
         let next = backend::COMPILED.iter().cycle().skip(1);
         for (from, to) in backend::COMPILED.iter().zip(next) {
             let bed = Bed::new(disks, *from);
@@ -142,7 +150,7 @@ fn a_store_that_is_moved_stays_whole_and_arrives_whole() {
 
 #[test]
 fn a_backup_has_its_name_once_it_is_whole() {
-    with_disks(concat!(module_path!(), "::a_backup_has_its_name_once_it_is_whole"), |disks| {
+    alone(concat!(module_path!(), "::a_backup_has_its_name_once_it_is_whole"), |disks| {
         // A path that ends in `.db` is a file of SQLite's.
         let file = (Engine::Sqlite, "below/copy.db");
         let files = [file].into_iter().filter(|(engine, _)| backend::COMPILED.contains(engine));
