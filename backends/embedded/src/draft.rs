@@ -143,7 +143,10 @@ impl<'l, 'b> Draft<'l, 'b> {
         match operation {
             Operation::Record(record) => return self.record(record),
             Operation::Recognise(record) => {
-                return Ok(self.recognise(record, Marks::of(record))?.unwrap_or(Outcome::Unchanged));
+                return Ok(match self.recognise(record, Marks::of(record))? {
+                    Recognised::Known(outcome) => outcome,
+                    Recognised::New(_) => Outcome::Unchanged,
+                });
             }
             _ => self.end_run()?,
         }
@@ -172,10 +175,10 @@ impl<'l, 'b> Draft<'l, 'b> {
 
     fn record(&mut self, record: &'b Record) -> Result<Outcome> {
         let marks = Marks::of(record);
-        if let Some(known) = self.recognise(record, marks)? {
-            return Ok(known);
+        match self.recognise(record, marks)? {
+            Recognised::Known(outcome) => return Ok(outcome),
+            Recognised::New(stamp) => self.see(stamp),
         }
-        self.see_stamp(record)?;
         let Marks { hash, print } = marks;
         let received_at = record.received_at.as_millis();
         let (number, sequence) = self.next_sequence()?;
@@ -192,33 +195,36 @@ impl<'l, 'b> Draft<'l, 'b> {
         Ok(Outcome::Recorded { sequence })
     }
 
-    /// What is answered to a message that was recorded before; its stamp then counts as seen. `None` for a new one.
-    fn recognise(&mut self, record: &Record, Marks { hash, print }: Marks) -> Result<Option<Outcome>> {
+    /// Whether a message was recorded before; then its stamp counts as seen.
+    fn recognise(&mut self, record: &Record, Marks { hash, print }: Marks) -> Result<Recognised> {
         let known = self.identities.get(&hash).copied().or_else(|| self.ledger.identities.print(hash));
-        let by = match known {
-            Some(known) if known != print => return Ok(Some(Outcome::Conflict)),
-            Some(_) => DuplicateBy::Identity,
-            None if self.has_seen(record.stamp)? => DuplicateBy::Stamp,
-            None => return Ok(None),
+        if known.is_some_and(|known| known != print) {
+            return Ok(Recognised::Known(Outcome::Conflict));
+        }
+        let stamp = record.stamp.map(|stamp| self.look_up(stamp, record.received_at.as_millis())).transpose()?;
+        let by = match (known, &stamp) {
+            (Some(_), _) => DuplicateBy::Identity,
+            (None, Some(LookedUp { was_seen: true, .. })) => DuplicateBy::Stamp,
+            (None, _) => return Ok(Recognised::New(stamp)),
         };
-        self.see_stamp(record)?;
-        Ok(Some(Outcome::Duplicate { by }))
+        self.see(stamp);
+        Ok(Recognised::Known(Outcome::Duplicate { by }))
     }
 
-    fn has_seen(&self, stamp: Option<Stamp>) -> Result<bool> {
-        let Some(stamp) = stamp else { return Ok(false) };
-        Ok(self.seen_block((stamp.epoch.into(), block_of(stamp.number)))?.bits.has(stamp.number))
+    fn look_up(&self, stamp: Stamp, received_at: u64) -> Result<LookedUp> {
+        let key = (stamp.epoch.into(), block_of(stamp.number));
+        let mut block = self.seen_block(key)?;
+        let was_seen = block.bits.has(stamp.number);
+        block.bits.set(stamp.number);
+        block.latest = block.latest.max(received_at);
+        Ok(LookedUp { key, was_seen, block })
     }
 
     /// Notes the stamp of a message as seen.
-    fn see_stamp(&mut self, record: &Record) -> Result<()> {
-        let Some(stamp) = record.stamp else { return Ok(()) };
-        let key = (stamp.epoch.into(), block_of(stamp.number));
-        let mut block = self.seen_block(key)?;
-        block.bits.set(stamp.number);
-        block.latest = block.latest.max(record.received_at.as_millis());
-        self.seen.insert(key, Some(block));
-        Ok(())
+    fn see(&mut self, stamp: Option<LookedUp>) {
+        if let Some(LookedUp { key, block, .. }) = stamp {
+            self.seen.insert(key, Some(block));
+        }
     }
 
     pub(crate) fn seen_block(&self, key: (u128, u64)) -> Result<SeenBlock> {
@@ -340,6 +346,23 @@ fn read_owed(tables: &dyn Tables, number: u64, block: u64) -> Result<OwedBlock> 
         Ok(())
     })?;
     Ok(OwedBlock { bits: Bits::from_bytes(&row.bits), noted })
+}
+
+/// What is known of a message.
+enum Recognised {
+    /// It was recorded before: what is answered.
+    Known(Outcome),
+    /// It was not. Its stamp does not count as seen yet.
+    New(Option<LookedUp>),
+}
+
+/// A stamp that was looked up.
+#[derive(Clone, Copy)]
+struct LookedUp {
+    key: (u128, u64),
+    was_seen: bool,
+    /// Its block with the stamp seen.
+    block: SeenBlock,
 }
 
 /// What a message is recognised by.
