@@ -1,6 +1,7 @@
 //! What follows a commit: senders are answered, and what was recorded is forwarded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use slipstream_store::{MessageStore, Operation, Outcome, PeerId, Record, Route, Sequence, StoreError};
 use tracing::info;
@@ -10,7 +11,6 @@ use super::batch::{Committed, Reply, Rest};
 use super::queue::Arrival;
 use crate::protocol::{self, Code, Refusal};
 use crate::relay::dispatcher::Forward;
-use crate::relay::outbox::ReplyTo;
 
 /// Neighbouring messages with one route, which are forwarded together.
 #[derive(Default)]
@@ -48,19 +48,14 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                     if let Outcome::Recorded { sequence } = *outcome {
                         self.recorded(record, sequence, &arrival, &mut run);
                     }
-                    self.metrics.confirmed(now.saturating_sub(arrival.read_at));
-                    self.answer(record, *outcome, arrival.reply);
+                    self.answer(record, *outcome, arrival, now);
                 }
-                (Operation::Recognise(_), Reply::Refused(arrival, refusal, share))
-                    if *outcome == Outcome::Unchanged =>
-                {
+                (Operation::Recognise(record), Reply::Refused(arrival, refusal, share)) => {
                     drop(share);
-                    self.turn_away(arrival, *refusal);
-                }
-                (Operation::Recognise(record), Reply::Refused(arrival, _, share)) => {
-                    drop(share);
-                    self.metrics.confirmed(now.saturating_sub(arrival.read_at));
-                    self.answer(record, *outcome, arrival.reply);
+                    match *outcome {
+                        Outcome::Unchanged => self.turn_away(arrival, *refusal),
+                        known => self.answer(record, known, arrival, now),
+                    }
                 }
                 (_, Reply::Caller(caller)) => drop(caller.send(Ok(*outcome))),
                 (_, Reply::Sender(..) | Reply::Refused(..)) => {}
@@ -130,18 +125,18 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         run.forwards.clear();
     }
 
-    fn answer(&self, record: &Record, outcome: Outcome, reply: ReplyTo) {
+    fn answer(&self, record: &Record, outcome: Outcome, arrival: Arrival, now: Duration) {
+        self.metrics.confirmed(now.saturating_sub(arrival.read_at));
         match outcome {
             Outcome::Conflict => {
                 let reason = "this identity was accepted with another type, key or value";
-                self.metrics.rejected(Code::IdentityConflict);
-                reply.refuse(Refusal::of(Code::IdentityConflict, reason, &record.identity));
+                self.turn_away(arrival, Refusal::of(Code::IdentityConflict, reason, &record.identity));
             }
             outcome => {
                 if let Outcome::Duplicate { by } = outcome {
                     self.metrics.duplicate(by);
                 }
-                reply.confirm(record.identity.clone());
+                arrival.reply.confirm(record.identity.clone());
             }
         }
     }

@@ -228,13 +228,8 @@ impl Transit {
     }
 
     fn take_resend(&mut self) -> Option<Arc<Forward>> {
-        let first = self.resends.first_entry()?;
-        if self.hold.is_some_and(|hold| !hold.permits(*first.key())) {
-            return None;
-        }
-        let forward = first.remove();
-        self.resend_bytes -= forward.text.len();
-        Some(forward)
+        let sequence = *self.resends.first_key_value()?.0;
+        if self.permits(sequence) { self.take_forward(sequence) } else { None }
     }
 
     /// Notes that a delivery goes out again; false where it is not to.
@@ -339,13 +334,10 @@ impl Transit {
         self.through = self.through.max(Some(sequence));
     }
 
-    fn take_forward(&mut self, sequence: Sequence) {
-        // Mostly there is none.
-        if !self.resends.is_empty()
-            && let Some(forward) = self.resends.remove(&sequence)
-        {
-            self.resend_bytes -= forward.text.len();
-        }
+    fn take_forward(&mut self, sequence: Sequence) -> Option<Arc<Forward>> {
+        let forward = self.resends.remove(&sequence)?;
+        self.resend_bytes -= forward.text.len();
+        Some(forward)
     }
 
     fn has_room(&self, bytes: usize, limits: &LaneLimits) -> bool {
