@@ -1,6 +1,7 @@
 //! The engine: applies a batch, has sled write its log, and syncs the log.
 
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -58,7 +59,7 @@ impl SledEngine {
         fault::caught(|| db.flush())?;
         let stable = db.context.pagecache.log.stable_offset();
         if stable > self.synced {
-            self.log.sync_data().map_err(|error| StoreError::Busy(format!("syncing sled's log: {error}")))?;
+            self.log.sync_data().map_err(|error| unsynced(&error))?;
             self.synced = stable;
         }
         Ok(())
@@ -67,6 +68,10 @@ impl SledEngine {
     fn tables(&self) -> On<'_, Shared> {
         On(&self.shared)
     }
+}
+
+fn unsynced(error: &io::Error) -> StoreError {
+    StoreError::Busy(format!("syncing sled's log: {error}"))
 }
 
 impl Tables for SledEngine {
@@ -122,7 +127,7 @@ impl Engine for SledEngine {
         files::wait_for_lock(&folder)?;
         // Sled passes over it where a sync fails after it made its log shorter. Linux tells everyone who has the file
         // open (fsync(2)), so it tells us, too.
-        log.sync_all().map_err(|error| StoreError::Busy(format!("syncing sled's log: {error}")))?;
+        log.sync_all().map_err(|error| unsynced(&error))?;
         files::seal(&folder)
     }
 }
