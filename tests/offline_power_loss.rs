@@ -6,7 +6,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,8 +13,10 @@ use fastrand::Rng;
 use slipstream::backend;
 use slipstream::config::Engine;
 use slipstream::offline::{Located, OfflineError, Silent, backup, compact, migrate};
-use slipstream::store::{Batch, Durability, MessageStore, Operation, Outcome, StoreError};
-use slipstream_conformance::fixture::{acknowledge, attempt, everything, give_up, plain, put, remember};
+use slipstream::store::{Durability, StoreError};
+use slipstream_conformance::fixture::{
+    acknowledge, attempt, commit, everything, give_up, plain, purge_all, put, remember_all, sequences,
+};
 use slipstream_conformance::power::{Disks, Image, Mounted, Unsynced, seeds, with_disks};
 use slipstream_embedded::{OfflineStore, compare};
 
@@ -25,26 +26,22 @@ const CUTS: u64 = 20;
 /// Messages in the store.
 const MESSAGES: usize = 200;
 
-async fn commit(store: &dyn MessageStore, operations: Vec<Operation>) -> Vec<Outcome> {
-    store.commit(Arc::new(Batch::from(operations))).await.expect("committed")
-}
-
 /// A closed store at `path`, with something in every table, and space that was used once.
 fn filled(engine: Engine, path: &Path) -> Located {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
         let store = backend::open(engine, path, Durability::Full).expect("a store");
-        commit(&*store, vec![remember("a"), remember("b")]).await;
+        remember_all(&*store, &["a", "b"]).await;
         let messages = (0..MESSAGES).map(|number| put(plain(&format!("m{number}"), &["a", "b"]))).collect();
-        let outcomes = commit(&*store, messages).await;
-        let settled = outcomes.into_iter().enumerate().filter_map(|(number, outcome)| match (outcome, number % 4) {
-            (Outcome::Recorded { sequence }, 0) => Some(attempt("a", sequence, 1)),
-            (Outcome::Recorded { sequence }, 1) => Some(give_up("a", sequence)),
-            (Outcome::Recorded { sequence }, _) => Some(acknowledge("a", sequence)),
-            _ => None,
+        let recorded = sequences(&*store, messages).await;
+        assert_eq!(recorded.len(), MESSAGES);
+        let settled = recorded.into_iter().enumerate().map(|(number, sequence)| match number % 4 {
+            0 => attempt("a", sequence, 1),
+            1 => give_up("a", sequence),
+            _ => acknowledge("a", sequence),
         });
         commit(&*store, settled.collect()).await;
-        while store.purge(everything(), NonZeroU32::MAX).await.expect("purged").more {}
+        purge_all(&*store, everything(), u32::MAX).await;
         store.close().await.expect("closed");
     });
     Located { engine, path: path.to_owned() }

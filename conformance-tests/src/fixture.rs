@@ -145,7 +145,7 @@ pub fn discard(name: &str, sequence: Sequence) -> Operation {
 }
 
 /// Commits the operations as one batch.
-pub async fn commit<S: MessageStore>(store: &S, operations: Vec<Operation>) -> Vec<Outcome> {
+pub async fn commit<S: MessageStore + ?Sized>(store: &S, operations: Vec<Operation>) -> Vec<Outcome> {
     let expected = operations.len();
     let outcomes = store.commit(Arc::new(operations.into())).await.expect("the batch commits");
     assert_eq!(outcomes.len(), expected, "one outcome for each operation");
@@ -153,12 +153,12 @@ pub async fn commit<S: MessageStore>(store: &S, operations: Vec<Operation>) -> V
 }
 
 /// Commits one operation.
-pub async fn commit_one<S: MessageStore>(store: &S, operation: Operation) -> Outcome {
+pub async fn commit_one<S: MessageStore + ?Sized>(store: &S, operation: Operation) -> Outcome {
     commit(store, vec![operation]).await[0]
 }
 
 /// Commits the operations as one batch, and answers the sequences of what was recorded or redriven.
-pub async fn sequences<S: MessageStore>(store: &S, operations: Vec<Operation>) -> Vec<Sequence> {
+pub async fn sequences<S: MessageStore + ?Sized>(store: &S, operations: Vec<Operation>) -> Vec<Sequence> {
     let sequence = |outcome| match outcome {
         Outcome::Recorded { sequence } | Outcome::Redriven { sequence } => Some(sequence),
         _ => None,
@@ -167,7 +167,7 @@ pub async fn sequences<S: MessageStore>(store: &S, operations: Vec<Operation>) -
 }
 
 /// Remembers application servers.
-pub async fn remember_all<S: MessageStore>(store: &S, names: &[&str]) {
+pub async fn remember_all<S: MessageStore + ?Sized>(store: &S, names: &[&str]) {
     commit(store, names.iter().map(|name| remember(name)).collect()).await;
 }
 
@@ -265,7 +265,7 @@ pub async fn remembered<S: MessageStore>(store: &S, name: &str) -> Option<Rememb
 }
 
 /// Purges with this horizon until there is no more, `budget` at a time; answers what it came to.
-pub async fn purge_all<S: MessageStore>(store: &S, horizon: Horizon, budget: u32) -> Purged {
+pub async fn purge_all<S: MessageStore + ?Sized>(store: &S, horizon: Horizon, budget: u32) -> Purged {
     let mut total = Purged::default();
     loop {
         let purged = store.purge(horizon, NonZeroU32::new(budget).expect("not zero")).await.expect("the purge runs");
