@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::signals::Signals;
 use super::{SettingFlags, output};
 use crate::admin::{self, ApiAccess, Backups, MetricsPage, Pages, Readiness};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Engine, Faults, Listen};
 use crate::dial::DialLimits;
 use crate::link::{LinkLimits, TcpConnector};
@@ -74,8 +74,8 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
 /// The life of the process.
 async fn serve(config: &Config, log: LogControl) -> anyhow::Result<()> {
     let metrics = MetricsPage::install(&BUCKETS)?;
-    let store = open_store(config).await?;
     let clock = Arc::new(SystemClock::new());
+    let store = open_store(config, &*clock).await?;
     let place = backend::place(config.store, &config.storage_path)?;
     let backups = Backups::new(config.backup_path.clone(), place, Arc::clone(&store), clock.clone());
     let relay = Relay::open(store, settings(config), clock).await?;
@@ -104,10 +104,11 @@ async fn serve(config: &Config, log: LogControl) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn MessageStore>> {
-    let (engine, durability, path) = (config.store, config.durability, config.storage_path.clone());
-    let opened = tokio::task::spawn_blocking(move || backend::open(engine, &path, durability)).await?;
-    opened.with_context(|| format!("SLIPSTREAM_STORAGE_PATH: {}", config.storage_path.display()))
+async fn open_store(config: &Config, clock: &dyn Clock) -> anyhow::Result<Arc<dyn MessageStore>> {
+    let opened = backend::start(config.store, config.storage_path.clone(), config.durability, clock).await;
+    let opened = opened.with_context(|| format!("SLIPSTREAM_STORAGE_PATH: {}", config.storage_path.display()))?;
+    info!(engine = %config.store, path = %config.storage_path.display(), "the store is {opened}");
+    Ok(opened.store)
 }
 
 fn listen_on(listen: Listen) -> anyhow::Result<Option<Box<dyn Listener>>> {
