@@ -16,6 +16,8 @@ const DUPLICATE: &str = "slipstream_messages_duplicate_total";
 const LOOPED: &str = "slipstream_messages_looped_total";
 const UNROUTED: &str = "slipstream_messages_unrouted_total";
 const DELIVERIES: &str = "slipstream_deliveries_total";
+const DEAD_LETTERS: &str = "slipstream_dead_letters_total";
+const FORGOTTEN: &str = "slipstream_peers_forgotten_total";
 const STRAY_ACKS: &str = "slipstream_stray_acks_total";
 const COMMIT_SECONDS: &str = "slipstream_commit_seconds";
 const COMMIT_OPERATIONS: &str = "slipstream_commit_operations";
@@ -34,6 +36,15 @@ const SECONDS: &[f64] =
 
 /// The types that have a label of their own.
 const TYPES: [&str; 7] = ["SK", "SA", "SW", "GK", "GA", "GW", "CMD"];
+
+/// The classes of reasons for which a delivery is given up: what stands before the first `:` of a reason.
+const DEAD_LETTER_CLASSES: [&str; 5] = ["unacknowledged", "rejected", "too_large", "backlog", "poison"];
+
+/// The class of such a reason, `other` where it is none that is known.
+pub(crate) fn class_of_dead_letter(reason: &str) -> &'static str {
+    let class = reason.split(':').next().unwrap_or_default();
+    DEAD_LETTER_CLASSES.into_iter().find(|known| *known == class).unwrap_or("other")
+}
 
 /// Handles of what is counted while messages flow. They count into the recorder that was installed when they were
 /// made.
@@ -131,6 +142,17 @@ impl Metrics {
         self.expired.increment(deliveries as u64);
     }
 
+    /// A delivery was given up.
+    pub(crate) fn dead_letter(&self, reason: &str) {
+        counter!(DEAD_LETTERS, "reason" => class_of_dead_letter(reason)).increment(1);
+    }
+
+    /// A peer was forgotten, with what it was owed.
+    pub(crate) fn forgotten(&self, durable: bool, owed: u64) {
+        deliveries("forgotten").increment(owed);
+        counter!(FORGOTTEN).increment(u64::from(durable));
+    }
+
     pub(crate) fn committed(&self, operations: usize, took: Duration) {
         self.commit_seconds.record(took);
         #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^52 operations")]
@@ -194,6 +216,8 @@ fn describe() {
     describe_counter!(LOOPED, "Messages that came back to this relay");
     describe_counter!(UNROUTED, "Messages that matched no peer");
     describe_counter!(DELIVERIES, "Settled deliveries, by outcome");
+    describe_counter!(DEAD_LETTERS, "Deliveries that were given up, by the class of the reason");
+    describe_counter!(FORGOTTEN, "Named peers that were forgotten, because they stayed away for too long");
     describe_counter!(STRAY_ACKS, "ACKs and NACKs that settle nothing or cannot be read");
     describe_counter!(
         LINK_ERRORS,

@@ -24,6 +24,7 @@ pub(super) async fn run<S: MessageStore + ?Sized>(supervisor: Supervisor<S>) -> 
     loop {
         ticks.tick().await;
         look_at_disk(&supervisor).await;
+        supervisor.core.notices.tell_rest();
         let now = supervisor.core.clock.now();
         let horizon = horizon(settings, now);
         while purge(&supervisor, horizon).await? {}
@@ -95,10 +96,9 @@ async fn look_after<S: MessageStore + ?Sized>(
     } else {
         // An anonymous peer without a link is one whose handshake was never completed.
         let ttl = if peer.durable { settings.peer_ttl } else { 2 * settings.listen.handshake_timeout };
-        if peer.last_seen.max(started).plus(ttl) > now || core.dials.of(&peer.id).is_some() {
+        if peer.last_seen.max(started).plus(ttl) > now || core.is_configured(&peer.id) {
             return Ok(());
         }
-        info!(peer = %peer.id, backlog = lane.backlog(), "forgetting a peer that stayed away");
         supervisor.forget(&peer.id, peer.last_seen).await
     };
     match noted {

@@ -17,6 +17,7 @@ mod disk;
 mod dispatcher;
 mod janitor;
 mod links;
+mod notices;
 mod observer;
 mod outbox;
 mod port;
@@ -31,7 +32,7 @@ mod trimmer;
 
 use std::sync::Arc;
 
-use slipstream_store::{Batch, GeneratedFor, MessageStore, Operation, PeerId, StoreError};
+use slipstream_store::{Batch, GeneratedFor, MessageStore, Operation, PeerId, RememberedPeer, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,7 @@ use self::dialling::Dials;
 use self::disk::Disk;
 use self::dispatcher::{Dispatcher, LaneLimits};
 use self::links::Links;
+use self::notices::Notices;
 use self::stamps::Stamps;
 use self::supervisor::{Core, PeerLocks, Supervisor};
 use self::topology::SharedTopology;
@@ -87,7 +89,8 @@ impl<S: MessageStore + ?Sized> Relay<S> {
     /// [`RelayError::Store`] where the store cannot be read or written, [`RelayError::OwnAlias`] where a peer to be
     /// dialled has the relay's id.
     pub async fn open(store: Arc<S>, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, RelayError> {
-        let (id, dials) = settle_roster(&*store, &settings, &*clock).await?;
+        let (metrics, notices) = (Arc::new(Metrics::new()), Arc::new(Notices::new(Arc::clone(&clock))));
+        let (id, dials) = settle_roster(&*store, &settings, &*clock, &metrics, &notices).await?;
         let roster = store.roster().await?;
         let limits = LaneLimits {
             rules: settings.delivery,
@@ -112,7 +115,8 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             store,
             settings,
             clock,
-            metrics: Arc::new(Metrics::new()),
+            metrics,
+            notices,
             topology,
             dispatcher,
             stamps,
@@ -192,6 +196,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         core.links.stop_taking();
         let deadline = tokio::time::Instant::now() + core.settings.shutdown_timeout;
         let ended = tokio::time::timeout_at(deadline, wind_down(&core, commits, links, listening, dialling)).await;
+        core.notices.tell_all();
         if ended.is_err() {
             warn!(timeout = ?core.settings.shutdown_timeout, "some links did not end in time; they are dropped");
         }
@@ -223,6 +228,7 @@ impl<S: MessageStore + ?Sized> Core<S> {
             dispatcher: Arc::clone(&self.dispatcher),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
+            notices: Arc::clone(&self.notices),
             health: Arc::clone(&self.health),
             limits: self.settings.stages.clone(),
             backlog: self.settings.backlog,
@@ -268,6 +274,8 @@ async fn settle_roster<S: MessageStore + ?Sized>(
     store: &S,
     settings: &Settings,
     clock: &dyn Clock,
+    metrics: &Metrics,
+    notices: &Notices,
 ) -> Result<(PeerId, Dials), RelayError> {
     let roster = store.roster().await?;
     let known = settings.instance_id.clone().or_else(|| roster.relay.clone());
@@ -278,10 +286,15 @@ async fn settle_roster<S: MessageStore + ?Sized>(
     if let Some(own) = dialled.iter().find(|peer| peer.id == id) {
         return Err(RelayError::OwnAlias(own.id.clone()));
     }
-    let anonymous = roster.peers.iter().map(|remembered| &remembered.peer).filter(|peer| !peer.durable);
-    let mut operations: Vec<_> = anonymous.map(|peer| Operation::ForgetPeer { peer: peer.id.clone(), at }).collect();
+    let anonymous: Vec<_> = roster.peers.iter().filter(|remembered| !remembered.peer.durable).collect();
+    let forget = |peer: &&RememberedPeer| Operation::ForgetPeer { peer: peer.peer.id.clone(), at };
+    let mut operations: Vec<_> = anonymous.iter().map(forget).collect();
     operations.push(Operation::NameRelay { id: id.clone() });
     operations.extend(dialled.into_iter().map(Box::new).map(Operation::RememberPeer));
     store.commit(Arc::new(Batch { operations })).await?;
+    for RememberedPeer { peer, backlog, .. } in anonymous {
+        metrics.forgotten(peer.durable, *backlog);
+        notices.forgotten(peer, *backlog);
+    }
     Ok((id, dials))
 }

@@ -9,6 +9,7 @@ use slipstream_store::{ClusterGroup, MessageId, Peer, PeerId, PeerKind, Record, 
 
 use super::committer::{Arrival, CommitQueue};
 use super::dispatcher::{LinkTerms, PeerLane, Wake};
+use super::notices::Notices;
 use super::outbox::{Answer, Outbox, ReplyTo};
 use super::router::Router;
 use super::stamps::Stamps;
@@ -45,6 +46,7 @@ pub(super) struct Intake {
     pub(super) commits: CommitQueue,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) notices: Arc<Notices>,
 }
 
 impl Intake {
@@ -63,8 +65,9 @@ impl Intake {
         }
         if let Err(rate) = port.lane.may_send(read_at) {
             let reason = format!("this peer may send {rate} messages a second");
-            self.metrics.rejected(Code::RateLimited);
-            return reply.refuse(Refusal::of(Code::RateLimited, reason, envelope.identity()));
+            let refusal = Refusal::of(Code::RateLimited, reason, envelope.identity());
+            self.count_refusal(&refusal);
+            return reply.refuse(refusal);
         }
         let record = self.record(&envelope);
         let from_relay = self.sender.kind == PeerKind::Relay;
@@ -102,8 +105,13 @@ impl Intake {
         });
     }
 
-    async fn refuse(&self, refusal: Refusal) {
+    fn count_refusal(&self, refusal: &Refusal) {
         self.metrics.rejected(refusal.code());
+        self.notices.refused(&self.sender.id, refusal);
+    }
+
+    async fn refuse(&self, refusal: Refusal) {
+        self.count_refusal(&refusal);
         self.port.outbox.reserve().await;
         self.port.outbox.answer(Answer::Refuse(refusal));
     }

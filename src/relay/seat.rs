@@ -112,7 +112,7 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
     }
 
     fn intake(&self, port: &Arc<Port>) -> Intake {
-        let Core { topology, stamps, clock, metrics, .. } = &*self.supervisor.core;
+        let Core { topology, stamps, clock, metrics, notices, .. } = &*self.supervisor.core;
         Intake {
             port: Arc::clone(port),
             sender: sender(&self.peer),
@@ -121,6 +121,7 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
             commits: self.supervisor.commits.clone(),
             clock: Arc::clone(clock),
             metrics: Arc::clone(metrics),
+            notices: Arc::clone(notices),
         }
     }
 }

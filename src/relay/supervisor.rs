@@ -12,6 +12,7 @@ use super::dialling::Dials;
 use super::disk::Disk;
 use super::dispatcher::Dispatcher;
 use super::links::Links;
+use super::notices::Notices;
 use super::settings::Settings;
 use super::stamps::Stamps;
 use super::topology::SharedTopology;
@@ -36,6 +37,14 @@ pub(super) struct Core<S: ?Sized> {
     pub(super) disk: Arc<Disk>,
     /// Told where a peer may be owed more than the backlog limit.
     pub(super) overfull: Arc<Notify>,
+    pub(super) notices: Arc<Notices>,
+}
+
+impl<S: ?Sized> Core<S> {
+    /// Whether messages are held for this peer for as long as it is configured.
+    pub(super) fn is_configured(&self, peer: &PeerId) -> bool {
+        self.dials.of(peer).is_some()
+    }
 }
 
 /// Has the changes to what is remembered of one peer follow each other. Peers share a lock by chance, which costs
@@ -141,19 +150,29 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
         self.put(Peer { last_seen: core.clock.now(), ..peer }).await
     }
 
-    /// Forgets a peer and all that it is owed, unless it has a link or was seen after `unless_seen_after`.
+    /// Forgets a peer and all that it is owed, unless it has a link, is configured, or was seen after
+    /// `unless_seen_after`.
     pub(super) async fn forget(&self, id: &PeerId, unless_seen_after: Timestamp) -> Result<(), StoreError> {
         let core = &self.core;
         let _changing = core.changing.lock(id).await;
-        let seen = core.topology.load().peer(id).map(|peer| peer.last_seen);
-        let linked = core.dispatcher.lane(id).is_some_and(|lane| lane.is_linked());
-        if linked || seen.is_none_or(|seen| seen > unless_seen_after) {
+        let Some(peer) = core.topology.load().peer(id).map(|peer| Peer::clone(peer)) else { return Ok(()) };
+        let lane = core.dispatcher.open_lane(id, 0);
+        if lane.is_linked() || peer.last_seen > unless_seen_after || core.is_configured(id) {
             return Ok(());
         }
         // Out of the topology first, so that nothing new is routed to it.
         core.topology.remove(id);
+        if let Err(error) = self.commits.apply(Operation::ForgetPeer { peer: id.clone(), at: core.clock.now() }).await {
+            core.topology.put([peer]);
+            return Err(error);
+        }
+        // What was committed until then, together with it too, is counted into the lane.
+        self.commits.drain().await;
+        let owed = lane.backlog();
         core.dispatcher.close_lane(id);
-        self.commits.apply(Operation::ForgetPeer { peer: id.clone(), at: core.clock.now() }).await.map(drop)
+        core.metrics.forgotten(peer.durable, owed);
+        core.notices.forgotten(&peer, owed);
+        Ok(())
     }
 
     /// A peer's link has ended, and no other has taken its place.

@@ -53,7 +53,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                 (Operation::Recognise(record), Reply::Refused(arrival, refusal, share)) => {
                     drop(share);
                     match *outcome {
-                        Outcome::Unchanged => self.turn_away(arrival, *refusal),
+                        Outcome::Unchanged => self.turn_away(record, arrival, *refusal),
                         known => self.answer(record, known, arrival, now),
                     }
                 }
@@ -72,6 +72,10 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             let Some((peer, settles)) = decision(operation) else { continue };
             let settled = settles.filter(|_| *outcome == Outcome::Applied);
             settled.into_iter().for_each(|how| self.metrics.settled(how));
+            if let (Operation::DeadLetter { sequence, reason, attempts, .. }, Some(_)) = (operation, settled) {
+                self.metrics.dead_letter(reason);
+                self.notices.dead_letter(peer, *sequence, *attempts, reason);
+            }
             match &mut run {
                 Some((same, decisions, sum)) if *same == peer => {
                     *decisions += 1;
@@ -130,7 +134,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         match outcome {
             Outcome::Conflict => {
                 let reason = "this identity was accepted with another type, key or value";
-                self.turn_away(arrival, Refusal::of(Code::IdentityConflict, reason, &record.identity));
+                self.turn_away(record, arrival, Refusal::of(Code::IdentityConflict, reason, &record.identity));
             }
             outcome => {
                 if let Outcome::Duplicate { by } = outcome {
@@ -146,17 +150,21 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             match (operation, reply) {
                 (Operation::Record(record), Reply::Sender(arrival, _)) => {
                     self.release(record);
-                    self.turn_away(arrival, Refusal::of(Code::StorageUnavailable, error.to_string(), &record.identity));
+                    let refusal = Refusal::of(Code::StorageUnavailable, error.to_string(), &record.identity);
+                    self.turn_away(record, arrival, refusal);
                 }
-                (_, Reply::Refused(arrival, refusal, _)) => self.turn_away(arrival, *refusal),
+                (Operation::Recognise(record), Reply::Refused(arrival, refusal, _)) => {
+                    self.turn_away(record, arrival, *refusal);
+                }
                 (_, Reply::Caller(caller)) => drop(caller.send(Err(error.clone()))),
-                (_, Reply::Sender(..)) => {}
+                (_, Reply::Sender(..) | Reply::Refused(..)) => {}
             }
         }
     }
 
-    fn turn_away(&self, arrival: Arrival, refusal: Refusal) {
+    fn turn_away(&self, record: &Record, arrival: Arrival, refusal: Refusal) {
         self.metrics.rejected(refusal.code());
+        self.notices.refused(&record.route.received_from, &refusal);
         arrival.reply.refuse(refusal);
     }
 }

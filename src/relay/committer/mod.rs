@@ -25,6 +25,7 @@ pub(super) use self::queue::{Arrival, CommitQueue, Submission, queue};
 use self::share::Share;
 use super::disk::Disk;
 use super::dispatcher::Dispatcher;
+use super::notices::Notices;
 use super::settings::{BacklogLimit, StageLimits};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -38,6 +39,7 @@ pub(super) struct Committer<S: ?Sized> {
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) notices: Arc<Notices>,
     pub(super) health: Arc<StoreHealth>,
     pub(super) limits: StageLimits,
     pub(super) backlog: Option<BacklogLimit>,

@@ -1,0 +1,113 @@
+//! What the relay says where something is lost or refused: a line on stderr, and a figure on the metrics page.
+
+#![cfg(test)]
+
+mod support;
+
+use serde_json::json;
+use support::{Peer, Relay, assert_has, eventually};
+
+fn event(id: &str) -> serde_json::Value {
+    json!({"type": "EVENT", "messageId": id})
+}
+
+/// The lines on stderr that have each of these parts.
+fn lines(stderr: &str, parts: &[&str]) -> Vec<String> {
+    stderr.lines().filter(|line| parts.iter().all(|part| line.contains(part))).map(str::to_owned).collect()
+}
+
+/// Waits for a line on stderr that has each of these parts.
+async fn said(relay: &Relay, parts: &[&str]) -> String {
+    eventually(&format!("a line with {parts:?}"), || async { lines(&relay.process.stderr(), parts).pop() }).await
+}
+
+/// Log lines of messages would push the others out of what is kept.
+const QUIET: [&str; 1] = ["--enable-message-logs=false"];
+
+#[tokio::test]
+async fn a_peer_that_stays_away_is_forgotten_with_a_line_and_a_figure_of_what_it_was_owed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &["--peer-ttl", "1s", QUIET[0]]).await;
+    let mut sender = Peer::connect(&relay, "id=sender").await;
+    drop(Peer::connect(&relay, "id=away").await);
+    for number in 0..3 {
+        sender.publish(event(&format!("m{number}"))).await;
+    }
+    let line = said(&relay, &["forgotten", "peer=away"]).await;
+    assert_has(&line, ["WARN", "owed=3"]);
+    relay.metric_becomes(r#"slipstream_deliveries_total{outcome="forgotten"}"#, 3.0).await;
+    assert_eq!(relay.metric("slipstream_peers_forgotten_total").await, 1.0);
+    assert_eq!(relay.metric(r#"slipstream_deliveries_total{outcome="expired"}"#).await, 0.0);
+    assert_eq!(relay.metric(r#"slipstream_backlog{peer="away"}"#).await, 0.0);
+    assert!(relay.stop().await.success());
+}
+
+#[tokio::test]
+async fn what_an_anonymous_peer_leaves_is_counted_too_also_where_a_crash_came_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut relay = Relay::start(folder.path(), &QUIET).await;
+    let forgotten = r#"slipstream_deliveries_total{outcome="forgotten"}"#;
+    let mut sender = Peer::connect(&relay, "id=sender").await;
+    let mut passer_by = Peer::connect(&relay, "").await;
+    for id in ["m1", "m2", "m3"] {
+        sender.publish(event(id)).await;
+    }
+    assert_eq!(passer_by.take().await.id(), "m1");
+    assert_eq!(passer_by.message().await.id(), "m2");
+    drop(passer_by);
+    relay.metric_becomes(forgotten, 2.0).await;
+    assert_eq!(relay.metric("slipstream_peers_forgotten_total").await, 0.0, "nobody was to come back");
+    let mut passer_by = Peer::connect(&relay, "").await;
+    sender.publish(event("m4")).await;
+    assert_eq!(passer_by.message().await.id(), "m4");
+    relay.process.kill().await;
+
+    let relay = Relay::start(folder.path(), &QUIET).await;
+    relay.metric_becomes(forgotten, 1.0).await;
+}
+
+#[tokio::test]
+async fn refused_messages_are_said_once_for_each_peer_and_code_and_then_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &QUIET).await;
+    let mut one = Peer::connect(&relay, "id=one").await;
+    let mut two = Peer::connect(&relay, "id=two").await;
+    for number in 0..50 {
+        one.rejected(json!({"type": "SA", "key": "k", "value": 1, "messageId": format!("m{number}")})).await;
+        one.rejected("{").await;
+    }
+    two.rejected("{").await;
+    let line = said(&relay, &["refused", "peer=one", r#"code="invalid_message""#]).await;
+    assert_has(&line, ["WARN", r#"message_id="m0""#, "value"]);
+    said(&relay, &["refused", "peer=one", r#"code="invalid_json""#]).await;
+    said(&relay, &["refused", "peer=two", r#"code="invalid_json""#]).await;
+    relay.process.signal(support::Signal::TERM);
+    let mut relay = relay;
+    assert!(relay.process.end().await.success());
+    let stderr = relay.process.stderr();
+    assert_eq!(lines(&stderr, &["a message was refused"]).len(), 3, "{stderr}");
+    // What was left out is told at the end at the latest.
+    let rest = lines(&stderr, &["left out of the log", "peer=one", "left_out=49"]);
+    assert_eq!(rest.len(), 2, "{stderr}");
+}
+
+#[tokio::test]
+async fn dead_letters_are_said_and_counted_by_the_class_of_their_reason() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &QUIET).await;
+    let mut sender = Peer::connect(&relay, "id=sender").await;
+    let mut picky = Peer::connect_with(&relay, "id=picky", &[("Slipstream-Max-Message-Bytes", "400")]).await;
+    for id in ["m1", "m2"] {
+        sender.publish(event(id)).await;
+        assert_eq!(picky.message().await.id(), id);
+        picky.send(json!({"type": "NACK", "messageId": id, "code": "invalid_message", "reason": "no\nthanks"})).await;
+    }
+    sender.publish(json!({"type": "SK", "key": "k", "value": "v".repeat(400), "messageId": "m3"})).await;
+    relay.metric_becomes(r#"slipstream_dead_letters_total{reason="rejected"}"#, 2.0).await;
+    relay.metric_becomes(r#"slipstream_dead_letters_total{reason="too_large"}"#, 1.0).await;
+    assert_eq!(relay.metric(r#"slipstream_deliveries_total{outcome="dead"}"#).await, 3.0);
+    let line = said(&relay, &["dead letter", "peer=picky", "rejected"]).await;
+    assert_has(&line, ["WARN", r#"reason="rejected: no\nthanks""#]);
+    said(&relay, &["dead letter", "peer=picky", "too_large"]).await;
+    assert_eq!(lines(&relay.process.stderr(), &["became a dead letter"]).len(), 2);
+}
