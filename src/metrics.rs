@@ -18,6 +18,7 @@ const UNROUTED: &str = "slipstream_messages_unrouted_total";
 const DELIVERIES: &str = "slipstream_deliveries_total";
 const DEAD_LETTERS: &str = "slipstream_dead_letters_total";
 const FORGOTTEN: &str = "slipstream_peers_forgotten_total";
+const TAKEOVERS: &str = "slipstream_takeovers_total";
 const STRAY_ACKS: &str = "slipstream_stray_acks_total";
 const COMMIT_SECONDS: &str = "slipstream_commit_seconds";
 const COMMIT_OPERATIONS: &str = "slipstream_commit_operations";
@@ -53,6 +54,7 @@ pub(crate) struct Metrics {
     unrouted: Counter,
     looped: Counter,
     duplicate: [Counter; 2],
+    taken_over: Counter,
     acknowledged: Counter,
     expired: Counter,
     stray_acks: Counter,
@@ -79,6 +81,7 @@ impl Metrics {
             unrouted: counter!(UNROUTED),
             looped: counter!(LOOPED),
             duplicate: ["identity", "stamp"].map(|by| counter!(DUPLICATE, "by" => by)),
+            taken_over: counter!(TAKEOVERS),
             acknowledged: deliveries("acknowledged"),
             expired: deliveries("expired"),
             stray_acks: counter!(STRAY_ACKS),
@@ -145,6 +148,11 @@ impl Metrics {
     /// A delivery was given up.
     pub(crate) fn dead_letter(&self, reason: &str) {
         counter!(DEAD_LETTERS, "reason" => class_of_dead_letter(reason)).increment(1);
+    }
+
+    /// Of two links of one peer one gives way to the other.
+    pub(crate) fn taken_over(&self) {
+        self.taken_over.increment(1);
     }
 
     /// A peer was forgotten, with what it was owed.
@@ -218,6 +226,7 @@ fn describe() {
     describe_counter!(DELIVERIES, "Settled deliveries, by outcome");
     describe_counter!(DEAD_LETTERS, "Deliveries that were given up, by the class of the reason");
     describe_counter!(FORGOTTEN, "Named peers that were forgotten, because they stayed away for too long");
+    describe_counter!(TAKEOVERS, "Links that gave way to another link of the same id");
     describe_counter!(STRAY_ACKS, "ACKs and NACKs that settle nothing or cannot be read");
     describe_counter!(
         LINK_ERRORS,

@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::json;
-use support::{Peer, Relay, assert_has, eventually};
+use support::{Peer, Proxy, Relay, Server, assert_has, eventually};
 
 fn event(id: &str) -> serde_json::Value {
     json!({"type": "EVENT", "messageId": id})
@@ -110,4 +110,71 @@ async fn dead_letters_are_said_and_counted_by_the_class_of_their_reason() {
     assert_has(&line, ["WARN", r#"reason="rejected: no\nthanks""#]);
     said(&relay, &["dead letter", "peer=picky", "too_large"]).await;
     assert_eq!(lines(&relay.process.stderr(), &["became a dead letter"]).len(), 2);
+}
+
+#[tokio::test]
+async fn two_programs_with_one_id_are_counted_and_said_with_both_addresses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &QUIET).await;
+    let mut twins = vec![Peer::connect(&relay, "id=twin").await];
+    for _ in 0..20 {
+        let newer = Peer::connect(&relay, "id=twin").await;
+        let mut older = twins.pop().expect("one was there");
+        assert_eq!(older.closed().await.0, 4000);
+        twins.push(newer);
+    }
+    relay.metric_becomes("slipstream_takeovers_total", 20.0).await;
+    let line = said(&relay, &["throw each other out", "peer=twin"]).await;
+    assert_has(&line, ["WARN", "newer=127.0.0.1:", "older=127.0.0.1:"]);
+    let port = |end: &str| line.split(end).nth(1).and_then(|rest| rest.split([':', ' ']).nth(1)).map(str::to_owned);
+    assert_ne!(port("newer="), port("older="), "{line}");
+    assert_eq!(lines(&relay.process.stderr(), &["throw each other out"]).len(), 1);
+
+    // A program that lost its link once is no such thing.
+    drop(Peer::connect(&relay, "id=other").await);
+    Peer::connect(&relay, "id=other").await;
+    assert_eq!(lines(&relay.process.stderr(), &["throw each other out", "peer=other"]).len(), 0);
+}
+
+#[tokio::test]
+async fn a_cloned_relay_is_said_too_where_one_of_the_two_is_dialled() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start().await;
+    let peers = json!([{"url": server.url(), "id": "twin"}]).to_string();
+    let flags = ["--instance-id=here", "--retry-in-n-seconds=100ms", "--url-config", &peers, QUIET[0]];
+    let relay = Relay::start(folder.path(), &flags).await;
+    let _dialled = server.granted(&[("Slipstream-Id", "twin"), ("Slipstream-Kind", "relay")]).await;
+    said(&relay, &["link up", "peer=twin", &format!("remote={}", server.address)]).await;
+    for _ in 0..4 {
+        // The one that is dialled stays, since it was dialled by the smaller id.
+        let mut clone = Peer::connect_with(&relay, "id=twin", &[("Slipstream-Kind", "relay")]).await;
+        assert_eq!(clone.closed().await.0, 4000);
+    }
+    relay.metric_becomes("slipstream_takeovers_total", 4.0).await;
+    let line = said(&relay, &["throw each other out", "peer=twin"]).await;
+    assert_has(&line, ["newer=127.0.0.1:", &format!("older={}", server.address)]);
+}
+
+#[tokio::test]
+async fn a_way_back_to_itself_and_another_relay_with_its_id_count_as_dials_of_its_own_id() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let way = Proxy::start(([127, 0, 0, 1], 1).into()).await;
+    let peers = json!([{"url": way.url(), "id": "far"}]).to_string();
+    let flags = ["--instance-id=here", "--retry-in-n-seconds=100ms", "--url-config", &peers, QUIET[0]];
+    let relay = Relay::start(folders[0].path(), &flags).await;
+    let errors = |reason: &str| format!(r#"slipstream_connection_errors_total{{reason="{reason}"}}"#);
+    for leads_to in [Some(relay.links), None] {
+        let other = match leads_to {
+            Some(_) => None,
+            None => Some(Relay::start(folders[1].path(), &["--instance-id=here"]).await),
+        };
+        way.lead_to(other.as_ref().map_or(relay.links, |other| other.links));
+        let before = relay.metric(&errors("dial_own_id")).await;
+        eventually("a dial of the own id", || async {
+            (relay.metric(&errors("dial_own_id")).await > before).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(relay.metric(&errors("dial_refused")).await, 0.0);
+    said(&relay, &["ERROR", "peer=far", "this relay's own"]).await;
 }

@@ -1,6 +1,7 @@
 //! One dial: from a name to a WebSocket, or why not.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use slipstream_store::{PeerId, StoreError, Timestamp};
@@ -55,16 +56,24 @@ impl DialError {
     }
 }
 
-/// Connects and asks for a link.
+/// Connects and asks for a link. Returns the link, who is there, and at which address.
 pub(super) async fn attempt(
     connector: &dyn Connector,
     target: &Target,
     offer: &Offer,
     limit: Duration,
-) -> Result<(Socket, Announced), DialError> {
+) -> Result<(Socket, Announced, SocketAddr), DialError> {
     let dialling = async {
-        let stream = connector.connect(&target.host, target.port).await.map_err(DialError::Unreachable)?;
-        Ok(link::offer(stream, &target.authority, &target.path, offer).await?)
+        let (stream, remote) =
+            connector.connect(&target.host, target.port).await.map_err(DialError::Unreachable)?;
+        match link::offer(stream, &target.authority, &target.path, offer).await {
+            Ok((socket, announced)) => Ok((socket, announced, remote)),
+            // A relay does not let in another one with its own id, and says which that is.
+            Err(HandshakeError::Refused { server: Some(id), .. }) if offer.id.as_ref() == Some(&id) => {
+                Err(DialError::OwnId(id))
+            }
+            Err(error) => Err(error.into()),
+        }
     };
     timeout(limit, dialling).await.unwrap_or(Err(DialError::TimedOut(limit)))
 }

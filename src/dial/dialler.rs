@@ -1,6 +1,7 @@
 //! The life of one dialled peer: dial, run the link, wait, dial again.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,14 +32,14 @@ pub(crate) trait Contact: Send + Sync + 'static {
     /// Whether the peer has a link, whoever began it: something that is cancelled when that link ends.
     fn linked(&self) -> Option<CancellationToken>;
 
-    /// Takes in a server that has granted a link, before that link begins.
+    /// Takes in a server that has granted a link, before that link begins. It is at this address.
     ///
     /// # Errors
     /// Why there is no link with it after all.
     ///
     /// # Cancellation
     /// The future is dropped where it stands when the relay shuts down.
-    async fn meet(&self, announced: Announced) -> Result<Self::Seat, DialError>;
+    async fn meet(&self, announced: Announced, remote: SocketAddr) -> Result<Self::Seat, DialError>;
 }
 
 /// How the dialling of a peer stands.
@@ -112,8 +113,8 @@ impl<C: Contact> Dialler<C> {
 
     async fn dial_and_meet(&self) -> Result<(crate::link::Socket, C::Seat), DialError> {
         let Self { contact, peer, limits, connector, .. } = self;
-        let (socket, announced) = attempt(&**connector, &peer.target, &contact.offer(), limits.timeout).await?;
-        Ok((socket, contact.meet(announced).await?))
+        let (socket, announced, remote) = attempt(&**connector, &peer.target, &contact.offer(), limits.timeout).await?;
+        Ok((socket, contact.meet(announced, remote).await?))
     }
 
     /// The peer has a link. Waits for its end.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -75,7 +76,7 @@ struct Script {
 
 #[async_trait]
 impl Connector for Script {
-    async fn connect(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+    async fn connect(&self, host: &str, port: u16) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
         assert_eq!((host, port), ("far", 7171));
         self.dialled.lock().push(Instant::now());
         let server = {
@@ -91,7 +92,7 @@ impl Connector for Script {
         }
         let (near, far) = tokio::io::duplex(4096);
         tokio::spawn(serve(far, server));
-        Ok(Box::new(near))
+        Ok((Box::new(near), SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
     }
 }
 
@@ -158,7 +159,7 @@ impl Contact for Anyone {
         self.link.lock().clone().filter(|link| !link.is_cancelled())
     }
 
-    async fn meet(&self, _: Announced) -> Result<UntilItEnds, DialError> {
+    async fn meet(&self, _: Announced, _: SocketAddr) -> Result<UntilItEnds, DialError> {
         Ok(UntilItEnds)
     }
 }

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderValue};
+use slipstream_store::PeerId;
+
+use super::hello;
 
 /// The answer to an upgrade request that is not granted: a status and one line of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +15,8 @@ pub struct Refusal {
     status: StatusCode,
     reason: String,
     retry_after: Option<Duration>,
+    /// The relay that refuses, where the peer is to know.
+    relay: Option<PeerId>,
 }
 
 impl Refusal {
@@ -23,12 +28,17 @@ impl Refusal {
         if reason.contains(char::is_control) {
             reason = reason.replace(char::is_control, " ");
         }
-        Self { status, reason, retry_after: None }
+        Self { status, reason, retry_after: None, relay: None }
     }
 
     /// 400: what the peer says of itself breaks a rule.
     pub fn bad_request(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, reason)
+    }
+
+    /// 400: the peer has named the id of this relay. It is told so, so that a relay that dials itself knows it.
+    pub fn own_id(relay: &PeerId) -> Self {
+        Self { relay: Some(relay.clone()), ..Self::bad_request(format!("id: {relay} is this relay's own")) }
     }
 
     /// 401: the credential is missing or wrong.
@@ -91,6 +101,9 @@ impl Refusal {
         };
         if let Some(pause) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs()));
+        }
+        if let Some(relay) = &self.relay {
+            headers.insert(hello::ID, hello::checked(relay.as_str()));
         }
         headers
     }

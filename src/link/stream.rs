@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,11 +35,12 @@ impl Stream for DuplexStream {}
 /// Reaches out to other hosts.
 #[async_trait]
 pub trait Connector: Send + Sync {
-    /// Connects to a port of a host, which is a name or an address (an IPv6 one without brackets).
+    /// Connects to a port of a host, which is a name or an address (an IPv6 one without brackets). Returns the stream
+    /// and the address that it leads to.
     ///
     /// # Errors
     /// Where the name cannot be resolved or nobody answers. The caller tries again later. There is no timeout here.
-    async fn connect(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>>;
+    async fn connect(&self, host: &str, port: u16) -> io::Result<(Box<dyn Stream>, SocketAddr)>;
 }
 
 /// Connects over TCP.
@@ -47,11 +49,12 @@ pub struct TcpConnector;
 
 #[async_trait]
 impl Connector for TcpConnector {
-    async fn connect(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+    async fn connect(&self, host: &str, port: u16) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
         let stream = TcpStream::connect((host, port)).await?;
         // Writes are gathered already; Nagle's algorithm would only hold them back.
         stream.set_nodelay(true)?;
-        Ok(Box::new(stream))
+        let remote = stream.peer_addr()?;
+        Ok((Box::new(stream), remote))
     }
 }
 

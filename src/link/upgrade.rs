@@ -122,6 +122,8 @@ pub enum HandshakeError {
         reason: String,
         /// What its `Retry-After` says.
         retry_after: Option<RetryAfter>,
+        /// The id of the server, where it tells that with its refusal.
+        server: Option<PeerId>,
     },
     /// The answer is no WebSocket handshake, or breaks its rules.
     #[error("the server's answer to the upgrade request: {0}")]
@@ -246,6 +248,7 @@ async fn refused(head: &response::Parts, body: Incoming) -> HandshakeError {
         status: head.status,
         reason: reason(body).await,
         retry_after: head.headers.get(header::RETRY_AFTER).and_then(RetryAfter::read),
+        server: head.headers.get(hello::ID).and_then(|id| PeerId::new(id.to_str().ok()?).ok()),
     }
 }
 

@@ -259,7 +259,7 @@ async fn over_the_limit_a_peer_is_told_when_to_come_back() {
     let silent = TcpStream::connect(running.address).await.expect("connected");
     until("both are counted", || running.tracker.len() == 2).await;
     let refused = running.connect("third").await.expect_err("no room");
-    let ConnectError::Handshake(HandshakeError::Refused { status, reason, retry_after }) = refused else {
+    let ConnectError::Handshake(HandshakeError::Refused { status, reason, retry_after, .. }) = refused else {
         panic!("{refused}")
     };
     assert_eq!((status.as_u16(), retry_after), (503, Some(RetryAfter::In(Duration::from_secs(5)))));

@@ -34,8 +34,8 @@ impl<S: MessageStore + ?Sized> Admission for Supervisor<S> {
             peer_id: peer.id.clone(),
             max_message_bytes: max_message_bytes as u64,
         };
-        let terms = Terms::from(&hello);
-        Ok((welcome, PeerSeat { supervisor: self.clone(), peer, terms, max_message_bytes, role: Role::Server }))
+        let (terms, remote) = (Terms::from(&hello), hello.remote);
+        Ok((welcome, PeerSeat { supervisor: self.clone(), peer, remote, terms, max_message_bytes, role: Role::Server }))
     }
 }
 
@@ -43,7 +43,7 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
     fn peer(&self, hello: &Hello) -> Result<Peer, Refusal> {
         let core = &self.core;
         if hello.id.as_ref() == Some(&core.id) {
-            return Err(Refusal::bad_request(format!("id: {} is this relay's own", core.id)));
+            return Err(Refusal::own_id(&core.id));
         }
         let anonymous = || PeerId::generated(GeneratedFor::Anonymous, core.clock.ulid());
         let id = hello.id.clone().unwrap_or_else(anonymous);

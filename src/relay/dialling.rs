@@ -1,5 +1,6 @@
 //! The peers that this relay dials: who is configured, and who turned out to be there.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -207,7 +208,7 @@ impl<S: MessageStore + ?Sized> Contact for DialContact<S> {
         self.supervisor.core.links.linked(&self.dial.peer())
     }
 
-    async fn meet(&self, announced: Announced) -> Result<Self::Seat, DialError> {
+    async fn meet(&self, announced: Announced, remote: SocketAddr) -> Result<Self::Seat, DialError> {
         let Self { supervisor, dial } = self;
         if announced.id.as_ref() == Some(&supervisor.core.id) {
             return Err(DialError::OwnId(supervisor.core.id.clone()));
@@ -215,7 +216,8 @@ impl<S: MessageStore + ?Sized> Contact for DialContact<S> {
         let peer = supervisor.introduce(dial, &announced).await?;
         dial.links.fetch_add(1, Ordering::Relaxed);
         let (terms, max_message_bytes) = (Terms::from(&announced), self.max_message_bytes());
-        Ok(PeerSeat { supervisor: supervisor.clone(), peer, terms, max_message_bytes, role: Role::Client })
+        let supervisor = supervisor.clone();
+        Ok(PeerSeat { supervisor, peer, remote, terms, max_message_bytes, role: Role::Client })
     }
 }
 

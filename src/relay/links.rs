@@ -1,6 +1,7 @@
 //! The links that live, one a peer, and which of two stays.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -33,21 +34,31 @@ struct Live {
     ended: DropGuard,
 }
 
+/// What became of a link that was to be its peer's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    /// Whether it is the peer's link now.
+    pub(super) stays: bool,
+    /// Where the peer has another link: one of the two gives way. This is the address of the other's end.
+    pub(super) other: Option<SocketAddr>,
+}
+
 impl Links {
     pub(super) fn new(own: PeerId, at_once: Duration) -> Self {
         Self { own, at_once, live: Mutex::default(), closing: AtomicBool::new(false) }
     }
 
-    /// Makes this the link of its peer, or has it give way to the one that there is. `role` is this end's. Answers
-    /// whether it is the peer's link now.
-    pub(super) fn enter(&self, port: &Arc<Port>, peer: &Peer, role: Role) -> bool {
+    /// Makes this the link of its peer, or has it give way to the one that there is. `role` is this end's.
+    pub(super) fn enter(&self, port: &Arc<Port>, peer: &Peer, role: Role) -> Entry {
         // The lock is held until the lane serves the link, so that the lane serves the one that stands here.
         let mut live = self.live.lock();
-        if let Some(older) = live.get(&peer.id) {
+        let older = live.get(&peer.id);
+        let other = older.map(|older| older.port.remote);
+        if let Some(older) = older {
             let crossed = older.role != role && peer.kind == PeerKind::Relay && older.since.elapsed() < self.at_once;
             if crossed && self.dialled_by_smaller(older.role, &peer.id) {
                 port.give_way();
-                return false;
+                return Entry { stays: false, other };
             }
             older.port.give_way();
         }
@@ -58,7 +69,7 @@ impl Links {
             port.deaf.store(true, Ordering::Release);
             port.control.close(CloseCode::AWAY, "shutting down");
         }
-        true
+        Entry { stays: true, other }
     }
 
     /// Whether a link in which this end has this role was dialled by the relay with the smaller id. Both ends of

@@ -27,6 +27,7 @@ mod seat;
 mod settings;
 mod stamps;
 mod supervisor;
+mod takeovers;
 mod topology;
 mod trimmer;
 

@@ -2,6 +2,7 @@
 //! many more there were.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use parking_lot::Mutex;
 use slipstream_store::{MessageId, Peer, PeerId, Sequence};
 use tracing::{info, warn};
 
+use super::takeovers::TakeOvers;
 use crate::clock::Clock;
 use crate::metrics;
 use crate::protocol::Refusal;
@@ -34,6 +36,8 @@ pub(super) enum Kind {
     DeadLetter(&'static str),
     /// A peer was forgotten, with what it was owed.
     Forgotten,
+    /// Links of one id throw each other out.
+    TakenOver,
 }
 
 impl Kind {
@@ -43,6 +47,7 @@ impl Kind {
             Self::Refused(code) => ("refused messages", Some(code)),
             Self::DeadLetter(class) => ("dead letters", Some(class)),
             Self::Forgotten => ("forgotten peers", None),
+            Self::TakenOver => ("take-overs", None),
         }
     }
 }
@@ -52,6 +57,7 @@ impl Kind {
 pub(super) struct Notices {
     clock: Arc<dyn Clock>,
     told: Mutex<BTreeMap<(Kind, Box<str>), Told>>,
+    take_overs: Mutex<TakeOvers>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +70,7 @@ struct Told {
 
 impl Notices {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, told: Mutex::default() }
+        Self { clock, told: Mutex::default(), take_overs: Mutex::default() }
     }
 
     /// A message of this peer was answered with a NACK.
@@ -95,6 +101,18 @@ impl Notices {
             (true, 0) => info!(peer = %id, owed, left_out, "a peer that stayed away was forgotten"),
             (true, _) => warn!(peer = %id, owed, left_out, "a peer that stayed away was forgotten, with what it was owed"),
             (false, _) => info!(peer = %id, owed, left_out, "an anonymous peer left, and what it was owed with it"),
+        }
+    }
+
+    /// Of two links of this peer one gives way to the other. Once in a while that is a lost link; several in a short time
+    /// are said.
+    pub(super) fn taken_over(&self, peer: &PeerId, newer: SocketAddr, older: SocketAddr) {
+        let several = self.take_overs.lock().note(peer, self.clock.elapsed());
+        if several && let Some(left_out) = self.due(Kind::TakenOver, peer) {
+            warn!(
+                %peer, %newer, %older, left_out,
+                "links of one id throw each other out: two programs use it, or its links are lost without a trace"
+            );
         }
     }
 

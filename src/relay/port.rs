@@ -1,6 +1,7 @@
 //! Where a link meets the stages: what its reader does with a text, and what its writer gets to send.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,6 +27,8 @@ pub(super) struct Port {
     pub(super) wake: Arc<Wake>,
     pub(super) outbox: Arc<Outbox>,
     pub(super) control: LinkControl,
+    /// The address of the peer's end.
+    pub(super) remote: SocketAddr,
     /// The relay's id, which its answers carry.
     pub(super) relay: PeerId,
     /// Most ids in one ACK to this peer; 1 where it takes no batches.

@@ -1,5 +1,6 @@
 //! A peer and its link, whichever end began it: everything from the handshake to the end of the link.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -40,6 +41,8 @@ impl From<&Announced> for Terms {
 pub(super) struct PeerSeat<S: ?Sized> {
     pub(super) supervisor: Supervisor<S>,
     pub(super) peer: Peer,
+    /// The address of its end.
+    pub(super) remote: SocketAddr,
     pub(super) terms: Terms,
     /// Longest message that is taken from the peer, as it was told.
     pub(super) max_message_bytes: usize,
@@ -52,11 +55,16 @@ impl<S: MessageStore + ?Sized> Seat for PeerSeat<S> {
         let core = &self.supervisor.core;
         let peer = &self.peer;
         let port = self.port();
-        let dialled = self.role == Role::Client;
-        if core.links.enter(&port, peer, self.role) {
-            info!(peer = %peer.id, kind = ?peer.kind, tags = ?peer.tags, durable = peer.durable, dialled, "link up");
+        let (dialled, remote) = (self.role == Role::Client, self.remote);
+        let entry = core.links.enter(&port, peer, self.role);
+        if entry.stays {
+            info!(peer = %peer.id, %remote, kind = ?peer.kind, tags = ?peer.tags, durable = peer.durable, dialled, "link up");
         } else {
-            info!(peer = %peer.id, dialled, "the link gives way to the one that was dialled from the other side");
+            info!(peer = %peer.id, %remote, dialled, "the link gives way to the one that was dialled from the other side");
+        }
+        if let Some(other) = entry.other {
+            core.metrics.taken_over();
+            core.notices.taken_over(&peer.id, remote, other);
         }
         let ended = self.live(socket, &port).await;
         info!(peer = %peer.id, %ended, "link down");
@@ -80,6 +88,7 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
             outbox: Arc::new(Outbox::new(stages.unanswered, Arc::clone(&wake))),
             wake,
             control: LinkControl::new(),
+            remote: self.remote,
             relay: core.id.clone(),
             ack_batch: if self.terms.ack_batch { stages.ack_batch } else { 1 },
             terms: LinkTerms {

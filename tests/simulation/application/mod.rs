@@ -117,7 +117,7 @@ impl Application {
 
     async fn link(&self, life: &Life) -> Result<Client, String> {
         let connector = self.network.connector(life);
-        let stream = connector.connect(self.relay.as_str(), 7171).await.map_err(|error| error.to_string())?;
+        let (stream, _) = connector.connect(self.relay.as_str(), 7171).await.map_err(|error| error.to_string())?;
         let options = ClientOptions {
             id: self.plan.durable.then(|| self.plan.id.clone()),
             tags: self.plan.tags.clone(),

@@ -350,8 +350,9 @@ pub(crate) struct SimConnector {
 
 #[async_trait]
 impl Connector for SimConnector {
-    async fn connect(&self, host: &str, _port: u16) -> io::Result<Box<dyn Stream>> {
+    async fn connect(&self, host: &str, port: u16) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
         let to = PeerId::new(host).map_err(io::Error::other)?;
-        Ok(Box::new(self.network.connect(&self.life, &to).await?))
+        let stream = self.network.connect(&self.life, &to).await?;
+        Ok((Box::new(stream), SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
     }
 }
