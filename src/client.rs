@@ -81,7 +81,8 @@ pub(crate) async fn dial(url: &str, options: &ClientOptions) -> Result<(Socket, 
     let Target { host, port, authority, path } = &target;
     let connecting = async {
         let connected = TcpConnector.connect(host, *port).await;
-        let (stream, _) = connected.map_err(|error| ConnectError::Unreachable { host: host.clone(), port: *port, error })?;
+        let (stream, _) =
+            connected.map_err(|error| ConnectError::Unreachable { host: host.clone(), port: *port, error })?;
         Ok(link::offer(stream, authority, path, &options.offer()).await?)
     };
     match timeout(options.connect_timeout, connecting).await {

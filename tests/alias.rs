@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use local::{Local, Place};
 use serde_json::json;
-use support::{Peer, Relay, Server, ServerLink};
+use slipstream::store::Peer as Remembered;
+use support::{Peer, Relay, Server, ServerLink, upgrade};
 
 const RELAY: [(&str, &str); 2] = [("Slipstream-Id", "relay-b"), ("Slipstream-Kind", "relay")];
 
@@ -17,10 +18,11 @@ fn event(id: &str) -> serde_json::Value {
     json!({"type": "EVENT", "messageId": id})
 }
 
-/// The remembered peers as `id` or `id alias`.
+/// The remembered peers as `id`, or `id alias` where the two differ.
 async fn peers(relay: &Local) -> Vec<String> {
     let peers = relay.remembered().await.into_iter();
-    peers.map(|peer| peer.alias.map_or(peer.id.to_string(), |alias| format!("{} {alias}", peer.id))).collect()
+    let alias = |peer: &Remembered| peer.alias.clone().filter(|alias| *alias != peer.id);
+    peers.map(|peer| alias(&peer).map_or(peer.id.to_string(), |alias| format!("{} {alias}", peer.id))).collect()
 }
 
 async fn take_ids(link: &mut ServerLink, count: usize) -> Vec<String> {
@@ -291,5 +293,161 @@ async fn a_dialled_peer_is_forgotten_for_being_away_only_once_it_is_dialled_no_m
     let relay = place.start().await;
     let forgotten = || async { peers(&relay).await.is_empty().then_some(()) };
     support::eventually("everyone to be forgotten", forgotten).await;
+    relay.stop().await;
+}
+
+/// Asserts that an application gets no link under this id, and is told so.
+async fn refused_as_alias(address: std::net::SocketAddr, id: &str) {
+    let refused = support::within("a refusal", upgrade(address, &format!("/?id={id}"), &[])).await;
+    let response = refused.expect_err("it is the alias of another").expect("it is told so");
+    assert_eq!(response.status, 400);
+    support::assert_has(&response.body, [id, "alias", "announced"]);
+}
+
+#[tokio::test]
+async fn no_application_links_under_the_alias_of_a_peer_that_has_not_announced_an_id() {
+    let server = Server::start().await;
+    let mut place = Place::dialling("here", "far", &server.url());
+    let relay = place.start().await;
+    // While it is dialled.
+    let request = server.dialled().await;
+    let before = relay.remembered().await;
+    refused_as_alias(relay.address, "far").await;
+    assert_eq!(relay.remembered().await, before, "no state is touched");
+    let mut app = relay.connect("id=app").await;
+    app.publish(event("m1")).await;
+    relay.backlog_becomes("far", 1).await;
+    request.answer("HTTP/1.1 503 no\r\nContent-Length: 0\r\n\r\n").await;
+    // Between two dials, which go on, and while it is linked and has announced nothing.
+    refused_as_alias(relay.address, "far").await;
+    let mut link = server.granted(&[]).await;
+    relay.links("far").await;
+    refused_as_alias(relay.address, "far").await;
+    assert_eq!(link.message().await.id(), "m1");
+    drop(link);
+    relay.stop().await;
+
+    // After a restart, too, and until it has announced an id.
+    let relay = place.start().await;
+    let request = server.dialled().await;
+    refused_as_alias(relay.address, "far").await;
+    let mut link = request.grant(&RELAY).await;
+    assert_eq!(link.take().await.id(), "m1", "what is owed to the alias is the relay's");
+    assert_eq!(peers(&relay).await, ["app", "relay-b far"]);
+    // From then on it is an id like any other.
+    let mut application = relay.connect("id=far").await;
+    let mut app = relay.connect("id=app").await;
+    app.publish(event("m2")).await;
+    assert_eq!((application.take().await.id(), link.take().await.id()), ("m2", "m2"));
+    assert_eq!(peers(&relay).await, ["app", "far", "relay-b far"]);
+    relay.stop().await;
+    let relay = place.start().await;
+    relay.connect("id=far").await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_application_is_owed_stays_its_own_where_its_id_becomes_an_alias_later() {
+    let server = Server::start().await;
+    let (address, url) = (server.address, server.url());
+    drop(server);
+    let mut place = Place::new("here");
+    let relay = place.start().await;
+    drop(relay.connect("id=far").await);
+    let mut app = relay.connect("id=app").await;
+    app.publish(event("m1")).await;
+    relay.stop().await;
+
+    place.settings.peers.push(local::dial("far", &url));
+    // A restart before the first contact changes nothing.
+    for id in ["m2", "m3"] {
+        let relay = place.start().await;
+        refused_as_alias(relay.address, "far").await;
+        relay.connect("id=app").await.publish(event(id)).await;
+        relay.stop().await;
+    }
+    let relay = place.start().await;
+    let server = Server::at(address).await;
+    let mut link = server.granted(&RELAY).await;
+    assert_eq!(take_ids(&mut link, 2).await, ["m2", "m3"], "what came since it was configured");
+    let mut application = relay.connect("id=far").await;
+    assert_eq!(application.take_ids(3).await, ["m1", "m2", "m3"], "nothing of it was lost");
+    assert_eq!(peers(&relay).await, ["app", "far", "relay-b far"]);
+
+    // Where no id is announced any more, the application keeps its id.
+    drop(link);
+    server.granted(&[]).await;
+    let seen = relay.dial_becomes("a failed dial", |dial| dial.failures > 0).await;
+    support::assert_has(&seen.last_error.expect("an error"), ["far", "application"]);
+    let mut app = relay.connect("id=app").await;
+    app.publish(event("m4")).await;
+    assert_eq!(application.take().await.id(), "m4");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn an_application_that_is_dialled_from_now_on_gets_what_it_is_owed() {
+    let server = Server::start().await;
+    let mut place = Place::new("here");
+    let relay = place.start().await;
+    drop(relay.connect("id=far").await);
+    let mut app = relay.connect("id=app").await;
+    app.publish(event("m1")).await;
+    relay.stop().await;
+
+    place.settings.peers.push(local::dial("far", &server.url()));
+    let relay = place.start().await;
+    relay.connect("id=app").await.publish(event("m2")).await;
+    let mut link = server.granted(&[]).await;
+    assert_eq!(take_ids(&mut link, 2).await, ["m1", "m2"]);
+    relay.backlog_becomes("far", 0).await;
+    assert_eq!(peers(&relay).await, ["app", "far"]);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_relay_that_has_linked_under_the_alias_itself_keeps_what_it_is_owed() {
+    let kind = [("Slipstream-Kind", "relay")];
+    let server = Server::start().await;
+    let mut place = Place::dialling("here", "relay-a", &server.url());
+    let relay = place.start().await;
+    let request = server.dialled().await;
+    let mut itself = Peer::connect_to(relay.address, "id=relay-a", &kind).await;
+    relay.links("relay-a").await;
+    let mut app = relay.connect("id=app").await;
+    app.publish(event("m1")).await;
+    assert_eq!(itself.message().await.id(), "m1");
+    drop(itself);
+    // Somebody else answers where it is dialled.
+    let mut link = request.grant(&RELAY).await;
+    relay.links("relay-b").await;
+    app.publish(event("m2")).await;
+    assert_eq!(link.take().await.id(), "m2", "it is owed nothing from before");
+    relay.backlog_becomes("relay-a", 2).await;
+    drop(link);
+    relay.stop().await;
+    let relay = place.start().await;
+    let mut itself = Peer::connect_to(relay.address, "id=relay-a", &kind).await;
+    assert_eq!(itself.take_ids(2).await, ["m1", "m2"]);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_has_announced_its_alias_is_another_than_one_that_announces_another_id() {
+    let server = Server::start().await;
+    let mut place = Place::dialling("here", "far", &server.url());
+    let relay = place.start().await;
+    let mut link = server.granted(&[("Slipstream-Id", "far")]).await;
+    let mut app = relay.connect("id=app").await;
+    app.publish(event("m1")).await;
+    assert_eq!(link.message().await.id(), "m1");
+    drop(link);
+    let mut link = server.granted(&[("Slipstream-Id", "other")]).await;
+    relay.links("other").await;
+    app.publish(event("m2")).await;
+    assert_eq!(link.take().await.id(), "m2");
+    relay.backlog_becomes("far", 2).await;
+    let mut itself = relay.connect("id=far").await;
+    assert_eq!(itself.take_ids(2).await, ["m1", "m2"]);
     relay.stop().await;
 }

@@ -239,7 +239,7 @@ async fn a_peer_that_links_by_itself_takes_over_and_is_not_dialled_meanwhile() {
     let server = Server::start().await;
     let mut place = Place::dialling("here", "far", &server.url());
     let relay = place.start().await;
-    let mut link = server.granted(&[]).await;
+    let mut link = server.granted(&[("Slipstream-Id", "far")]).await;
     relay.links("far").await;
     let mut itself = relay.connect("id=far&tags=t").await;
     assert_eq!(link.closed().await, (4000, "taken over".to_owned()));

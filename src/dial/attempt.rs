@@ -27,6 +27,11 @@ pub(crate) enum DialError {
     /// The server announces the id of this relay.
     #[error("the server's id is {0}, which is this relay's own: it dials itself, or two relays have one id")]
     OwnId(PeerId),
+    /// The server has no id of its own, and the one that it has here is somebody else's.
+    #[error(
+        "the server announces no id any more, and its alias, {0}, is the id of an application that links by itself"
+    )]
+    AliasTaken(PeerId),
     /// The store does not take the peer at the moment.
     #[error("the peer could not be remembered: {0}")]
     Store(#[from] StoreError),
@@ -41,6 +46,7 @@ impl DialError {
             Self::Handshake(HandshakeError::Refused { .. }) => "dial_refused",
             Self::Handshake(_) => "dial_handshake",
             Self::OwnId(_) => "dial_own_id",
+            Self::AliasTaken(_) => "dial_alias_taken",
             Self::Store(_) => "dial_store",
         }
     }
@@ -64,8 +70,7 @@ pub(super) async fn attempt(
     limit: Duration,
 ) -> Result<(Socket, Announced, SocketAddr), DialError> {
     let dialling = async {
-        let (stream, remote) =
-            connector.connect(&target.host, target.port).await.map_err(DialError::Unreachable)?;
+        let (stream, remote) = connector.connect(&target.host, target.port).await.map_err(DialError::Unreachable)?;
         match link::offer(stream, &target.authority, &target.path, offer).await {
             Ok((socket, announced)) => Ok((socket, announced, remote)),
             // A relay does not let in another one with its own id, and says which that is.

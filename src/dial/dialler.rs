@@ -136,7 +136,7 @@ impl<C: Contact> Dialler<C> {
         if opens {
             let pause = self.limits.open_pause;
             error!(peer = %alias, host, failures, ?pause, %error, "the circuit is open: the peer is dialled only now and then");
-        } else if failures == 1 && matches!(error, DialError::OwnId(_)) {
+        } else if matches!(error, DialError::OwnId(_)) && self.status.borrow().last_error != Some(error.to_string()) {
             error!(peer = %alias, host, %error, "a dial failed");
         } else if failures == 1 {
             warn!(peer = %alias, host, %error, "a dial failed");

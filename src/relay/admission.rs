@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use slipstream_store::{GeneratedFor, MessageStore, Peer, PeerId};
+use slipstream_store::{GeneratedFor, MessageStore, Peer, PeerId, PeerKind};
 use tracing::warn;
 
 use super::seat::{PeerSeat, Terms};
@@ -44,6 +44,14 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
         let core = &self.core;
         if hello.id.as_ref() == Some(&core.id) {
             return Err(Refusal::own_id(&core.id));
+        }
+        if let Some(id) = &hello.id
+            && hello.kind == PeerKind::Application
+            && core.dials.reserve(id)
+        {
+            return Err(Refusal::bad_request(format!(
+                "id: {id} is the alias of a peer that this relay dials and that has not announced an id yet; use another"
+            )));
         }
         let anonymous = || PeerId::generated(GeneratedFor::Anonymous, core.clock.ulid());
         let id = hello.id.clone().unwrap_or_else(anonymous);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use slipstream_store::{MessageStore, Peer, PeerId, PeerKind, Roster, StoreError, Timestamp};
+use slipstream_store::{MessageStore, Peer, PeerId, PeerKind, Roster, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -25,24 +25,62 @@ pub(super) struct Dials(Vec<Arc<Dial>>);
 #[derive(Debug)]
 pub(super) struct Dial {
     pub(super) configured: DialledPeer,
-    /// Who is there as far as is known: the alias, until a server has announced another id.
-    peer: Mutex<PeerId>,
+    known: Mutex<Known>,
     pub(super) status: watch::Sender<DialStatus>,
     /// How often a dial has led to a link.
     links: AtomicU64,
+}
+
+/// Who is there as far as is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Known {
+    /// The alias, until a server has announced another id.
+    peer: PeerId,
+    /// Whether somebody has said that this is its id. What is held under a name that nobody has said is whoever's turns
+    /// out to be there.
+    named: bool,
+}
+
+impl Known {
+    /// Finds a configured peer among those that are remembered.
+    fn among(roster: &Roster, alias: &PeerId) -> Self {
+        let peers = || roster.peers.iter().map(|remembered| &remembered.peer);
+        // Where two peers have had this alias in turn, the later one is meant.
+        let behind = peers().filter(|peer| peer.alias.as_ref() == Some(alias)).max_by_key(|peer| peer.last_seen);
+        if let Some(peer) = behind {
+            let named = peer.id != *alias && peer.id != stand_in(alias);
+            return Self { peer: peer.id.clone(), named };
+        }
+        match peers().find(|peer| peer.id == *alias).map(|peer| peer.kind) {
+            Some(PeerKind::Application) => {
+                warn!(
+                    %alias,
+                    "the alias of a dialled peer is the id of an application that has linked by itself: it gets no link \
+                     under it until the peer has announced another id, and keeps what it is owed until then"
+                );
+                Self { peer: stand_in(alias), named: false }
+            }
+            Some(PeerKind::Relay) => Self { peer: alias.clone(), named: true },
+            None => Self { peer: alias.clone(), named: false },
+        }
+    }
+}
+
+/// The id under which messages are held for a dialled peer whose alias is the id of an application, so that what the
+/// one is owed is never the other's.
+fn stand_in(alias: &PeerId) -> PeerId {
+    const SUFFIX: &str = ":dialled";
+    let kept = alias.as_str().len().min(PeerId::MAX_BYTES - SUFFIX.len());
+    PeerId::new(format!("{}{SUFFIX}", &alias.as_str()[..kept])).unwrap_or_else(|_| alias.clone())
 }
 
 impl Dials {
     /// Finds each of the configured peers among those that are remembered.
     pub(super) fn new(configured: &[DialledPeer], roster: &Roster) -> Self {
         let dial = |configured: &DialledPeer| {
-            // Where two peers have had this alias in turn, the later one is meant.
-            let behind = roster.peers.iter().map(|remembered| &remembered.peer);
-            let behind = behind.filter(|peer| peer.alias.as_ref() == Some(&configured.alias));
-            let peer = behind.max_by_key(|peer| peer.last_seen).map_or(&configured.alias, |peer| &peer.id);
             Arc::new(Dial {
                 configured: configured.clone(),
-                peer: Mutex::new(peer.clone()),
+                known: Mutex::new(Known::among(roster, &configured.alias)),
                 status: watch::Sender::default(),
                 links: AtomicU64::new(0),
             })
@@ -56,7 +94,16 @@ impl Dials {
 
     /// How this peer is dialled, if it is.
     pub(super) fn of(&self, peer: &PeerId) -> Option<&Arc<Dial>> {
-        self.0.iter().find(|dial| *dial.peer.lock() == *peer)
+        self.0.iter().find(|dial| dial.known.lock().peer == *peer)
+    }
+
+    /// Whether this id is a dialled peer's, because it is its alias and the peer has not announced an id yet.
+    pub(super) fn reserve(&self, id: &PeerId) -> bool {
+        let reserves = |dial: &Arc<Dial>| {
+            let known = dial.known.lock();
+            !known.named && (dial.configured.alias == *id || known.peer == *id)
+        };
+        self.0.iter().any(reserves)
     }
 
     /// The peers as they are to be remembered at the start: messages are held for them whether or not they were ever
@@ -64,7 +111,7 @@ impl Dials {
     /// is held too; its lane sends no more than is for it where it proves to be an application.
     pub(super) fn peers(&self, roster: &Roster, now: Timestamp) -> Vec<Peer> {
         let peer = |dial: &Arc<Dial>| {
-            let id = dial.peer();
+            let Known { peer: id, named } = dial.known.lock().clone();
             let known = roster.peers.iter().map(|remembered| &remembered.peer).find(|peer| peer.id == id);
             let mut peer = known.cloned().unwrap_or_else(|| Peer {
                 id,
@@ -75,7 +122,7 @@ impl Dials {
                 last_seen: now,
                 alias: None,
             });
-            dial.configure(&mut peer);
+            dial.configure(&mut peer, named);
             peer
         };
         self.0.iter().map(peer).collect()
@@ -85,7 +132,7 @@ impl Dials {
 impl Dial {
     /// Who is there as far as is known.
     pub(super) fn peer(&self) -> PeerId {
-        self.peer.lock().clone()
+        self.known.lock().peer.clone()
     }
 
     /// How often a dial has led to a link again.
@@ -93,11 +140,11 @@ impl Dial {
         self.links.load(Ordering::Relaxed).saturating_sub(1)
     }
 
-    /// What is configured wins over what a peer says of itself.
-    pub(super) fn configure(&self, peer: &mut Peer) {
+    /// What is configured wins over what a peer says of itself. `named` tells whether it has said its id.
+    pub(super) fn configure(&self, peer: &mut Peer, named: bool) {
         let DialledPeer { alias, tags, group, .. } = &self.configured;
         peer.durable = true;
-        peer.alias = (peer.id != *alias).then(|| alias.clone());
+        peer.alias = (peer.id != *alias || !named).then(|| alias.clone());
         if let Some(tags) = tags {
             peer.tags = Arc::clone(tags);
         }
@@ -106,10 +153,16 @@ impl Dial {
         }
     }
 
+    /// Somebody has linked by itself under the id that the peer has here: it is that peer.
+    pub(super) fn came_by_itself(&self, peer: &PeerId) {
+        let mut known = self.known.lock();
+        known.named |= known.peer == *peer;
+    }
+
     /// The peer that a server is which has announced this.
     fn introduced(&self, announced: &Announced, now: Timestamp) -> Peer {
         let is_relay = announced.id.is_some() && announced.is_relay;
-        let mut peer = Peer {
+        Peer {
             id: announced.id.clone().unwrap_or_else(|| self.configured.alias.clone()),
             kind: if is_relay { PeerKind::Relay } else { PeerKind::Application },
             group: announced.group.clone().unwrap_or_default(),
@@ -117,9 +170,7 @@ impl Dial {
             durable: true,
             last_seen: now,
             alias: None,
-        };
-        self.configure(&mut peer);
-        peer
+        }
     }
 }
 
@@ -143,40 +194,43 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
     }
 
     /// Takes in who a dialled server says it is.
-    async fn introduce(&self, dial: &Dial, announced: &Announced) -> Result<Peer, StoreError> {
+    async fn introduce(&self, dial: &Dial, announced: &Announced) -> Result<Peer, DialError> {
         let core = &self.core;
-        let peer = dial.introduced(announced, core.clock.now());
-        let former = dial.peer();
+        let mut peer = dial.introduced(announced, core.clock.now());
+        let alias = &dial.configured.alias;
         if let Some(other) = core.dials.of(&peer.id).map(|other| &other.configured.alias)
-            && *other != dial.configured.alias
+            && other != alias
         {
-            let alias = &dial.configured.alias;
-            warn!(peer = %peer.id, %alias, %other, "two configured peers are one; they throw out each other's links");
+            warn!(peer = %peer.id, %alias, %other, "two configured peers are one, which has one link at a time");
         }
-        let _changing = core.changing.lock_both(&former, &peer.id).await;
-        let counted_as = core.topology.load().peer(&former).map(|known| known.kind);
+        let _changing = core.changing.lock_both(&dial.peer(), &peer.id).await;
+        // Under the lock, since the former one may just have linked by itself.
+        let former = dial.known.lock().clone();
+        let is_former = former.peer == peer.id;
+        let named = announced.id.is_some() || is_former && former.named;
+        core.subscribers.configure(&mut peer);
+        dial.configure(&mut peer, named);
+        let known = |id| core.topology.load().peer(id).map(|peer| Peer::clone(peer));
+        let counted_as = known(&former.peer).map(|known| known.kind);
         if (counted_as, peer.kind) == (Some(PeerKind::Relay), PeerKind::Application) {
-            let alias = &dial.configured.alias;
             info!(peer = %peer.id, %alias, "it is an application; what is held for it and names only others will expire");
         }
-        if former == peer.id {
+        if is_former {
             self.put(peer.clone()).await?;
-            return Ok(peer);
-        }
-        let alias = &dial.configured.alias;
-        if former == *alias {
-            self.adopt(alias, peer.clone()).await?;
-            info!(peer = %peer.id, %alias, "the peer has said its id; what was held under the alias is its own now");
+        } else if !former.named {
+            self.adopt(&former.peer, peer.clone()).await?;
+            info!(peer = %peer.id, %alias, "the peer has said who it is; what was held under the alias is its own now");
+        } else if !named && known(alias).is_some_and(|other| other.alias.is_none()) {
+            return Err(DialError::AliasTaken(alias.clone()));
         } else {
             // What is held for the former one stays its own: it may come back under its id.
-            let known = core.topology.load().peer(&former).map(|peer| Peer::clone(peer));
-            if let Some(known) = known {
+            if let Some(known) = known(&former.peer) {
                 self.put(Peer { alias: None, ..known }).await?;
             }
             self.put(peer.clone()).await?;
-            warn!(peer = %peer.id, %alias, %former, "another peer answers there now");
+            warn!(peer = %peer.id, %alias, former = %former.peer, "another peer answers there now");
         }
-        *dial.peer.lock() = peer.id.clone();
+        *dial.known.lock() = Known { peer: peer.id.clone(), named };
         Ok(peer)
     }
 }

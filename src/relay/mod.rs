@@ -26,6 +26,7 @@ mod router;
 mod seat;
 mod settings;
 mod stamps;
+mod subscribers;
 mod supervisor;
 mod takeovers;
 mod topology;
@@ -42,6 +43,7 @@ use tracing::{debug, info, warn};
 
 pub use self::observer::{DialObservation, DialState, Observation, Observer, PeerObservation};
 pub use self::settings::{BacklogLimit, BacklogPolicy, DeliveryRules, DiskGuard, Settings, StageLimits};
+pub use self::subscribers::Subscriber;
 
 use self::committer::{CommitQueue, Committer, Submission};
 use self::dialling::Dials;
@@ -50,6 +52,7 @@ use self::dispatcher::{Dispatcher, LaneLimits};
 use self::links::Links;
 use self::notices::Notices;
 use self::stamps::Stamps;
+use self::subscribers::Subscribers;
 use self::supervisor::{Core, PeerLocks, Supervisor};
 use self::topology::SharedTopology;
 use crate::clock::Clock;
@@ -80,6 +83,9 @@ pub enum RelayError {
     /// A peer is to be dialled under an id that is this relay's own. Give one of them another id.
     #[error("a peer to be dialled has the id {0}, which is this relay's own")]
     OwnAlias(PeerId),
+    /// A subscriber has this relay's own id. Give one of them another id.
+    #[error("a subscriber has the id {0}, which is this relay's own")]
+    OwnSubscriber(PeerId),
 }
 
 impl<S: MessageStore + ?Sized> Relay<S> {
@@ -87,11 +93,12 @@ impl<S: MessageStore + ?Sized> Relay<S> {
     /// were owed when the last run ended without saying goodbye is dropped here.
     ///
     /// # Errors
-    /// [`RelayError::Store`] where the store cannot be read or written, [`RelayError::OwnAlias`] where a peer to be
-    /// dialled has the relay's id.
+    /// [`RelayError::Store`] where the store cannot be read or written, [`RelayError::OwnAlias`] or
+    /// [`RelayError::OwnSubscriber`] where a configured peer has the relay's id.
     pub async fn open(store: Arc<S>, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, RelayError> {
         let (metrics, notices) = (Arc::new(Metrics::new()), Arc::new(Notices::new(Arc::clone(&clock))));
-        let (id, dials) = settle_roster(&*store, &settings, &*clock, &metrics, &notices).await?;
+        let subscribers = Subscribers::new(&settings.subscribers);
+        let (id, dials) = settle_roster(&*store, &settings, &subscribers, &*clock, &metrics, &notices).await?;
         let roster = store.roster().await?;
         let limits = LaneLimits {
             rules: settings.delivery,
@@ -122,6 +129,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             dispatcher,
             stamps,
             dials,
+            subscribers,
             health: Arc::default(),
             disk,
             overfull: Arc::default(),
@@ -269,11 +277,12 @@ async fn wind_down<S: MessageStore + ?Sized>(
     }
 }
 
-/// Names the relay, remembers the peers that it dials, and drops what anonymous peers were owed when the last run
+/// Names the relay, remembers the peers that are configured, and drops what anonymous peers were owed when the last run
 /// ended.
 async fn settle_roster<S: MessageStore + ?Sized>(
     store: &S,
     settings: &Settings,
+    subscribers: &Subscribers,
     clock: &dyn Clock,
     metrics: &Metrics,
     notices: &Notices,
@@ -287,11 +296,15 @@ async fn settle_roster<S: MessageStore + ?Sized>(
     if let Some(own) = dialled.iter().find(|peer| peer.id == id) {
         return Err(RelayError::OwnAlias(own.id.clone()));
     }
+    if subscribers.of(&id).is_some() {
+        return Err(RelayError::OwnSubscriber(id));
+    }
     let anonymous: Vec<_> = roster.peers.iter().filter(|remembered| !remembered.peer.durable).collect();
     let forget = |peer: &&RememberedPeer| Operation::ForgetPeer { peer: peer.peer.id.clone(), at };
     let mut operations: Vec<_> = anonymous.iter().map(forget).collect();
     operations.push(Operation::NameRelay { id: id.clone() });
-    operations.extend(dialled.into_iter().map(Box::new).map(Operation::RememberPeer));
+    let configured = dialled.into_iter().chain(subscribers.peers(&roster, at));
+    operations.extend(configured.map(Box::new).map(Operation::RememberPeer));
     store.commit(Arc::new(Batch { operations })).await?;
     for RememberedPeer { peer, backlog, .. } in anonymous {
         metrics.forgotten(peer.durable, *backlog);

@@ -99,7 +99,9 @@ impl Notices {
         let id = &peer.id;
         match (peer.durable, owed) {
             (true, 0) => info!(peer = %id, owed, left_out, "a peer that stayed away was forgotten"),
-            (true, _) => warn!(peer = %id, owed, left_out, "a peer that stayed away was forgotten, with what it was owed"),
+            (true, _) => {
+                warn!(peer = %id, owed, left_out, "a peer that stayed away was forgotten, with what it was owed")
+            }
             (false, _) => info!(peer = %id, owed, left_out, "an anonymous peer left, and what it was owed with it"),
         }
     }
@@ -222,7 +224,8 @@ mod tests {
         let notices = Notices::new(Arc::clone(&clock) as Arc<dyn Clock>);
         assert_eq!(notices.due(Kind::Forgotten, &id("anon-1")), Some(0));
         assert_eq!(notices.due(Kind::Forgotten, &id("anon-2")), None);
-        let lines = (0..3 * MAX_SUBJECTS).filter(|number| notices.due(Kind::Forgotten, &id(&number.to_string())).is_some());
+        let lines =
+            (0..3 * MAX_SUBJECTS).filter(|number| notices.due(Kind::Forgotten, &id(&number.to_string())).is_some());
         assert_eq!(lines.count(), MAX_SUBJECTS, "each of the first, and one for all others");
         assert!(notices.told.lock().len() <= MAX_SUBJECTS + 1);
         notices.tell_rest();

@@ -93,7 +93,7 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
             ack_batch: if self.terms.ack_batch { stages.ack_batch } else { 1 },
             terms: LinkTerms {
                 max_message_bytes: self.terms.max_message_bytes,
-                coalesce: core.dials.of(&self.peer.id).is_some_and(|dial| dial.configured.coalesce),
+                coalesce: core.coalesces(&self.peer.id),
                 application: None,
             }
             .with(&self.peer),

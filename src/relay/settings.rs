@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use slipstream_store::{ClusterGroup, PageLimit, PeerId, Tag};
 
+use super::Subscriber;
 use crate::dial::{DialLimits, DialledPeer};
 use crate::link::LinkLimits;
 use crate::listen::ListenLimits;
@@ -22,6 +23,9 @@ pub struct Settings {
     pub cluster_group: ClusterGroup,
     /// The peers that it dials. No two have the same alias.
     pub peers: Vec<DialledPeer>,
+    /// The applications that it holds messages for from the start, whether or not they ever linked. No two have the same
+    /// id, and none has the alias of a dialled peer.
+    pub subscribers: Vec<Subscriber>,
     /// How it dials them.
     pub dial: DialLimits,
     /// How deliveries are sent, and sent again.
@@ -157,6 +161,7 @@ impl Default for Settings {
             tags: Arc::default(),
             cluster_group: ClusterGroup::singleton(),
             peers: Vec::new(),
+            subscribers: Vec::new(),
             dial: DialLimits::default(),
             delivery: DeliveryRules::default(),
             backlog: None,

@@ -15,6 +15,7 @@ use super::links::Links;
 use super::notices::Notices;
 use super::settings::Settings;
 use super::stamps::Stamps;
+use super::subscribers::Subscribers;
 use super::topology::SharedTopology;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -31,6 +32,7 @@ pub(super) struct Core<S: ?Sized> {
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) stamps: Arc<Stamps>,
     pub(super) dials: Dials,
+    pub(super) subscribers: Subscribers,
     pub(super) links: Links,
     pub(super) health: Arc<StoreHealth>,
     pub(super) changing: PeerLocks,
@@ -43,7 +45,13 @@ pub(super) struct Core<S: ?Sized> {
 impl<S: ?Sized> Core<S> {
     /// Whether messages are held for this peer for as long as it is configured.
     pub(super) fn is_configured(&self, peer: &PeerId) -> bool {
-        self.dials.of(peer).is_some()
+        self.dials.of(peer).is_some() || self.subscribers.of(peer).is_some()
+    }
+
+    /// Whether this peer gets, after being away, only the newest value of each key.
+    pub(super) fn coalesces(&self, peer: &PeerId) -> bool {
+        let dialled = self.dials.of(peer).is_some_and(|dial| dial.configured.coalesce);
+        dialled || self.subscribers.of(peer).is_some_and(|subscriber| subscriber.coalesce)
     }
 }
 
@@ -103,10 +111,15 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
     pub(super) async fn remember(&self, mut peer: Peer) -> Result<Peer, StoreError> {
         let core = &self.core;
         let _changing = core.changing.lock(&peer.id).await;
-        if let Some(dial) = core.dials.of(&peer.id) {
-            dial.configure(&mut peer);
+        core.subscribers.configure(&mut peer);
+        let dial = core.dials.of(&peer.id);
+        if let Some(dial) = dial {
+            dial.configure(&mut peer, true);
         }
         self.put(peer.clone()).await?;
+        if let Some(dial) = dial {
+            dial.came_by_itself(&peer.id);
+        }
         Ok(peer)
     }
 

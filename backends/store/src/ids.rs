@@ -103,7 +103,7 @@ macro_rules! name {
 
 name!(
     /// The id of a relay or an application server. Cloning is cheap.
-    PeerId, "peer id", "1 to 128 of A-Z a-z 0-9 . _ : -", |text| is_id(text, 128)
+    PeerId, "peer id", "1 to 128 of A-Z a-z 0-9 . _ : -", |text| is_id(text, PeerId::MAX_BYTES)
 );
 name!(
     /// The id of a cluster group, the first half of a message's [`Identity`].
@@ -140,6 +140,9 @@ pub enum GeneratedFor {
 }
 
 impl PeerId {
+    /// Most bytes of a peer id.
+    pub const MAX_BYTES: usize = 128;
+
     /// The id of whoever has none of its own: `anon-` or `relay-`, and a ULID.
     #[must_use]
     pub fn generated(purpose: GeneratedFor, ulid: Ulid) -> Self {

@@ -29,8 +29,9 @@ pub struct Peer {
     pub durable: bool,
     /// When it was last seen.
     pub last_seen: Timestamp,
-    /// The id under which this relay's configuration dials it, where that is another than the one it announced. So
-    /// what is configured finds its peer again after a restart.
+    /// The id under which this relay's configuration dials it, unless that is the very id that it has said itself. So
+    /// what is configured finds its peer again after a restart, and what is held under a name that nobody has said yet is
+    /// known as that.
     pub alias: Option<PeerId>,
 }
 
