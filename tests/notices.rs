@@ -156,6 +156,18 @@ async fn a_cloned_relay_is_said_too_where_one_of_the_two_is_dialled() {
 }
 
 #[tokio::test]
+async fn a_relay_whose_id_another_one_has_says_so_where_it_is_thrown_out() {
+    let folders = [(); 3].map(|()| tempfile::tempdir().expect("a folder"));
+    let hub = Relay::start(folders[0].path(), &["--instance-id=hub", QUIET[0]]).await;
+    let peers = json!([{"url": hub.url(), "id": "hub"}]).to_string();
+    let flags = ["--instance-id=twin", "--retry-in-n-seconds=10ms", "--url-config", &peers, QUIET[0]];
+    let one = Relay::start(folders[1].path(), &flags).await;
+    let _two = Relay::start(folders[2].path(), &flags).await;
+    said(&hub, &["WARN", "throw each other out", "peer=twin"]).await;
+    said(&one, &["WARN", "another program has this relay's id", "peer=hub"]).await;
+}
+
+#[tokio::test]
 async fn a_way_back_to_itself_and_another_relay_with_its_id_count_as_dials_of_its_own_id() {
     let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
     let way = Proxy::start(([127, 0, 0, 1], 1).into()).await;
@@ -177,4 +189,25 @@ async fn a_way_back_to_itself_and_another_relay_with_its_id_count_as_dials_of_it
     }
     assert_eq!(relay.metric(&errors("dial_refused")).await, 0.0);
     said(&relay, &["ERROR", "peer=far", "this relay's own"]).await;
+}
+
+#[tokio::test]
+async fn what_nobody_gets_is_said_the_first_time_for_each_sender_and_set_of_tags() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &QUIET).await;
+    let mut one = Peer::connect(&relay, "id=one&tags=here").await;
+    let mut two = Peer::connect(&relay, "id=two&tags=here").await;
+    let to = |id: String, tags: &[&str]| json!({"type": "EVENT", "messageId": id, "targetedTags": tags});
+    for number in 0..20 {
+        one.publish(to(format!("a{number}"), &["nobody", "else"])).await;
+        one.publish(to(format!("b{number}"), &["else", "nobody"])).await;
+        one.publish(to(format!("c{number}"), &["gone"])).await;
+        two.publish(to(format!("d{number}"), &["gone"])).await;
+        one.publish(to(format!("e{number}"), &["here"])).await;
+    }
+    assert_eq!(relay.metric("slipstream_messages_unrouted_total").await, 80.0);
+    for (peer, tags) in [("one", "else,nobody"), ("one", "gone"), ("two", "gone")] {
+        said(&relay, &["WARN", "no peer matches", &format!("peer={peer} "), &format!("tags=\"{tags}\"")]).await;
+    }
+    assert_eq!(lines(&relay.process.stderr(), &["no peer matches"]).len(), 3);
 }

@@ -1,13 +1,14 @@
 //! What an operator must hear of, however often it happens: one line for each kind and peer in a while, and then how
 //! many more there were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use slipstream_store::{MessageId, Peer, PeerId, Sequence};
+use slipstream_store::{MessageId, Peer, PeerId, Sequence, Tag};
 use tracing::{info, warn};
 
 use super::takeovers::TakeOvers;
@@ -20,6 +21,9 @@ const QUIET: Duration = Duration::from_secs(60);
 
 /// Most pairs of kind and peer that are kept apart at a time. What comes beyond shares one pair for each kind.
 const MAX_SUBJECTS: usize = 1_024;
+
+/// Most pairs of a sender and the tags that it targets of which it is remembered that nobody matched.
+const MAX_UNROUTED: usize = 1_024;
 
 /// Who stands for all anonymous peers, each of which has an id that nobody knows.
 const ANONYMOUS: &str = "anonymous";
@@ -36,8 +40,14 @@ pub(super) enum Kind {
     DeadLetter(&'static str),
     /// A peer was forgotten, with what it was owed.
     Forgotten,
-    /// Links of one id throw each other out.
+    /// A link gave way to another one of its peer.
     TakenOver,
+    /// Links of one id throw each other out.
+    SharedId,
+    /// A peer that this relay dials has another link under this relay's id.
+    OwnIdShared,
+    /// A message was confirmed that nobody gets.
+    Unrouted,
 }
 
 impl Kind {
@@ -48,6 +58,9 @@ impl Kind {
             Self::DeadLetter(class) => ("dead letters", Some(class)),
             Self::Forgotten => ("forgotten peers", None),
             Self::TakenOver => ("take-overs", None),
+            Self::SharedId => ("take-overs", Some("several")),
+            Self::OwnIdShared => ("take-overs", Some("of this relay's id")),
+            Self::Unrouted => ("unrouted messages", None),
         }
     }
 }
@@ -58,6 +71,10 @@ pub(super) struct Notices {
     clock: Arc<dyn Clock>,
     told: Mutex<BTreeMap<(Kind, Box<str>), Told>>,
     take_overs: Mutex<TakeOvers>,
+    /// Links that this relay dialled and that gave way at their far end.
+    thrown_out: Mutex<TakeOvers>,
+    /// The senders and sets of tags that matched nobody and were told of, by their hashes.
+    unrouted: Mutex<HashSet<u64>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +87,7 @@ struct Told {
 
 impl Notices {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, told: Mutex::default(), take_overs: Mutex::default() }
+        Self { clock, told: Mutex::default(), take_overs: Mutex::default(), thrown_out: Mutex::default(), unrouted: Mutex::default() }
     }
 
     /// A message of this peer was answered with a NACK.
@@ -107,24 +124,52 @@ impl Notices {
     }
 
     /// Of two links of this peer one gives way to the other. Once in a while that is a lost link; several in a short time
-    /// are said.
+    /// are a warning.
     pub(super) fn taken_over(&self, peer: &PeerId, newer: SocketAddr, older: SocketAddr) {
         let several = self.take_overs.lock().note(peer, self.clock.elapsed());
-        if several && let Some(left_out) = self.due(Kind::TakenOver, peer) {
+        let Some(left_out) = self.due(if several { Kind::SharedId } else { Kind::TakenOver }, peer) else { return };
+        if several {
             warn!(
                 %peer, %newer, %older, left_out,
                 "links of one id throw each other out: two programs use it, or its links are lost without a trace"
             );
+        } else {
+            info!(%peer, %newer, %older, left_out, "a link took over");
         }
+    }
+
+    /// A link that this relay dialled gave way to another one of this relay's id. When two relays dial each other at once,
+    /// that happens once.
+    pub(super) fn thrown_out(&self, by: &PeerId, remote: SocketAddr) {
+        let several = self.thrown_out.lock().note(by, self.clock.elapsed());
+        if several && let Some(left_out) = self.due(Kind::OwnIdShared, by) {
+            warn!(peer = %by, %remote, left_out, "the peer ends dialled links again and again, since another program has this relay's id");
+        }
+    }
+
+    /// A message with these tags matched no peer, and was confirmed. That is said the first time for each sender and set
+    /// of tags; beyond [`MAX_UNROUTED`] of them, now and then for each sender.
+    pub(super) fn unrouted(&self, peer: &PeerId, tags: &[Tag]) {
+        let mut tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+        tags.sort_unstable();
+        let mut hasher = DefaultHasher::new();
+        (subject(peer), &tags).hash(&mut hasher);
+        let mut told = self.unrouted.lock();
+        let is_full = told.len() >= MAX_UNROUTED;
+        if told.contains(&hasher.finish()) || is_full && self.due(Kind::Unrouted, peer).is_none() {
+            return;
+        }
+        if !is_full {
+            told.insert(hasher.finish());
+        }
+        warn!(%peer, tags = tags.join(","), "no peer matches a message: it was confirmed, and nobody gets it");
     }
 
     /// Whether a line about this is to be written now, and how many were left out since the last one.
     pub(super) fn due(&self, kind: Kind, peer: &PeerId) -> Option<u64> {
         let now = self.clock.elapsed();
-        // Who names such an id shares the line, which does no harm.
-        let subject = if peer.as_str().starts_with("anon-") { ANONYMOUS } else { peer.as_str() };
         let mut told = self.told.lock();
-        let mut subject = (kind, Box::from(subject));
+        let mut subject = (kind, Box::from(subject(peer)));
         if told.len() >= MAX_SUBJECTS && !told.contains_key(&subject) {
             subject.1 = OTHERS.into();
         }
@@ -166,6 +211,11 @@ impl Notices {
             left_out > 0
         });
     }
+}
+
+/// Under which name a peer shares lines. Who names an id that looks generated shares them too, which does no harm.
+fn subject(peer: &PeerId) -> &str {
+    if peer.as_str().starts_with("anon-") { ANONYMOUS } else { peer.as_str() }
 }
 
 #[cfg(test)]

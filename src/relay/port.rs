@@ -74,7 +74,8 @@ impl Intake {
         }
         let record = self.record(&envelope);
         let from_relay = self.sender.kind == PeerKind::Relay;
-        self.commits.message(record, Arrival { reply, read_at, from_relay }).await;
+        let unrouted = record.route.recipients.is_empty().then(|| envelope.targeted_tags().into());
+        self.commits.message(record, Arrival { reply, read_at, from_relay, unrouted }).await;
     }
 
     fn record(&mut self, envelope: &Envelope<'_>) -> Box<Record> {

@@ -71,6 +71,9 @@ impl<S: MessageStore + ?Sized> Seat for PeerSeat<S> {
         if let Some(reason) = ended.error() {
             Metrics::link_error(reason);
         }
+        if dialled && matches!(ended, Ended::Peer { code: Some(CloseCode::TAKEN_OVER), .. }) {
+            core.notices.thrown_out(&peer.id, remote);
+        }
         core.links.leave(&port);
         if port.lane.link_down(&port.wake) {
             self.supervisor.left(peer).await;

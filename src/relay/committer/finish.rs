@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use slipstream_store::{MessageStore, Operation, Outcome, PeerId, Record, Route, Sequence, StoreError};
+use slipstream_store::{DuplicateBy, MessageStore, Operation, Outcome, PeerId, Record, Route, Sequence, StoreError};
 use tracing::info;
 
 use super::Committer;
@@ -96,6 +96,9 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     fn recorded<'a>(&self, record: &'a Record, sequence: Sequence, arrival: &Arrival, run: &mut Run<'a>) {
         let Record { identity, message_type, key, expires_at, route, text, .. } = record;
         self.metrics.recorded(message_type, arrival.from_relay, route.recipients.is_empty());
+        if let Some(tags) = &arrival.unrouted {
+            self.notices.unrouted(&route.received_from, tags);
+        }
         info!(
             target: "slipstream::message",
             sequence = sequence.get(),
@@ -138,7 +141,9 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             }
             outcome => {
                 if let Outcome::Duplicate { by } = outcome {
-                    self.metrics.duplicate(by);
+                    // A stamped one that another relay passes on came by a second way, also while its identity is known.
+                    let stamped = arrival.from_relay && record.stamp.is_some();
+                    self.metrics.duplicate(if stamped { DuplicateBy::Stamp } else { by });
                 }
                 arrival.reply.confirm(record.identity.clone());
             }

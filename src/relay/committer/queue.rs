@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use slipstream_store::{Horizon, Operation, Outcome, Purged, Record, Result, StoreError};
+use slipstream_store::{Horizon, Operation, Outcome, Purged, Record, Result, StoreError, Tag};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::PurgeRequest;
@@ -19,6 +19,8 @@ pub(in crate::relay) struct Arrival {
     pub(in crate::relay) read_at: Duration,
     /// Whether a relay sent it, not an application.
     pub(in crate::relay) from_relay: bool,
+    /// The tags that it targets, if no peer matches.
+    pub(in crate::relay) unrouted: Option<Box<[Tag]>>,
 }
 
 /// What the committer is asked to do. Submissions are taken in order.
