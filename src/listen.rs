@@ -4,10 +4,12 @@
 //! bounded: the number of its connections, the time of its handshake, and the memory of its request.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -99,17 +101,18 @@ impl Listener for TcpListener {
 /// What a listener keeps to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenLimits {
-    /// Most connections, counted from when they are accepted. One more is told 503.
+    /// Most connections, counted from when they are accepted. One more is told 503, unless it takes over a link.
     pub max_connections: usize,
-    /// Most connections over that limit which are told so at a time. One more is dropped.
-    pub max_refusals: usize,
+    /// Most connections over that limit at a time: until they have said who they are and were told 503, or until the link
+    /// that they take over has ended. One more is dropped.
+    pub max_beyond: usize,
     /// How long a peer may take from connecting until its link is granted.
     pub handshake_timeout: Duration,
 }
 
 impl Default for ListenLimits {
     fn default() -> Self {
-        Self { max_connections: 10_000, max_refusals: 64, handshake_timeout: Duration::from_secs(10) }
+        Self { max_connections: 10_000, max_beyond: 256, handshake_timeout: Duration::from_secs(10) }
     }
 }
 
@@ -148,6 +151,12 @@ pub trait Admission: Send + Sync + 'static {
     /// # Cancellation
     /// The future is dropped where it stands when the handshake takes too long, or the listener shuts down.
     async fn admit(&self, hello: Hello) -> Result<(Welcome, Self::Seat), Refusal>;
+
+    /// Whether a peer has a link from this listener that a new one of it takes over. Where the listener is full, only
+    /// such a peer gets in.
+    fn takes_over(&self, _: &Hello) -> bool {
+        false
+    }
 }
 
 /// A peer that was admitted. It is dropped unused where the peer went away before its link began.
@@ -172,7 +181,7 @@ pub async fn serve<A: Admission, Z: Authorizer>(
         admission,
         authorizer,
         places: Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS))),
-        refusals: Arc::new(Semaphore::new(limits.max_refusals.min(Semaphore::MAX_PERMITS))),
+        beyond: Arc::new(Semaphore::new(limits.max_beyond.min(Semaphore::MAX_PERMITS))),
         handshake_timeout: limits.handshake_timeout,
         shutdown,
     });
@@ -200,7 +209,7 @@ struct Door<A, Z> {
     admission: A,
     authorizer: Z,
     places: Arc<Semaphore>,
-    refusals: Arc<Semaphore>,
+    beyond: Arc<Semaphore>,
     handshake_timeout: Duration,
     shutdown: CancellationToken,
 }
@@ -208,24 +217,54 @@ struct Door<A, Z> {
 /// What a connection holds as long as it lives.
 enum Place {
     Granted(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
-    /// There is no room; the connection is only told so.
-    Refused(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
+    /// There is no room. The connection is told so, unless it takes over a link, whose place it then gets.
+    Beyond(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
 }
+
+/// The place of a link that ends, for the one that takes it over.
+type Awaited = Pin<Box<dyn Future<Output = Option<Place>> + Send>>;
 
 type Answer = Response<Full<Bytes>>;
 
 impl<A: Admission, Z: Authorizer> Door<A, Z> {
     fn place(&self) -> Option<Place> {
         let granted = Arc::clone(&self.places).try_acquire_owned().map(Place::Granted);
-        granted.or_else(|_| Arc::clone(&self.refusals).try_acquire_owned().map(Place::Refused)).ok()
+        granted.or_else(|_| Arc::clone(&self.beyond).try_acquire_owned().map(Place::Beyond)).ok()
+    }
+
+    /// Whether a peer for which there was no room may stay after all, because it takes over a link.
+    async fn awaited(&self, hello: &Hello) -> Result<Awaited, Refusal> {
+        let places = Arc::clone(&self.places);
+        let mut awaited: Awaited = Box::pin(async { places.acquire_owned().await.ok().map(Place::Granted) });
+        // It stands in the queue before it is asked whether there is a link, so that nobody else gets that one's place.
+        match poll_fn(|cx| Poll::Ready(awaited.as_mut().poll(cx))).await {
+            Poll::Ready(place) => Ok(Box::pin(ready(place))),
+            Poll::Pending if self.admission.takes_over(hello) => Ok(awaited),
+            Poll::Pending => Err(Refusal::unavailable("this relay has no room for another connection")),
+        }
     }
 
     /// The life of one connection.
     async fn receive(self: Arc<Self>, stream: Box<dyn Stream>, remote: SocketAddr, place: Place) {
+        let mut awaited = Mutex::new(None);
         // On the heap and dropped before the link runs, so that an idle link does not carry it along.
-        let handshake = Box::pin(timeout(self.handshake_timeout, self.handshake(stream, remote, &place)));
+        let handshake = Box::pin(timeout(self.handshake_timeout, self.handshake(stream, remote, &place, &awaited)));
         match self.shutdown.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(Some((socket, seat))))) => seat.run(socket).await,
+            Some(Ok(Ok(Some((socket, seat))))) => {
+                let mut running = pin!(seat.run(socket));
+                if let Some(awaited) = awaited.get_mut().take() {
+                    let _granted = tokio::select! {
+                        biased;
+                        granted = awaited => granted,
+                        () = &mut running => return,
+                    };
+                    // From here on it has the place of the link that it took over.
+                    drop(place);
+                    running.await;
+                } else {
+                    running.await;
+                }
+            }
             Some(Ok(Ok(None))) | None => {}
             Some(Ok(Err(error))) => {
                 debug!(%remote, %error, "a handshake failed");
@@ -244,11 +283,12 @@ impl<A: Admission, Z: Authorizer> Door<A, Z> {
         stream: Box<dyn Stream>,
         remote: SocketAddr,
         place: &Place,
+        awaited: &Mutex<Option<Awaited>>,
     ) -> hyper::Result<Option<(Socket, A::Seat)>> {
         let admitted = Mutex::new(None);
         let answer = service_fn(|request| {
             Box::pin(async {
-                let answer = match self.answer(request, remote, place).await {
+                let answer = match self.answer(request, remote, place, awaited).await {
                     Ok((answer, seat)) => {
                         *admitted.lock() = Some(seat);
                         answer
@@ -284,10 +324,8 @@ impl<A: Admission, Z: Authorizer> Door<A, Z> {
         request: Request<Incoming>,
         remote: SocketAddr,
         place: &Place,
+        awaited: &Mutex<Option<Awaited>>,
     ) -> Result<(Answer, A::Seat), Refusal> {
-        if let Place::Refused(_) = place {
-            return Err(Refusal::unavailable("this relay has no room for another connection"));
-        }
         let (request, _) = request.into_parts();
         if request.uri.path() != "/" {
             return Err(Refusal::not_found());
@@ -295,6 +333,10 @@ impl<A: Admission, Z: Authorizer> Door<A, Z> {
         let upgrade = link::accept(&request)?;
         let hello = Hello::read(&request, remote)?;
         self.authorizer.authorize(&hello).await?;
+        if let Place::Beyond(_) = place {
+            let place = self.awaited(&hello).await?;
+            *awaited.lock() = Some(place);
+        }
         let (welcome, seat) = self.admission.admit(hello).await?;
         Ok((upgrade.response(&welcome), seat))
     }

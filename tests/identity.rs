@@ -167,3 +167,21 @@ async fn a_relay_may_bring_longer_messages_and_a_path() {
     application.send(&message).await;
     assert_eq!(application.closed().await.0, 1009);
 }
+
+#[tokio::test]
+async fn what_comes_by_a_second_way_counts_by_its_stamp() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &[]).await;
+    let message = json!({"type": "EVENT", "messageId": "m1", "relayStamp": format!("{EPOCH}:0")});
+    for way in ["id=one-way", "id=another-way"] {
+        Peer::connect_with(&relay, way, &RELAY).await.publish(&message).await;
+    }
+    let duplicates = |by: &str| format!(r#"slipstream_messages_duplicate_total{{by="{by}"}}"#);
+    assert_eq!(relay.metric(&duplicates("stamp")).await, 1.0);
+    // What an application sends again is known by its identity.
+    let mut sender = Peer::connect(&relay, "id=sender").await;
+    for _ in 0..2 {
+        sender.publish(json!({"type": "EVENT", "messageId": "m2"})).await;
+    }
+    assert_eq!((relay.metric(&duplicates("stamp")).await, relay.metric(&duplicates("identity")).await), (1.0, 1.0));
+}

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use serde_json::json;
-use support::{Peer, Proxy, Relay, get, within};
+use support::{Peer, Proxy, Relay, get, upgrade, within};
 
 /// Where nobody listens.
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
@@ -282,4 +282,43 @@ async fn a_low_disk_takes_nothing_new_and_delivers_what_is_there() {
     let ready = get(relay.admin, "/readyz").await;
     assert!(ready.body.contains("disk"), "{}", ready.body);
     assert!(relay.metric("slipstream_store_free_bytes").await > 0.0);
+}
+
+#[tokio::test]
+async fn at_the_connection_limit_a_peer_takes_over_its_own_link_and_nobody_else_gets_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &["--max-connections", "3"]).await;
+    let full = async |target: &str| {
+        let refused = Peer::refused(&relay, target, &[]).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")), "{target}");
+    };
+    let _anonymous = Peer::connect(&relay, "").await;
+    let other = Peer::connect(&relay, "id=other").await;
+    // It does not answer, as one that is gone without a trace.
+    let mut mute = Peer::connect(&relay, "id=app").await;
+    for _ in 0..3 {
+        full("/?id=stranger").await;
+        full("/").await;
+        let newer = Peer::connect(&relay, "id=app").await;
+        full("/?id=stranger").await;
+        full("/").await;
+        mute = newer;
+    }
+    assert_eq!(mute.publish(event("m1")).await["messageId"], "m1");
+    let links = r#"slipstream_active_connections{kind="application"}"#;
+    relay.metric_becomes(links, 3.0).await;
+    // The links that were taken over do not come back into the count, nor do they leave a place when they end.
+    for _ in 0..20 {
+        let newer = Peer::connect(&relay, "id=app").await;
+        mute.closed().await;
+        mute = newer;
+    }
+    full("/?id=stranger").await;
+    drop(other);
+    let stranger = support::eventually("the place of the one that left", || async {
+        upgrade(relay.links, "/?id=stranger", &[]).await.ok()
+    })
+    .await;
+    full("/?id=other").await;
+    drop(stranger);
 }

@@ -272,7 +272,7 @@ async fn over_the_limit_a_peer_is_told_when_to_come_back() {
 
 #[tokio::test]
 async fn beyond_the_refusals_connections_are_dropped() {
-    let running = start(ListenLimits { max_connections: 0, max_refusals: 0, ..ListenLimits::default() });
+    let running = start(ListenLimits { max_connections: 0, max_beyond: 0, ..ListenLimits::default() });
     let mut stream = TcpStream::connect(running.address).await.expect("connected");
     let read = timeout(PATIENCE, stream.read(&mut [0; 1])).await.expect("dropped at once");
     assert_eq!(read.unwrap_or(0), 0);

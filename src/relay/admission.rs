@@ -37,6 +37,10 @@ impl<S: MessageStore + ?Sized> Admission for Supervisor<S> {
         let (terms, remote) = (Terms::from(&hello), hello.remote);
         Ok((welcome, PeerSeat { supervisor: self.clone(), peer, remote, terms, max_message_bytes, role: Role::Server }))
     }
+
+    fn takes_over(&self, hello: &Hello) -> bool {
+        hello.id.as_ref().is_some_and(|id| self.core.links.was_accepted(id))
+    }
 }
 
 impl<S: MessageStore + ?Sized> Supervisor<S> {

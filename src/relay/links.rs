@@ -94,6 +94,11 @@ impl Links {
         self.live.lock().get(peer).map(|live| live.ended.token().clone())
     }
 
+    /// Whether this peer has a link that it began itself.
+    pub(super) fn was_accepted(&self, peer: &PeerId) -> bool {
+        self.live.lock().get(peer).is_some_and(|live| live.role == Role::Server)
+    }
+
     /// Older deliveries have come to be owed to this peer: where it has a link, everything is sent from the oldest on.
     pub(super) fn rewind(&self, peer: &Peer) {
         if let Some(Live { port, .. }) = self.live.lock().get(&peer.id) {

@@ -87,7 +87,13 @@ struct Told {
 
 impl Notices {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, told: Mutex::default(), take_overs: Mutex::default(), thrown_out: Mutex::default(), unrouted: Mutex::default() }
+        Self {
+            clock,
+            told: Mutex::default(),
+            take_overs: Mutex::default(),
+            thrown_out: Mutex::default(),
+            unrouted: Mutex::default(),
+        }
     }
 
     /// A message of this peer was answered with a NACK.
