@@ -7,7 +7,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use slipstream::protocol::{self, Envelope, Incoming, Sender};
+use slipstream::protocol::{self, DEFAULT_MAX_DEPTH, Envelope, Incoming, Sender};
 use slipstream::store::{ClusterGroup, Identity, MessageId, PeerId, PeerKind, Stamp};
 use ulid::Ulid;
 
@@ -29,7 +29,7 @@ fn text() -> String {
 }
 
 fn message<'a>(text: &'a str, sender: &Sender) -> Envelope<'a> {
-    match protocol::decode(text, sender, || ASSIGNED) {
+    match protocol::decode(text, sender, DEFAULT_MAX_DEPTH, || ASSIGNED) {
         Ok(Incoming::Message(envelope)) => envelope,
         other => panic!("the benched text is a message: {other:?}"),
     }
@@ -66,19 +66,19 @@ fn decoder(c: &mut Criterion) {
     });
     group.bench_function("fingerprint", |b| b.iter(|| black_box(&envelope).fingerprint()));
     group.bench_function("read an ACK", |b| {
-        b.iter(|| black_box(protocol::decode(black_box(&ack), &sender, || ASSIGNED)).is_ok());
+        b.iter(|| black_box(protocol::decode(black_box(&ack), &sender, DEFAULT_MAX_DEPTH, || ASSIGNED)).is_ok());
     });
     let mut out = Vec::with_capacity(1_024);
     group.bench_function("write an ACK", |b| {
         b.iter(|| {
             out.clear();
-            protocol::write_ack(&mut out, &relay, black_box(&identity));
+            protocol::write_ack(&mut out, &relay, black_box(&identity), usize::MAX);
             black_box(out.len())
         });
     });
     group.throughput(Throughput::Elements(256));
     group.bench_function("read an ACK of 256 ids", |b| {
-        b.iter(|| black_box(protocol::decode(black_box(&batch), &sender, || ASSIGNED)).is_ok());
+        b.iter(|| black_box(protocol::decode(black_box(&batch), &sender, DEFAULT_MAX_DEPTH, || ASSIGNED)).is_ok());
     });
     group.finish();
 }

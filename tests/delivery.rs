@@ -227,7 +227,7 @@ async fn an_expired_message_is_not_delivered() {
     let relay = Relay::start(folder.path(), &[]).await;
     drop(Peer::connect(&relay, "id=away").await);
     let mut sender = Peer::connect(&relay, "id=sender").await;
-    sender.publish(r#"{"type":"EVENT","messageId":"past","expiresAt":1}"#).await;
+    sender.publish(r#"{"type":"EVENT","messageId":"past","expiresAt":1000000000000}"#).await;
     sender.publish(r#"{"type":"EVENT","messageId":"future","expiresAt":4102444800000}"#).await;
     let mut away = Peer::connect(&relay, "id=away").await;
     assert_eq!(away.take().await.id(), "future");

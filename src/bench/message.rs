@@ -179,7 +179,7 @@ mod tests {
     use ulid::Ulid;
 
     use super::*;
-    use crate::protocol::{self, Incoming, Sender};
+    use crate::protocol::{self, DEFAULT_MAX_DEPTH, Incoming, Sender};
 
     fn run() -> Run {
         Run::new(Ulid(0x0A0B_0C0D_0E0F_1011))
@@ -193,7 +193,7 @@ mod tests {
     fn relayed(text: &[u8]) -> Vec<u8> {
         let text = std::str::from_utf8(text).expect("UTF-8");
         let relay = PeerId::new("relay").expect("valid");
-        match protocol::decode(text, &sender(), || Ulid(7)) {
+        match protocol::decode(text, &sender(), DEFAULT_MAX_DEPTH, || Ulid(7)) {
             Ok(Incoming::Message(envelope)) => {
                 let path = envelope.outgoing_path(&sender().id, &relay);
                 envelope.encode(&sender().id, &path, None).to_vec()
@@ -247,7 +247,8 @@ mod tests {
         assert_eq!(scanner.read(&text), Text::Confirm);
         assert_eq!(scanner.confirmed(&text).collect::<Vec<_>>(), marks);
         text.clear();
-        protocol::write_ack(&mut text, &relay, &Identity { group: ClusterGroup::singleton(), id: ids[1].clone() });
+        let identity = Identity { group: ClusterGroup::singleton(), id: ids[1].clone() };
+        protocol::write_ack(&mut text, &relay, &identity, usize::MAX);
         assert_eq!(scanner.confirmed(&text).collect::<Vec<_>>(), [marks[1]]);
     }
 
@@ -288,7 +289,8 @@ mod tests {
         for count in 1..=3 {
             let mut text = Vec::new();
             write_ack(&mut text, &ids[..count]);
-            match protocol::decode(std::str::from_utf8(&text).expect("UTF-8"), &sender(), || Ulid(1)) {
+            match protocol::decode(std::str::from_utf8(&text).expect("UTF-8"), &sender(), DEFAULT_MAX_DEPTH, || Ulid(1))
+            {
                 Ok(Incoming::Ack(ack)) => {
                     assert_eq!(ack.ids().iter().map(|id| id.as_str().as_bytes()).collect::<Vec<_>>(), ids[..count]);
                 }

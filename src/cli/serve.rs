@@ -139,6 +139,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         backlog: config.max_backlog.map(|deliveries| BacklogLimit { deliveries, policy: config.backlog_policy }),
         disk: Some(disk_guard(config)),
         rate_limit: config.rate_limit,
+        max_depth: config.max_depth,
         dedup_window: config.dedup_window,
         dedup_max: config.dedup_max.get(),
         peer_ttl: config.peer_ttl,

@@ -189,6 +189,10 @@ settings! {
     /// Largest message, as text on the wire. A larger one closes its link.
     max_message_bytes: usize = "SLIPSTREAM_MAX_MESSAGE_BYTES", "1MiB", "SIZE", |text| value::size(text, 1, 256);
 
+    /// How deep the objects and arrays of a message may be nested, the message itself counted.
+    max_depth: NonZeroUsize = "SLIPSTREAM_MAX_DEPTH", "64", "NUMBER",
+        |text| value::number(text, const { NonZeroUsize::new(3).unwrap() }, const { NonZeroUsize::new(10_000).unwrap() });
+
     /// How many links may be open at once.
     max_connections: NonZeroUsize = "SLIPSTREAM_MAX_CONNECTIONS", "10000", "NUMBER",
         |text| value::number(text, NonZeroUsize::MIN, const { NonZeroUsize::new(1_000_000).unwrap() });

@@ -16,9 +16,7 @@ pub struct Ack {
 impl Ack {
     /// Reads the object of an ACK: `messageId`, or `messageIds`, or both. A frame's limit bounds how many ids there are.
     pub(super) fn read(fields: &Fields<'_>) -> Result<Self, Fault> {
-        if let Some(field) = fields.twice {
-            return Err(Fault::twice(field));
-        }
+        fields.check_once()?;
         let mut ids: Vec<MessageId> = read::names(fields, Field::MessageIds, usize::MAX)?;
         match read::name(fields, Field::MessageId)? {
             Some(id) => ids.push(id),
@@ -41,11 +39,28 @@ impl Ack {
     }
 }
 
-/// Writes the ACK of one message.
-pub fn write_ack(out: &mut Vec<u8>, relay: &PeerId, identity: &Identity) {
+/// Writes the ACK of one message. Where it would be longer than `most` bytes, it has only what the peer needs.
+pub fn write_ack(out: &mut Vec<u8>, relay: &PeerId, identity: &Identity, most: usize) {
+    let start = out.len();
     out.extend_from_slice(b"{\"type\":\"ACK\",\"messageId\":");
     write::message_id(out, &identity.id);
+    let needed = out.len();
     write_rest(out, relay, &identity.group);
+    if out.len() - start > most {
+        out.truncate(needed);
+        write_group(out, &identity.group);
+    }
+}
+
+/// Most ids in one ACK, whatever they are, so that it is not longer than `most` bytes.
+#[must_use]
+pub fn ids_within(relay: &PeerId, most: usize) -> usize {
+    /// Most characters of a message id and of a cluster group.
+    const LONGEST: usize = 128;
+    let mut around = Vec::new();
+    write_ack_batch(&mut around, relay, &ClusterGroup::singleton(), []);
+    // Each character of an id may have to be escaped; quotes and a comma come with it.
+    most.saturating_sub(around.len() + LONGEST) / (2 * LONGEST + 3)
 }
 
 /// Writes one ACK for several messages of a cluster group. Only a peer that takes batched ACKs may get it.
@@ -67,7 +82,12 @@ fn write_rest(out: &mut Vec<u8>, relay: &PeerId, group: &ClusterGroup) {
     write::plain(out, relay);
     out.extend_from_slice(b",\"messagePath\":[");
     write::plain(out, relay);
-    out.extend_from_slice(b"],\"clusterGroupId\":");
+    out.push(b']');
+    write_group(out, group);
+}
+
+fn write_group(out: &mut Vec<u8>, group: &ClusterGroup) {
+    out.extend_from_slice(b",\"clusterGroupId\":");
     write::plain(out, group);
     out.push(b'}');
 }

@@ -1,5 +1,7 @@
 //! From a text frame to what it says.
 
+use std::num::NonZeroUsize;
+
 use slipstream_store::{ClusterGroup, PeerId, PeerKind};
 use ulid::Ulid;
 
@@ -35,7 +37,7 @@ pub struct Sender {
 
 /// Reads one text frame.
 ///
-/// `assign` makes the id of a valid message that carries none; it is not called otherwise. What is allocated is
+/// `max_depth` is the number of levels that a message may be deep, itself counted. `assign` makes the id of a valid message that carries none; it is not called otherwise. What is allocated is
 /// bounded by the length of `text`, and lists are read no further than their limits.
 ///
 /// # Errors
@@ -43,8 +45,13 @@ pub struct Sender {
 /// [`InvalidMessage`](super::Code::InvalidMessage). The caller sends it to the peer as a NACK where
 /// [`is_answered`](Refusal::is_answered) says so, and otherwise only counts it: an ACK or NACK that cannot be read is
 /// never answered.
-pub fn decode<'a>(text: &'a str, sender: &Sender, assign: impl FnOnce() -> Ulid) -> Result<Incoming<'a>, Refusal> {
-    let mut fields = Fields::new();
+pub fn decode<'a>(
+    text: &'a str,
+    sender: &Sender,
+    max_depth: NonZeroUsize,
+    assign: impl FnOnce() -> Ulid,
+) -> Result<Incoming<'a>, Refusal> {
+    let mut fields = Fields::new(max_depth.get());
     fields.scan(text).map_err(|fault| Refusal::of_text(fault, &sender.group))?;
     let answer = match named_type(&fields).as_deref() {
         Some("ACK") => Ack::read(&fields).map(Incoming::Ack),

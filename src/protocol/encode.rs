@@ -46,6 +46,7 @@ impl Envelope<'_> {
             write::plain(&mut out, &self.identity().group);
         }
         self.copy(&mut out, b",\"expiresAt\":", Field::ExpiresAt);
+        self.copy(&mut out, b",\"mandatory\":", Field::Mandatory);
         self.copy(&mut out, b",\"inReplyTo\":", Field::InReplyTo);
         if self.stamp().is_some() {
             self.copy(&mut out, b",\"relayStamp\":", Field::RelayStamp);

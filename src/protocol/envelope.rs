@@ -27,6 +27,7 @@ pub(super) struct Header {
     targeted_tags: Vec<Tag>,
     targeted_instances: Vec<PeerId>,
     expires_at: Option<Timestamp>,
+    mandatory: bool,
     pub(super) stamp: Option<Stamp>,
 }
 
@@ -80,7 +81,7 @@ impl<'a> Envelope<'a> {
         &self.header.targeted_instances
     }
 
-    /// The path as it came. At most [`MAX_PATH`](super::MAX_PATH) hops.
+    /// The path as it came. At most [`max_path`](super::max_path) hops.
     #[must_use]
     pub fn path(&self) -> &[PeerId] {
         &self.header.path
@@ -98,6 +99,12 @@ impl<'a> Envelope<'a> {
         self.header.expires_at
     }
 
+    /// Whether the message is to be refused if no peer matches.
+    #[must_use]
+    pub fn is_mandatory(&self) -> bool {
+        self.header.mandatory
+    }
+
     /// The stamp that the message came with from a relay; always `None` for a message from an application.
     #[must_use]
     pub fn stamp(&self) -> Option<Stamp> {
@@ -107,9 +114,8 @@ impl<'a> Envelope<'a> {
 
 impl Header {
     fn read(fields: &Fields<'_>, sender: &Sender, assign: impl FnOnce() -> Ulid) -> Result<Self, Fault> {
-        if let Some(field) = fields.twice {
-            return Err(Fault::twice(field));
-        }
+        fields.check_once()?;
+        fields.check_depth()?;
         let message_type: MessageType =
             read::name(fields, Field::Type)?.ok_or_else(|| Fault::missing(Field::Type, "every message"))?;
         let key = read::name(fields, Field::Key)?;
@@ -121,10 +127,11 @@ impl Header {
         let header = Self {
             message_type,
             key,
-            path: path::read(fields)?,
+            path: path::read(fields, sender.kind)?,
             targeted_tags: read::names(fields, Field::TargetedTags, MAX_TARGETS)?,
             targeted_instances: read::names(fields, Field::TargetedInstances, MAX_TARGETS)?,
             expires_at: read::time(fields, Field::ExpiresAt)?,
+            mandatory: read::boolean(fields, Field::Mandatory)?.unwrap_or(false),
             stamp: match sender.kind {
                 PeerKind::Relay => stamp::read(fields)?,
                 PeerKind::Application => None,

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::depth;
 use super::read::{self, Fault};
 
 /// A field that the protocol knows.
@@ -21,6 +22,7 @@ pub(super) enum Field {
     TargetedInstances,
     ClusterGroupId,
     ExpiresAt,
+    Mandatory,
     InReplyTo,
     RelayStamp,
     /// Of an ACK. In a message it is a field like any unknown one, and so are the next two.
@@ -47,6 +49,7 @@ impl Field {
             "targetedInstances" => Self::TargetedInstances,
             "clusterGroupId" => Self::ClusterGroupId,
             "expiresAt" => Self::ExpiresAt,
+            "mandatory" => Self::Mandatory,
             "inReplyTo" => Self::InReplyTo,
             "relayStamp" => Self::RelayStamp,
             "messageIds" => Self::MessageIds,
@@ -69,6 +72,7 @@ impl Field {
             Self::TargetedInstances => "targetedInstances",
             Self::ClusterGroupId => "clusterGroupId",
             Self::ExpiresAt => "expiresAt",
+            Self::Mandatory => "mandatory",
             Self::InReplyTo => "inReplyTo",
             Self::RelayStamp => "relayStamp",
             Self::MessageIds => "messageIds",
@@ -91,18 +95,22 @@ pub(super) struct Fields<'a> {
     values: [Option<&'a str>; Field::COUNT],
     /// The first field of the envelope's table that stands twice.
     pub(super) twice: Option<Field>,
+    /// Most levels that the object may be deep, itself counted.
+    max_depth: usize,
+    /// The JSON text of the name of the first field with which it is deeper.
+    too_deep: Option<&'a str>,
     /// Every other field in its order, each as `,"name":value` with the bytes of its name and value as they came.
     pub(super) others: Vec<u8>,
 }
 
 impl<'a> Fields<'a> {
     /// No fields yet. They are filled in by [`scan`](Self::scan) in place, because moving them costs.
-    pub(super) const fn new() -> Self {
-        Self { text_len: 0, values: [None; Field::COUNT], twice: None, others: Vec::new() }
+    pub(super) const fn new(max_depth: usize) -> Self {
+        Self { text_len: 0, values: [None; Field::COUNT], twice: None, max_depth, too_deep: None, others: Vec::new() }
     }
 
-    /// Finds the fields of a text that is one JSON object and nothing else. It takes any depth of nesting, since
-    /// serde_json skips values without recursion.
+    /// Finds the fields of a text that is one JSON object and nothing else. A text of any depth can be scanned, since
+    /// serde_json skips values without recursion: so a refusal can name a message that is too deep.
     pub(super) fn scan(&mut self, text: &'a str) -> Result<(), Fault> {
         let start = text.trim_ascii_start();
         if !start.starts_with('{') {
@@ -123,7 +131,20 @@ impl<'a> Fields<'a> {
         self.values[field as usize]
     }
 
+    /// That no field of the envelope's table stands twice.
+    pub(super) fn check_once(&self) -> Result<(), Fault> {
+        self.twice.map_or(Ok(()), |field| Err(Fault::twice(field)))
+    }
+
+    /// That no field makes the object too deep.
+    pub(super) fn check_depth(&self) -> Result<(), Fault> {
+        self.too_deep.map_or(Ok(()), |name| Err(Fault::too_deep(name, self.max_depth)))
+    }
+
     fn put(&mut self, name: &'a str, value: &'a str) {
+        if depth::is_deeper(value, self.max_depth - 1) {
+            self.too_deep = self.too_deep.or(Some(name));
+        }
         let field = read::text(name).and_then(|name| Field::named(&name));
         match field {
             Some(field) if field.is_of_the_envelope() => {

@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `decode` | from a text to an [`Incoming`] or a [`Refusal`] |
 //! | `fields` | one pass over the JSON object: the field names, and where each value stands in the text |
+//! | `depth` | how deep JSON is nested |
 //! | `read` | from the JSON text of one field to its value, or to the [`Refusal`]'s reason |
 //! | `envelope` | a message that keeps all the rules |
 //! | `encode` | the outgoing text of a message |
@@ -19,6 +20,7 @@
 
 mod ack;
 mod decode;
+mod depth;
 mod encode;
 mod envelope;
 mod fields;
@@ -33,10 +35,11 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use ack::{Ack, write_ack, write_ack_batch};
+pub use ack::{Ack, ids_within, write_ack, write_ack_batch};
 pub use decode::{Incoming, Sender, decode};
+pub use depth::DEFAULT_MAX_DEPTH;
 pub use envelope::{Envelope, sets_a_key};
 pub use nack::{Nack, write_nack};
 pub use outgoing::{path, targeted_instances};
-pub use path::MAX_PATH;
+pub use path::max_path;
 pub use refusal::{Code, Refusal};

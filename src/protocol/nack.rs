@@ -26,9 +26,7 @@ impl Nack {
 
     /// Reads the object of a NACK. Only the id must be readable: whatever the rest is, the peer did not take the message.
     pub(super) fn read(fields: &Fields<'_>) -> Result<Self, Fault> {
-        if let Some(field) = fields.twice {
-            return Err(Fault::twice(field));
-        }
+        fields.check_once()?;
         let id = read::name(fields, Field::MessageId)?.ok_or_else(|| Fault::missing(Field::MessageId, "NACK"))?;
         let group = read::name(fields, Field::ClusterGroupId)?;
         let code = fields.get(Field::Code).and_then(read::text);
@@ -46,8 +44,20 @@ fn shortened(reason: &str) -> String {
     reason[..reason.floor_char_boundary(Nack::MAX_REASON)].to_owned()
 }
 
-/// Writes the NACK that tells a sender of a refusal.
-pub fn write_nack(out: &mut Vec<u8>, relay: &PeerId, refusal: &Refusal) {
+/// Writes the NACK that tells a sender of a refusal. Where it would be longer than `most` bytes, its reason is cut, and
+/// where that is not enough it has only what the peer needs.
+pub fn write_nack(out: &mut Vec<u8>, relay: &PeerId, refusal: &Refusal, most: usize) {
+    let start = out.len();
+    write_whole(out, Some(relay), refusal, refusal.reason());
+    let Some(excess) = (out.len() - start).checked_sub(most).filter(|excess| *excess > 0) else { return };
+    out.truncate(start);
+    match write::text_len(refusal.reason()).checked_sub(excess) {
+        Some(room) => write_whole(out, Some(relay), refusal, write::cut(refusal.reason(), room)),
+        None => write_whole(out, None, refusal, ""),
+    }
+}
+
+fn write_whole(out: &mut Vec<u8>, relay: Option<&PeerId>, refusal: &Refusal, reason: &str) {
     out.extend_from_slice(b"{\"type\":\"NACK\",\"messageId\":");
     match refusal.message_id() {
         Some(id) => write::message_id(out, id),
@@ -56,9 +66,11 @@ pub fn write_nack(out: &mut Vec<u8>, relay: &PeerId, refusal: &Refusal) {
     out.extend_from_slice(b",\"code\":\"");
     out.extend_from_slice(refusal.code().as_str().as_bytes());
     out.extend_from_slice(b"\",\"reason\":");
-    write::text(out, refusal.reason());
-    out.extend_from_slice(b",\"originInstanceId\":");
-    write::plain(out, relay);
+    write::text(out, reason);
+    if let Some(relay) = relay {
+        out.extend_from_slice(b",\"originInstanceId\":");
+        write::plain(out, relay);
+    }
     out.extend_from_slice(b",\"clusterGroupId\":");
     write::plain(out, refusal.group());
     out.push(b'}');

@@ -28,7 +28,7 @@ pub fn path(text: &[u8]) -> Box<[PeerId]> {
 
 /// The ids in a field. The text was written by this relay, so that it can be read; no limit is looked at again.
 fn ids(text: &[u8], field: Field) -> Box<[PeerId]> {
-    let mut fields = Fields::new();
+    let mut fields = Fields::new(usize::MAX);
     let read = std::str::from_utf8(text).is_ok_and(|text| fields.scan(text).is_ok());
     let ids = read.then(|| read::names(&fields, field, usize::MAX).ok()).flatten();
     ids.unwrap_or_default().into()

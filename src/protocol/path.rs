@@ -1,15 +1,25 @@
 //! `messagePath`: the instances that a message has been at, by which relays keep it from going in circles.
 
-use slipstream_store::PeerId;
+use slipstream_store::{PeerId, PeerKind};
 
 use super::fields::{Field, Fields};
 use super::read::{self, Fault};
 
-/// Most hops on the path of a message that comes in. Two may join at each relay, so no path has more than 64.
-pub const MAX_PATH: usize = 62;
+/// Most hops on the path of a message that comes from a peer of this kind.
+///
+/// The first relay adds the application and itself, so that what it takes is what the next relay takes. Each further relay
+/// adds only itself. One that has taken a path of 64 hops delivers the message to its applications; a relay beyond it
+/// refuses, which makes a dead letter there.
+#[must_use]
+pub const fn max_path(kind: PeerKind) -> usize {
+    match kind {
+        PeerKind::Application => 62,
+        PeerKind::Relay => 64,
+    }
+}
 
-pub(super) fn read(fields: &Fields<'_>) -> Result<Vec<PeerId>, Fault> {
-    read::names(fields, Field::MessagePath, MAX_PATH)
+pub(super) fn read(fields: &Fields<'_>, sender: PeerKind) -> Result<Vec<PeerId>, Fault> {
+    read::names(fields, Field::MessagePath, max_path(sender))
 }
 
 pub(super) fn outgoing(came: &[PeerId], sender: &PeerId, relay: &PeerId) -> Box<[PeerId]> {

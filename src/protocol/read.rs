@@ -32,10 +32,24 @@ impl Fault {
     }
 
     pub(super) fn expected(field: Field, expected: &str, json: &str) -> Self {
-        let mut rest = json.chars();
-        let shown: String = rest.by_ref().take(Self::SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let more = if rest.next().is_some() { "…" } else { "" };
-        Self(format!("{}: expected {expected}, got {shown}{more}", field.name()))
+        Self(format!("{}: expected {expected}, got {}", field.name(), Self::shown(json)))
+    }
+
+    /// `name` is the JSON text of the field's name.
+    pub(super) fn too_deep(name: &str, max_depth: usize) -> Self {
+        let name = Self::shown(name.trim_matches('"'));
+        Self(format!(
+            "{name}: expected a message of at most {max_depth} levels of objects and arrays, itself counted, got more"
+        ))
+    }
+
+    fn shown(text: &str) -> String {
+        let mut rest = text.chars();
+        let mut shown: String = rest.by_ref().take(Self::SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        if rest.next().is_some() {
+            shown.push('…');
+        }
+        shown
     }
 }
 
@@ -132,16 +146,32 @@ fn string_at(json: &str) -> Option<&str> {
     Some(&json[..end + 2])
 }
 
-/// The point in time in a field, if the field is there. Any integer is one: what lies before the Unix epoch is taken
-/// as the epoch, and what lies beyond the last timestamp as that.
+/// Whether a field says yes or no, if the field is there.
+pub(super) fn boolean(fields: &Fields<'_>, field: Field) -> Result<Option<bool>, Fault> {
+    match fields.get(field) {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(json) => Err(Fault::expected(field, "true or false", json)),
+    }
+}
+
+/// The least point in time that a field may hold, in September 2001. Less was mostly meant as seconds, and the message
+/// would be taken as one that expired decades ago.
+const LEAST_TIME: u64 = 1_000_000_000_000;
+
+/// The point in time in a field, if the field is there. What lies beyond the last timestamp is taken as that.
 pub(super) fn time(fields: &Fields<'_>, field: Field) -> Result<Option<Timestamp>, Fault> {
     let Some(json) = fields.get(field) else { return Ok(None) };
-    let digits = json.strip_prefix('-').unwrap_or(json);
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Fault::expected(field, "an integer, milliseconds since the Unix epoch", json));
+    let is_integer = json.bytes().all(|byte| byte.is_ascii_digit());
+    match json.parse() {
+        Ok(millis) if is_integer && millis >= LEAST_TIME => Ok(Some(Timestamp::from_millis(millis))),
+        Err(_) if is_integer => Ok(Some(Timestamp::MAX)),
+        below => {
+            let expected = format!("an integer, milliseconds since the Unix epoch, {LEAST_TIME} or more");
+            let Fault(reason) = Fault::expected(field, &expected, json);
+            let hint = if below.is_ok() { "; seconds must be multiplied by 1000" } else { "" };
+            Err(Fault(reason + hint))
+        }
     }
-    if json.starts_with('-') {
-        return Ok(Some(Timestamp::ZERO));
-    }
-    Ok(Some(digits.parse().map_or(Timestamp::MAX, Timestamp::from_millis)))
 }

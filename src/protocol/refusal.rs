@@ -18,6 +18,8 @@ pub enum Code {
     IdentityConflict,
     /// The peer's credential does not permit this type or these tags.
     NotAllowed,
+    /// The message is `mandatory`, and no peer matches.
+    Unrouted,
     /// The backlog limit of a routed peer is reached, and its policy is to reject.
     BacklogFull,
     /// The peer sends faster than it may.
@@ -28,11 +30,12 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::InvalidJson,
         Self::InvalidMessage,
         Self::IdentityConflict,
         Self::NotAllowed,
+        Self::Unrouted,
         Self::BacklogFull,
         Self::RateLimited,
         Self::StorageUnavailable,
@@ -46,6 +49,7 @@ impl Code {
             Self::InvalidMessage => "invalid_message",
             Self::IdentityConflict => "identity_conflict",
             Self::NotAllowed => "not_allowed",
+            Self::Unrouted => "unrouted",
             Self::BacklogFull => "backlog_full",
             Self::RateLimited => "rate_limited",
             Self::StorageUnavailable => "storage_unavailable",

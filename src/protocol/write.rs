@@ -64,3 +64,26 @@ pub(super) fn text(out: &mut Vec<u8>, text: &str) {
     }
     out.push(b'"');
 }
+
+/// How many bytes [`text`] writes for a string, the quotes left out.
+pub(super) fn text_len(text: &str) -> usize {
+    text.bytes().map(escaped_len).sum()
+}
+
+/// The longest beginning of a string for which [`text`] writes at most `room` bytes, the quotes left out.
+pub(super) fn cut(text: &str, room: usize) -> &str {
+    let mut written = 0;
+    let fits = text.bytes().take_while(|&byte| {
+        written += escaped_len(byte);
+        written <= room
+    });
+    &text[..text.floor_char_boundary(fits.count())]
+}
+
+fn escaped_len(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,6 +34,8 @@ pub(super) struct Port {
     pub(super) relay: PeerId,
     /// Most ids in one ACK to this peer; 1 where it takes no batches.
     pub(super) ack_batch: usize,
+    /// Longest answer to this peer, in bytes.
+    pub(super) max_answer: usize,
     /// What goes over the link to its peer.
     pub(super) terms: LinkTerms,
     /// Set when no more messages are taken from this link: another took over, or the relay shuts down.
@@ -44,6 +47,8 @@ pub(super) struct Port {
 pub(super) struct Intake {
     pub(super) port: Arc<Port>,
     pub(super) sender: Sender,
+    /// Most levels of a message.
+    pub(super) max_depth: NonZeroUsize,
     pub(super) router: Router,
     pub(super) stamps: Arc<Stamps>,
     pub(super) commits: CommitQueue,
@@ -74,8 +79,9 @@ impl Intake {
         }
         let record = self.record(&envelope);
         let from_relay = self.sender.kind == PeerKind::Relay;
+        let mandatory = envelope.is_mandatory();
         let unrouted = record.route.recipients.is_empty().then(|| envelope.targeted_tags().into());
-        self.commits.message(record, Arrival { reply, read_at, from_relay, unrouted }).await;
+        self.commits.message(record, Arrival { reply, read_at, from_relay, unrouted, mandatory }).await;
     }
 
     fn record(&mut self, envelope: &Envelope<'_>) -> Box<Record> {
@@ -125,7 +131,7 @@ impl Inbox for Intake {
     async fn text(&mut self, text: Bytes) {
         // The link has checked the encoding; should that ever be wrong, nothing is taken in.
         let Ok(text) = std::str::from_utf8(&text) else { return };
-        match protocol::decode(text, &self.sender, || self.clock.ulid()) {
+        match protocol::decode(text, &self.sender, self.max_depth, || self.clock.ulid()) {
             Ok(Incoming::Message(envelope)) => self.message(envelope).await,
             Ok(Incoming::Ack(ack)) => self.acknowledged(&ack),
             Ok(Incoming::Nack(nack)) => {
@@ -178,8 +184,12 @@ impl Port {
             return alike;
         }
         match answers.pop_front() {
-            Some(Answer::Confirm(identity)) => frames.text(|out| protocol::write_ack(out, &self.relay, &identity)),
-            Some(Answer::Refuse(refusal)) => frames.text(|out| protocol::write_nack(out, &self.relay, &refusal)),
+            Some(Answer::Confirm(identity)) => {
+                frames.text(|out| protocol::write_ack(out, &self.relay, &identity, self.max_answer));
+            }
+            Some(Answer::Refuse(refusal)) => {
+                frames.text(|out| protocol::write_nack(out, &self.relay, &refusal, self.max_answer));
+            }
             None => return 0,
         }
         1

@@ -15,6 +15,7 @@ use super::supervisor::{Core, Supervisor};
 use crate::link::{self, Announced, CloseCode, Ended, Hello, LinkControl, Role, Socket};
 use crate::listen::Seat;
 use crate::metrics::Metrics;
+use crate::protocol::ids_within;
 
 /// What the far end of a link takes.
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +87,8 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
         let core = &self.supervisor.core;
         let stages = &core.settings.stages;
         let wake = Arc::new(Wake::default());
+        let limit = self.terms.max_message_bytes;
+        let max_answer = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
         Arc::new(Port {
             lane: core.dispatcher.open_lane(&self.peer.id, 0),
             outbox: Arc::new(Outbox::new(stages.unanswered, Arc::clone(&wake))),
@@ -93,7 +96,8 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
             control: LinkControl::new(),
             remote: self.remote,
             relay: core.id.clone(),
-            ack_batch: if self.terms.ack_batch { stages.ack_batch } else { 1 },
+            ack_batch: if self.terms.ack_batch { stages.ack_batch.min(ids_within(&core.id, max_answer)) } else { 1 },
+            max_answer,
             terms: LinkTerms {
                 max_message_bytes: self.terms.max_message_bytes,
                 coalesce: core.coalesces(&self.peer.id),
@@ -128,6 +132,7 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
         Intake {
             port: Arc::clone(port),
             sender: sender(&self.peer),
+            max_depth: self.supervisor.core.settings.max_depth,
             router: Router::new(Arc::clone(topology)),
             stamps: Arc::clone(stamps),
             commits: self.supervisor.commits.clone(),

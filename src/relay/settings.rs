@@ -11,6 +11,7 @@ use super::Subscriber;
 use crate::dial::{DialLimits, DialledPeer};
 use crate::link::LinkLimits;
 use crate::listen::ListenLimits;
+use crate::protocol::DEFAULT_MAX_DEPTH;
 
 /// How a relay behaves. [`Settings::default`] gives the documented defaults.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ pub struct Settings {
     pub disk: Option<DiskGuard>,
     /// Most messages a second that one peer may send.
     pub rate_limit: Option<NonZeroU32>,
+    /// Most levels of objects and arrays in a message, itself counted.
+    pub max_depth: NonZeroUsize,
     /// How long an identity is remembered.
     pub dedup_window: Duration,
     /// Most identities that are remembered.
@@ -167,6 +170,7 @@ impl Default for Settings {
             backlog: None,
             disk: None,
             rate_limit: None,
+            max_depth: DEFAULT_MAX_DEPTH,
             dedup_window: Duration::from_secs(60 * 60),
             dedup_max: 1_000_000,
             peer_ttl: 7 * DAY,

@@ -4,10 +4,12 @@ use serde_json::json;
 use slipstream_store::{Identity, MessageId};
 
 use super::{application, group, id, json, refused};
-use crate::protocol::{Ack, Code, Incoming, Nack, Refusal, decode, write_ack, write_ack_batch, write_nack};
+use crate::protocol::{
+    Ack, Code, DEFAULT_MAX_DEPTH, Incoming, Nack, Refusal, decode, ids_within, write_ack, write_ack_batch, write_nack,
+};
 
 fn read(text: &str) -> Result<Incoming<'_>, Refusal> {
-    decode(text, &application(), || panic!("an answer gets no id"))
+    decode(text, &application(), DEFAULT_MAX_DEPTH, || panic!("an answer gets no id"))
 }
 
 fn ack(text: &str) -> Ack {
@@ -103,7 +105,7 @@ fn codes_are_written_and_read_alike_and_three_say_later() {
 fn an_ack_is_written_as_the_protocol_shows_it() {
     let identity = Identity { group: group("cluster-1"), id: message_id("msg-abc123") };
     assert_eq!(
-        written(|out| write_ack(out, &id("relay-aws"), &identity)),
+        written(|out| write_ack(out, &id("relay-aws"), &identity, usize::MAX)),
         r#"{"type":"ACK","messageId":"msg-abc123","originInstanceId":"relay-aws","sourceInstanceId":"relay-aws","messagePath":["relay-aws"],"clusterGroupId":"cluster-1"}"#
     );
 }
@@ -113,10 +115,10 @@ fn what_is_written_is_read_back_whatever_the_id_holds() {
     let ids = [message_id(r#"a"b"#), message_id(r"\"), message_id(r#"\"\\u0041"#), message_id("plain")];
     for id_of_it in &ids {
         let identity = Identity { group: group("g"), id: id_of_it.clone() };
-        let text = written(|out| write_ack(out, &id("r"), &identity));
+        let text = written(|out| write_ack(out, &id("r"), &identity, usize::MAX));
         assert_eq!(ack(&text).ids(), std::slice::from_ref(id_of_it));
         let refusal = Refusal::of(Code::BacklogFull, "a \"b\" \\ \n \u{1} ö", &identity);
-        let nack = nack(&written(|out| write_nack(out, &id("r"), &refusal))).clone();
+        let nack = nack(&written(|out| write_nack(out, &id("r"), &refusal, usize::MAX))).clone();
         assert_eq!((&nack.id, nack.reason.as_str()), (id_of_it, refusal.reason()));
         assert_eq!((nack.code, nack.group), (Some(Code::BacklogFull), Some(group("g"))));
     }
@@ -129,10 +131,49 @@ fn a_nack_is_written_as_the_protocol_shows_it() {
     let text = r#"{"type":"SA","key":"k","value":1,"messageId":"msg-abc123","clusterGroupId":"cluster-1"}"#;
     let refusal = refused(text, &application());
     assert_eq!(
-        written(|out| write_nack(out, &id("relay-aws"), &refusal)),
+        written(|out| write_nack(out, &id("relay-aws"), &refusal, usize::MAX)),
         r#"{"type":"NACK","messageId":"msg-abc123","code":"invalid_message","reason":"value: SA wants an array, got a number","originInstanceId":"relay-aws","clusterGroupId":"cluster-1"}"#
     );
-    let nameless = written(|out| write_nack(out, &id("r"), &refused("[]", &application())));
+    let nameless = written(|out| write_nack(out, &id("r"), &refused("[]", &application()), usize::MAX));
     assert_eq!(json(&nameless)["messageId"], json!(null));
     assert_eq!(json(&nameless)["code"], "invalid_json");
+}
+
+#[test]
+fn an_answer_keeps_to_what_the_peer_takes() {
+    let hard = message_id(&"\"".repeat(128));
+    let identity = Identity { group: group(&"g".repeat(128)), id: hard.clone() };
+    let relay = id(&"r".repeat(128));
+    let whole = written(|out| write_ack(out, &relay, &identity, usize::MAX));
+    assert_eq!(written(|out| write_ack(out, &relay, &identity, whole.len())), whole);
+    let short = written(|out| write_ack(out, &relay, &identity, whole.len() - 1));
+    assert!(short.len() < whole.len() / 2, "{short}");
+    assert_eq!((ack(&short).ids(), ack(&short).group()), (&[hard.clone()][..], Some(&identity.group)));
+
+    for most in [0, 300, 700, 1_024, 4_096, 65_536] {
+        let ids = vec![hard.clone(); ids_within(&relay, most)];
+        let batch = written(|out| write_ack_batch(out, &relay, &identity.group, &ids));
+        assert!(ids.is_empty() || batch.len() <= most, "{} of {most}", batch.len());
+        let one_more = vec![hard.clone(); ids.len() + 1];
+        assert!(written(|out| write_ack_batch(out, &relay, &identity.group, &one_more)).len() > most, "{most}");
+    }
+}
+
+#[test]
+fn the_reason_of_a_nack_is_cut_to_what_the_peer_takes() {
+    let identity = Identity { group: group("g"), id: message_id("m") };
+    let refusal = Refusal::of(Code::StorageUnavailable, "ö \"\n".repeat(100), &identity);
+    let whole = written(|out| write_nack(out, &id("r"), &refusal, usize::MAX));
+    let bare = written(|out| write_nack(out, &id("r"), &Refusal::of(refusal.code(), "", &identity), usize::MAX));
+    for most in bare.len()..=whole.len() {
+        let text = written(|out| write_nack(out, &id("r"), &refusal, most));
+        assert!(text.len() <= most && most - text.len() < 6, "{} of {most}", text.len());
+        let reason = json(&text)["reason"].as_str().unwrap().to_owned();
+        assert!(refusal.reason().starts_with(&reason), "{reason}");
+    }
+    let least = written(|out| write_nack(out, &id("r"), &refusal, bare.len() - 1));
+    assert_eq!(
+        least,
+        r#"{"type":"NACK","messageId":"m","code":"storage_unavailable","reason":"","clusterGroupId":"g"}"#
+    );
 }

@@ -2,13 +2,15 @@
 
 mod answers;
 mod bytes;
+mod depth;
+mod growth;
 mod rules;
 
 use serde_json::Value;
 use slipstream_store::{ClusterGroup, PeerId, PeerKind, Stamp};
 use ulid::Ulid;
 
-use super::{Envelope, Incoming, Refusal, Sender, decode};
+use super::{DEFAULT_MAX_DEPTH, Envelope, Incoming, Refusal, Sender, decode};
 
 const ASSIGNED: Ulid = Ulid::from_parts(1_700_000_000_000, 42);
 
@@ -33,7 +35,7 @@ fn stamp() -> Stamp {
 }
 
 fn message<'a>(text: &'a str, sender: &Sender) -> Result<Envelope<'a>, Refusal> {
-    match decode(text, sender, || ASSIGNED)? {
+    match decode(text, sender, DEFAULT_MAX_DEPTH, || ASSIGNED)? {
         Incoming::Message(envelope) => Ok(envelope),
         other => panic!("not a message: {other:?}"),
     }
@@ -45,7 +47,8 @@ fn accepted<'a>(text: &'a str, sender: &Sender) -> Envelope<'a> {
 
 /// The refusal of a text that must be answered with a NACK.
 fn refused(text: &str, sender: &Sender) -> Refusal {
-    let refusal = decode(text, sender, || panic!("an id was assigned to {text:.300}")).expect_err(text);
+    let assign = || panic!("an id was assigned to {text:.300}");
+    let refusal = decode(text, sender, DEFAULT_MAX_DEPTH, assign).expect_err(&text[..text.len().min(300)]);
     assert!(refusal.is_answered(), "{text:.300}");
     refusal
 }

@@ -1,5 +1,5 @@
-//! Whether a message may be recorded: not while the disk is low, nor where an application sent it and a recipient is
-//! owed as much as it may be.
+//! Whether a message may be recorded: not where it must have a recipient and has none, nor while the disk is low, nor
+//! where an application sent it and a recipient is owed as much as it may be.
 //!
 //! What comes from another relay was confirmed to somebody. To refuse it for a backlog would only leave it owed one
 //! relay earlier, and relays whose backlogs are full would wait for each other for ever.
@@ -30,6 +30,9 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     /// Admits a message, which is then to be [`released`](Self::release), or says why it may not be recorded.
     fn admit(&self, record: &Record, arrival: &Arrival) -> Result<(), Box<Refusal>> {
         let refusal = |code, reason| Box::new(Refusal::of(code, reason, &record.identity));
+        if arrival.mandatory && record.route.recipients.is_empty() {
+            return Err(refusal(Code::Unrouted, "mandatory: no peer matches now".to_owned()));
+        }
         if let Some(reason) = self.disk.is_low() {
             return Err(refusal(Code::StorageUnavailable, reason));
         }

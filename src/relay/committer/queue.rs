@@ -21,6 +21,8 @@ pub(in crate::relay) struct Arrival {
     pub(in crate::relay) from_relay: bool,
     /// The tags that it targets, if no peer matches.
     pub(in crate::relay) unrouted: Option<Box<[Tag]>>,
+    /// Whether it is to be refused where it has no recipients.
+    pub(in crate::relay) mandatory: bool,
 }
 
 /// What the committer is asked to do. Submissions are taken in order.
