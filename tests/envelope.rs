@@ -211,3 +211,23 @@ async fn answers_keep_to_the_limit_that_the_peer_announced() {
         assert!(nack["reason"].as_str().expect("a reason").starts_with("inReplyTo: expected"), "{nack}");
     }
 }
+
+#[tokio::test]
+async fn an_ack_without_a_cluster_group_settles_what_was_sent_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &[]).await;
+    let mut receiver = Peer::connect(&relay, "id=receiver").await;
+    let mut sender = Peer::connect(&relay, "id=sender").await;
+    for group in ["z", "a", "m"] {
+        sender.publish(json!({"type": "EVENT", "messageId": "same", "clusterGroupId": group})).await;
+    }
+    for (group, left) in [("z", 2.0), ("a", 1.0)] {
+        assert_eq!(receiver.message().await.string("clusterGroupId"), group);
+        receiver.send(r#"{"type":"ACK","messageId":"same"}"#).await;
+        relay.metric_becomes(r#"slipstream_backlog{peer="receiver"}"#, left).await;
+    }
+    drop(receiver);
+    let mut receiver = Peer::connect(&relay, "id=receiver").await;
+    assert_eq!(receiver.take().await.string("clusterGroupId"), "m", "the last one is still owed");
+    receiver.silent().await;
+}
