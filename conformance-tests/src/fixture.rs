@@ -284,6 +284,7 @@ pub async fn purge_all<S: MessageStore + ?Sized>(store: &S, horizon: Horizon, bu
 pub fn everything() -> Horizon {
     Horizon {
         now: Timestamp::MAX,
+        expiries: Timestamp::MAX,
         identities: Timestamp::MAX,
         max_identities: 0,
         stamps: Timestamp::MAX,

@@ -86,7 +86,7 @@ impl<C: Contact> Dialler<C> {
                     }
                     Some(Err(error)) => {
                         self.failed(&mut backoff, &error);
-                        error.retry_after(self.clock.now())
+                        error.retry_after(self.clock.wall())
                     }
                 },
             };

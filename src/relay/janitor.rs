@@ -10,6 +10,7 @@ use tracing::{error, info, warn};
 
 use super::settings::{STAMP_RETENTION, Settings};
 use super::supervisor::Supervisor;
+use crate::clock::{BELIEVED_AFTER, Step};
 
 /// How often it is noted that a linked peer is still there.
 const SEEN_INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -23,16 +24,32 @@ pub(super) async fn run<S: MessageStore + ?Sized>(supervisor: Supervisor<S>) -> 
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        if let Some(step) = supervisor.core.clock.look() {
+            tell(step);
+        }
         look_at_disk(&supervisor).await;
         supervisor.core.notices.tell_rest();
         let now = supervisor.core.clock.now();
-        let horizon = horizon(settings, now);
+        let horizon = horizon(settings, now, supervisor.core.clock.wall());
         while purge(&supervisor, horizon).await? {}
         let peers = supervisor.core.topology.load().peers().to_vec();
         for peer in peers {
             look_after(&supervisor, &peer, now, started).await?;
         }
     }
+}
+
+/// Tells that the machine's clock was set while this process ran.
+fn tell(step: Step) {
+    let (by, way) = match step {
+        Step::Forward(by) => (by, "forward"),
+        Step::Back(by) => (by, "back"),
+    };
+    warn!(
+        ?by,
+        "the machine's clock was set {way}; what is kept for absent peers, the dedup window and the traces goes by the \
+         time that passed all the same, and what expires follows the clock once the step has lasted {BELIEVED_AFTER:?}"
+    );
 }
 
 /// Looks how much is free on the disk, on a thread that may block.
@@ -54,9 +71,10 @@ async fn look_at_disk<S: MessageStore + ?Sized>(supervisor: &Supervisor<S>) {
     }
 }
 
-fn horizon(settings: &Settings, now: Timestamp) -> Horizon {
+fn horizon(settings: &Settings, now: Timestamp, wall: Timestamp) -> Horizon {
     Horizon {
         now,
+        expiries: wall,
         identities: now.minus(settings.dedup_window),
         max_identities: settings.dedup_max,
         stamps: now.minus(STAMP_RETENTION),

@@ -34,7 +34,7 @@ mod trimmer;
 
 use std::sync::Arc;
 
-use slipstream_store::{Batch, GeneratedFor, MessageStore, Operation, PeerId, RememberedPeer, StoreError};
+use slipstream_store::{Batch, GeneratedFor, MessageStore, Operation, PeerId, RememberedPeer, Roster, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -55,7 +55,7 @@ use self::stamps::Stamps;
 use self::subscribers::Subscribers;
 use self::supervisor::{Core, PeerLocks, Supervisor};
 use self::topology::SharedTopology;
-use crate::clock::Clock;
+use crate::clock::{Clock, Step};
 use crate::link::{CloseCode, Connector};
 use crate::listen::{self, AllowAll, Listener};
 use crate::metrics::Metrics;
@@ -277,6 +277,26 @@ async fn wind_down<S: MessageStore + ?Sized>(
     }
 }
 
+/// Has the relay's time go on from when it was noted last, whatever the machine's clock says now.
+fn go_on(roster: &Roster, settings: &Settings, clock: &dyn Clock) {
+    let Some(noted) = roster.peers.iter().map(|remembered| remembered.peer.last_seen).max() else { return };
+    // By what nobody saw pass alone nothing is forgotten.
+    let unseen = settings.peer_ttl.min(settings.dedup_window).min(settings.trace_retention) / 2;
+    match clock.resume(noted, unseen) {
+        Some(Step::Back(by)) => warn!(
+            ?by,
+            "the machine's clock is behind the newest time in the store; the relay's time goes on from there"
+        ),
+        Some(Step::Forward(by)) => info!(
+            ?by,
+            counted = ?unseen,
+            "the relay was down for long, or the machine's clock was set; of that time only a part counts for absent peers, \
+             the dedup window and the traces"
+        ),
+        None => {}
+    }
+}
+
 /// Names the relay, remembers the peers that are configured, and drops what anonymous peers were owed when the last run
 /// ended.
 async fn settle_roster<S: MessageStore + ?Sized>(
@@ -288,6 +308,7 @@ async fn settle_roster<S: MessageStore + ?Sized>(
     notices: &Notices,
 ) -> Result<(PeerId, Dials), RelayError> {
     let roster = store.roster().await?;
+    go_on(&roster, settings, clock);
     let known = settings.instance_id.clone().or_else(|| roster.relay.clone());
     let id = known.unwrap_or_else(|| PeerId::generated(GeneratedFor::Relay, clock.ulid()));
     let dials = Dials::new(&settings.peers, &roster);

@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use slipstream::clock::Clock;
+use slipstream::clock::{BELIEVED_AFTER, Clock, Reading, RelayTime, Step};
 use slipstream::store::Timestamp;
 use ulid::Ulid;
 
@@ -18,28 +17,50 @@ const BEGINNING: u64 = 1_767_225_600_000;
 /// The clock of a machine, which outlives the relays on it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct MachineClock {
-    wrong_by: Arc<AtomicI64>,
+    settings: Arc<Mutex<Settings>>,
+}
+
+#[derive(Debug, Default)]
+struct Settings {
+    wrong_by: i64,
+    /// By how much it was wrong before, and until when.
+    before: Vec<(Duration, i64)>,
 }
 
 impl MachineClock {
     /// Sets the clock forward, or back.
-    pub(crate) fn jump(&self, millis: i64) {
-        self.wrong_by.fetch_add(millis, Ordering::Relaxed);
+    pub(crate) fn jump(&self, world: &World, millis: i64) {
+        let mut settings = self.settings.lock();
+        let was_wrong_by = settings.wrong_by;
+        settings.before.push((world.elapsed(), was_wrong_by));
+        settings.wrong_by += millis;
     }
 
     /// What the machine takes the time for.
     pub(crate) fn now(&self, world: &World) -> Timestamp {
-        let elapsed = u64::try_from(world.elapsed().as_millis()).expect("a simulation is shorter than that");
-        let millis = BEGINNING + elapsed;
-        Timestamp::from_millis(millis.saturating_add_signed(self.wrong_by.load(Ordering::Relaxed)))
+        wrong_time(world, self.settings.lock().wrong_by)
     }
+
+    /// The latest time of day that a relay on this machine may believe in: a step must last before it is believed, so
+    /// that it may go by what the clock was set to before.
+    pub(crate) fn latest(&self, world: &World) -> Timestamp {
+        let settings = self.settings.lock();
+        let counts_from = world.elapsed().saturating_sub(BELIEVED_AFTER + Duration::from_secs(5));
+        let of_late = settings.before.iter().filter(|(until, _)| *until >= counts_from).map(|(_, wrong_by)| *wrong_by);
+        wrong_time(world, of_late.fold(settings.wrong_by, i64::max))
+    }
+}
+
+fn wrong_time(world: &World, wrong_by: i64) -> Timestamp {
+    let elapsed = u64::try_from(world.elapsed().as_millis()).expect("a simulation is shorter than that");
+    Timestamp::from_millis((BEGINNING + elapsed).saturating_add_signed(wrong_by))
 }
 
 /// The clock that one run of a relay gets.
 pub(crate) struct SimClock {
     world: Arc<World>,
     machine: MachineClock,
-    latest: AtomicU64,
+    time: RelayTime,
     randomness: Mutex<fastrand::Rng>,
     last_id: Mutex<Ulid>,
 }
@@ -50,9 +71,13 @@ impl SimClock {
             randomness: Mutex::new(world.randomness()),
             world: Arc::clone(world),
             machine: machine.clone(),
-            latest: AtomicU64::new(0),
+            time: RelayTime::new(Reading { wall: machine.now(world), steady: world.elapsed() }),
             last_id: Mutex::new(Ulid::from_parts(0, 0)),
         }
+    }
+
+    fn read(&self) -> Reading {
+        Reading { wall: self.machine.now(&self.world), steady: self.world.elapsed() }
     }
 }
 
@@ -64,8 +89,19 @@ impl fmt::Debug for SimClock {
 
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
-        let now = self.machine.now(&self.world).as_millis();
-        Timestamp::from_millis(self.latest.fetch_max(now, Ordering::Relaxed).max(now))
+        self.time.time(self.world.elapsed())
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.time.wall(self.world.elapsed())
+    }
+
+    fn look(&self) -> Option<Step> {
+        self.time.look(self.read())
+    }
+
+    fn resume(&self, remembered: Timestamp, unseen: Duration) -> Option<Step> {
+        self.time.resume(remembered, unseen, self.read())
     }
 
     fn elapsed(&self) -> Duration {
@@ -75,7 +111,7 @@ impl Clock for SimClock {
     fn ulid(&self) -> Ulid {
         let random = self.randomness.lock().u128(..);
         let mut last = self.last_id.lock();
-        let fresh = Ulid::from_parts(self.now().as_millis(), random);
+        let fresh = Ulid::from_parts(self.wall().as_millis(), random);
         *last = if fresh > *last { fresh } else { Ulid::from(u128::from(*last) + 1) };
         *last
     }

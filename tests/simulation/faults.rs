@@ -108,9 +108,9 @@ impl Simulation {
                 self.later(Duration::from_secs(2), move |_| relay.disk.set_mood(Mood::well()));
             }
             Fault::ClockJump => {
-                let by = randomness.i64(-120_000..300_000);
+                let by = any_step(randomness);
                 self.world.note(&relay.id, format_args!("clock is set by {by} ms"));
-                relay.clock.jump(by);
+                relay.clock.jump(&self.world, by);
             }
         }
     }
@@ -188,6 +188,12 @@ impl Simulation {
             }
         }
     }
+}
+
+/// A correction as time servers make them, or a clock that is wrong by up to a year.
+fn any_step(randomness: &mut fastrand::Rng) -> i64 {
+    const YEAR: i64 = 365 * 24 * 60 * 60 * 1000;
+    if randomness.bool() { randomness.i64(-120_000..300_000) } else { randomness.i64(-YEAR..YEAR) }
 }
 
 /// How a disk can be unwell.

@@ -76,7 +76,7 @@ impl RelayMachine {
         Arc::new(Self {
             id: relay.id.clone(),
             disk: Disk::new(&relay.id, world, oracle, plan.breakage.syncs_every),
-            clock: MachineClock::default(),
+            clock: oracle.clock_of(&relay.id),
             world: Arc::clone(world),
             network: Arc::clone(network),
             oracle: Arc::clone(oracle),

@@ -132,7 +132,7 @@ impl Work {
 impl<'b> Draft<'_, 'b> {
     /// Ends the pending deliveries whose expiry has come.
     fn expire_due(&mut self, horizon: &Horizon, work: &mut Work) -> Result<()> {
-        let now = horizon.now.as_millis();
+        let now = horizon.expiries.as_millis();
         let due: Vec<u64> =
             self.ledger.expiring.iter().take_while(|(at, _)| *at <= now).map(|&(_, block)| block).collect();
         for number in due {

@@ -103,7 +103,7 @@ pub trait MessageStore: fmt::Debug + Send + Sync + 'static {
     /// It counts as one of its budget: each message that nobody is owed any more, each identity, each row of stamps,
     /// each trace record, and each delivery that ends as expired. Once a purge says that there is no more, no
     /// identity behind the horizon is remembered, no delivery is pending whose expiry lies at or before
-    /// [`Horizon::now`], and [`Stats::messages`] counts only messages that are owed.
+    /// [`Horizon::expiries`], and [`Stats::messages`] counts only messages that are owed.
     ///
     /// A delivery that ends as expired here was settled at [`Horizon::now`]. Each call goes by the horizon that it
     /// is given, also by an earlier one than before; what was forgotten stays forgotten, also across reopening.

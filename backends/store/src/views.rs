@@ -175,8 +175,11 @@ impl DeadLetterFilter {
 /// How far back a store must remember. What lies behind may go; what lies before it must stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Horizon {
-    /// The time it is: pending deliveries of messages whose expiry is at or before it end as expired.
+    /// The time it is, on the scale of all times that a store was given: what the purge ends was settled then.
     pub now: Timestamp,
+    /// Pending deliveries of messages whose expiry is at or before this time end as expired. It is the time of day,
+    /// which the sender of a message went by, and may differ from [`now`](Self::now).
+    pub expiries: Timestamp,
     /// Identities of messages that were received before this time are forgotten: in the order of their recording,
     /// up to the first that was received at or after it. (Where the clock jumped, one behind that waits for it.)
     pub identities: Timestamp,
@@ -195,6 +198,7 @@ impl Horizon {
     /// The horizon that forgets nothing.
     pub const NOTHING: Self = Self {
         now: Timestamp::ZERO,
+        expiries: Timestamp::ZERO,
         identities: Timestamp::ZERO,
         max_identities: u64::MAX,
         stamps: Timestamp::ZERO,

@@ -144,7 +144,7 @@ pub async fn what_goes_holds_no_message<H: Harness>(place: Place<H>) {
     remember_all(&store, &["url", "app"]).await;
     let sequence = recorded(&store, message("m1", &["url", "app"])).await;
     commit(&store, vec![give_up("app", sequence)]).await;
-    let kept = Horizon { now: t(0), ..everything() };
+    let kept = Horizon { expiries: t(0), ..everything() };
     purge_all(&store, kept, 100).await;
     assert_eq!(store.stats().await.expect("stats").messages, 1);
     commit(&store, vec![adopt("url", "app")]).await;
@@ -193,7 +193,7 @@ pub async fn traces_follow_the_deliveries<H: Harness>(place: Place<H>) {
     commit(&store, vec![adopt("url", "app"), discard("app", given[3])]).await;
     let supersede = Operation::Supersede { peer: peer("app"), sequence: given[4], at: t(60) };
     commit(&store, vec![supersede]).await;
-    purge_all(&store, Horizon { now: t(0), traces: t(1), ..everything() }, 100).await;
+    purge_all(&store, Horizon { expiries: t(0), traces: t(1), ..everything() }, 100).await;
     let store = place.reopen(store).await;
     let is = |name: &str, at: usize, state, time: Timestamp| TracedDelivery {
         state,
@@ -224,9 +224,9 @@ pub async fn what_moved_expires_for_the_peer<H: Harness>(place: Place<H>) {
     let sequence = recorded(&store, record).await;
     commit(&store, vec![adopt("url", "app")]).await;
     let store = place.reopen(store).await;
-    let before = purge_all(&store, Horizon { now: t(499), ..everything() }, 100).await;
+    let before = purge_all(&store, Horizon { expiries: t(499), ..everything() }, 100).await;
     assert_eq!((before.expired, owed(&store, "app").await), (vec![], vec![sequence]));
-    let after = purge_all(&store, Horizon { now: t(500), ..everything() }, 100).await;
+    let after = purge_all(&store, Horizon { expiries: t(500), ..everything() }, 100).await;
     assert_eq!(after.expired, [(peer("app"), sequence)]);
 }
 

@@ -33,7 +33,7 @@ pub async fn pending_deliveries_stay<H: Harness>(place: Place<H>) {
     let later = recorded(&store, Record { expires_at: Some(t(501)), ..message("later", &["a"]) }).await;
     commit(&store, vec![acknowledge("b", never)]).await;
     let before = backlog(&store, "a").await;
-    let purged = purge_all(&store, Horizon { now: t(500), ..everything() }, 1).await;
+    let purged = purge_all(&store, Horizon { expiries: t(500), ..everything() }, 1).await;
     assert_eq!(purged.expired, []);
     assert_eq!(backlog(&store, "a").await, before);
     let store = place.reopen(store).await;
@@ -56,13 +56,14 @@ pub async fn expiry_goes_by_the_time_given<H: Harness>(place: Place<H>) {
     }
     commit(&store, vec![acknowledge("b", given[1])]).await;
     let store = place.reopen(store).await;
-    let at = |now| Horizon { now, ..Horizon::NOTHING };
+    // The time of day is another than the relay's.
+    let at = |expiries| Horizon { now: t(70), expiries, ..Horizon::NOTHING };
     let just_before = slipstream_store::Timestamp::from_millis(99_999);
     assert_eq!(purge_all(&store, at(just_before), 10).await.expired, []);
     assert_eq!(purge_all(&store, at(t(100)), 10).await.expired, [(peer("a"), given[1])]);
     assert_eq!(owed(&store, "a").await, [given[0], given[2]]);
     let delivery = traced_for(&store, "m2", "a").await;
-    assert_eq!((delivery.state, delivery.settled_at), (DeliveryState::Expired, Some(t(100))));
+    assert_eq!((delivery.state, delivery.settled_at), (DeliveryState::Expired, Some(t(70))));
     let mut expired = purge_all(&store, at(t(250)), 1).await.expired;
     expired.sort();
     assert_eq!(expired, [(peer("a"), given[2]), (peer("b"), given[2])]);
@@ -82,7 +83,7 @@ pub async fn redriven_deliveries_expire<H: Harness>(place: Place<H>) {
     remember_all(&store, &["a"]).await;
     let first = recorded(&store, Record { expires_at: Some(t(100)), ..message("m1", &["a"]) }).await;
     let again = redriven(&store, "a", first).await;
-    let purged = purge_all(&store, Horizon { now: t(100), ..Horizon::NOTHING }, 5).await;
+    let purged = purge_all(&store, Horizon { expiries: t(100), ..Horizon::NOTHING }, 5).await;
     assert_eq!(purged.expired, [(peer("a"), again)]);
 }
 
@@ -96,7 +97,7 @@ pub async fn a_purge_keeps_to_its_budget<H: Harness>(place: Place<H>) {
     });
     commit(&store, records.collect()).await;
     let budget = NonZeroU32::new(7).expect("not zero");
-    let horizon = Horizon { now: t(100), identities: t(100), ..Horizon::NOTHING };
+    let horizon = Horizon { expiries: t(100), identities: t(100), ..Horizon::NOTHING };
     let (mut expired, mut calls) = (0, 0);
     loop {
         let before = store.stats().await.expect("stats");
@@ -155,11 +156,11 @@ pub async fn each_purge_goes_by_its_own_horizon<H: Harness>(place: Place<H>) {
     let store = place.open().await;
     remember_all(&store, &["a"]).await;
     recorded(&store, Record { received_at: t(10), ..message("m1", &[]) }).await;
-    purge_all(&store, Horizon { now: t(1000), identities: t(900), ..Horizon::NOTHING }, 5).await;
+    purge_all(&store, Horizon { now: t(1000), expiries: t(1000), identities: t(900), ..Horizon::NOTHING }, 5).await;
     // The clock was wrong and has been set right.
     let fresh = Record { received_at: t(100), expires_at: Some(t(500)), ..message("m2", &["a"]) };
     let sequence = recorded(&store, fresh.clone()).await;
-    let purged = purge_all(&store, Horizon { now: t(101), identities: t(50), ..Horizon::NOTHING }, 5).await;
+    let purged = purge_all(&store, Horizon { now: t(101), expiries: t(101), identities: t(50), ..Horizon::NOTHING }, 5).await;
     assert_eq!(purged.expired, []);
     assert_eq!(owed(&store, "a").await, [sequence]);
     assert_eq!(commit_one(&store, put(fresh)).await, BY_IDENTITY);

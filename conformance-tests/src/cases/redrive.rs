@@ -88,7 +88,7 @@ pub async fn a_dead_letter_outlives_its_message<H: Harness>(place: Place<H>) {
     let store = place.reopen(store).await;
     assert_eq!(all_dead(&store).await[0].text, record.text);
     let again = sequence_of(commit_one(&store, redrive("a", first)).await);
-    purge_all(&store, Horizon { now: t(0), ..everything() }, 3).await;
+    purge_all(&store, Horizon { expiries: t(0), ..everything() }, 3).await;
     let store = place.reopen(store).await;
     let item = backlog(&store, "a").await.swap_remove(0);
     assert_eq!((item.sequence, item.text, item.key), (again, record.text, record.key));

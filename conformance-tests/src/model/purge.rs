@@ -44,7 +44,7 @@ impl State {
 
     /// What goes next. A message that nobody is owed any more has gone already, when it was settled.
     fn next_to_leave(&self, horizon: &Horizon) -> Option<Leaving> {
-        if let Some((_, sequence, peer)) = self.expiring.first().filter(|(expiry, ..)| *expiry <= horizon.now) {
+        if let Some((_, sequence, peer)) = self.expiring.first().filter(|(expiry, ..)| *expiry <= horizon.expiries) {
             return Some(Leaving::Delivery(peer.clone(), *sequence));
         }
         let too_many = self.recorded.len() as u64 > horizon.max_identities;

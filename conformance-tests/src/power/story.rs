@@ -189,6 +189,7 @@ impl Teller {
             (_, 1) if !self.large => Step::Reopen,
             (_, 2..4) => Step::Purge(Horizon {
                 now: t(now),
+                expiries: t(now),
                 identities: t(now - RECENT - 1),
                 stamps: t(now - RECENT - 1),
                 traces: t(now - RECENT),

@@ -319,14 +319,14 @@ impl MessageStore for Broken {
         match self.flaw {
             Flaw::NeverPurges => return Ok(Purged::default()),
             Flaw::IgnoresBudget => budget = NonZeroU32::MAX,
-            Flaw::PurgesPending => horizon.now = Timestamp::MAX,
-            Flaw::NeverExpires => horizon.now = Timestamp::ZERO,
+            Flaw::PurgesPending => horizon.expiries = Timestamp::MAX,
+            Flaw::NeverExpires => horizon.expiries = Timestamp::ZERO,
             Flaw::PurgesTraces => horizon.traces = Timestamp::MAX,
             Flaw::KeepsEveryIdentity => horizon.max_identities = u64::MAX,
             Flaw::KeepsTheFarthestHorizon => {
                 let mut memory = self.memory.lock();
-                memory.farthest = (memory.farthest.0.max(horizon.now), memory.farthest.1.max(horizon.identities));
-                (horizon.now, horizon.identities) = memory.farthest;
+                memory.farthest = (memory.farthest.0.max(horizon.expiries), memory.farthest.1.max(horizon.identities));
+                (horizon.expiries, horizon.identities) = memory.farthest;
             }
             Flaw::PurgesDeadLetters => {
                 self.discard_all(DeadLetterFilter::default()).await?;

@@ -112,7 +112,7 @@ variants! {
 }
 
 fields! {
-    Horizon { now, identities, max_identities, stamps, traces, max_trace_bytes }
+    Horizon { now, expiries, identities, max_identities, stamps, traces, max_trace_bytes }
     Message { record, deliveries }
     Delivery { open, newest }
     Open { sequence, state }

@@ -359,5 +359,5 @@ impl Transit {
 }
 
 fn has_expired(forward: &Forward, now: Moment) -> bool {
-    forward.expires_at.is_some_and(|expiry| expiry <= now.time)
+    forward.expires_at.is_some_and(|expiry| expiry <= now.wall)
 }

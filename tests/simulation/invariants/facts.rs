@@ -6,6 +6,7 @@ use slipstream::store::{Identity, Key, PeerId, Sequence, Tag};
 use tokio::time::Instant;
 
 use crate::application::Sent;
+use crate::clock::MachineClock;
 
 #[derive(Debug, Default)]
 pub(super) struct Facts {
@@ -100,4 +101,6 @@ pub(super) struct Relay {
     /// The link and the place on it of the last message that was recorded from an application.
     pub(super) last_from: BTreeMap<PeerId, (u64, u64)>,
     pub(super) ended: BTreeMap<&'static str, u64>,
+    /// The clock of its machine.
+    pub(super) clock: MachineClock,
 }

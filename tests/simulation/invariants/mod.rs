@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use slipstream::store::PeerId;
 
 use self::facts::Facts;
+use crate::clock::MachineClock;
 use crate::plan::Plan;
 use crate::world::World;
 
@@ -49,6 +50,11 @@ impl Oracle {
             facts.applications.insert(application.id.clone(), known);
         }
         Arc::new(Self { world: Arc::clone(world), plan: Arc::clone(plan), facts: Mutex::new(facts) })
+    }
+
+    /// The clock of the machine that a relay runs on.
+    pub(crate) fn clock_of(&self, relay: &PeerId) -> MachineClock {
+        known(&mut self.facts.lock().relays, relay).clock.clone()
     }
 
     /// How many messages were sent, and how many came to applications for the first time.

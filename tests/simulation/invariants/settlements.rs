@@ -1,6 +1,6 @@
 //! Every delivery that ends has a reason.
 
-use slipstream::store::{Horizon, Identity, Operation, PeerId, Purged, Sequence, Timestamp};
+use slipstream::store::{Horizon, Identity, Operation, PeerId, Purged, Sequence};
 use tokio::time::Instant;
 
 use super::facts::Facts;
@@ -25,7 +25,7 @@ impl Oracle {
         match operation {
             Operation::Acknowledge { .. } => self.acknowledged(facts, relay, peer, sequence, &identity),
             Operation::Supersede { .. } => self.superseded(facts, relay, peer, sequence, &identity),
-            Operation::Expire { at, .. } => self.expired(facts, relay, &identity, *at),
+            Operation::Expire { .. } => self.expired(facts, relay, &identity),
             Operation::DeadLetter { reason, attempts, .. } => {
                 self.dead(facts, relay, peer, &identity, reason, *attempts);
             }
@@ -61,7 +61,8 @@ impl Oracle {
         });
     }
 
-    fn expired(&self, facts: &Facts, relay: &PeerId, identity: &Identity, at: Timestamp) {
+    fn expired(&self, facts: &Facts, relay: &PeerId, identity: &Identity) {
+        let at = facts.relays[relay].clock.latest(&self.world);
         let due = facts.messages.get(identity).and_then(|message| message.sent.expires_at);
         self.world.holds("only what is past its time expires", due.is_some_and(|due| due <= at), || {
             format!("{relay} let {identity} expire at {at:?}, due {due:?}")

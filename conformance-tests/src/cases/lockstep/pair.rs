@@ -187,6 +187,7 @@ impl<'a, H: Harness> Pair<'a, H> {
         let Step::Purge { now, identities, max_identities, traces, budget } = step else { return Ok(()) };
         let horizon = Horizon {
             now: t(*now),
+            expiries: t(*now),
             identities: t(*identities),
             max_identities: *max_identities,
             traces: t(*traces),

@@ -49,7 +49,7 @@ impl State {
     }
 
     fn next_to_leave(&self, horizon: &Horizon) -> Option<Leaving> {
-        let expired = self.index.first_to_expire().filter(|(expiry, ..)| *expiry <= horizon.now);
+        let expired = self.index.first_to_expire().filter(|(expiry, ..)| *expiry <= horizon.expiries);
         if let Some((_, sequence, peer)) = expired {
             return Some(Leaving::Delivery(peer.clone(), *sequence));
         }

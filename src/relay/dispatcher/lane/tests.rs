@@ -13,7 +13,8 @@ fn limits() -> LaneLimits {
 }
 
 fn at(seconds: u64) -> Moment {
-    Moment { time: Timestamp::from_millis(seconds * 1000), elapsed: Duration::from_secs(seconds) }
+    let time = Timestamp::from_millis(seconds * 1000);
+    Moment { time, wall: time, elapsed: Duration::from_secs(seconds) }
 }
 
 fn sequence(number: u64) -> Sequence {
