@@ -14,7 +14,7 @@ use slipstream::clock::SystemClock;
 use slipstream::link::TcpConnector;
 use slipstream::listen::{Listener as _, TcpListener};
 use slipstream::relay::{BacklogLimit, BacklogPolicy};
-use slipstream::store::{MessageStore as _, PeerId, StoreError};
+use slipstream::store::{MessageStore as _, PeerId, StoreError, Tag};
 use slipstream::{Relay, RelayError, Settings};
 use slipstream_conformance::{Call, FaultStore, Faults, ModelMedium, ModelStore, When};
 use tokio::task::JoinHandle;
@@ -233,5 +233,31 @@ async fn a_backlog_is_trimmed_though_the_store_could_not_be_read_at_first_or_is_
     tokio::time::timeout(LIMIT, trimmed).await.expect("the oldest are given up");
     let stats = fixture.store.stats().await.unwrap();
     assert_eq!((stats.dead_letters, stats.pending), (4, 2));
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_comes_back_drains_though_the_store_cannot_write() {
+    let fixture = Fixture::start().await;
+    let (mut shop, warehouse) = (fixture.connect("shop").await, fixture.connect("warehouse").await);
+    drop(warehouse);
+    assert_eq!(shop.publish("m1").await["type"], "ACK");
+    let errors: [fn() -> StoreError; 2] = [full, || StoreError::Unavailable("it was removed".to_owned())];
+    for error in errors {
+        // Its link, a message, and what becomes of it; more than there will be.
+        (0..1000).for_each(|_| fixture.faults.fail_next(Call::Commit, error(), When::Before));
+        assert_eq!(shop.publish("m2").await["code"], "storage_unavailable");
+        let mut warehouse = fixture.connect("warehouse").await;
+        assert_eq!(warehouse.next().await["messageId"], "m1");
+        let tagged = ClientOptions {
+            id: Some(PeerId::new("warehouse").unwrap()),
+            tags: vec![Tag::new("new").unwrap()],
+            ..ClientOptions::default()
+        };
+        let (_sender, mut receiver) = Client::connect(&fixture.url, &tagged).await.unwrap().split();
+        let next = tokio::time::timeout(LIMIT, receiver.next()).await.expect("something comes").unwrap().unwrap();
+        assert!(matches!(next, Received::Text(_)), "{next:?}");
+        fixture.faults.clear();
+    }
     fixture.stop().await;
 }

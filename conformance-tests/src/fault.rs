@@ -110,6 +110,11 @@ impl Faults {
         self.script.lock().planned.push(Planned { call, after, error, when });
     }
 
+    /// Takes back every failure that was planned and has not fallen on a call.
+    pub fn clear(&self) {
+        self.script.lock().planned.clear();
+    }
+
     /// Holds the coming calls of this kind back, before they do anything, until the answer is dropped: a slow disk.
     /// A call that is dropped while it is held has not begun.
     #[must_use = "dropping it lets the calls go"]

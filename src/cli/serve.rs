@@ -163,7 +163,9 @@ pub(super) fn settings(config: &Config) -> Settings {
 
 fn disk_guard(config: &Config) -> DiskGuard {
     let path = config.storage_path.clone();
-    DiskGuard { min_free: config.min_free_disk, free: Arc::new(move || disk::free_bytes(&path).ok()) }
+    let place = path.display().to_string();
+    let free = move || disk::free_bytes(&path).map_err(|error| format!("{}: {error}", path.display()));
+    DiskGuard { min_free: config.min_free_disk, place, free: Arc::new(free) }
 }
 
 /// Tells a person what runs now and what to try next.
@@ -215,9 +217,9 @@ fn pages(
         if !observer.is_taking() {
             reasons.push("shutting down".to_owned());
         }
-        reasons.extend(observer.disk_low());
-        if let Some(failure) = observer.store_failure() {
-            reasons.push(format!("store failing: {failure}"));
+        reasons.extend(observer.disk_trouble());
+        if let Some(trouble) = observer.store_trouble() {
+            reasons.push(format!("store failing: {trouble}"));
         }
         Readiness {
             reasons,

@@ -53,7 +53,7 @@ fn what_is_set_reaches_the_relay() {
     let backlog = backlog.expect("a limit");
     assert_eq!((backlog.deliveries.get(), backlog.policy), (14, BacklogPolicy::DropOldest));
     let disk = disk.expect("a guard");
-    assert!(disk.min_free == 15 && (disk.free)().is_some());
+    assert!(disk.min_free == 15 && (disk.free)().is_ok_and(|free| free.is_some()));
     assert_eq!((rate_limit.map(u32::from), peers.len()), (Some(16), 1));
     let unset = settings(&[]);
     assert!(unset.backlog.is_none() && unset.rate_limit.is_none() && unset.peers.is_empty());

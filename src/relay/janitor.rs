@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use slipstream_store::{Horizon, MessageStore, Peer, StoreError, Timestamp};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::settings::{STAMP_RETENTION, Settings};
 use super::supervisor::Supervisor;
@@ -55,19 +55,9 @@ fn tell(step: Step) {
 /// Looks how much is free on the disk, on a thread that may block.
 async fn look_at_disk<S: MessageStore + ?Sized>(supervisor: &Supervisor<S>) {
     let disk = Arc::clone(&supervisor.core.disk);
-    let was_low = disk.is_low();
     if disk.is_guarded() {
-        // Where the look fails, what was seen last holds.
-        let _ = tokio::task::spawn_blocking({
-            let disk = Arc::clone(&disk);
-            move || disk.look()
-        })
-        .await;
-    }
-    match (was_low, disk.is_low()) {
-        (None, Some(reason)) => error!("{reason}; messages are refused, deliveries go on"),
-        (Some(_), None) => info!("the disk has room again; messages are taken"),
-        _ => {}
+        // A panic of the look is no reason to stop.
+        drop(tokio::task::spawn_blocking(move || disk.look()).await);
     }
 }
 
@@ -87,6 +77,8 @@ fn horizon(settings: &Settings, now: Timestamp, wall: Timestamp) -> Horizon {
 async fn purge<S: MessageStore + ?Sized>(supervisor: &Supervisor<S>, horizon: Horizon) -> Result<bool, StoreError> {
     match supervisor.commits.purge(horizon).await {
         Ok(purged) => Ok(purged.more),
+        // The committer has said so.
+        Err(StoreError::Unavailable(_)) => Ok(false),
         Err(error) if error.is_transient() => {
             warn!(%error, "purging was put off");
             Ok(false)

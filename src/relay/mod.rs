@@ -215,7 +215,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             Err(_) => Ok(()),
         };
         match core.store.close().await {
-            Err(error @ StoreError::Poisoned(_)) => return Err(error.into()),
+            Err(error @ (StoreError::Poisoned(_) | StoreError::Unavailable(_))) => return Err(error.into()),
             // It may be a disk that is full, or another program that has the file open.
             Err(error) => warn!(%error, "the store was not closed in order; what was confirmed is kept"),
             Ok(()) => {}
@@ -289,9 +289,8 @@ fn go_on(roster: &Roster, settings: &Settings, clock: &dyn Clock) {
         ),
         Some(Step::Forward(by)) => info!(
             ?by,
-            counted = ?unseen,
-            "the relay was down for long, or the machine's clock was set; of that time only a part counts for absent peers, \
-             the dedup window and the traces"
+            "the relay was down for long, or the machine's clock was set; that time does not count for absent peers, the \
+             dedup window and the traces"
         ),
         None => {}
     }

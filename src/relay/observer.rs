@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use slipstream_store::{Guarantee, MessageStore, PeerId, PeerKind, Result, Stats, StoreError, Timestamp};
+use slipstream_store::{Guarantee, MessageStore, PeerId, PeerKind, Result, Stats, Timestamp};
 
 use super::dialling::Dial;
 use super::supervisor::Core;
@@ -113,16 +113,16 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         !self.core.links.closing.load(Ordering::Acquire)
     }
 
-    /// Why the store did not commit the last time that it was asked to, if it did not.
+    /// Why the store does not commit, where it does not: it failed lately, takes long, or is not to be had.
     #[must_use]
-    pub fn store_failure(&self) -> Option<StoreError> {
-        self.core.health.failure(&*self.core.clock)
+    pub fn store_trouble(&self) -> Option<String> {
+        self.core.health.trouble(&*self.core.clock)
     }
 
-    /// Why nothing new is taken, where the disk is low.
+    /// What is wrong with the disk under the store, where something is: it is low, or cannot be looked at.
     #[must_use]
-    pub fn disk_low(&self) -> Option<String> {
-        self.core.disk.is_low()
+    pub fn disk_trouble(&self) -> Option<String> {
+        self.core.disk.trouble()
     }
 
     /// How many bytes are free where the store is, as of the last look, where that is known.

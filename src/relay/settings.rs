@@ -112,8 +112,11 @@ pub enum BacklogPolicy {
 pub struct DiskGuard {
     /// Below this many free bytes nothing new is accepted.
     pub min_free: u64,
-    /// Tells how many bytes are free where the store is; `None` where that is not known. It may block for a moment.
-    pub free: Arc<dyn Fn() -> Option<u64> + Send + Sync>,
+    /// Where the store is, for a person.
+    pub place: String,
+    /// Tells how many bytes are free there; nothing where the system does not count them, and why where it does not
+    /// tell. It may block for a moment.
+    pub free: Arc<dyn Fn() -> Result<Option<u64>, String> + Send + Sync>,
 }
 
 impl fmt::Debug for DiskGuard {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use slipstream_store::{MessageStore, Operation, Peer, PeerId, StoreError, Timestamp};
 use tokio::sync::{Mutex, MutexGuard, Notify};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::committer::{CommitQueue, StoreHealth};
 use super::dialling::Dials;
@@ -116,10 +116,33 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
         if let Some(dial) = dial {
             dial.configure(&mut peer, true);
         }
-        self.put(peer.clone()).await?;
+        let peer = self.note(peer).await?;
         if let Some(dial) = dial {
             dial.came_by_itself(&peer.id);
         }
+        Ok(peer)
+    }
+
+    /// Notes a peer that came, and answers it as it is remembered. Its lock is held.
+    ///
+    /// One that only comes back waits for no commit, so that it can drain what it is owed also where the store cannot
+    /// write; when it was seen is written when its link ends, and now and then before. One that says something else of
+    /// itself than before is held to what is remembered, where the store cannot write.
+    async fn note(&self, peer: Peer) -> Result<Peer, StoreError> {
+        let known = self.core.topology.load().peer(&peer.id).map(|known| Peer::clone(known));
+        let known = known.map(|known| Peer { last_seen: peer.last_seen, ..known });
+        if known.as_ref() != Some(&peer) {
+            match (self.put(peer.clone()).await, known) {
+                (Ok(()), _) => return Ok(peer),
+                (Err(error), Some(known)) if error.is_transient() && known.kind == peer.kind => {
+                    warn!(peer = %peer.id, %error, "what a peer says of itself now could not be remembered");
+                    self.core.topology.put([known.clone()]);
+                    return Ok(known);
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+        self.core.topology.put([peer.clone()]);
         Ok(peer)
     }
 

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::place::Files;
 
-    const X: Files = Files { data: "slipstream.x", beside: &[] };
+    const X: Files = Files { data: "slipstream.x", beside: &[], within: &[] };
 
     fn both(folder: &Path) -> [Place; 2] {
         [Place::folder(&folder.join("copy"), X), Place::file(&folder.join("2026.x"), X)]

@@ -72,6 +72,7 @@ impl Place {
     /// `Unsupported` where a store is there, or a part of one, of whatever engine; otherwise as [`lock`](Self::lock).
     pub fn lock_empty(&self) -> Result<StoreLock> {
         self.make_folder()?;
+        self.has_files_written_in_place();
         let lock = self.acquire()?;
         let occupied = |found: &dyn std::fmt::Display| {
             Err(StoreError::Unsupported(format!("{}: expected no store there, got `{found}`", self.store().display())))
@@ -200,8 +201,8 @@ mod tests {
     use super::*;
     use crate::place::Files;
 
-    const X: Files = Files { data: "slipstream.x", beside: &["-wal"] };
-    const Y: Files = Files { data: "slipstream.y", beside: &[] };
+    const X: Files = Files { data: "slipstream.x", beside: &["-wal"], within: &[] };
+    const Y: Files = Files { data: "slipstream.y", beside: &[], within: &[] };
 
     /// The data of a store: a file, or, as some engines have them, a folder.
     fn write(data: &Path, in_folder: bool, text: &str) {

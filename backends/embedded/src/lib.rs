@@ -66,6 +66,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod watch;
 mod writer;
 
 pub use copy::{Amount, Done, compare, copy, measure};

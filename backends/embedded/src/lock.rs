@@ -6,11 +6,16 @@ use std::path::{Path, PathBuf};
 
 use slipstream_store::{Result, StoreError};
 
+use crate::watch::Watch;
+
 /// A lock that is held. It goes with the value or with the process, however that ends. The file stays; only who holds the
 /// lock may remove it.
 #[derive(Debug)]
 pub struct StoreLock {
     _file: File,
+    store: PathBuf,
+    /// The files of the store: the lock itself, and those that the engine writes.
+    files: Vec<PathBuf>,
 }
 
 impl StoreLock {
@@ -25,11 +30,26 @@ impl StoreLock {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let file = file.map_err(|error| fault("opening", error))?;
         match file.try_lock() {
-            Ok(()) if is_at(&file, path) => Ok(Self { _file: file }),
+            Ok(()) if is_at(&file, path) => {
+                Ok(Self { _file: file, store: PathBuf::from(store), files: vec![PathBuf::from(path)] })
+            }
             // Who held it until now has removed it; the next may hold another of the same name.
             Ok(()) | Err(TryLockError::WouldBlock) => Err(StoreError::InUse(PathBuf::from(store))),
             Err(TryLockError::Error(error)) => Err(fault("locking", error)),
         }
+    }
+
+    /// The lock of a store that has these files.
+    pub(crate) fn of(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.files.extend(files);
+        self
+    }
+
+    /// Watches the files of the store, now that its engine has opened them.
+    pub(crate) fn watch(&self) -> Result<Watch> {
+        // Also where it is told relative to a folder, which may be moved too.
+        let files = self.files.iter().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone()));
+        Watch::over(&self.store, files)
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Files {
     /// What follows the name of the data in the names of the files that the engine keeps beside them. They belong to the
     /// data and go with them; everything else there is the operator's.
     pub beside: &'static [&'static str],
+    /// The names of the files within the data, where those are a folder, that stay for as long as the store is open.
+    pub within: &'static [&'static str],
 }
 
 /// The paths of a store.
@@ -118,6 +120,7 @@ impl Place {
     /// file cannot be made or read.
     pub fn lock(&self) -> Result<StoreLock> {
         self.make_folder()?;
+        self.has_files_written_in_place();
         let lock = self.acquire()?;
         let store = self.store.display();
         if self.is_half_migrated() {
@@ -136,13 +139,23 @@ impl Place {
         }
     }
 
+    /// Has the files of a store that is going to be made here written in place.
+    pub(crate) fn has_files_written_in_place(&self) {
+        if self.is_folder && !self.has_store() {
+            write_in_place(&self.store);
+        }
+    }
+
     /// Locks what is here, whatever it is.
     pub(crate) fn acquire(&self) -> Result<StoreLock> {
         let data = self.data();
         // A file that is called as data in a folder are may be meant as that folder's store too: one lock for both.
         let is_folders = data.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
         let lock = if is_folders { data.with_file_name(LOCK) } else { beside(&data, ".lock") };
-        StoreLock::acquire(&lock, &self.store)
+        let named = |names: &'static [&'static str]| names.iter().copied();
+        let beside = named(self.files.beside).map(|suffix| beside(&data, suffix));
+        let files = beside.chain(named(self.files.within).map(|name| data.join(name)));
+        Ok(StoreLock::acquire(&lock, &self.store)?.of(files.chain([data.clone()])))
     }
 
     /// What in the store's folder belongs to another engine.
@@ -215,6 +228,22 @@ pub(crate) fn make_folders(folder: &Path) -> Result<()> {
     })
 }
 
+/// Has the files that are going to be made in a folder written in place, as `chattr +C` does, where the filesystem
+/// copies what is written otherwise (btrfs): there even writing over what is there wants room, and a file that is mapped
+/// into memory cannot say that there is none.
+fn write_in_place(folder: &Path) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+        let set = File::open(folder).and_then(|folder| {
+            let flags = ioctl_getflags(&folder)?;
+            Ok(ioctl_setflags(&folder, flags | IFlags::NOCOW)?)
+        });
+        // Most filesystems never copy, and know no such flag.
+        drop(set);
+    }
+}
+
 fn is_there(folder: &Path) -> bool {
     folder.as_os_str().is_empty() || folder.is_dir()
 }
@@ -249,8 +278,8 @@ pub(crate) fn parent(path: &Path) -> &Path {
 mod tests {
     use super::*;
 
-    const X: Files = Files { data: "slipstream.x", beside: &["-wal"] };
-    const Y: Files = Files { data: "slipstream.y", beside: &[] };
+    const X: Files = Files { data: "slipstream.x", beside: &["-wal"], within: &[] };
+    const Y: Files = Files { data: "slipstream.y", beside: &[], within: &[] };
 
     #[test]
     fn a_file_has_its_lock_beside_it() {

@@ -57,6 +57,7 @@ impl<E: Engine> EmbeddedStore<E> {
     /// where a thread cannot be started.
     pub fn open(engine: E, guarantee: Guarantee, lock: StoreLock) -> Result<Self> {
         let ledger = load::load(&engine)?;
+        let watch = lock.watch()?;
         let poison = Poison::new(OnceLock::new());
         let (requests, request_queue) = mpsc::channel(QUEUE);
         let (jobs, job_queue) = mpsc::channel::<Job<E::Reader>>(QUEUE);
@@ -67,7 +68,7 @@ impl<E: Engine> EmbeddedStore<E> {
             let (reader, queue) = (engine.reader()?, Arc::clone(&job_queue));
             threads.push(spawn(&format!("store-reader-{number}"), move || readers::run(reader, &queue))?);
         }
-        let writer = Writer { engine, ledger, poison: Arc::clone(&poison) };
+        let writer = Writer { engine, ledger, watch, poison: Arc::clone(&poison) };
         spawn("store-writer", move || {
             let ended = writer.run(request_queue, threads);
             closing.send_modify(|closed| *closed = ended);

@@ -14,6 +14,7 @@ use crate::pages;
 use crate::prepared::Prepared;
 use crate::purge;
 use crate::stamps::StampAges;
+use crate::watch::Watch;
 
 /// Where an answer goes. Whoever asked may be gone; the work is done all the same (clause C8).
 type Reply<T> = oneshot::Sender<Result<T>>;
@@ -34,6 +35,7 @@ pub(crate) type Poison = Arc<OnceLock<String>>;
 pub(crate) struct Writer<E> {
     pub(crate) engine: E,
     pub(crate) ledger: Ledger,
+    pub(crate) watch: Watch,
     pub(crate) poison: Poison,
 }
 
@@ -41,7 +43,8 @@ impl<E: Engine> Writer<E> {
     /// Serves requests until nobody can send one any more, then waits for the readers and closes the engine.
     ///
     /// # Errors
-    /// As [`Engine::close`].
+    /// As [`Engine::close`]; `Unavailable` where the files are not at their paths. Nothing is done there then, since
+    /// another store may be in their place.
     pub(crate) fn run(mut self, mut requests: mpsc::Receiver<Request>, readers: Vec<JoinHandle<()>>) -> Result<()> {
         while let Some(request) = requests.blocking_recv() {
             self.serve(request);
@@ -50,6 +53,7 @@ impl<E: Engine> Writer<E> {
             // A reader that panicked has told whoever waited for it.
             drop(reader.join());
         }
+        self.watch.look()?;
         self.engine.close()
     }
 
@@ -78,12 +82,15 @@ impl<E: Engine> Writer<E> {
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<Vec<Outcome>> {
+        self.watch.look()?;
         let mut draft = Draft::new(&self.ledger, &self.engine);
         let outcomes = draft.apply(batch)?;
         draft.end()?;
         draft.remove_settled();
         let prepared = draft.finish(&[], 0)?;
         self.write(prepared)?;
+        // The files may have gone while they were written.
+        self.watch.look().map_err(|gone| StoreError::Indeterminate(gone.to_string()))?;
         Ok(outcomes)
     }
 
@@ -99,6 +106,7 @@ impl<E: Engine> Writer<E> {
     }
 
     fn purge(&mut self, horizon: &Horizon, budget: NonZeroU32) -> Result<Purged> {
+        self.watch.look()?;
         // Where this or the write fails, the ages are found anew by the next purge.
         let mut ages = std::mem::take(&mut self.ledger.stamp_ages);
         let (prepared, purged) = purge::purge(&self.ledger, &self.engine, &mut ages, horizon, budget)?;

@@ -21,7 +21,7 @@ pub use engine::{LmdbEngine, LmdbReader};
 /// A [`MessageStore`](slipstream_store::MessageStore) in an LMDB file.
 pub type LmdbStore = EmbeddedStore<LmdbEngine>;
 
-const FILES: Files = Files { data: "slipstream.mdb", beside: &["-lock"] };
+const FILES: Files = Files { data: "slipstream.mdb", beside: &["-lock"], within: &[] };
 
 /// Opens the store, and makes it where there is none; the folder is made with mode 0700. In it the file is
 /// `slipstream.mdb`.

@@ -22,7 +22,7 @@ pub use reader::RedbReader;
 /// A [`MessageStore`](slipstream_store::MessageStore) in a redb file.
 pub type RedbStore = EmbeddedStore<RedbEngine>;
 
-const FILES: Files = Files { data: "slipstream.redb", beside: &[] };
+const FILES: Files = Files { data: "slipstream.redb", beside: &[], within: &[] };
 
 /// Why redb keeps more where less is asked for.
 const RELAXED: &str = "redb syncs every commit, also where `relaxed` is asked for";

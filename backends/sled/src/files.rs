@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::handle::Handle;
 use crate::{fault, layout};
 
-const FILES: Files = Files { data: "slipstream.sled", beside: &[] };
+const FILES: Files = Files { data: "slipstream.sled", beside: &[], within: &[LOG] };
 
 /// Sled's log, which has everything; it says what the log is like; beginning and end of the names of its page tables.
 const LOG: &str = "db";

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use slipstream_embedded::{Files, Place};
 
-const FILES: Files = Files { data: "slipstream.db", beside: &["-wal", "-shm", "-journal"] };
+const FILES: Files = Files { data: "slipstream.db", beside: &["-wal", "-shm", "-journal"], within: &[] };
 
 /// The endings of a path that names the file itself.
 const FILE_ENDINGS: [&str; 3] = ["db", "sqlite", "sqlite3"];

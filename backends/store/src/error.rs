@@ -12,6 +12,10 @@ pub enum StoreError {
     /// Nothing was done, and the same call may succeed soon. Try again after a pause.
     #[error("the store is busy: {0}")]
     Busy(String),
+    /// Nothing was done: the store is not to be had now, for a reason that a person must look at, such as that its files
+    /// were moved away. Take no new messages. The same call may succeed once that was seen to.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
     /// Nothing was done: there is no room. Take no new messages; settling and purging may still work and make room.
     #[error("the store is full: {0}")]
     Full(String),
@@ -41,6 +45,6 @@ impl StoreError {
     /// Whether the very same call is worth repeating on this open store.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Full(_) | Self::Indeterminate(_))
+        matches!(self, Self::Busy(_) | Self::Unavailable(_) | Self::Full(_) | Self::Indeterminate(_))
     }
 }

@@ -7,6 +7,7 @@ mod admission;
 mod adopted;
 mod batch;
 mod finish;
+mod health;
 mod queue;
 mod retry;
 mod share;
@@ -14,13 +15,13 @@ mod share;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use slipstream_store::{Horizon, MessageStore, Operation, Purged, Result, StoreError};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{error, warn};
 
 use self::adopted::Adopted;
 use self::batch::{Committed, Filling};
+pub(super) use self::health::StoreHealth;
 pub(super) use self::queue::{Arrival, CommitQueue, Submission, queue};
 use self::share::Share;
 use super::disk::Disk;
@@ -155,7 +156,9 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     }
 
     async fn purge(&self, horizon: Horizon) -> Result<Purged> {
-        let purged = self.store.purge(horizon, self.limits.purge_budget).await?;
+        let purged = self.store.purge(horizon, self.limits.purge_budget).await;
+        self.health.purged(&purged);
+        let purged = purged?;
         self.dispatcher.settled_elsewhere(&purged.expired);
         self.metrics.expired(purged.expired.len());
         Ok(purged)
@@ -187,29 +190,9 @@ impl Submissions {
     }
 }
 
-/// How long a failed commit counts as the state of the store, where no other follows.
-const FAILURE_COUNTS_FOR: Duration = Duration::from_secs(10);
-
-/// Whether the store does what it is asked to, for all to see.
-#[derive(Debug, Default)]
-pub(super) struct StoreHealth(Mutex<Option<(StoreError, Duration)>>);
-
-impl StoreHealth {
-    /// Why the last commit failed, if it did, and not long ago.
-    pub(super) fn failure(&self, clock: &dyn Clock) -> Option<StoreError> {
-        let last = self.0.lock();
-        let (error, at) = last.as_ref()?;
-        (clock.elapsed().saturating_sub(*at) < FAILURE_COUNTS_FOR).then(|| error.clone())
-    }
-
-    fn note<T>(&self, result: &Result<T>, clock: &dyn Clock) {
-        *self.0.lock() = result.as_ref().err().map(|error| (error.clone(), clock.elapsed()));
-    }
-}
-
 type PurgeRequest = (Horizon, oneshot::Sender<Result<Purged>>);
 
 /// Whether a store that answered this can be used on.
 fn is_fatal(error: &StoreError) -> bool {
-    !matches!(error, StoreError::Busy(_) | StoreError::Full(_))
+    !matches!(error, StoreError::Busy(_) | StoreError::Full(_) | StoreError::Unavailable(_))
 }

@@ -25,60 +25,66 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         let Tried { result, unclear } = if batch.operations.is_empty() {
             Tried { result: Ok(Vec::new()), unclear: false }
         } else {
-            try_commit(&*self.store, &batch).await
+            self.try_commit(&batch).await
         };
         if result.is_ok() && !batch.operations.is_empty() {
             self.metrics.committed(batch.operations.len(), started.elapsed());
         }
-        if !batch.operations.is_empty() {
-            self.health.note(&result, &*self.clock);
-        }
         let decisions = batch.operations.get(waiting.replies.len()..).unwrap_or_default();
         let mut rest = None;
-        if let Err(StoreError::Full(_) | StoreError::Busy(_)) = result
+        if let Err(StoreError::Unavailable(_)) = result {
+            // They wait until it is available.
+            let batch = Arc::new(Batch { operations: decisions.to_vec() });
+            rest = Some(Rest { batch, result: result.clone() });
+        } else if let Err(StoreError::Full(_) | StoreError::Busy(_)) = result
             && !decisions.is_empty()
         {
             let batch = Arc::new(Batch { operations: decisions.to_vec() });
-            let Tried { result, .. } = try_commit(&*self.store, &batch).await;
+            let Tried { result, .. } = self.try_commit(&batch).await;
             rest = Some(Rest { batch, result });
         }
         Committed { batch, waiting, result, unclear, rest }
+    }
+
+    async fn try_commit(&self, batch: &Arc<Batch>) -> Tried {
+        self.health.begins(&*self.clock);
+        let mut unclear = false;
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 1;
+        loop {
+            let result = self.store.commit(Arc::clone(batch)).await;
+            let again = match &result {
+                Err(StoreError::Indeterminate(_)) => {
+                    unclear = true;
+                    true
+                }
+                Err(StoreError::Busy(_)) => true,
+                // A full store stays full for a while; but after an unclear commit only a clear answer will do.
+                Err(StoreError::Full(_)) => unclear,
+                _ => false,
+            };
+            let is_last = !again || attempt == ATTEMPTS;
+            self.health.tried(&result, is_last, &*self.clock);
+            if is_last {
+                let result = match result {
+                    // Whether it was committed shows when the store is available again.
+                    Err(error @ StoreError::Unavailable(_)) => Err(error),
+                    Err(error) if unclear => Err(StoreError::Indeterminate(error.to_string())),
+                    result => result,
+                };
+                return Tried { result, unclear };
+            }
+            if let Err(error) = result {
+                warn!(%error, attempt, operations = batch.operations.len(), "the store did not commit; trying again");
+            }
+            sleep(pause).await;
+            pause *= 2;
+            attempt += 1;
+        }
     }
 }
 
 struct Tried {
     result: Result<Vec<Outcome>>,
     unclear: bool,
-}
-
-async fn try_commit<S: MessageStore + ?Sized>(store: &S, batch: &Arc<Batch>) -> Tried {
-    let mut unclear = false;
-    let mut pause = FIRST_PAUSE;
-    let mut attempt = 1;
-    loop {
-        let result = store.commit(Arc::clone(batch)).await;
-        let again = match &result {
-            Err(StoreError::Indeterminate(_)) => {
-                unclear = true;
-                true
-            }
-            Err(StoreError::Busy(_)) => true,
-            // A full store stays full for a while; but after an unclear commit only a clear answer will do.
-            Err(StoreError::Full(_)) => unclear,
-            _ => false,
-        };
-        if !again || attempt == ATTEMPTS {
-            let result = match result {
-                Err(error) if unclear => Err(StoreError::Indeterminate(error.to_string())),
-                result => result,
-            };
-            return Tried { result, unclear };
-        }
-        if let Err(error) = result {
-            warn!(%error, attempt, operations = batch.operations.len(), "the store did not commit; trying again");
-        }
-        sleep(pause).await;
-        pause *= 2;
-        attempt += 1;
-    }
 }
