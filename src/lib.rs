@@ -18,7 +18,7 @@
 //! | [`backend`] | configuration to open store; the only place that knows engines |
 //! | [`mod@bench`] | load on a running relay |
 //! | [`cli`] | the commands |
-//! | `disk` | how much room is left where the store is |
+//! | `disk`, `descriptors` | how much room is left where the store is; which files are kept back |
 //! | [`clock`] | time and randomness, so that a simulation can own them |
 //!
 //! The store is a crate of its own, `slipstream-store`, re-exported as [`store`]; the engines are others.
@@ -34,6 +34,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+mod descriptors;
 pub mod dial;
 mod disk;
 pub mod link;

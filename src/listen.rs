@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::descriptors::{self, KEPT_FROM_LINKS};
 use crate::link::{self, Hello, Refusal, Socket, Stream, Welcome};
 use crate::metrics::Metrics;
 
@@ -88,6 +89,9 @@ impl TcpListener {
 impl Listener for TcpListener {
     async fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
         let (stream, remote) = self.0.accept().await?;
+        if descriptors::is_kept_back(&stream, KEPT_FROM_LINKS) {
+            return Err(io::Error::other("every file that this process may open is in use (ulimit -n); the rest is kept back"));
+        }
         // Writes are gathered already; Nagle's algorithm would only hold them back.
         stream.set_nodelay(true)?;
         Ok((Box::new(stream), remote))

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Pages;
+use crate::descriptors::{self, KEPT_FROM_ADMIN};
 
 /// Most connections at once. Others wait in the backlog of the socket.
 pub(super) const MAX_CONNECTIONS: usize = 64;
@@ -37,6 +38,9 @@ pub async fn serve(listener: TcpListener, pages: Pages, shutdown: CancellationTo
                 connections.join_next().await;
             }
             match listener.accept().await {
+                Ok((stream, _)) if descriptors::is_kept_back(&stream, KEPT_FROM_ADMIN) => {
+                    tracing::warn!("the admin port has no file left for a connection (ulimit -n)");
+                }
                 Ok((stream, _)) => {
                     connections.spawn(answer(stream, pages.clone()));
                 }
