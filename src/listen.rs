@@ -90,7 +90,9 @@ impl Listener for TcpListener {
     async fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
         let (stream, remote) = self.0.accept().await?;
         if descriptors::is_kept_back(&stream, KEPT_FROM_LINKS) {
-            return Err(io::Error::other("every file that this process may open is in use (ulimit -n); the rest is kept back"));
+            return Err(io::Error::other(
+                "every file that this process may open is in use (ulimit -n); the rest is kept back",
+            ));
         }
         // Writes are gathered already; Nagle's algorithm would only hold them back.
         stream.set_nodelay(true)?;

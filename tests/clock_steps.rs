@@ -26,9 +26,9 @@ impl Machine {
         let folder = tempfile::tempdir().expect("a folder");
         let (clock, shim) = (folder.path().join("clock"), folder.path().join("wall_clock.so"));
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/wall_clock.c");
-        let built = std::process::Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&shim).arg(source).arg("-ldl");
-        let status = { built }.status().expect("there is a C compiler");
-        assert!(status.success());
+        let mut compiler = std::process::Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-o"]).arg(&shim).arg(source).arg("-ldl");
+        assert!(compiler.status().expect("there is a C compiler").success());
         let machine = Self { folder, clock, shim };
         machine.is_wrong_by(0);
         machine
@@ -87,7 +87,8 @@ async fn assert_kept(relay: &Relay) {
 
 #[tokio::test]
 async fn a_step_of_the_clock_forgets_nothing_and_is_said() {
-    for (there, back, by) in [("forward", "back", 8 * DAY), ("forward", "back", 20 * YEAR), ("back", "forward", -YEAR)] {
+    for (there, back, by) in [("forward", "back", 8 * DAY), ("forward", "back", 20 * YEAR), ("back", "forward", -YEAR)]
+    {
         let machine = Machine::new();
         let relay = machine.start().await;
         keep(&relay).await;

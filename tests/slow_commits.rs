@@ -49,9 +49,6 @@ async fn a_relay_whose_commits_do_not_end_is_not_ready_and_alive() {
     // However that ended.
     sender.answer().await;
     sender.publish(json!({"type": "EVENT"})).await;
-    eventually("the relay to be ready", async || {
-        (get(relay.admin, "/readyz").await.status == 200).then_some(())
-    })
-    .await;
+    eventually("the relay to be ready", async || (get(relay.admin, "/readyz").await.status == 200).then_some(())).await;
     assert!(relay.stop().await.success());
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use support::{ENGINES, Peer, Relay, assert_has, eventually, get, within};
+use support::{ENGINES, Peer, Relay, eventually, get, within};
 
 /// Sends messages until one is refused, and asserts that this is said and shown.
 async fn assert_refused(relay: &Relay, sender: &mut Peer, what: &str) {
@@ -25,15 +25,17 @@ async fn assert_refused(relay: &Relay, sender: &mut Peer, what: &str) {
     assert_eq!(refused["code"], "storage_unavailable", "{what}: {refused}");
     let ready = get(relay.admin, "/readyz").await;
     assert_eq!(ready.status, 503, "{what}: {}", ready.body);
-    assert_has(&relay.process.stderr(), ["ERROR", "put it back"]);
+    eventually("an error line", async || {
+        let said = relay.process.stderr();
+        (said.contains("ERROR") && said.contains("put it back")).then_some(())
+    })
+    .await;
 }
 
 /// Waits until it is ready again, and asserts that it takes messages.
 async fn assert_taken(relay: &Relay, sender: &mut Peer, id: &str) {
-    eventually("the relay to be ready again", async || {
-        (get(relay.admin, "/readyz").await.status == 200).then_some(())
-    })
-    .await;
+    eventually("the relay to be ready again", async || (get(relay.admin, "/readyz").await.status == 200).then_some(()))
+        .await;
     sender.publish(json!({"type": "EVENT", "messageId": id})).await;
 }
 
@@ -84,17 +86,23 @@ async fn each_file_of_a_store_is_looked_at() {
         let mut kinds: Vec<(&str, Box<dyn Fn(&Path)>)> = vec![
             ("the folder removed", Box::new(|store| fs::remove_dir_all(store).expect("it is removed"))),
             ("the data removed", Box::new(move |store| fs::remove_file(data(store, engine)).expect("it is removed"))),
-            ("the data replaced", Box::new(move |store| {
-                let copy = store.with_extension("copy");
-                fs::copy(data(store, engine), &copy).expect("it is copied");
-                fs::rename(copy, data(store, engine)).expect("it is renamed");
-            })),
+            (
+                "the data replaced",
+                Box::new(move |store| {
+                    let copy = store.with_extension("copy");
+                    fs::copy(data(store, engine), &copy).expect("it is copied");
+                    fs::rename(copy, data(store, engine)).expect("it is renamed");
+                }),
+            ),
             ("the lock removed", Box::new(move |store| fs::remove_file(lock(store)).expect("it is removed"))),
         ];
         if *engine == "sqlite" {
-            kinds.push(("the log removed", Box::new(|store| {
-                fs::remove_file(store.join("slipstream.db-wal")).expect("it is removed");
-            })));
+            kinds.push((
+                "the log removed",
+                Box::new(|store| {
+                    fs::remove_file(store.join("slipstream.db-wal")).expect("it is removed");
+                }),
+            ));
         }
         for (what, change) in kinds {
             let folder = tempfile::tempdir().expect("a folder");

@@ -148,7 +148,8 @@ mod tests {
 
     fn backups(folder: &Path) -> (Backups, Faults) {
         let (store, faults) = FaultStore::new(ModelStore::open(&ModelMedium::default(), Path::new("model")).unwrap());
-        let place = Place::file(&folder.join("orders.db"), Files { data: "slipstream.model", beside: &[], within: &[] });
+        let place =
+            Place::file(&folder.join("orders.db"), Files { data: "slipstream.model", beside: &[], within: &[] });
         (Backups::new(Some(folder.to_owned()), place, Arc::new(store), Arc::new(SystemClock::new())), faults)
     }
 

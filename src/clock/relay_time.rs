@@ -148,7 +148,7 @@ impl Reading {
 
 fn step(by: i64) -> Option<Step> {
     let far = Duration::from_millis(by.unsigned_abs());
-    (far > STEP).then(|| if by > 0 { Step::Forward(far) } else { Step::Back(far) })
+    (far > STEP).then_some(if by > 0 { Step::Forward(far) } else { Step::Back(far) })
 }
 
 fn since_epoch(time: Timestamp) -> Duration {

@@ -58,7 +58,9 @@ impl Disk {
         let guard = self.guard.as_ref()?;
         let (least, free, place) = (guard.min_free, self.free()?, &guard.place);
         (free < least).then(|| {
-            format!("the disk is low: {free} bytes are free at {place}, {least} must be; make room, or let less be enough")
+            format!(
+                "the disk is low: {free} bytes are free at {place}, {least} must be; make room, or let less be enough"
+            )
         })
     }
 

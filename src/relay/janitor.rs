@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use slipstream_store::{Horizon, MessageStore, Peer, StoreError, Timestamp};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::settings::{STAMP_RETENTION, Settings};
 use super::supervisor::Supervisor;

@@ -74,5 +74,5 @@ pub use engine::{Engine, KeyKind, MessageRow, Reader, Table, Tables, Visited, Wr
 pub use install::Work;
 pub use lock::StoreLock;
 pub use offline::{OfflineStore, Opened};
-pub use place::{Files, Place, StoreOptions, resolved};
+pub use place::{Files, Place, StoreOptions, copies_on_write, resolved};
 pub use store::EmbeddedStore;

@@ -244,6 +244,21 @@ fn write_in_place(folder: &Path) {
     }
 }
 
+/// Whether the filesystem of this folder copies what is written over: it is btrfs.
+#[must_use]
+pub fn copies_on_write(folder: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        const BTRFS: u32 = 0x9123_683E;
+        rustix::fs::statfs(folder).is_ok_and(|system| u32::try_from(system.f_type) == Ok(BTRFS))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = folder;
+        false
+    }
+}
+
 fn is_there(folder: &Path) -> bool {
     folder.as_os_str().is_empty() || folder.is_dir()
 }

@@ -142,7 +142,8 @@ async fn memory_says_what_an_opening_would_read() {
         store.commit(batch(operations)).await.unwrap();
         if round % 7 == 0 {
             let now = Timestamp::from_millis(round / 2);
-            let horizon = Horizon { now, expiries: now, max_identities: 500, max_trace_bytes: 9000, ..Horizon::NOTHING };
+            let horizon =
+                Horizon { now, expiries: now, max_identities: 500, max_trace_bytes: 9000, ..Horizon::NOTHING };
             store.purge(horizon, NonZeroU32::new(40).unwrap()).await.unwrap();
         }
         let (stats, read) = (store.stats().await.unwrap(), load::load(&medium).unwrap());

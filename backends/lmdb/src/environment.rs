@@ -1,7 +1,8 @@
 //! Opening LMDB's environment: the file, its map and its tables.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use heed::types::{Bytes, Str};
@@ -10,7 +11,7 @@ use slipstream_embedded::{Place, Table};
 use slipstream_store::{Durability, Result, StoreError};
 
 use crate::engine::LmdbEngine;
-use crate::room::Room;
+use crate::room::{self, Room};
 use crate::tables::{Database, Databases};
 use crate::{fault, header};
 
@@ -23,6 +24,9 @@ const LARGEST_MAP: usize = 1 << 40;
 
 /// The smallest map that is tried where the system refuses a larger one, in bytes.
 const SMALLEST_MAP: usize = 1 << 30;
+
+/// More than LMDB's lock file has, in bytes.
+const LOCK: u64 = 16 << 10;
 
 /// Most views at a time: the readers have one each, and the writer one for each read within a read.
 const VIEWS: u32 = 32;
@@ -84,6 +88,7 @@ fn map(file: &Path, durability: Durability) -> Result<Environment> {
         Durability::Relaxed => EnvFlags::NO_META_SYNC,
     };
     let tables = u32::try_from(Table::ALL.len() + 1).unwrap_or(u32::MAX);
+    make_lock(file)?;
     let mut size = LARGEST_MAP;
     loop {
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
@@ -108,6 +113,16 @@ fn map(file: &Path, durability: Durability) -> Result<Environment> {
             opened => return opened.map_err(|error| header::about(file, fault::reading(&error))),
         }
     }
+}
+
+/// Takes room for LMDB's lock file, which it maps: where the disk has none, the process would be killed (SIGBUS).
+fn make_lock(file: &Path) -> Result<()> {
+    let mut lock = file.as_os_str().to_owned();
+    lock.push("-lock");
+    let lock = Path::new(&lock);
+    let made = File::options().write(true).create(true).truncate(false).mode(0o600).open(lock);
+    let made = made.and_then(|lock| room::take(&lock, 0, LOCK));
+    made.map_err(|error| fault::system(&error, format!("taking room for {}: {error}", lock.display())))
 }
 
 fn create_tables(environment: &Environment) -> heed::Result<()> {

@@ -52,7 +52,7 @@ impl Room {
             return Ok(());
         }
         let length = (used + wanted).next_multiple_of(STEP);
-        match lengthen(&self.file, self.length, length) {
+        match take(&self.file, self.length, length) {
             Ok(()) => self.length = length,
             Err(error) => match fault::system(&error, format!("lengthening the file: {error}")) {
                 StoreError::Full(_) => self.enough = false,
@@ -84,18 +84,20 @@ fn room_for(write: &Write<'_>) -> u64 {
     }
 }
 
+/// Takes the room from `from` to `to` in a file, which becomes so long where it was shorter.
 #[cfg(target_os = "linux")]
-fn lengthen(file: &File, from: u64, to: u64) -> std::io::Result<()> {
+pub(crate) fn take(file: &File, from: u64, to: u64) -> std::io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     use rustix::io::Errno;
     match fallocate(file, FallocateFlags::empty(), from, to - from) {
         // The filesystem cannot take room ahead. What is missing then shows when it is written.
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(to),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(to.max(file.metadata()?.len())),
         taken => taken.map_err(Into::into),
     }
 }
 
+/// Makes a file so long where it was shorter.
 #[cfg(not(target_os = "linux"))]
-fn lengthen(file: &File, _: u64, to: u64) -> std::io::Result<()> {
-    file.set_len(to)
+pub(crate) fn take(file: &File, _: u64, to: u64) -> std::io::Result<()> {
+    file.set_len(to.max(file.metadata()?.len()))
 }

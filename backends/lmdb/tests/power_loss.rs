@@ -4,7 +4,9 @@
 mod lmdb;
 
 use lmdb::Lmdb;
+use slipstream_conformance::power::{self, Image, Mounted, with_disks};
 use slipstream_conformance::power_loss_tests;
+use slipstream_embedded::StoreOptions;
 use slipstream_store::Durability;
 
 mod full {
@@ -15,4 +17,15 @@ mod full {
 mod relaxed {
     use super::*;
     power_loss_tests!(Lmdb(Durability::Relaxed));
+}
+
+#[test]
+fn a_quota_is_a_full_disk() {
+    let test = concat!(module_path!(), "::a_quota_is_a_full_disk");
+    with_disks(test, |disks| {
+        let disk = Mounted::new(&Image::empty(disks));
+        let store = slipstream_lmdb::open(&StoreOptions::new(disk.path().join("store"))).expect("it opens");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(power::a_quota_is_a_full_disk(&disk, &store));
+    });
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use slipstream_embedded::copies_on_write;
 use slipstream_store::{Durability, Result, StoreError};
 
 use crate::tables::STATEMENTS;
@@ -130,7 +131,15 @@ pub(crate) fn reader(file: &Path) -> Result<Connection> {
 }
 
 fn open(file: &Path, flags: OpenFlags) -> Result<Connection> {
-    let connection = Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let connection = if copies_on_write(folder) {
+        // The index of the log is kept in memory then, and not in a file that is mapped: where there is no room, writing
+        // into that kills the process. No other program can open the store meanwhile.
+        Connection::open_with_flags_and_vfs(file, flags, c"unix-excl")
+    } else {
+        Connection::open_with_flags(file, flags)
+    };
     let connection = connection.map_err(|error| fault::reading(&error))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)

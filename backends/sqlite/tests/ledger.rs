@@ -23,7 +23,14 @@ fn open(path: &Path) -> SqliteStore {
 /// A purge at `now` with an hour of everything.
 async fn purge(store: &SqliteStore, now: u64) {
     let hour_ago = t(now - 3600);
-    let horizon = Horizon { now: t(now), expiries: t(now), identities: hour_ago, stamps: hour_ago, traces: hour_ago, ..Horizon::NOTHING };
+    let horizon = Horizon {
+        now: t(now),
+        expiries: t(now),
+        identities: hour_ago,
+        stamps: hour_ago,
+        traces: hour_ago,
+        ..Horizon::NOTHING
+    };
     purge_all(store, horizon, 64).await;
 }
 

@@ -160,7 +160,8 @@ pub async fn each_purge_goes_by_its_own_horizon<H: Harness>(place: Place<H>) {
     // The clock was wrong and has been set right.
     let fresh = Record { received_at: t(100), expires_at: Some(t(500)), ..message("m2", &["a"]) };
     let sequence = recorded(&store, fresh.clone()).await;
-    let purged = purge_all(&store, Horizon { now: t(101), expiries: t(101), identities: t(50), ..Horizon::NOTHING }, 5).await;
+    let purged =
+        purge_all(&store, Horizon { now: t(101), expiries: t(101), identities: t(50), ..Horizon::NOTHING }, 5).await;
     assert_eq!(purged.expired, []);
     assert_eq!(owed(&store, "a").await, [sequence]);
     assert_eq!(commit_one(&store, put(fresh)).await, BY_IDENTITY);

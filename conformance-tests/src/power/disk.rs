@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
+use bincode::{Decode, Encode};
 use fuser::Errno;
 use parking_lot::Mutex;
 
@@ -39,13 +40,24 @@ struct Open {
     failed_elsewhere: bool,
 }
 
+/// How a disk can be full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Full {
+    /// There is no room for anything, as on a disk that copies what is written over.
+    Everything,
+    /// Writing over what is there still works.
+    Growth,
+    /// The same, and it is the user who may have no more.
+    Quota,
+}
+
 /// What is to go wrong, and how often it did.
 #[derive(Debug, Default)]
 struct Faults {
     /// Syncs until one fails, and whether what it should have synced is then lost for good.
     sync: Option<(u64, bool)>,
-    /// Writes until there is no room, and whether only those that make a file longer take room.
-    full: Option<(u64, bool)>,
+    /// Writes until there is no room, and for what there is none.
+    full: Option<(u64, Full)>,
     met: usize,
 }
 
@@ -64,9 +76,9 @@ impl Faults {
 
     fn room(&mut self, grows: bool) -> Result<(), Errno> {
         match &mut self.full {
-            Some((0, only_growth)) if grows || !*only_growth => {
+            Some((0, full)) if grows || *full == Full::Everything => {
                 self.met += 1;
-                Err(Errno::ENOSPC)
+                Err(if *full == Full::Quota { Errno::EDQUOT } else { Errno::ENOSPC })
             }
             Some((left, _)) => {
                 *left = left.saturating_sub(1);
@@ -120,9 +132,18 @@ impl Disk {
         self.0.lock().faults.sync = Some((number, loses));
     }
 
-    /// Has the disk be full after so many writes; where `only_growth`, writing over what is there still works.
-    pub(super) fn fill_up(&self, after: u64, only_growth: bool) {
-        self.0.lock().faults.full = Some((after, only_growth));
+    /// Has the disk be full after so many writes.
+    pub(super) fn fill_up(&self, after: u64, full: Full) {
+        self.0.lock().faults.full = Some((after, full));
+    }
+
+    /// Whether a file could become longer now.
+    pub(super) fn has_room(&self) -> Result<(), Errno> {
+        match &self.0.lock().faults.full {
+            Some((0, Full::Quota)) => Err(Errno::EDQUOT),
+            Some((0, _)) => Err(Errno::ENOSPC),
+            _ => Ok(()),
+        }
     }
 
     /// Ends [`fill_up`](Self::fill_up).

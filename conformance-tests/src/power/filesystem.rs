@@ -16,6 +16,9 @@ use fuser::{
 use super::disk::{Disk, Facts};
 use super::image::{Kind, ROOT};
 
+/// `FALLOC_FL_KEEP_SIZE`.
+const KEEP_SIZE: i32 = 1;
+
 /// How long the kernel may keep what it was told: nobody else changes the disk.
 const FOR_GOOD: Duration = Duration::from_secs(1 << 20);
 
@@ -210,6 +213,8 @@ impl Filesystem for DiskFilesystem {
         let done = match (mode, self.0.facts(number.0)) {
             (0, Ok(facts)) if end_of_it > facts.length as u64 => self.0.resize(number.0, end_of_it),
             (0, found) => found.map(drop),
+            // Room behind the end is given and not kept.
+            (KEEP_SIZE, Ok(_)) => self.0.has_room(),
             _ => Err(Errno::EOPNOTSUPP),
         };
         end(done, reply);

@@ -43,9 +43,10 @@ use story::Story;
 
 pub use bits::flipped_bits_are_reported;
 pub use cuts::{cuts_during_recovery_do_no_harm, unsynced_writes_that_survive_do_no_harm, what_is_confirmed_survives};
+pub use disk::Full;
 pub use log::Unsynced;
 pub use mounted::{Disks, Image, Mounted};
-pub use room::a_full_disk_loses_nothing;
+pub use room::{a_full_disk_loses_nothing, a_quota_is_a_full_disk};
 pub use syncs::a_failed_sync_is_no_success;
 
 const WANTED: &str = "power-loss tests mount a filesystem of their own (FUSE). They want Linux with /dev/fuse (`modprobe \

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::WANTED;
+use super::disk::Full;
 use super::log::Unsynced;
 use super::server::{Answer, Ask, EMPTY, GREETING, Id, SERVE};
 
@@ -152,9 +153,9 @@ impl Mounted {
         self.ask(Ask::FailSync { disk: self.id, number, loses });
     }
 
-    /// Has the disk be full after so many writes; where `only_growth`, writing over what is there still works.
-    pub fn fill_up(&self, after: u64, only_growth: bool) {
-        self.ask(Ask::FillUp { disk: self.id, after, only_growth });
+    /// Has the disk be full after so many writes.
+    pub fn fill_up(&self, after: u64, full: Full) {
+        self.ask(Ask::FillUp { disk: self.id, after, full });
     }
 
     /// Ends [`fill_up`](Self::fill_up).

@@ -1,10 +1,15 @@
 //! A disk that is full from one write on.
 
-use slipstream_store::StoreError;
+use std::sync::Arc;
 
+use bytes::Bytes;
+use slipstream_store::{Depth, MessageStore, Record, StoreError};
+
+use super::disk::Full;
 use super::mounted::Mounted;
 use super::{Life, Story, Trial, Unsynced, replay_of};
 use crate::Harness;
+use crate::fixture::{commit, plain, put, remember_all};
 
 /// How many steps these stories have: there is one life for each write.
 const STEPS: usize = 10;
@@ -31,18 +36,22 @@ pub async fn a_full_disk_loses_nothing<H: Harness>(trial: Trial<H>) -> Result<()
         // Every write in its turn, where so many lives are wished for.
         let stride = writes.div_ceil(lives).max(1);
         for number in (seed % stride..writes).step_by(usize::try_from(stride).unwrap_or(usize::MAX)) {
-            let only_growth = (number / stride + seed) % 2 == 0;
-            let fault = format!("full from write {number} of {writes}, only for growth: {only_growth}");
-            let done = fill_up(&trial, &story, number, only_growth).await;
+            let full = match (number / stride + seed) % 4 {
+                0 | 2 => Full::Growth,
+                1 => Full::Everything,
+                _ => Full::Quota,
+            };
+            let fault = format!("full from write {number} of {writes}: {full:?}");
+            let done = fill_up(&trial, &story, number, full).await;
             done.map_err(|problem| replay(&fault, &problem))?;
         }
     }
     Ok(())
 }
 
-async fn fill_up<H: Harness>(trial: &Trial<H>, story: &Story, number: u64, only_growth: bool) -> Result<(), String> {
+async fn fill_up<H: Harness>(trial: &Trial<H>, story: &Story, number: u64, full: Full) -> Result<(), String> {
     let (remains, disk) = (trial.nothing(), Mounted::new(&trial.nothing().image));
-    disk.fill_up(number, only_growth);
+    disk.fill_up(number, full);
     let mut life = Life::begin_on(disk, &trial.harness, story, remains).await?;
     while !life.is_done() {
         let step = life.done;
@@ -80,4 +89,37 @@ async fn try_again<H: Harness>(life: &mut Life<'_, H>, step: usize) -> Result<()
         }
     }
     Err(format!("step {step} still does not work with room again"))
+}
+
+/// Where the user has had as much as a quota allows, a store whose engine can go on after that says that it is full, as
+/// often as it is asked, and goes on once there is room.
+///
+/// # Panics
+/// Where it does not.
+pub async fn a_quota_is_a_full_disk<S: MessageStore>(disk: &Mounted, store: &S) {
+    const TRIES: u64 = 10_000;
+    remember_all(store, &["a"]).await;
+    let text: Bytes = vec![b'x'; 64 << 10].into();
+    let big = |number: u64| put(Record { text: text.clone(), ..plain(&format!("m{number}"), &["a"]) });
+    let mut taken = 0;
+    for filled in 1..=3 {
+        disk.fill_up(0, Full::Quota);
+        let mut refused = 0;
+        for _ in 0..TRIES {
+            match store.commit(Arc::new(vec![big(taken)].into())).await {
+                Ok(_) => taken += 1,
+                Err(StoreError::Full(_)) => refused += 1,
+                Err(other) => panic!("filled {filled} times: {other}"),
+            }
+            if refused == 3 {
+                break;
+            }
+        }
+        assert_eq!(refused, 3, "filled {filled} times");
+        disk.make_room();
+        commit(store, vec![big(taken)]).await;
+        taken += 1;
+    }
+    assert_eq!(store.stats().await.expect("stats").pending, taken);
+    assert_eq!(store.check(Depth::Full).await, Ok(Vec::new()));
 }

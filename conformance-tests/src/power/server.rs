@@ -13,7 +13,7 @@ use bincode::config::standard;
 use bincode::{Decode, Encode};
 use fuser::{Config, MountOption, Session};
 
-use super::disk::Disk;
+use super::disk::{Disk, Full};
 use super::filesystem::DiskFilesystem;
 use super::image::Image;
 use super::log::Unsynced;
@@ -57,7 +57,7 @@ pub(super) enum Ask {
     FillUp {
         disk: Id,
         after: u64,
-        only_growth: bool,
+        full: Full,
     },
     MakeRoom(Id),
     FaultsMet(Id),
@@ -116,7 +116,7 @@ impl Server {
             Ask::FaultsMet(disk) => return Ok(number(self.disk(disk)?.faults_met())),
             Ask::Counts { disk, since } => return Ok(self.disk(disk)?.counts(since)),
             Ask::FailSync { disk, number, loses } => self.disk(disk)?.fail_sync(number, loses),
-            Ask::FillUp { disk, after, only_growth } => self.disk(disk)?.fill_up(after, only_growth),
+            Ask::FillUp { disk, after, full } => self.disk(disk)?.fill_up(after, full),
             Ask::MakeRoom(disk) => self.disk(disk)?.make_room(),
         }
         Ok((0, 0))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use slipstream_conformance::power::{Disks, Image, Mounted, Unsynced, with_disks};
+use slipstream_conformance::power::{Disks, Full, Image, Mounted, Unsynced, with_disks};
 
 /// `O_DSYNC`, on every machine that Rust runs Linux on but Alpha and SPARC and MIPS.
 const SYNCED_WRITES: i32 = 0o10000;
@@ -257,13 +257,16 @@ disk_tests! {
         let (disk, path) = disk(disks);
         let file = OpenOptions::new().write(true).open(&path).unwrap();
         file.write_all_at(b"before", 0).unwrap();
-        disk.fill_up(1, true);
+        disk.fill_up(1, Full::Growth);
         file.write_all_at(b"one", 6).unwrap();
         let error = file.write_all_at(b"two", 9).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
         file.write_all_at(b"BEFORE", 0).unwrap();
-        disk.fill_up(0, false);
+        disk.fill_up(0, Full::Everything);
         file.write_all_at(b"before", 0).unwrap_err();
+        disk.fill_up(0, Full::Quota);
+        file.write_all_at(b"BEFORE", 0).unwrap();
+        assert_eq!(file.write_all_at(b"two", 9).unwrap_err().kind(), std::io::ErrorKind::QuotaExceeded);
         disk.make_room();
         file.write_all_at(b"two", 9).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"BEFOREonetwo");
