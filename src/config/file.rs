@@ -1,9 +1,10 @@
 //! The settings file: reads it, and turns its keys into what the other sources give too.
 
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
 
-use super::sources::{Gathered, Given, LATER, not_yet, unknown};
+use super::names::strange_key;
+use super::sources::{Gathered, Given};
 use super::table::URL_CONFIG;
 use super::{Fault, Origin, Setting};
 
@@ -19,21 +20,50 @@ const PEER_KEY: &str = "peer";
 /// Reads a file of at most [`MAX_FILE_BYTES`].
 ///
 /// # Errors
-/// Where it cannot be opened or read, is larger, or is not UTF-8.
+/// In words, where it cannot be opened or read, is larger, or is not UTF-8.
 pub fn read_file(path: &Path) -> io::Result<String> {
-    read_text(std::fs::File::open(path)?)
+    let file = std::fs::File::open(path).and_then(|file| match file.metadata()?.is_dir() {
+        true => Err(ErrorKind::IsADirectory.into()),
+        false => Ok(file),
+    });
+    read_text(file.map_err(|error| {
+        let cause = match error.kind() {
+            ErrorKind::NotFound => "there is no such file".to_owned(),
+            ErrorKind::IsADirectory => "it is a folder".to_owned(),
+            ErrorKind::NotADirectory => "a part of its path is no folder".to_owned(),
+            ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+            _ => return error,
+        };
+        io::Error::new(error.kind(), format!("{cause} ({error})"))
+    })?)
 }
 
-/// Reads a text of at most [`MAX_FILE_BYTES`].
+/// Reads a text of at most [`MAX_FILE_BYTES`], without the byte order mark that some editors put before it.
 ///
 /// # Errors
-/// Where it cannot be read, is larger, or is not UTF-8.
+/// In words, where it cannot be read, is larger, or is not UTF-8.
 pub fn read_text(source: impl io::Read) -> io::Result<String> {
-    let mut text = String::new();
-    if source.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)? as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {MAX_FILE_BYTES} bytes")));
+    let invalid = |kind, problem: String| Err(io::Error::new(kind, problem));
+    let mut bytes = Vec::new();
+    if source.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)? as u64 > MAX_FILE_BYTES {
+        return invalid(ErrorKind::FileTooLarge, format!("it is larger than {MAX_FILE_BYTES} bytes"));
     }
-    Ok(text)
+    if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] = bytes.as_slice() {
+        return invalid(ErrorKind::InvalidData, "it is UTF-16; save it as UTF-8".to_owned());
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(without_mark(&text).to_owned()),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let line = 1 + error.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count();
+            invalid(ErrorKind::InvalidData, format!("it is not UTF-8 from line {line} on"))
+        }
+    }
+}
+
+/// A text without the byte order mark before it.
+pub(super) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Parses a settings file. The message has the line and never the text of the file, which may hold a secret.
@@ -67,8 +97,7 @@ fn offer_entry(gathered: &mut Gathered, path: &str, key: &str, value: &toml::Val
         Some(_) => {
             return gathered.fault(Fault::new(place, "a file cannot name another; use the flag or the environment"));
         }
-        None if LATER.iter().any(|later| key_of(later) == key) => return gathered.fault(not_yet(place)),
-        None => return gathered.fault(unknown(place, key, |setting| setting.key)),
+        None => return gathered.fault(strange_key(place, key)),
     };
     match text_of(setting, value) {
         Ok(text) => gathered.offer(setting, Origin::File, &place, Given::Text(text)),
@@ -77,11 +106,6 @@ fn offer_entry(gathered: &mut Gathered, path: &str, key: &str, value: &toml::Val
             gathered.refuse(setting, place, &value.to_string(), expected);
         }
     }
-}
-
-/// The file key of a variable.
-fn key_of(variable: &str) -> String {
-    variable.strip_prefix("SLIPSTREAM_").unwrap_or(variable).to_ascii_lowercase()
 }
 
 /// What stands in the file, as it would be written in a variable.

@@ -6,6 +6,7 @@
 
 mod fault;
 mod file;
+mod names;
 mod peer_entry;
 mod peers;
 mod rules;

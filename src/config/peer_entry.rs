@@ -11,7 +11,8 @@ use serde_json::Value;
 use slipstream_store::{InvalidId, PeerId, Tag};
 
 use super::Fault;
-use super::value::{MAX_TAGS, nearest};
+use super::names::{hint, nearest};
+use super::value::MAX_TAGS;
 use crate::dial::DialledPeer;
 use crate::link::{Secret, Target};
 
@@ -162,8 +163,8 @@ impl<'a> Entry<'a> {
         for (index, (name, _)) in self.fields.iter().enumerate() {
             let shown: String = name.chars().take(32).collect();
             if !known.iter().any(|field| *field == *name) {
-                let near = nearest(name, known.iter().map(AsRef::as_ref)).unwrap_or_default();
-                self.faults.push(format!("{shown:?}: there is no such field; the nearest is {near}"));
+                let near = hint(nearest(name, known.iter().map(AsRef::as_ref)));
+                self.faults.push(format!("{shown:?}: there is no such field{near}"));
             } else if self.fields.iter().take(index).any(|(earlier, _)| earlier == name) {
                 self.faults.push(format!("{shown}: it stands twice"));
             }

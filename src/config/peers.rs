@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use slipstream_store::PeerId;
 
+use super::file::without_mark;
 use super::peer_entry::{Entry, Fields, Notation};
 use super::{Fault, Faults};
 use crate::dial::DialledPeer;
@@ -40,7 +41,7 @@ impl PeerFault {
 
 /// Reads `URL_CONFIG`: a JSON array, or its base64 in either alphabet. An empty text is no peers.
 pub(super) fn from_text(text: &str) -> Result<Vec<DialledPeer>, Vec<PeerFault>> {
-    let text = text.trim();
+    let text = without_mark(text).trim();
     if text.is_empty() {
         return Ok(Vec::new());
     }
@@ -49,7 +50,7 @@ pub(super) fn from_text(text: &str) -> Result<Vec<DialledPeer>, Vec<PeerFault>> 
         return read_all(&json_entries(text)?, Notation::Json);
     }
     let json = decode(text).ok_or_else(|| PeerFault::all("expected a JSON array of peers, or its base64"))?;
-    read_all(&json_entries(json.trim())?, Notation::Json)
+    read_all(&json_entries(without_mark(&json).trim())?, Notation::Json)
 }
 
 /// Reads what stands under `[[peer]]` in the settings file.
@@ -65,7 +66,7 @@ pub(super) fn from_tables(tables: &toml::Value) -> Result<Vec<DialledPeer>, Vec<
 /// # Errors
 /// All that is wrong with the peers.
 pub fn encode_peers(json: &str, place: &str) -> Result<String, Faults> {
-    let checked = json_entries(json.trim()).and_then(|entries| {
+    let checked = json_entries(without_mark(json).trim()).and_then(|entries| {
         read_all(&entries, Notation::Json)?;
         serde_json::to_vec(&entries).map_err(|error| PeerFault::all(error.to_string()))
     });

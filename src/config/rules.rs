@@ -126,6 +126,13 @@ pub(super) fn doubts(config: &Config) -> Vec<String> {
             config.dedup_window
         ));
     }
+    if let [first, ..] = config.service_links() {
+        let count = config.service_links().len();
+        doubts.push(format!(
+            "Kubernetes put {count} variables of a Service into the environment, such as {first}; they count for nothing. To \
+             keep them out set enableServiceLinks: false in the pod's spec, or give the Service another name"
+        ));
+    }
     let open = config.peers.iter().filter(|peer| peer.token.is_some());
     for peer in open.filter(|peer| !peer.target.address().is_some_and(|ip| ip.is_loopback())) {
         let (alias, target) = (&peer.alias, &peer.target);

@@ -6,20 +6,11 @@ use std::io;
 use std::path::Path;
 
 use super::file::{self, FILE_KEY};
+use super::names::{Stranger, is_service_link, stranger};
 use super::peers::{self, PeerFault};
 use super::table::URL_CONFIG;
-use super::value::nearest;
 use super::{Effective, Engine, Fault, Origin, SETTINGS, Setting};
 use crate::dial::DialledPeer;
-
-/// Settings that Slipstream documents and that this version does not have yet.
-pub(super) const LATER: &[&str] = &[
-    "SLIPSTREAM_TLS_CERT",
-    "SLIPSTREAM_TLS_KEY",
-    "SLIPSTREAM_TLS_CLIENT_CA",
-    "SLIPSTREAM_AUTH_FILE",
-    "SLIPSTREAM_ADMIN_TOKEN",
-];
 
 /// What settings are read from. All of it is passed in, so that a test owns it.
 pub struct Sources<'a> {
@@ -63,6 +54,7 @@ pub(super) struct Gathered {
     candidates: BTreeMap<&'static str, Vec<Candidate>>,
     found: BTreeMap<&'static str, Found>,
     unreadable: BTreeSet<&'static str>,
+    service_links: Vec<String>,
     faults: Vec<Fault>,
 }
 
@@ -78,6 +70,16 @@ impl Gathered {
     /// Notes what is wrong beside the values of settings.
     pub(super) fn fault(&mut self, fault: Fault) {
         self.faults.push(fault);
+    }
+
+    /// Notes a variable that Kubernetes made.
+    fn pass_over(&mut self, variable: &str) {
+        self.service_links.push(variable.to_owned());
+    }
+
+    /// The variables that Kubernetes made. They count for nothing.
+    pub(super) fn service_links(&self) -> &[String] {
+        &self.service_links
     }
 
     /// Notes that a source gives something for a setting that cannot be a value of any.
@@ -180,17 +182,20 @@ impl Sources<'_> {
     fn gather_environment(&self, gathered: &mut Gathered) {
         for (name, value) in self.environment.iter().filter(|(_, value)| !value.is_empty()) {
             let Some(name) = name.to_str() else { continue };
-            let place = format!("{name} (environment)");
-            match (SETTINGS.iter().find(|setting| setting.variable == name), value.to_str()) {
+            let setting = SETTINGS.iter().find(|setting| setting.variable == name);
+            match (setting, value.to_str()) {
+                (Some(_), Some(text)) if is_service_link(name, text) => gathered.pass_over(name),
                 (Some(setting), Some(text)) => {
                     gathered.offer(setting, Origin::Environment, "environment", Given::Text(text.to_owned()));
                 }
-                (Some(setting), None) => gathered.refuse(setting, place, &value.to_string_lossy(), "UTF-8 text"),
-                (None, _) if LATER.contains(&name) => gathered.fault(not_yet(place)),
-                (None, _) if name.starts_with("SLIPSTREAM_") => {
-                    gathered.fault(unknown(place, name, |setting| setting.variable));
+                (Some(setting), None) => {
+                    gathered.refuse(setting, format!("{name} (environment)"), &value.to_string_lossy(), "UTF-8 text");
                 }
-                (None, _) => {}
+                (None, text) => match stranger(name, text.unwrap_or_default()) {
+                    Stranger::Foreign => {}
+                    Stranger::ServiceLink => gathered.pass_over(name),
+                    Stranger::Wrong(fault) => gathered.fault(fault),
+                },
             }
         }
     }
@@ -206,20 +211,12 @@ impl Sources<'_> {
         match table.map_err(|error| error.to_string()).and_then(|text| file::parse(&text)) {
             Ok(table) => file::offer(gathered, &path, table),
             Err(problem) => {
-                let expected = format!("a TOML file that can be read: {problem}");
-                gathered.fault(Fault::unreadable(place, &path, &expected));
+                // The whole path: a part of one leads nowhere.
+                gathered.fault(Fault::new(
+                    place,
+                    format!("got {path:?}, expected a TOML file that can be read: {problem}"),
+                ));
             }
         }
     }
-}
-
-// The values of names that this version does not know are never repeated: they may be secrets.
-
-pub(super) fn not_yet(place: String) -> Fault {
-    Fault::new(place, "this version does not have this setting yet; take it out")
-}
-
-pub(super) fn unknown(place: String, name: &str, known: fn(&Setting) -> &'static str) -> Fault {
-    let near = nearest(name, SETTINGS.iter().map(known)).unwrap_or_default();
-    Fault::new(place, format!("there is no such setting; the nearest is {near}"))
 }

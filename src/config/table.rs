@@ -83,6 +83,7 @@ macro_rules! settings {
             pub peers: Vec<DialledPeer>,
             $($(#[doc = $help])+ pub $key: $type,)+
             found: BTreeMap<&'static str, Found>,
+            service_links: Vec<String>,
         }
 
         impl Config {
@@ -90,7 +91,14 @@ macro_rules! settings {
             pub(super) fn take(gathered: &mut Gathered) -> Option<Self> {
                 let peers = gathered.take_peers();
                 $(let $key = gathered.take(stringify!($key), $read);)+
-                Some(Self { peers: peers?, $($key: $key?,)+ found: gathered.found().clone() })
+                let (found, service_links) = (gathered.found().clone(), gathered.service_links().to_vec());
+                Some(Self { peers: peers?, $($key: $key?,)+ found, service_links })
+            }
+
+            /// The settings that come to something else in another configuration.
+            pub fn differences(&self, other: &Self) -> impl Iterator<Item = &'static Setting> {
+                let differs = [self.peers != other.peers, $(self.$key != other.$key),+];
+                SETTINGS.iter().zip(differs).filter(|(_, differs)| *differs).map(|(setting, _)| setting)
             }
         }
     };
@@ -101,6 +109,12 @@ impl Config {
     #[must_use]
     pub fn origin(&self, setting: &Setting) -> Origin {
         self.found.get(setting.key).map_or(Origin::Default, |found| found.origin)
+    }
+
+    /// The variables of the environment that Kubernetes made for a Service. They count for nothing.
+    #[must_use]
+    pub fn service_links(&self) -> &[String] {
+        &self.service_links
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use slipstream_store::{Durability, InvalidId, Tag};
 
+use super::names::nearest;
 use crate::relay::BacklogPolicy;
 
 /// Most tags that one peer or one message may carry.
@@ -119,17 +120,22 @@ pub(super) fn backlog_policy(text: &str) -> Result<BacklogPolicy, String> {
 }
 
 pub(crate) fn engine(text: &str) -> Result<Engine, String> {
+    /// So many letters at the start are not shared by chance: `sqlight`.
+    const START: usize = 4;
     choice(text, &Engine::ALL.map(|each| (each.name(), each))).map_err(|names| {
-        match nearest(text, Engine::ALL.map(Engine::name)) {
+        if matches!(text, "postgres" | "postgresql") {
+            return format!("{names}; this version does not have PostgreSQL yet");
+        }
+        let engines = Engine::ALL.map(Engine::name);
+        let alike = || {
+            let start = text.get(..START)?;
+            engines.into_iter().find(|engine| engine.get(..START).is_some_and(|its| its.eq_ignore_ascii_case(start)))
+        };
+        match nearest(text, engines).or_else(alike) {
             Some(near) => format!("{names}; did you mean `{near}`?"),
             None => names,
         }
     })
-}
-
-/// The candidate that takes the fewest edits from `text`; of equals the first.
-pub(super) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates.into_iter().min_by_key(|candidate| strsim::damerau_levenshtein(text, candidate))
 }
 
 /// Reads a number from `least` to `most`.

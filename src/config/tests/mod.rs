@@ -1,3 +1,4 @@
+mod names;
 mod peers;
 
 use std::cell::RefCell;
@@ -7,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose;
 use proptest::prelude::*;
 use slipstream_store::Durability;
 
@@ -218,10 +221,25 @@ fn a_file_that_cannot_be_read_or_parsed_is_a_fault_without_its_text() {
     let told = faults(load(&[("config", "gone.toml")], &[], None));
     assert!(told[0].starts_with("SLIPSTREAM_CONFIG (--config): got \"gone.toml\""), "{told:#?}");
     assert!(told[0].ends_with("no such file"), "{told:#?}");
+    let long = format!("{}/gone.toml", "a-folder/".repeat(30));
+    let told = faults(load(&[("config", &long)], &[], None));
+    assert!(told[0].contains(&format!("{long:?}")), "a part of a path leads nowhere: {told:#?}");
     let told = faults(load(&[], &[], Some("window = 5\nadmin_token = \"hush\" x\n")));
     assert_eq!(told.len(), 1);
     assert!(told[0].contains("slipstream.toml") && told[0].contains("line 2"), "{told:#?}");
     assert!(!told[0].contains("hush"), "{told:#?}");
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_text() {
+    let read = |bytes: &[u8]| super::read_text(bytes).map_err(|error| error.to_string());
+    assert_eq!(read("\u{feff}window = 5".as_bytes()).as_deref(), Ok("window = 5"));
+    assert!(read(b"\xff\xfew\0").expect_err("refused").contains("UTF-16"));
+    assert_eq!(read(b"a\nb\n\xe4\n").expect_err("refused"), "it is not UTF-8 from line 3 on");
+    let config = environment(&[("URL_CONFIG", "\u{feff}[{\"url\":\"WS://a\"}]")]).expect("a JSON text");
+    assert_eq!(config.peers.len(), 1);
+    let encoded = general_purpose::STANDARD.encode("\u{feff}[{\"url\":\"ws://a\"}]");
+    assert_eq!(environment(&[("URL_CONFIG", &encoded)]).expect("a JSON text").peers.len(), 1);
 }
 
 #[test]

@@ -1,0 +1,144 @@
+//! Names that mean nothing to this version: what was probably meant, and what Kubernetes puts there unasked.
+
+use super::{Fault, SETTINGS, Setting, URL_CONFIG};
+
+const PREFIX: &str = "SLIPSTREAM_";
+
+/// Tables of the file, each with the setting that it stands for.
+pub(super) const TABLES: [(&str, &Setting); 1] = [("peer", &URL_CONFIG)];
+
+/// Settings that Slipstream documents and that this version does not have yet.
+const LATER: &[&str] = &[
+    "SLIPSTREAM_TLS_CERT",
+    "SLIPSTREAM_TLS_KEY",
+    "SLIPSTREAM_TLS_CLIENT_CA",
+    "SLIPSTREAM_TLS_CLIENT_CRL",
+    "METRICS_TLS_CERT",
+    "METRICS_TLS_KEY",
+    "SLIPSTREAM_AUTH_FILE",
+    "SLIPSTREAM_ADMIN_TOKEN",
+    "SLIPSTREAM_TRUSTED_PROXIES",
+    "SLIPSTREAM_STORE_URL",
+    "SLIPSTREAM_REQUIRE",
+];
+
+/// Variables that other commands read. A relay that is started beside them has no use for them.
+const OF_COMMANDS: &[&str] = &["SLIPSTREAM_URL", "SLIPSTREAM_ADMIN_URL"];
+
+/// What an environment variable that is no setting is to this version.
+pub(super) enum Stranger {
+    /// Of no concern to it.
+    Foreign,
+    /// Put there by Kubernetes for a Service.
+    ServiceLink,
+    /// Meant for it, and wrong.
+    Wrong(Fault),
+}
+
+/// Judges an environment variable that is no setting.
+pub(super) fn stranger(variable: &str, value: &str) -> Stranger {
+    if OF_COMMANDS.contains(&variable) {
+        return Stranger::Foreign;
+    }
+    let place = || format!("{variable} (environment)");
+    if LATER.contains(&variable) {
+        return Stranger::Wrong(not_yet(place()));
+    }
+    match variable.strip_prefix(PREFIX) {
+        None => Stranger::Foreign,
+        Some(_) if is_service_link(variable, value) => Stranger::ServiceLink,
+        Some(bare) => {
+            let tables = TABLES.map(|(table, setting)| (table, setting.variable.to_owned()));
+            let settings = SETTINGS.iter().map(|setting| (setting.key, setting.variable.to_owned()));
+            Stranger::Wrong(unknown(place(), bare, settings.chain(tables)))
+        }
+    }
+}
+
+/// Judges a key of the file that is no setting.
+pub(super) fn strange_key(place: String, key: &str) -> Fault {
+    let of = |variables: &[&str]| variables.iter().any(|variable| bare(variable) == bare(key));
+    if of(LATER) {
+        return not_yet(place);
+    }
+    if of(OF_COMMANDS) {
+        return Fault::new(place, "other commands than serve read this, and from the environment only; take it out");
+    }
+    let tables = TABLES.map(|(table, _)| (table, format!("[[{table}]]")));
+    let settings = SETTINGS.iter().map(|setting| (setting.key, setting.key.to_owned()));
+    unknown(place, key, settings.chain(tables))
+}
+
+// The values of names that this version does not know are never repeated: they may be secrets.
+
+fn not_yet(place: String) -> Fault {
+    Fault::new(place, "this version does not have this setting yet; take it out")
+}
+
+/// A name among names that it is none of, each of which has its key and how it is written.
+fn unknown(place: String, name: &str, known: impl Iterator<Item = (&'static str, String)>) -> Fault {
+    let known: Vec<_> = known.collect();
+    let near = nearest(name, known.iter().map(|(key, _)| *key));
+    let written = known.iter().find(|(key, _)| Some(*key) == near).map(|(_, written)| written);
+    Fault::new(place, format!("there is no such setting{}", hint(written.map(String::as_str))))
+}
+
+/// How a message goes on after saying that there is no such thing.
+pub(super) fn hint(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |near| format!("; the nearest is {near}"))
+}
+
+/// The candidate that was probably meant, if any was; of equals the first. Only what is near counts: at most a third of
+/// the letters differ, or one begins with the whole of the other and is at most twice as long.
+pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = bare(name);
+    let length = name.chars().count();
+    let near = |candidate: &'a str| {
+        let bare = bare(candidate);
+        let edits = strsim::damerau_levenshtein(&name, &bare);
+        let [shorter, longer] = if bare.len() < name.len() { [&bare, &name] } else { [&name, &bare] };
+        let begins = longer.strip_prefix(shorter.as_str()).is_some_and(|rest| rest.starts_with('_'));
+        (edits <= length / 3 || begins && longer.len() <= 2 * shorter.len()).then_some((edits, candidate))
+    };
+    candidates.into_iter().filter_map(near).min_by_key(|(edits, _)| *edits).map(|(_, candidate)| candidate)
+}
+
+/// A name as it is compared: without the prefix, in small letters, with `_` between its words.
+fn bare(name: &str) -> String {
+    let mut bare = String::with_capacity(name.len());
+    let mut within_word = false;
+    for character in name.strip_prefix(PREFIX).unwrap_or(name).chars() {
+        if within_word && character.is_ascii_uppercase() {
+            bare.push('_');
+        }
+        within_word = character.is_ascii_lowercase();
+        bare.push(if character == '-' { '_' } else { character.to_ascii_lowercase() });
+    }
+    bare.strip_prefix("slipstream_").map(str::to_owned).unwrap_or(bare)
+}
+
+/// Whether Kubernetes puts this variable into a container for a Service, as Docker once did for a link: for one that is
+/// named `slipstream` or begins with that, or, as with METRICS_PORT, whose name happens to make that of a setting.
+pub(super) fn is_service_link(variable: &str, value: &str) -> bool {
+    const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_url = || {
+        let mut urls = PROTOCOLS.iter().map(|protocol| protocol.to_ascii_lowercase() + "://");
+        urls.any(|scheme| value.starts_with(&scheme))
+    };
+    if variable.ends_with("_SERVICE_HOST") || variable.ends_with("_SERVICE_PORT") || variable.contains("_SERVICE_PORT_")
+    {
+        return true;
+    }
+    if variable.ends_with("_PORT") && is_url() {
+        return true;
+    }
+    // NAME_PORT_7171_TCP, and the same with _PROTO, _PORT and _ADDR.
+    let Some((_, port)) = variable.rsplit_once("_PORT_") else { return false };
+    let mut parts = port.split('_');
+    let (number, protocol, part) = (parts.next(), parts.next(), parts.next());
+    number.is_some_and(is_number)
+        && protocol.is_some_and(|protocol| PROTOCOLS.contains(&protocol))
+        && matches!(part, None | Some("PROTO" | "PORT" | "ADDR"))
+        && parts.next().is_none()
+}
