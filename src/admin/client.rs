@@ -26,6 +26,14 @@ const POLL: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
+    /// The URL cannot be that of an admin port.
+    #[error("got {url:?}, {expected}")]
+    Url {
+        /// What was given, without what may be secret.
+        url: String,
+        /// What was expected.
+        expected: &'static str,
+    },
     /// It did not answer, or not as a relay does.
     #[error("{url}: {problem}")]
     NoAnswer {
@@ -51,17 +59,50 @@ pub enum ClientError {
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
+/// Whether this can be the URL of an admin port, `http://HOST:PORT`.
+///
+/// # Errors
+/// [`ClientError::Url`].
+pub(crate) fn check_url(admin: &str) -> Result<(), ClientError> {
+    let refuse = |expected| {
+        let shown = admin.split('?').next().unwrap_or_default();
+        let shown = shown.rsplit_once('@').map_or_else(|| shown.to_owned(), |(_, host)| format!("…@{host}"));
+        Err(ClientError::Url { url: shown, expected })
+    };
+    let Ok(uri) = admin.parse::<Uri>() else { return refuse("expected a URL like http://127.0.0.1:8080") };
+    match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
+        Some("http") => {}
+        Some("https") => return refuse("this version does not speak TLS yet: expected http://"),
+        _ => return refuse("expected a URL that begins with http://"),
+    }
+    let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
+        return refuse("expected a host after http://");
+    };
+    if authority.as_str().contains('@') {
+        return refuse("expected no user name in the URL");
+    }
+    let has_port = authority.as_str().len() > authority.host().len();
+    if has_port && authority.port_u16().is_none_or(|port| port == 0) {
+        return refuse("expected a port from 1 to 65535");
+    }
+    if uri.query().is_some() {
+        return refuse("expected a URL without a query");
+    }
+    Ok(())
+}
+
 /// Sends one request to an admin port, `http://HOST:PORT`, with a JSON body where there is one, and answers status and
 /// body.
 ///
 /// # Errors
-/// `NoAnswer` where none comes within 5 s, or a larger one than 16 MiB.
+/// `Url` where there can be no such port, `NoAnswer` where none comes within 5 s, or a larger one than 16 MiB.
 pub(crate) async fn ask(
     admin: &str,
     method: Method,
     path: &str,
     json: Option<Bytes>,
 ) -> Result<(StatusCode, Bytes), ClientError> {
+    check_url(admin)?;
     let url = format!("{}{path}", admin.trim_end_matches('/'));
     let problem = match timeout(ANSWER_TIMEOUT, exchange(&url, method, json)).await {
         Ok(Ok(answer)) => return Ok(answer),
@@ -73,9 +114,6 @@ pub(crate) async fn ask(
 
 async fn exchange(url: &str, method: Method, json: Option<Bytes>) -> Result<(StatusCode, Bytes), Fault> {
     let uri: Uri = url.parse()?;
-    if uri.scheme_str() != Some("http") {
-        return Err("expected a URL like http://127.0.0.1:8080".into());
-    }
     let authority = uri.authority().ok_or("expected a host after http://")?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await?;
@@ -101,7 +139,7 @@ async fn exchange(url: &str, method: Method, json: Option<Bytes>) -> Result<(Sta
 ///
 /// # Errors
 /// `Refused` where the relay has no folder for backups, makes another already, or has something of that name; `Failed`
-/// where it could not write; `NoAnswer`.
+/// where it could not write; `Url`; `NoAnswer`.
 pub async fn backup(admin: &str, name: &str) -> Result<Backup, ClientError> {
     const PATH: &str = "/api/v1/backup";
     let body = serde_json::json!({"name": name}).to_string();
@@ -134,4 +172,33 @@ fn read_backup(admin: &str, path: &str, (status, body): (StatusCode, Bytes)) -> 
     let message =
         serde_json::from_slice(&body).map_or_else(|_| "no reason given".to_owned(), |it: Refusal| it.error.message);
     Err(ClientError::Refused { url, status: status.as_u16(), message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_cannot_be_one_is_refused_without_its_secrets() {
+        for url in ["http://127.0.0.1:8080", "HTTP://relay/", "http://[::1]:8080/", "http://proxy/relay-a"] {
+            assert_eq!(check_url(url), Ok(()), "{url}");
+        }
+        for (url, expected) in [
+            ("", "like http://"),
+            ("127.0.0.1:8080", "begins with http://"),
+            ("relay", "begins with http://"),
+            ("ws://relay:7171/", "begins with http://"),
+            ("https://relay/", "TLS"),
+            ("http://:8080", "expected"),
+            ("http://relay:0", "port"),
+            ("http://relay:99999", "port"),
+            ("http://relay:", "port"),
+            ("http://me:hush@relay/", "user name"),
+            ("http://relay/?token=hush", "query"),
+            ("http://re lay/", "like http://"),
+        ] {
+            let told = check_url(url).expect_err(url).to_string();
+            assert!(told.contains(expected) && !told.contains("hush"), "{url}: {told}");
+        }
+    }
 }

@@ -25,7 +25,8 @@ impl Target {
     /// In words what was expected.
     pub fn parse(url: &str) -> Result<Self, &'static str> {
         let uri: Uri = url.parse().map_err(|_| "expected a URL like ws://127.0.0.1:7171/")?;
-        match uri.scheme_str() {
+        // A scheme is the same in any case.
+        match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
             Some("ws") => {}
             Some("wss") => return Err("this version does not speak TLS yet: expected ws://"),
             _ => return Err("expected a URL that begins with ws://"),
@@ -89,10 +90,13 @@ mod tests {
         };
         assert_eq!(Target::parse("ws://host"), target("host", 80, "host", "/"));
         assert_eq!(Target::parse("ws://[::1]:7171/a?b=c%20d"), target("::1", 7171, "[::1]:7171", "/a?b=c%20d"));
+        assert_eq!(Target::parse("WS://host:1/Path"), target("host", 1, "host:1", "/Path"));
+        assert_eq!(Target::parse("wS://host"), target("host", 80, "host", "/"));
         let secret = Target::parse("ws://[::1]/a?token=hush").unwrap();
         assert_eq!((secret.to_string(), format!("{secret:?}")), ("[::1]:80".to_owned(), "[::1]:80".to_owned()));
         for (url, part) in [
             ("wss://host/", "TLS"),
+            ("WSS://host/", "TLS"),
             ("http://host/", "ws://"),
             ("host:80", "ws://"),
             ("ws://me:secret@host/", "user name"),

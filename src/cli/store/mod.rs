@@ -53,7 +53,7 @@ enum Failure {
     Store(#[from] OfflineError),
     #[error("{0}")]
     Relay(#[from] ClientError),
-    #[error("stdout: {0}")]
+    #[error("{0}")]
     Output(#[from] io::Error),
 }
 
@@ -69,6 +69,9 @@ pub(super) async fn run(command: &Command) -> ExitCode {
     match done {
         Ok(status) => status,
         Err(fault @ Failure::Configuration(_)) => output::fail(output::MISUSED, &fault),
+        Err(Failure::Relay(fault @ ClientError::Url { .. })) => {
+            output::fail(output::MISUSED, &format_args!("--admin: {fault}"))
+        }
         Err(fault) => output::fail(output::FAILED, &fault),
     }
 }
