@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload;
 
-use crate::config::LogFormat;
+use crate::config::{Config, LogFormat};
 
 /// The target of the one line a message. Such an event has level info.
 pub const MESSAGE_TARGET: &str = "slipstream::message";
@@ -67,6 +67,13 @@ pub struct Switches {
 }
 
 impl Switches {
+    /// What the configuration says.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let level = if config.enable_debug_logs { Level::Debug } else { Level::Info };
+        Self { messages: config.enable_message_logs, level }
+    }
+
     fn filter(self) -> Targets {
         let own = LevelFilter::from(self.level);
         // Libraries have less to say to an operator than their debug level holds.
@@ -153,8 +160,13 @@ fn build(
     sink: impl Write + Send + 'static,
 ) -> (impl Subscriber + Send + Sync, Logging) {
     let counter = Arc::new(OnceLock::new());
-    let sink =
-        Sink { lines: BufWriter::with_capacity(WRITE_BYTES, sink), format, counter: Arc::clone(&counter), told: 0 };
+    let sink = Sink {
+        lines: BufWriter::with_capacity(WRITE_BYTES, sink),
+        format,
+        counter: Arc::clone(&counter),
+        failed: 0,
+        told: 0,
+    };
     let (queue, worker) =
         NonBlockingBuilder::default().buffered_lines_limit(QUEUED_LINES).thread_name("log").finish(sink);
     let dropped = counter.get_or_init(|| queue.error_counter()).clone();
@@ -183,12 +195,14 @@ struct Sink<W: Write> {
     lines: BufWriter<W>,
     format: LogFormat,
     counter: Arc<OnceLock<ErrorCounter>>,
+    /// Lines that stderr did not take.
+    failed: usize,
     told: usize,
 }
 
 impl<W: Write> Sink<W> {
     fn tell_dropped(&mut self) -> io::Result<()> {
-        let dropped = self.counter.get().map_or(0, ErrorCounter::dropped_lines);
+        let dropped = self.counter.get().map_or(0, ErrorCounter::dropped_lines).saturating_add(self.failed);
         if dropped == self.told {
             return Ok(());
         }
@@ -207,25 +221,31 @@ impl<W: Write> Sink<W> {
     }
 }
 
-const TOO_SLOW: &str = "log lines were left out, because stderr is slower than the relay";
+const TOO_SLOW: &str = "log lines were left out, because stderr was slower than the relay or took none";
 
+/// It never fails: the thread of the log could tell nobody, and goes on.
 impl<W: Write> Write for Sink<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.lines.write(bytes)
+        self.write_all(bytes).map(|()| bytes.len())
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.lines.write_all(bytes)
+        if self.lines.write_all(bytes).is_err() {
+            self.failed = self.failed.saturating_add(1);
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.tell_dropped()?;
-        self.lines.flush()
+        // What was not written is kept up to the size of the buffer, and counted beyond.
+        let _ = self.tell_dropped().and_then(|()| self.lines.flush());
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc;
     use std::time::Duration;
 
@@ -298,6 +318,38 @@ mod tests {
             assert_eq!((&line["level"], &line["target"]), (&"INFO".into(), &MESSAGE_TARGET.into()));
         });
         drop(taken);
+    }
+
+    #[test]
+    fn a_stderr_that_takes_nothing_loses_lines_and_says_so_once_it_takes_some() {
+        /// A disk that is full until there is room.
+        struct Room(Arc<AtomicBool>, Arc<Mutex<Vec<u8>>>);
+
+        impl Write for Room {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                if !self.0.load(Ordering::SeqCst) {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                self.1.lock().write(bytes)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let (room, written) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let counter = Arc::new(OnceLock::new());
+        let lines = BufWriter::with_capacity(16, Room(Arc::clone(&room), Arc::clone(&written)));
+        let mut sink = Sink { lines, format: LogFormat::Human, counter, failed: 0, told: 0 };
+        for line in ["one\n", "a line that is longer than the buffer\n", "two\n", "many more lines\n"] {
+            sink.write_all(line.as_bytes()).and_then(|()| sink.flush()).expect("it never fails");
+        }
+        room.store(true, Ordering::SeqCst);
+        sink.write_all(b"three\n").and_then(|()| sink.flush()).expect("it never fails");
+        let text = String::from_utf8(written.lock().clone()).expect("UTF-8");
+        assert!(text.starts_with("one\ntwo\nthree\n"), "{text}");
+        assert!(text.contains(TOO_SLOW) && text.ends_with("dropped=2\n"), "{text}");
     }
 
     #[test]

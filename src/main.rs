@@ -5,5 +5,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    slipstream::cli::run(slipstream::cli::Cli::parse())
+    match slipstream::cli::Cli::try_parse() {
+        Ok(cli) => slipstream::cli::run(cli),
+        Err(usage) => slipstream::cli::explain(&usage),
+    }
 }

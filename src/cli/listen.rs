@@ -77,7 +77,7 @@ async fn print(arguments: &Arguments, client: Client) -> anyhow::Result<()> {
         let frame = Frame::read(text)?;
         let Some(id) = message(&frame) else { continue };
         let line = if arguments.json { output::one_line(text) } else { frame.to_string() };
-        output::line(&line).context("stdout")?;
+        output::line(&line)?;
         if !arguments.no_ack {
             let group = frame.cluster_group_id.as_deref().map(ClusterGroup::new).transpose()?;
             sender.acknowledge(&[MessageId::new(id)?], group.as_ref()).await?;

@@ -14,6 +14,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -74,6 +75,19 @@ impl Command {
         };
         builder.enable_all();
         builder
+    }
+}
+
+/// Prints what is told instead of running a command: its help, or what is wrong with its arguments. Returns the exit
+/// status of the program.
+#[must_use]
+pub fn explain(usage: &clap::Error) -> ExitCode {
+    match usage.print().and_then(|()| io::stdout().flush()) {
+        Err(error) if !usage.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+            output::fail(output::FAILED, &format_args!("stdout: {error}"))
+        }
+        _ if usage.use_stderr() => ExitCode::from(output::MISUSED),
+        _ => ExitCode::SUCCESS,
     }
 }
 

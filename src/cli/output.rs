@@ -17,11 +17,11 @@ pub(super) const MISUSED: u8 = 2;
 /// Prints one line on stdout and flushes it.
 ///
 /// # Errors
-/// Where stdout is gone; the command then ends, because nobody reads what it says.
+/// Where stdout is gone, which the error names; the command then ends, because nobody reads what it says.
 pub(super) fn line(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{text}")?;
-    stdout.flush()
+    let written = stdout.write_all(format!("{text}\n").as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|error| io::Error::new(error.kind(), format!("stdout: {error}")))
 }
 
 /// Prints one record as JSON on one line of stdout and flushes it.

@@ -187,7 +187,7 @@ pub(super) async fn run(arguments: Arguments) -> ExitCode {
     };
     let printed = if arguments.json { output::record(&report) } else { output::line(&Table(&report).to_string()) };
     match (printed, report.faults.told()) {
-        (Err(fault), _) => output::fail(output::FAILED, &format_args!("stdout: {fault}")),
+        (Err(fault), _) => output::fail(output::FAILED, &fault),
         (Ok(()), Some(faults)) => output::fail(output::FAILED, &output::printable(&faults)),
         (Ok(()), None) => ExitCode::SUCCESS,
     }

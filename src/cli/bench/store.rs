@@ -169,7 +169,7 @@ pub(super) async fn run(arguments: Arguments) -> ExitCode {
         if arguments.json { output::record(&report) } else { output::line(&table(&report, &arguments.report)) };
     match printed {
         Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => output::fail(output::FAILED, &format_args!("stdout: {fault}")),
+        Err(fault) => output::fail(output::FAILED, &fault),
     }
 }
 
