@@ -451,3 +451,33 @@ async fn a_server_that_has_announced_its_alias_is_another_than_one_that_announce
     assert_eq!(itself.take_ids(2).await, ["m1", "m2"]);
     relay.stop().await;
 }
+
+#[tokio::test]
+async fn the_store_keeps_whose_the_alias_is() {
+    let server = Server::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let peers = json!([{"url": server.url(), "id": "far"}]).to_string();
+    let flags = ["--instance-id", "here", "--retry-in-n-seconds", "100ms", "--url-config", &peers];
+    let relay = Relay::start(folder.path(), &flags).await;
+    let _request = server.dialled().await;
+    Peer::connect(&relay, "id=app").await.publish(event("m1")).await;
+    refused_as_alias(relay.links, "far").await;
+    assert!(relay.stop().await.success());
+
+    let relay = Relay::start(folder.path(), &flags).await;
+    refused_as_alias(relay.links, "far").await;
+    // The dial of the run before may still wait to be accepted.
+    let mut link = loop {
+        let mut link = server.granted(&RELAY).await;
+        if let support::Event::Message(message) = link.event().await {
+            assert_eq!(message.id(), "m1", "it was owed to the alias");
+            break link;
+        }
+    };
+    link.send(json!({"type": "ACK", "messageId": "m1"})).await;
+    relay.metric_becomes(r#"slipstream_backlog{peer="relay-b"}"#, 0.0).await;
+    drop(Peer::connect(&relay, "id=far").await);
+    assert!(relay.stop().await.success());
+    let relay = Relay::start(folder.path(), &flags).await;
+    Peer::connect(&relay, "id=far").await;
+}

@@ -295,6 +295,7 @@ async fn at_the_connection_limit_a_peer_takes_over_its_own_link_and_nobody_else_
     let _anonymous = Peer::connect(&relay, "").await;
     let other = Peer::connect(&relay, "id=other").await;
     // It does not answer, as one that is gone without a trace.
+    let mut gone = Vec::new();
     let mut mute = Peer::connect(&relay, "id=app").await;
     for _ in 0..3 {
         full("/?id=stranger").await;
@@ -302,7 +303,7 @@ async fn at_the_connection_limit_a_peer_takes_over_its_own_link_and_nobody_else_
         let newer = Peer::connect(&relay, "id=app").await;
         full("/?id=stranger").await;
         full("/").await;
-        mute = newer;
+        gone.push(std::mem::replace(&mut mute, newer));
     }
     assert_eq!(mute.publish(event("m1")).await["messageId"], "m1");
     let links = r#"slipstream_active_connections{kind="application"}"#;

@@ -124,6 +124,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         tags: config.tags.clone().into(),
         cluster_group: config.cluster_group_id.clone(),
         peers: config.peers.clone(),
+        subscribers: config.subscribers.clone(),
         dial: DialLimits {
             timeout: config.handshake_timeout,
             first_pause: config.retry_in_n_seconds,

@@ -3,9 +3,8 @@
 use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
 
-use super::names::strange_key;
+use super::names::{TABLES, strange_key};
 use super::sources::{Gathered, Given};
-use super::table::URL_CONFIG;
 use super::{Fault, Origin, Setting};
 
 /// Largest settings file that is read.
@@ -13,9 +12,6 @@ pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// The key of the setting that names the file.
 pub(super) const FILE_KEY: &str = "config";
-
-/// The key of the tables that describe the peers to dial, in place of the setting for the same.
-const PEER_KEY: &str = "peer";
 
 /// Reads a file of at most [`MAX_FILE_BYTES`].
 ///
@@ -76,13 +72,14 @@ pub(super) fn parse(text: &str) -> Result<toml::Table, String> {
 
 /// Offers what the file at `path` gives.
 pub(super) fn offer(gathered: &mut Gathered, path: &str, mut table: toml::Table) {
-    if let Some(tables) = table.remove(PEER_KEY) {
-        let place = format!("[[{PEER_KEY}]] in {path}");
-        if table.contains_key(URL_CONFIG.key) {
-            let expected = format!("only one of the two: the file has {} too", URL_CONFIG.key);
-            gathered.refuse(&URL_CONFIG, place, "", &expected);
+    for (name, setting) in TABLES {
+        let Some(tables) = table.remove(name) else { continue };
+        let place = format!("[[{name}]] in {path}");
+        if table.contains_key(setting.key) {
+            let problem = format!("expected only one of the two: the file has {} too", setting.key);
+            gathered.contradict(setting, Fault::new(place, problem));
         } else {
-            gathered.offer(&URL_CONFIG, Origin::File, &place, Given::Tables(tables));
+            gathered.offer(setting, Origin::File, &place, Given::Tables(tables));
         }
     }
     for (key, value) in &table {
@@ -103,22 +100,23 @@ fn offer_entry(gathered: &mut Gathered, path: &str, key: &str, value: &toml::Val
         Ok(text) => gathered.offer(setting, Origin::File, &place, Given::Text(text)),
         Err(expected) => {
             let place = format!("{} ({place})", setting.variable);
-            gathered.refuse(setting, place, &value.to_string(), expected);
+            gathered.refuse(setting, place, &value.to_string(), &expected);
         }
     }
 }
 
 /// What stands in the file, as it would be written in a variable.
-fn text_of(setting: &Setting, value: &toml::Value) -> Result<String, &'static str> {
-    match value {
-        toml::Value::String(text) => Ok(text.clone()),
-        _ if *setting == URL_CONFIG => Err("a text; peers as tables stand under [[peer]]"),
-        toml::Value::Integer(number) => Ok(number.to_string()),
-        toml::Value::Boolean(switch) => Ok(switch.to_string()),
-        toml::Value::Array(items) if setting.kind == "TAGS" => {
+fn text_of(setting: &Setting, value: &toml::Value) -> Result<String, String> {
+    let table = TABLES.iter().find(|(_, of)| *of == setting).map(|(table, _)| table);
+    match (value, table) {
+        (toml::Value::String(text), _) => Ok(text.clone()),
+        (_, Some(table)) => Err(format!("a text; {table}s as tables stand under [[{table}]]")),
+        (toml::Value::Integer(number), None) => Ok(number.to_string()),
+        (toml::Value::Boolean(switch), None) => Ok(switch.to_string()),
+        (toml::Value::Array(items), None) if setting.kind == "TAGS" => {
             let tags: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
-            tags.map(|tags| tags.join(",")).ok_or("an array of texts")
+            tags.map(|tags| tags.join(",")).ok_or_else(|| "an array of texts".to_owned())
         }
-        _ => Err("a text, a whole number, or true or false"),
+        _ => Err("a text, a whole number, or true or false".to_owned()),
     }
 }

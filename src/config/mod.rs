@@ -4,13 +4,15 @@
 //! Nothing here opens a store, a socket or (but for the settings file, through a function that is passed in) a file.
 //! A setting is one entry of `table.rs`: its field, variable, file key, flag, help, default and limits follow from it.
 
+mod entry;
 mod fault;
 mod file;
+mod list;
 mod names;
-mod peer_entry;
 mod peers;
 mod rules;
 mod sources;
+mod subscribers;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -18,13 +20,15 @@ mod value;
 
 use std::fmt;
 
-use self::table::URL_CONFIG;
+use self::table::{SUBSCRIBERS, URL_CONFIG};
 use crate::dial::DialledPeer;
+use crate::relay::Subscriber;
 
 pub use fault::{Fault, Faults};
 pub use file::{MAX_FILE_BYTES, read_file, read_text};
 pub use peers::{MAX_PEERS, encode_peers};
 pub use sources::Sources;
+pub use subscribers::MAX_SUBSCRIBERS;
 pub use table::{Config, SETTINGS, Setting};
 pub use value::{Engine, Listen, LogFormat};
 pub(crate) use value::{durability, duration, engine};
@@ -60,6 +64,8 @@ pub struct Inspection {
     pub settings: Vec<Effective>,
     /// The peers to dial; none where the strongest source that gives them has a fault.
     pub peers: Vec<DialledPeer>,
+    /// The subscribers; likewise.
+    pub subscribers: Vec<Subscriber>,
     /// The configuration to run, or all that is wrong.
     pub outcome: Result<Config, Faults>,
 }
@@ -95,10 +101,9 @@ impl Config {
         let mut gathered = sources.gather();
         let config = Self::take(&mut gathered);
         let settings = SETTINGS.iter().map(|setting| gathered.effective(setting)).collect();
-        let peers = match &config {
-            Some(config) if gathered.effective(&URL_CONFIG).value.is_some() => config.peers.clone(),
-            _ => Vec::new(),
-        };
+        let is_whole = |setting| gathered.effective(setting).value.is_some();
+        let peers = config.as_ref().filter(|_| is_whole(&URL_CONFIG)).map(|config| config.peers.clone());
+        let subscribers = config.as_ref().filter(|_| is_whole(&SUBSCRIBERS)).map(|config| config.subscribers.clone());
         let (unreadable, mut faults) = gathered.into_faults();
         if let Some(config) = &config {
             faults.extend(rules::broken(config, sources.engines, &unreadable));
@@ -107,7 +112,8 @@ impl Config {
             Some(config) if faults.is_empty() => Ok(config),
             _ => Err(Faults::new(faults)),
         };
-        Inspection { settings, peers, outcome }
+        let (peers, subscribers) = (peers.unwrap_or_default(), subscribers.unwrap_or_default());
+        Inspection { settings, peers, subscribers, outcome }
     }
 
     /// What can be run and is hardly what was meant: each a sentence for the operator.

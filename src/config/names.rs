@@ -1,11 +1,11 @@
 //! Names that mean nothing to this version: what was probably meant, and what Kubernetes puts there unasked.
 
-use super::{Fault, SETTINGS, Setting, URL_CONFIG};
+use super::{Fault, SETTINGS, SUBSCRIBERS, Setting, URL_CONFIG};
 
 const PREFIX: &str = "SLIPSTREAM_";
 
 /// Tables of the file, each with the setting that it stands for.
-pub(super) const TABLES: [(&str, &Setting); 1] = [("peer", &URL_CONFIG)];
+pub(super) const TABLES: [(&str, &Setting); 2] = [("peer", &URL_CONFIG), ("subscriber", &SUBSCRIBERS)];
 
 /// Settings that Slipstream documents and that this version does not have yet.
 const LATER: &[&str] = &[

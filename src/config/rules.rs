@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use slipstream_embedded::resolved;
+use slipstream_store::PeerId;
 
 use super::{Config, Engine, Fault, Listen, Origin, Setting};
 use crate::dial::DialledPeer;
@@ -25,6 +26,8 @@ const RULES: &[Rule] = &[
     Rule { between: &["heartbeat", "idle_timeout"], broken: heartbeat_is_late },
     Rule { between: &["url_config", "instance_id"], broken: peer_has_the_own_id },
     Rule { between: &["url_config", "listen"], broken: peer_is_the_own_listener },
+    Rule { between: &["subscribers", "instance_id"], broken: subscriber_has_the_own_id },
+    Rule { between: &["subscribers", "url_config"], broken: subscriber_is_dialled },
 ];
 
 /// The rules that `config` breaks, without those that touch an unreadable setting.
@@ -108,11 +111,31 @@ fn peer_is_the_own_listener(config: &Config, _: &[Engine]) -> Option<String> {
     })
 }
 
+fn subscriber_has_the_own_id(config: &Config, _: &[Engine]) -> Option<String> {
+    let own = config.instance_id.as_ref()?;
+    config.subscribers.iter().find(|subscriber| subscriber.id == *own)?;
+    Some(format!("a subscriber has the id {own}, which is this relay's own, SLIPSTREAM_INSTANCE_ID; expected another"))
+}
+
+fn subscriber_is_dialled(config: &Config, _: &[Engine]) -> Option<String> {
+    let aliases: BTreeSet<_> = config.peers.iter().map(|peer| &peer.alias).collect();
+    let both = config.subscribers.iter().map(|subscriber| &subscriber.id).filter(|id| aliases.contains(id));
+    let both: Vec<_> = both.map(PeerId::as_str).collect();
+    (!both.is_empty()).then(|| {
+        let ids = both.join(", ");
+        format!("{ids}: a peer to dial has this id too, URL_CONFIG; it is held for as it is, so expected it in one of the two")
+    })
+}
+
 /// What can be run and is hardly what was meant.
 pub(super) fn doubts(config: &Config) -> Vec<String> {
     let mut doubts = Vec::new();
     if config.listen == Listen::Off && config.peers.is_empty() {
         doubts.push("SLIPSTREAM_LISTEN is off and there are no peers to dial: no message can come or go".to_owned());
+    }
+    if config.listen == Listen::Off && !config.subscribers.is_empty() {
+        doubts
+            .push("SLIPSTREAM_LISTEN is off: no subscriber can link, and what is held for them only grows".to_owned());
     }
     let policy_given = Setting::by_key("backlog_policy").is_some_and(|it| config.origin(it) != Origin::Default);
     if config.max_backlog.is_none() && policy_given {

@@ -6,11 +6,9 @@ use std::io;
 use std::path::Path;
 
 use super::file::{self, FILE_KEY};
+use super::list::List;
 use super::names::{Stranger, is_service_link, stranger};
-use super::peers::{self, PeerFault};
-use super::table::URL_CONFIG;
 use super::{Effective, Engine, Fault, Origin, SETTINGS, Setting};
-use crate::dial::DialledPeer;
 
 /// What settings are read from. All of it is passed in, so that a test owns it.
 pub struct Sources<'a> {
@@ -28,7 +26,7 @@ pub struct Sources<'a> {
 pub(super) enum Given {
     /// As it stands in a flag or a variable.
     Text(String),
-    /// What stands under `[[peer]]` in the file.
+    /// What stands in the file as tables, such as `[[peer]]`.
     Tables(toml::Value),
 }
 
@@ -44,7 +42,7 @@ struct Candidate {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) origin: Origin,
-    /// The value as it was written; `None` where it could not be read. For the peers how many there are.
+    /// The value as it was written; `None` where it could not be read. For a list how many entries it has.
     pub(super) text: Option<String>,
 }
 
@@ -82,6 +80,12 @@ impl Gathered {
         &self.service_links
     }
 
+    /// Notes that a source contradicts itself about a setting.
+    pub(super) fn contradict(&mut self, setting: &'static Setting, fault: Fault) {
+        self.unreadable.insert(setting.key);
+        self.faults.push(fault);
+    }
+
     /// Notes that a source gives something for a setting that cannot be a value of any.
     pub(super) fn refuse(&mut self, setting: &'static Setting, place: String, given: &str, expected: &str) {
         self.unreadable.insert(setting.key);
@@ -100,24 +104,16 @@ impl Gathered {
         })
     }
 
-    /// As [`take`](Self::take), for the peers to dial.
-    pub(super) fn take_peers(&mut self) -> Option<Vec<DialledPeer>> {
-        self.take_each(URL_CONFIG.key, |place, given| {
+    /// As [`take`](Self::take), for a list.
+    pub(super) fn take_list<T>(&mut self, setting: &'static Setting, list: &List<T>) -> Option<Vec<T>> {
+        self.take_each(setting.key, |place, given| {
             let read = match given {
-                Given::Text(text) => peers::from_text(text),
-                Given::Tables(tables) => peers::from_tables(tables),
+                Given::Text(text) => list.from_text(text),
+                Given::Tables(tables) => list.from_tables(tables),
             };
-            let fault = |PeerFault { entry, problem }| match entry {
-                Some(entry) => Fault::new(format!("{place} {entry}"), problem),
-                None => Fault::new(place, problem),
-            };
-            let peers = read.map_err(|faults| faults.into_iter().map(fault).collect::<Vec<_>>())?;
-            let count = match peers.len() {
-                0 => String::new(),
-                1 => "1 peer".to_owned(),
-                count => format!("{count} peers"),
-            };
-            Ok((peers, count))
+            let entries = read.map_err(|faults| faults.into_iter().map(|fault| fault.at(place)).collect::<Vec<_>>())?;
+            let count = list.count(entries.len());
+            Ok((entries, count))
         })
     }
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use slipstream_store::{ClusterGroup, Durability, PeerId, Tag};
 
-use super::Origin;
 use super::sources::{Found, Gathered};
 use super::value::{self, Engine, INSTANT, Listen, LogFormat, MAX_REDIAL_PAUSE};
+use super::{Origin, peers, subscribers};
 use crate::dial::DialledPeer;
-use crate::relay::BacklogPolicy;
+use crate::relay::{BacklogPolicy, Subscriber};
 
 /// One setting, as far as it is text: what it is called, and what an operator is told about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,10 +65,20 @@ pub(super) const URL_CONFIG: Setting = Setting {
     help: "Peers to dial: a JSON array, or its base64. In the file they may be [[peer]] tables instead.",
 };
 
+/// The applications that are held for from the start. They are read as the peers are, and have `[[subscriber]]` tables.
+pub(super) const SUBSCRIBERS: Setting = Setting {
+    variable: "SLIPSTREAM_SUBSCRIBERS",
+    key: "subscribers",
+    default: "",
+    kind: "SUBSCRIBERS",
+    help: "Applications that messages are held for before they ever link: a JSON array, or its base64. In the file they may \
+           be [[subscriber]] tables instead.",
+};
+
 macro_rules! settings {
     ($($(#[doc = $help:literal])+ $key:ident: $type:ty = $variable:literal, $default:literal, $kind:literal, $read:expr;)+) => {
         /// Every setting, in the order in which help shows them.
-        pub const SETTINGS: &[Setting] = &[URL_CONFIG, $(Setting {
+        pub const SETTINGS: &[Setting] = &[URL_CONFIG, SUBSCRIBERS, $(Setting {
             variable: $variable,
             key: stringify!($key),
             default: $default,
@@ -81,6 +91,8 @@ macro_rules! settings {
         pub struct Config {
             /// The peers to dial; no two have the same alias.
             pub peers: Vec<DialledPeer>,
+            /// The applications that are held for from the start; no two have the same id.
+            pub subscribers: Vec<Subscriber>,
             $($(#[doc = $help])+ pub $key: $type,)+
             found: BTreeMap<&'static str, Found>,
             service_links: Vec<String>,
@@ -89,15 +101,16 @@ macro_rules! settings {
         impl Config {
             /// Reads each setting. What cannot be read is noted in `gathered`, and a weaker source stands in for it.
             pub(super) fn take(gathered: &mut Gathered) -> Option<Self> {
-                let peers = gathered.take_peers();
+                let peers = gathered.take_list(&URL_CONFIG, &peers::PEERS);
+                let subscribers = gathered.take_list(&SUBSCRIBERS, &subscribers::SUBSCRIBERS);
                 $(let $key = gathered.take(stringify!($key), $read);)+
                 let (found, service_links) = (gathered.found().clone(), gathered.service_links().to_vec());
-                Some(Self { peers: peers?, $($key: $key?,)+ found, service_links })
+                Some(Self { peers: peers?, subscribers: subscribers?, $($key: $key?,)+ found, service_links })
             }
 
             /// The settings that come to something else in another configuration.
             pub fn differences(&self, other: &Self) -> impl Iterator<Item = &'static Setting> {
-                let differs = [self.peers != other.peers, $(self.$key != other.$key),+];
+                let differs = [self.peers != other.peers, self.subscribers != other.subscribers, $(self.$key != other.$key),+];
                 SETTINGS.iter().zip(differs).filter(|(_, differs)| *differs).map(|(setting, _)| setting)
             }
         }

@@ -89,7 +89,7 @@ pub(super) fn run(command: &Command) -> ExitCode {
 }
 
 fn check(settings: &SettingFlags) -> anyhow::Result<ExitCode> {
-    let Inspection { settings, peers, outcome } = settings.inspect(backend::COMPILED);
+    let Inspection { settings, peers, subscribers, outcome } = settings.inspect(backend::COMPILED);
     let config = match outcome {
         Ok(config) => config,
         Err(faults) => return Ok(output::fail(output::MISUSED, &faults)),
@@ -99,9 +99,10 @@ fn check(settings: &SettingFlags) -> anyhow::Result<ExitCode> {
     }
     let given = settings.iter().filter(|each| each.origin != Origin::Default).count();
     output::line(&format!(
-        "the configuration has no fault; settings given: {given} of {}; peers to dial: {}",
+        "the configuration has no fault; settings given: {given} of {}; peers to dial: {}; subscribers: {}",
         settings.len(),
-        peers.len()
+        peers.len(),
+        subscribers.len()
     ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
-use slipstream_store::Tag;
+use slipstream_store::{ClusterGroup, Tag};
 
 use crate::backend;
 use crate::cli::{SettingFlags, output};
 use crate::config::{Effective, Inspection, Origin};
 use crate::dial::DialledPeer;
+use crate::relay::Subscriber;
 
 pub(super) fn run(settings: &SettingFlags, json: bool) -> anyhow::Result<ExitCode> {
     let inspection = settings.inspect(backend::COMPILED);
@@ -54,25 +55,31 @@ fn table(inspection: &Inspection) -> String {
     let mut lines: Vec<_> =
         rows.iter().map(|[variable, value, origin]| format!("{variable:first$}  {value:second$}  {origin}")).collect();
     lines.extend(inspection.peers.iter().map(peer_line));
+    lines.extend(inspection.subscribers.iter().map(subscriber_line));
     lines.join("\n")
 }
 
 fn peer_line(peer: &DialledPeer) -> String {
-    let mut line = format!("peer {} at {}", peer.alias, shown_url(peer));
-    if let Some(tags) = &peer.tags {
-        let tags: Vec<_> = tags.iter().map(Tag::as_str).collect();
-        line += &format!(", tags {}", tags.join(" "));
-    }
-    if let Some(group) = &peer.group {
-        line += &format!(", cluster group {group}");
-    }
-    if peer.coalesce {
-        line += ", coalesce";
-    }
+    let DialledPeer { alias, tags, group, coalesce, .. } = peer;
+    let mut line = format!("peer {alias} at {}", shown_url(peer));
+    line += &shown_terms(tags.as_deref(), group.as_ref(), *coalesce);
     if peer.token.is_some() {
         line += ", token hidden";
     }
     line
+}
+
+fn subscriber_line(subscriber: &Subscriber) -> String {
+    let Subscriber { id, tags, group, coalesce } = subscriber;
+    format!("subscriber {id}{}", shown_terms(tags.as_deref(), group.as_ref(), *coalesce))
+}
+
+/// What peers to dial and subscribers have in common.
+fn shown_terms(tags: Option<&[Tag]>, group: Option<&ClusterGroup>, coalesce: bool) -> String {
+    let tags = tags.map(|tags| format!(", tags {}", tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(" ")));
+    let group = group.map(|group| format!(", cluster group {group}"));
+    let coalesce = if coalesce { ", coalesce" } else { "" };
+    tags.unwrap_or_default() + &group.unwrap_or_default() + coalesce
 }
 
 /// The URL without what may be secret.
@@ -89,6 +96,7 @@ fn shown_url(peer: &DialledPeer) -> String {
 struct Record<'a> {
     settings: Vec<SettingRecord<'a>>,
     peers: Vec<PeerRecord<'a>>,
+    subscribers: Vec<SubscriberRecord<'a>>,
     faults: Vec<String>,
     warnings: Vec<String>,
 }
@@ -114,6 +122,15 @@ struct PeerRecord<'a> {
     token: Option<&'static str>,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SubscriberRecord<'a> {
+    id: &'a str,
+    tags: Option<Vec<&'a str>>,
+    cluster_group_id: Option<&'a str>,
+    coalesce: bool,
+}
+
 impl<'a> Record<'a> {
     fn of(inspection: &'a Inspection) -> Self {
         let file = file(inspection);
@@ -126,10 +143,16 @@ impl<'a> Record<'a> {
         let peer = |peer: &'a DialledPeer| PeerRecord {
             id: peer.alias.as_str(),
             url: shown_url(peer),
-            tags: peer.tags.as_ref().map(|tags| tags.iter().map(Tag::as_str).collect()),
+            tags: names(peer.tags.as_deref()),
             cluster_group_id: peer.group.as_ref().map(AsRef::as_ref),
             coalesce: peer.coalesce,
             token: peer.token.as_ref().map(|_| "hidden"),
+        };
+        let subscriber = |subscriber: &'a Subscriber| SubscriberRecord {
+            id: subscriber.id.as_str(),
+            tags: names(subscriber.tags.as_deref()),
+            cluster_group_id: subscriber.group.as_ref().map(AsRef::as_ref),
+            coalesce: subscriber.coalesce,
         };
         let (faults, warnings) = match &inspection.outcome {
             Ok(config) => (Vec::new(), config.doubts()),
@@ -138,8 +161,13 @@ impl<'a> Record<'a> {
         Self {
             settings: inspection.settings.iter().map(setting).collect(),
             peers: inspection.peers.iter().map(peer).collect(),
+            subscribers: inspection.subscribers.iter().map(subscriber).collect(),
             faults,
             warnings,
         }
     }
+}
+
+fn names(tags: Option<&[Tag]>) -> Option<Vec<&str>> {
+    tags.map(|tags| tags.iter().map(Tag::as_str).collect())
 }

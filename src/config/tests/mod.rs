@@ -1,5 +1,6 @@
 mod names;
 mod peers;
+mod subscribers;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,7 +14,6 @@ use base64::engine::general_purpose;
 use proptest::prelude::*;
 use slipstream_store::Durability;
 
-use super::table::URL_CONFIG;
 use super::{Config, Engine, Faults, Listen, LogFormat, Origin, SETTINGS, Setting, Sources, value};
 use crate::relay::BacklogPolicy;
 
@@ -81,6 +81,7 @@ fn each_setting_is_read_from_each_source_and_the_stronger_source_wins() {
         "metrics_host" => ["127.0.0.2", "::1", "localhost"],
         "backlog_policy" => ["reject", "drop-oldest", "reject"],
         "url_config" => [r#"[{"url":"ws://a"}]"#, r#"[{"url":"ws://b"}]"#, r#"[{"url":"ws://c"}]"#],
+        "subscribers" => [r#"[{"id":"a"}]"#, r#"[{"id":"b"}]"#, r#"[{"id":"c"}]"#],
         _ => match setting.kind {
             "BOOL" => ["true", "false", "true"],
             "DURATION" => ["16s", "17s", "18s"],
@@ -90,7 +91,11 @@ fn each_setting_is_read_from_each_source_and_the_stronger_source_wins() {
     };
     let of = |config: &Config, setting: &Setting| {
         let printed = format!("{config:?}");
-        let field = if *setting == URL_CONFIG { "peers: [DialledPeer { target" } else { setting.key };
+        let field = match setting.key {
+            "url_config" => "peers: [DialledPeer { target",
+            "subscribers" => "subscribers: [Subscriber { id",
+            key => key,
+        };
         let field = printed.split_once(&format!(" {field}: ")).expect("a field").1;
         field.split_once(": ").map_or(field, |(text, _)| text).to_owned()
     };

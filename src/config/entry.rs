@@ -1,4 +1,4 @@
-//! One entry among the peers to dial: which fields it may have, and how each is read.
+//! One entry of a list in the configuration: its fields, and how those are read that several lists have.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,17 +13,6 @@ use slipstream_store::{InvalidId, PeerId, Tag};
 use super::Fault;
 use super::names::{hint, nearest};
 use super::value::MAX_TAGS;
-use crate::dial::DialledPeer;
-use crate::link::{Secret, Target};
-
-/// Every field that an entry may have, as it is written in JSON.
-const FIELDS: [&str; 10] =
-    ["url", "id", "tags", "clusterGroupId", "coalesce", "token", "ca", "cert", "key", "rejectUnauthorized"];
-
-/// Longest token, in bytes. It goes into a header.
-const MAX_TOKEN: usize = 4096;
-
-const NO_TLS: &str = "this version does not speak TLS yet; take it out";
 
 /// How the names of fields are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,49 +82,15 @@ impl Serialize for Fields {
 pub(super) struct Entry<'a> {
     fields: &'a [(String, Value)],
     notation: Notation,
-    /// The id that it gives, or that follows from its URL, where that much could be read.
-    pub(super) alias: Option<PeerId>,
+    /// The id that it gives, or that follows from the rest of it, where that much could be read.
+    pub(super) id: Option<PeerId>,
     /// What is wrong with it so far.
     pub(super) faults: Vec<String>,
 }
 
 impl<'a> Entry<'a> {
     pub(super) fn new(fields: &'a Fields, notation: Notation) -> Self {
-        Self { fields: &fields.0, notation, alias: None, faults: Vec::new() }
-    }
-
-    /// Reads the entry. Without a fault there is a peer.
-    pub(super) fn read(&mut self) -> Option<DialledPeer> {
-        self.refuse_strangers();
-        let target = self.field("url", target);
-        if target.is_none() && !self.has("url") {
-            self.faults.push("url: it is missing; expected a URL like ws://host:7171/".to_owned());
-        }
-        self.alias = self.field("id", name);
-        if !self.has("id")
-            && let Some(target) = &target
-        {
-            match PeerId::new(default_id(target)) {
-                Ok(id) => self.alias = Some(id),
-                Err(_) => self.faults.push("id: the one that follows from the url is too long; give one".to_owned()),
-            }
-        }
-        let tags = self.field("tags", tags);
-        let group = self.field("clusterGroupId", name);
-        let coalesce = self.field("coalesce", switch);
-        let token = self.field("token", token);
-        for field in ["ca", "cert", "key"] {
-            self.field(field, |_| Err::<(), _>(NO_TLS.to_owned()));
-        }
-        self.field("rejectUnauthorized", |value| if switch(value)? { Ok(()) } else { Err(NO_TLS.to_owned()) });
-        Some(DialledPeer {
-            target: target?,
-            alias: self.alias.clone()?,
-            tags: tags.filter(|tags| !tags.is_empty()),
-            group,
-            coalesce: coalesce.unwrap_or_default(),
-            token,
-        })
+        Self { fields: &fields.0, notation, id: None, faults: Vec::new() }
     }
 
     /// The value of a field; `null` is the field left out.
@@ -144,11 +99,12 @@ impl<'a> Entry<'a> {
         self.fields.iter().find(|(each, _)| *each == name).map(|(_, value)| value).filter(|value| !value.is_null())
     }
 
-    fn has(&self, field: &str) -> bool {
+    pub(super) fn has(&self, field: &str) -> bool {
         self.given(field).is_some()
     }
 
-    fn field<T>(&mut self, field: &str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+    /// Reads a field, if it is there and without a fault.
+    pub(super) fn field<T>(&mut self, field: &str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
         let problem = match read(self.given(field)?) {
             Ok(value) => return Some(value),
             Err(problem) => problem,
@@ -157,9 +113,9 @@ impl<'a> Entry<'a> {
         None
     }
 
-    /// Refuses fields that no entry has, and those that stand twice.
-    fn refuse_strangers(&mut self) {
-        let known = FIELDS.map(|field| self.notation.name(field));
+    /// Refuses fields that are none of these, which are named as in JSON, and those that stand twice.
+    pub(super) fn refuse_strangers(&mut self, known: &[&'static str]) {
+        let known: Vec<_> = known.iter().map(|field| self.notation.name(field)).collect();
         for (index, (name, _)) in self.fields.iter().enumerate() {
             let shown: String = name.chars().take(32).collect();
             if !known.iter().any(|field| *field == *name) {
@@ -172,32 +128,13 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The id of a peer that was given none: host and port, and the path where there is one.
-fn default_id(target: &Target) -> String {
-    let path = target.path.split('?').next().filter(|path| *path != "/").unwrap_or_default();
-    let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | ':' | '-');
-    let place = target.to_string().to_ascii_lowercase() + path;
-    place.chars().map(|each| if allowed(each) { each } else { '_' }).collect()
-}
-
-fn target(value: &Value) -> Result<Target, String> {
-    let url = value.as_str().ok_or("expected a text")?;
-    if url.contains('#') {
-        return Err("expected a URL without #".to_owned());
-    }
-    match Target::parse(url)? {
-        Target { port: 0, .. } => Err("expected a port from 1 to 65535".to_owned()),
-        target => Ok(target),
-    }
-}
-
-fn name<T: FromStr<Err = InvalidId>>(value: &Value) -> Result<T, String> {
+pub(super) fn name<T: FromStr<Err = InvalidId>>(value: &Value) -> Result<T, String> {
     let got = |expected: &str| format!("got {}, expected {expected}", shortened(value));
     let text = value.as_str().ok_or_else(|| got("a text"))?;
     text.parse().map_err(|invalid: InvalidId| got(invalid.expected()))
 }
 
-fn tags(value: &Value) -> Result<Arc<[Tag]>, String> {
+pub(super) fn tags(value: &Value) -> Result<Arc<[Tag]>, String> {
     let expected = || {
         let rule = "each 1 to 64 of A-Z a-z 0-9 . _ : -";
         format!("got {}, expected an array of up to {MAX_TAGS} tags, {rule}", shortened(value))
@@ -207,17 +144,8 @@ fn tags(value: &Value) -> Result<Arc<[Tag]>, String> {
     items.iter().map(tag).collect::<Option<_>>().ok_or_else(expected)
 }
 
-fn switch(value: &Value) -> Result<bool, String> {
+pub(super) fn switch(value: &Value) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| format!("got {}, expected true or false", shortened(value)))
-}
-
-/// The message never has the value.
-fn token(value: &Value) -> Result<Secret, String> {
-    let token = value.as_str().filter(|text| (1..=MAX_TOKEN).contains(&text.len()));
-    match token.filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic())) {
-        Some(token) => Ok(Secret::new(token.to_owned())),
-        None => Err(format!("expected 1 to {MAX_TOKEN} of the ASCII characters ! to ~")),
-    }
 }
 
 /// A value as a fault repeats it.
