@@ -32,6 +32,23 @@ impl<'b> Draft<'_, 'b> {
         Ok(true)
     }
 
+    /// Settles a delivery that the peer has handled, also if it is a dead letter by now.
+    pub(crate) fn acknowledge(&mut self, peer: &PeerId, sequence: Sequence, at: Timestamp) -> Result<Outcome> {
+        if self.settle(peer, sequence, DeliveryState::Acknowledged, at)? {
+            return Ok(Outcome::Applied);
+        }
+        let Some(origin) = self.remove_dead_letter(peer, sequence)? else { return Ok(Outcome::Unchanged) };
+        let (state, at, block) = (DeliveryState::Acknowledged, at.as_millis(), block_of(sequence.get()));
+        let mut bits = Bits::NONE;
+        bits.set(sequence.get());
+        for block in [block].into_iter().chain(origin.map(block_of)) {
+            self.changed_at(block, at);
+            self.dirty.insert(block);
+        }
+        self.settled.push(SettledHere { peer: peer.clone(), state, at, origin, block, bits });
+        Ok(Outcome::AcknowledgedLate)
+    }
+
     /// Takes a delivery out of the pending ones and notes how it was settled; `None` where it was not pending.
     fn take(&mut self, peer: &PeerId, sequence: u64, state: DeliveryState, at: u64) -> Result<Option<Taken>> {
         let Some(number) = self.peer(peer).map(|state| state.number) else { return Ok(None) };
@@ -174,15 +191,21 @@ impl<'b> Draft<'_, 'b> {
     }
 
     pub(crate) fn discard(&mut self, peer: &PeerId, sequence: Sequence) -> Result<bool> {
+        Ok(self.remove_dead_letter(peer, sequence)?.is_some())
+    }
+
+    /// Removes a dead letter. Returns the sequence that its message was recorded under, if it was redriven since;
+    /// `None` if there is no such dead letter.
+    fn remove_dead_letter(&mut self, peer: &PeerId, sequence: Sequence) -> Result<Option<Option<u64>>> {
         let key = keys::sequence_and_peer(sequence.get(), peer.as_str());
-        let Some(value) = self.row(Table::Dead, key.clone())? else { return Ok(false) };
+        let Some(value) = self.row(Table::Dead, key.clone())? else { return Ok(None) };
         let dead: DeadRow<'_> = codec::decode(&value, "a dead letter")?;
         if let Some(origin) = dead.origin {
             self.rows.insert((Table::Redriven, keys::sequence_and_peer(origin, peer.as_str())), None);
         }
         self.rows.insert((Table::Dead, key), None);
         self.counters.dead_letters -= 1;
-        Ok(true)
+        Ok(Some(dead.origin))
     }
 
     pub(crate) fn redrive(&mut self, peer: &PeerId, dead: Sequence) -> Result<Outcome> {

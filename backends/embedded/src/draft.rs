@@ -151,9 +151,7 @@ impl<'l, 'b> Draft<'l, 'b> {
             _ => self.end_run()?,
         }
         let changed = match operation {
-            Operation::Acknowledge { peer, sequence, at } => {
-                self.settle(peer, *sequence, DeliveryState::Acknowledged, *at)?
-            }
+            Operation::Acknowledge { peer, sequence, at } => return self.acknowledge(peer, *sequence, *at),
             Operation::Supersede { peer, sequence, at } => {
                 self.settle(peer, *sequence, DeliveryState::Superseded, *at)?
             }

@@ -142,8 +142,10 @@ fn gather(row: &JournalRow<'_>, origin: u64, fates: &mut BTreeMap<PeerId, Fate>)
         if let Some(sequence) = sequence {
             let fate = fates.entry(rows::name(row.name(settled.peer)?)?).or_default();
             let state = state_of(settled.state)?;
-            // Twice only where the peer had the delivery from an alias too. The order of rows says nothing.
-            let is_later = |(other, at)| (settled.at, settled.state) > (at, state_code(other));
+            // Twice if a dead letter was acknowledged, or if the peer had the delivery from an alias, too. The order of
+            // rows says nothing.
+            let rank = |state, at| (at, state != DeliveryState::Dead, state_code(state));
+            let is_later = |(other, at)| rank(state, settled.at) > rank(other, at);
             let is_newer = sequence > fate.sequence;
             if is_newer || (sequence == fate.sequence && fate.settled.is_none_or(is_later)) {
                 *fate = Fate { sequence, settled: Some((state, settled.at)) };

@@ -75,7 +75,8 @@ pub enum Operation {
     /// give [`Duplicate`](Outcome::Duplicate) or [`Conflict`](Outcome::Conflict), this does and gives the same.
     /// Otherwise it changes nothing, neither is its stamp seen, and it gives [`Unchanged`](Outcome::Unchanged).
     Recognise(Box<Record>),
-    /// Settles a delivery: the peer has handled it.
+    /// Settles a delivery: the peer has handled it. If the delivery is a dead letter by now, the dead letter goes, and
+    /// this gives [`AcknowledgedLate`](Outcome::AcknowledgedLate).
     Acknowledge {
         /// Whose delivery.
         peer: PeerId,
@@ -193,6 +194,8 @@ pub enum Outcome {
         /// The new sequence.
         sequence: Sequence,
     },
+    /// The delivery was a dead letter, and counts as acknowledged now.
+    AcknowledgedLate,
     /// The operation changed what it says.
     Applied,
     /// There was nothing to change: it was so already, or what it names is not there.

@@ -40,7 +40,7 @@ pub async fn each_operation_sees_those_before_it<H: Harness>(place: Place<H>) {
         vec![
             attempt("b", sequence, 1),
             give_up("b", sequence),
-            acknowledge("b", sequence),
+            supersede("b", sequence),
             redrive("b", sequence),
             discard("b", sequence),
         ],

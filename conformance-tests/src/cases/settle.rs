@@ -1,6 +1,6 @@
 //! What each operation does to a delivery, in every state that a delivery can be in.
 
-use slipstream_store::{MessageStore, Operation, Outcome, PeerId, Sequence};
+use slipstream_store::{DeliveryState, Depth, MessageStore, Operation, Outcome, PeerId, Sequence};
 
 use crate::fixture::*;
 use crate::{Harness, Place};
@@ -18,8 +18,8 @@ fn on_a_delivery(name: &str, sequence: Sequence) -> Vec<Operation> {
     ]
 }
 
-/// C3: a delivery is settled once, in whichever way; afterwards nothing but redrive and discard of a dead letter has
-/// an effect.
+/// C3: a delivery is settled once, in whichever way; afterwards nothing has an effect but to redrive, to discard or to
+/// acknowledge a dead letter.
 pub async fn a_delivery_is_settled_once<H: Harness>(place: Place<H>) {
     let store = place.open().await;
     remember_all(&store, &["a"]).await;
@@ -32,13 +32,42 @@ pub async fn a_delivery_is_settled_once<H: Harness>(place: Place<H>) {
         assert_eq!(all_dead(&store).await.len(), usize::from(is_dead));
         for operation in on_a_delivery("a", sequence) {
             let discarded = is_dead && matches!(operation, Operation::Discard { .. });
-            if is_dead && matches!(operation, Operation::Redrive { .. }) {
+            if is_dead && matches!(operation, Operation::Redrive { .. } | Operation::Acknowledge { .. }) {
                 continue;
             }
             let expected = if discarded { Outcome::Applied } else { Outcome::Unchanged };
             assert_eq!(commit_one(&store, operation.clone()).await, expected, "{operation:?} after way {n}");
         }
     }
+}
+
+/// C3: a dead letter that the peer acknowledges after all is gone, once; the trace says that it was acknowledged.
+pub async fn a_dead_letter_may_be_acknowledged<H: Harness>(place: Place<H>) {
+    let store = place.open().await;
+    remember_all(&store, &["a", "b"]).await;
+    let sequence = recorded(&store, message("m1", &["a", "b"])).await;
+    let (dead, late) = (give_up("a", sequence), Operation::Acknowledge { peer: peer("a"), sequence, at: t(23) });
+    assert_eq!(commit(&store, vec![dead.clone(), late.clone()]).await, [Outcome::Applied, Outcome::AcknowledgedLate]);
+    assert_eq!(commit(&store, vec![dead, late]).await, [Outcome::Unchanged; 2]);
+    let again = recorded(&store, message("m2", &["a"])).await;
+    commit(&store, vec![give_up("a", again)]).await;
+    let store = place.reopen(store).await;
+    let Outcome::Redriven { sequence: redriven } = commit_one(&store, redrive("a", again)).await else {
+        panic!("the dead letter is there")
+    };
+    commit(&store, vec![give_up("a", redriven)]).await;
+    assert_eq!(commit_one(&store, acknowledge("a", again)).await, Outcome::Unchanged, "it has a new sequence");
+    let late = Operation::Acknowledge { peer: peer("a"), sequence: redriven, at: t(50) };
+    assert_eq!(commit_one(&store, late).await, Outcome::AcknowledgedLate);
+    assert_eq!((all_dead(&store).await.len(), store.stats().await.expect("stats").dead_letters), (0, 0));
+    let store = place.reopen(store).await;
+    assert_eq!((owed(&store, "a").await, owed(&store, "b").await), (vec![], vec![sequence]));
+    for (id, at) in [("m1", t(23)), ("m2", t(50))] {
+        let trace = store.deliveries(&message(id, &[]).identity).await.expect("a trace").expect("it is known");
+        let delivery = trace.deliveries.iter().find(|delivery| delivery.peer == peer("a")).expect("a's delivery");
+        assert_eq!((delivery.state, delivery.settled_at), (DeliveryState::Acknowledged, Some(at)), "{id}");
+    }
+    assert_eq!(store.check(Depth::Full).await.expect("a check"), []);
 }
 
 /// C3: on a pending delivery redrive and discard change nothing.

@@ -92,9 +92,7 @@ impl State {
             Operation::Record(record) => return self.record(record),
             Operation::Recognise(record) => return self.recognise(record).unwrap_or(Outcome::Unchanged),
             Operation::Redrive { peer, sequence } => return self.redrive(peer, *sequence),
-            Operation::Acknowledge { peer, sequence, at } => {
-                self.settle(peer, *sequence, DeliveryState::Acknowledged, *at)
-            }
+            Operation::Acknowledge { peer, sequence, at } => return self.acknowledge(peer, *sequence, *at),
             Operation::Supersede { peer, sequence, at } => self.settle(peer, *sequence, DeliveryState::Superseded, *at),
             Operation::Expire { peer, sequence, at } => self.settle(peer, *sequence, DeliveryState::Expired, *at),
             Operation::Attempt { peer, sequence, number, at } => self.attempt(peer, *sequence, *number, *at),
@@ -196,6 +194,17 @@ impl State {
         true
     }
 
+    fn acknowledge(&mut self, peer: &PeerId, sequence: Sequence, at: Timestamp) -> Outcome {
+        let settled = Settled { state: DeliveryState::Acknowledged, at };
+        if self.settle(peer, sequence, settled.state, at) {
+            return Outcome::Applied;
+        }
+        let Some(dead) = self.dead.remove(&cursor(peer, sequence)) else { return Outcome::Unchanged };
+        self.trace_settled(peer, sequence, dead.message.origin, settled);
+        self.trace_closed(peer, dead.message.origin);
+        Outcome::AcknowledgedLate
+    }
+
     fn discard(&mut self, peer: &PeerId, sequence: Sequence) -> bool {
         let Some(dead) = self.dead.remove(&cursor(peer, sequence)) else { return false };
         self.trace_closed(peer, dead.message.origin);
@@ -241,11 +250,12 @@ impl State {
         Some(owed)
     }
 
-    /// Notes how a delivery was settled. Of one that was settled twice, which takes an adoption, the latest time counts.
+    /// Notes how a delivery was settled. Of one that was settled twice, which takes an adoption or a late acknowledgement
+    /// of a dead letter, the latest time counts.
     pub(super) fn trace_settled(&mut self, peer: &PeerId, sequence: Sequence, origin: Sequence, settled: Settled) {
         let Some(trace) = self.traces.get_mut(&origin) else { return };
         let newest = trace.newest.entry(peer.clone()).or_insert((sequence, None));
-        let rank = |settled: Settled| (settled.at, settled.state as u8);
+        let rank = |settled: Settled| (settled.at, settled.state != DeliveryState::Dead, settled.state as u8);
         let is_later = newest.1.is_none_or(|before| rank(settled) > rank(before));
         if sequence > newest.0 || (sequence == newest.0 && is_later) {
             *newest = (sequence, Some(settled));

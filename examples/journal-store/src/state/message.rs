@@ -54,10 +54,10 @@ pub(crate) struct Settled {
 }
 
 impl Delivery {
-    /// Notes how the delivery was settled. One that is settled twice under a sequence, which takes an adoption, counts
-    /// as it was settled at the latest time.
+    /// Notes how the delivery was settled. One that is settled twice under a sequence, which takes an adoption or a late
+    /// acknowledgement of a dead letter, counts as it was settled at the latest time.
     pub(crate) fn settle(&mut self, sequence: Sequence, settled: Settled) {
-        let rank = |settled: Settled| (settled.at, settled.how as u8);
+        let rank = |settled: Settled| (settled.at, settled.how != DeliveryState::Dead, settled.how as u8);
         let counts = self.newest.is_none_or(|newest| {
             let later = newest.settled.is_none_or(|before| rank(settled) > rank(before));
             sequence > newest.sequence || (sequence == newest.sequence && later)

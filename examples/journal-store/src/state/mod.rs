@@ -49,12 +49,12 @@ impl State {
     }
 
     fn apply(&mut self, operation: &Operation) -> Outcome {
-        use DeliveryState::{Acknowledged, Expired, Superseded};
+        use DeliveryState::{Expired, Superseded};
         let changed = match operation {
             Operation::Record(record) => return self.record(record),
             Operation::Recognise(record) => return self.recognise(record).unwrap_or(Outcome::Unchanged),
             Operation::Redrive { peer, sequence } => return self.redrive(peer, *sequence),
-            Operation::Acknowledge { peer, sequence, at } => self.settle(peer, *sequence, Acknowledged, *at),
+            Operation::Acknowledge { peer, sequence, at } => return self.acknowledge(peer, *sequence, *at),
             Operation::Supersede { peer, sequence, at } => self.settle(peer, *sequence, Superseded, *at),
             Operation::Expire { peer, sequence, at } => self.settle(peer, *sequence, Expired, *at),
             Operation::Attempt { peer, sequence, number, at } => self.attempt(peer, *sequence, *number, *at),
@@ -159,6 +159,17 @@ impl State {
         self.note(origin, peer, sequence, Settled { how, at });
         self.close(origin, peer);
         true
+    }
+
+    /// Settles a delivery that the peer has handled, also if it is a dead letter by now.
+    fn acknowledge(&mut self, peer: &PeerId, sequence: Sequence, at: Timestamp) -> Outcome {
+        if self.settle(peer, sequence, DeliveryState::Acknowledged, at) {
+            return Outcome::Applied;
+        }
+        let Some(origin) = self.index.dead_letter(&cursor(peer, sequence)) else { return Outcome::Unchanged };
+        self.note(origin, peer, sequence, Settled { how: DeliveryState::Acknowledged, at });
+        self.close(origin, peer);
+        Outcome::AcknowledgedLate
     }
 
     fn give_up(&mut self, peer: &PeerId, sequence: Sequence, dead: OpenState, at: Timestamp) -> bool {
