@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
@@ -224,4 +225,122 @@ async fn what_expires_in_flight_is_dropped_and_not_sent_again() {
     assert_eq!(relay.metric(r#"slipstream_backlog{peer="peer"}"#).await, 0.0);
     drop(peer);
     Peer::connect(&relay, "id=peer").await.silent().await;
+}
+
+/// No value is acknowledged: whatever comes again is the newest of its key, and nothing older follows it.
+#[tokio::test]
+async fn only_the_newest_value_of_a_key_comes_again_on_a_link() {
+    const KEYS: usize = 20;
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &QUICK).await;
+    let mut sender = Peer::connect(&relay, "id=sender").await;
+    let mut peer = Peer::connect(&relay, "id=peer").await;
+    for version in 1..=3 {
+        for key in 0..KEYS {
+            sender.publish(value(&format!("{key}-{version}"), &format!("k{key}"))).await;
+        }
+    }
+    let mut came: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    while came.len() < KEYS || came.values().any(|versions| versions.iter().filter(|it| *it == "3").count() < 2) {
+        let message = peer.message().await;
+        let (key, version) = message.id().split_once('-').expect("as it was sent");
+        let versions = came.entry(key.to_owned()).or_default();
+        versions.push(version.to_owned());
+        assert!(versions.is_sorted(), "{key}: {versions:?}");
+    }
+    for key in 0..KEYS {
+        peer.send(json!({"type": "ACK", "messageId": format!("{key}-3")})).await;
+    }
+    relay.metric_becomes(r#"slipstream_backlog{peer="peer"}"#, 0.0).await;
+    assert_eq!(relay.metric(DEAD).await, 0.0);
+}
+
+#[tokio::test]
+async fn a_value_refused_for_now_does_not_come_after_a_newer_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &[]).await;
+    let mut sender = Peer::connect(&relay, "id=sender").await;
+    let mut peer = Peer::connect(&relay, "id=peer").await;
+    for id in ["v1", "v2"] {
+        sender.publish(value(id, "k")).await;
+        peer.message().await;
+    }
+    peer.send(nack("v1", "rate_limited")).await;
+    assert_eq!(peer.take().await.id(), "v2");
+    relay.metric_becomes(r#"slipstream_backlog{peer="peer"}"#, 0.0).await;
+    assert_eq!(relay.metric(r#"slipstream_deliveries_total{outcome="superseded"}"#).await, 1.0);
+}
+
+/// It takes far longer for its window than the ack timeout, and settles one delivery after the other in time.
+#[tokio::test]
+async fn a_slow_and_healthy_peer_gets_no_copy_and_loses_nothing() {
+    const MESSAGES: u64 = 100;
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &["--ack-timeout", "4s", "--max-message-republish-attempts", "0"]).await;
+    let mut peer = Peer::connect(&relay, "id=peer").await;
+    let text = |number| json!({"type": "EVENT", "messageId": support::bulk_id(number)}).to_string();
+    support::fill(&relay, MESSAGES, text).await;
+    for number in 0..MESSAGES {
+        let message = peer.message().await;
+        assert_eq!(message.id(), support::bulk_id(number));
+        // This is how long it takes for a message, not a wait for anything.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        peer.acknowledge(&message).await;
+    }
+    relay.metric_becomes(r#"slipstream_backlog{peer="peer"}"#, 0.0).await;
+    assert_eq!(relay.metric(r#"slipstream_republishes_total{peer="peer"}"#).await, 0.0);
+    assert_eq!(relay.metric(DEAD).await, 0.0);
+}
+
+#[tokio::test]
+async fn a_late_ack_settles_a_dead_letter() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let flags = [&QUICK[..], &["--max-message-republish-attempts", "0"]].concat();
+    let relay = Relay::start(folder.path(), &flags).await;
+    let mut sender = Peer::connect(&relay, "id=sender").await;
+    let mut peer = Peer::connect(&relay, "id=peer").await;
+    for id in ["handled", "later"] {
+        sender.publish(event(id)).await;
+        peer.message().await;
+    }
+    relay.metric_becomes("slipstream_dead_letters", 2.0).await;
+    peer.send(json!({"type": "ACK", "messageId": "never-sent"})).await;
+    peer.send(json!({"type": "ACK", "messageId": "handled"})).await;
+    relay.metric_becomes("slipstream_dead_letters", 1.0).await;
+    assert_eq!(relay.metric(r#"slipstream_backlog{peer="peer"}"#).await, 0.0, "it was not owed any more");
+    // Also on a later link.
+    drop(peer);
+    let mut peer = Peer::connect(&relay, "id=peer").await;
+    peer.send(json!({"type": "ACK", "messageId": "later"})).await;
+    relay.metric_becomes("slipstream_dead_letters", 0.0).await;
+    assert_eq!(relay.metric(r#"slipstream_deliveries_total{outcome="acknowledged"}"#).await, 2.0);
+}
+
+#[tokio::test]
+async fn bytes_in_flight_are_bounded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &["--window-bytes", "250KiB"]).await;
+    let mut sender = Peer::connect(&relay, "id=sender").await;
+    let mut peer = Peer::connect(&relay, "id=peer").await;
+    let padding = "v".repeat(100 << 10);
+    for number in 0..6 {
+        sender.publish(json!({"type": "EVENT", "messageId": format!("m{number}"), "value": padding})).await;
+    }
+    // More than the bound goes alone.
+    sender.publish(json!({"type": "EVENT", "messageId": "large", "value": "v".repeat(600 << 10)})).await;
+    let mut came = vec![peer.message().await, peer.message().await];
+    peer.silent().await;
+    assert_eq!(relay.metric(r#"slipstream_inflight{peer="peer"}"#).await, 2.0);
+    let mut taken = 0;
+    while came.len() < 7 {
+        peer.acknowledge(&came[taken]).await;
+        taken += 1;
+        if came.len() < 6 || taken == 6 {
+            came.push(peer.message().await);
+        }
+        assert!(came.len() <= taken + 2);
+    }
+    assert_eq!(came[6].id(), "large");
+    peer.acknowledge(&came[6]).await;
+    relay.metric_becomes(r#"slipstream_backlog{peer="peer"}"#, 0.0).await;
 }

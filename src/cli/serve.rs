@@ -133,6 +133,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         },
         delivery: DeliveryRules {
             window: config.window,
+            window_bytes: config.window_bytes,
             ack_timeout: config.ack_timeout,
             max_republishes: config.max_message_republish_attempts,
             ..DeliveryRules::default()

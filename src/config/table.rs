@@ -174,6 +174,10 @@ settings! {
     window: NonZeroU32 = "SLIPSTREAM_WINDOW", "1024", "NUMBER",
         |text| value::number(text, NonZeroU32::MIN, const { NonZeroU32::new(65_536).unwrap() });
 
+    /// How many bytes of deliveries to an application may be in flight, and 16 times as many to a relay. One message may
+    /// always be.
+    window_bytes: usize = "SLIPSTREAM_WINDOW_BYTES", "1MiB", "SIZE", |text| value::size(text, 1, 1024);
+
     /// How long a peer may take to acknowledge a delivery before it is sent again; it doubles each time.
     ack_timeout: Duration = "SLIPSTREAM_ACK_TIMEOUT", "30s", "DURATION", |text| value::duration(text, INSTANT);
 

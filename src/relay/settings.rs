@@ -64,7 +64,10 @@ pub struct Settings {
 pub struct DeliveryRules {
     /// Most deliveries in flight to one peer.
     pub window: NonZeroU32,
-    /// How long a peer may take to settle a delivery before it is republished. It doubles with each republish.
+    /// Most bytes in flight to one application, and 16 times as many to a relay; one message may always be.
+    pub window_bytes: usize,
+    /// How long a peer may take to settle a delivery before it is republished: from when it was sent, or from when the
+    /// peer last settled one that was sent before it. It doubles with each republish.
     pub ack_timeout: Duration,
     /// How often a delivery is republished before it becomes a dead letter.
     pub max_republishes: u32,
@@ -79,6 +82,7 @@ impl Default for DeliveryRules {
     fn default() -> Self {
         Self {
             window: NonZeroU32::MIN.saturating_add(1023),
+            window_bytes: 1 << 20,
             ack_timeout: Duration::from_secs(30),
             max_republishes: 3,
             first_pause: Duration::from_secs(1),

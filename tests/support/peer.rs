@@ -204,6 +204,13 @@ impl Peer {
         }
     }
 
+    /// Closes the link with this code, and waits for its end.
+    pub async fn close(mut self, code: u16) {
+        self.link.writer.frame(FIN | CLOSE, &code.to_be_bytes());
+        self.link.writer.flush().await.expect("the link lives");
+        self.closed().await;
+    }
+
     /// Waits for the end of the link; what comes before it is kept.
     pub async fn closed(&mut self) -> (u16, String) {
         // The pings that come meanwhile must not keep a test alive.

@@ -71,7 +71,9 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         for (operation, outcome) in operations.iter().zip(outcomes) {
             let Some((peer, settles)) = decision(operation) else { continue };
             let settled = settles.filter(|_| *outcome == Outcome::Applied);
-            settled.into_iter().for_each(|how| self.metrics.settled(how));
+            // A dead letter was counted when it was given up, and is not owed any more.
+            let late = settles.filter(|_| *outcome == Outcome::AcknowledgedLate);
+            settled.or(late).into_iter().for_each(|how| self.metrics.settled(how));
             if let (Operation::DeadLetter { sequence, reason, attempts, .. }, Some(_)) = (operation, settled) {
                 self.metrics.dead_letter(reason);
                 self.notices.dead_letter(peer, *sequence, *attempts, reason);

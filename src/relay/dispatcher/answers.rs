@@ -1,6 +1,6 @@
 //! What a peer's answers do to what is in transit to it. Pure.
 
-use slipstream_store::{ClusterGroup, Key, MessageId, Sequence, Timestamp};
+use slipstream_store::{ClusterGroup, Key, MessageId, Sequence};
 
 use super::decided::Decided;
 use super::lane::{Answered, Forward, LaneLimits};
@@ -18,14 +18,18 @@ impl Transit {
         decided: &mut Decided,
         id: &MessageId,
         group: Option<&ClusterGroup>,
-        at: Timestamp,
+        now: Moment,
     ) -> Answered {
-        if let Some(flight) = self.window.named(id, group).and_then(|sequence| self.end(sequence)) {
-            self.acknowledged(flight.sequence, flight.sets.as_ref(), decided, at);
+        if let Some(sequence) = self.window.named(id, group)
+            && let Some(flight) = self.window.settle(sequence, now.elapsed)
+        {
+            self.answered(sequence);
+            self.acknowledged(flight.sequence, flight.sets.as_ref(), decided, now);
+            self.forget_earlier_links();
+            self.isolate(now.elapsed);
             return Answered::InFlight(flight.read_at);
         }
-        self.acknowledge_early(decided, id, group, at);
-        Answered::NotInFlight
+        if self.acknowledge_early(decided, id, group, now) { Answered::Early } else { Answered::NotInFlight }
     }
 
     /// The peer refuses. Where it says "later" the delivery stays owed; otherwise it is a dead letter.
@@ -34,57 +38,75 @@ impl Transit {
             return Answered::NotInFlight;
         };
         if nack.code.is_some_and(Code::retry_later) {
-            self.hold(sequence, now, limits);
+            self.refused_for_now(sequence, now, limits);
             return Answered::InFlight(None);
         }
-        if let Some(flight) = self.end(sequence) {
+        if let Some(flight) = self.end(sequence, now.elapsed) {
+            self.has_settled = true;
+            self.answered(sequence);
+            self.isolate(now.elapsed);
             decided.give_up(sequence, format!("rejected: {}", nack.reason), flight.attempts, now.time);
         }
         Answered::InFlight(None)
     }
 
-    /// An acknowledgement of something that this link has not sent: the peer got it on an earlier one.
+    /// The peer wants a delivery later. If a newer value of its key was sent, that one is sent again in its place.
+    fn refused_for_now(&mut self, sequence: Sequence, now: Moment, limits: &LaneLimits) {
+        if self.window.get(sequence).is_none_or(|flight| flight.overtaken) {
+            return;
+        }
+        let newest = self.window.newest_like(sequence);
+        // The newest one's own answer tells whether the peer wants that one later, too.
+        if newest == sequence || self.hold.is_none_or(|hold| !hold.waits_for(newest)) {
+            self.hold(newest, now, limits);
+        }
+        self.survived(sequence);
+    }
+
+    /// An acknowledgement of something that this link has not sent: the peer got it on an earlier one. Returns whether
+    /// it is known to be owed.
     fn acknowledge_early(
         &mut self,
         decided: &mut Decided,
         id: &MessageId,
         group: Option<&ClusterGroup>,
-        at: Timestamp,
-    ) {
+        now: Moment,
+    ) -> bool {
         let meant = |forward: &Forward| {
             forward.identity.id == *id && group.is_none_or(|group| forward.identity.group == *group)
         };
         if let Some(index) = self.queue.iter().position(|queued| meant(&queued.forward)) {
-            if let Some(queued) = self.queue.remove(index) {
+            if !self.goes_back(&self.queue[index].forward)
+                && let Some(queued) = self.queue.remove(index)
+            {
                 self.queue_bytes -= queued.forward.text.len();
                 let Forward { sequence, sets, .. } = &*queued.forward;
-                self.acknowledged(*sequence, sets.as_ref(), decided, at);
+                self.acknowledged(*sequence, sets.as_ref(), decided, now);
             }
-        } else if self.is_behind() && self.early.len() < MAX_EARLY {
+            return true;
+        }
+        if self.is_behind() && self.early.len() < MAX_EARLY {
             self.early.insert((id.clone(), group.cloned()));
         }
+        false
     }
 
     /// Settles a delivery that the peer has acknowledged, and the older ones of the key that its message sets.
-    pub(super) fn acknowledged(
-        &mut self,
-        sequence: Sequence,
-        sets: Option<&Key>,
-        decided: &mut Decided,
-        at: Timestamp,
-    ) {
-        decided.acknowledge(sequence, at);
+    pub(super) fn acknowledged(&mut self, sequence: Sequence, sets: Option<&Key>, decided: &mut Decided, now: Moment) {
+        self.has_settled = true;
+        decided.acknowledge(sequence, now.time);
         if let Some(key) = sets {
-            self.supersede(sequence, key, decided, at);
+            self.supersede(sequence, key, decided, now);
         }
     }
 
     /// Ends what sets `key` and is older than `sequence`.
-    fn supersede(&mut self, sequence: Sequence, key: &Key, decided: &mut Decided, at: Timestamp) {
+    fn supersede(&mut self, sequence: Sequence, key: &Key, decided: &mut Decided, now: Moment) {
         let mut superseded = Vec::new();
         self.window.older(sequence, key, &mut superseded);
         for older in &superseded {
-            self.end(*older);
+            self.window.remove(*older);
+            self.ended(*older);
         }
         // What waits is newer than what is in flight, so mostly this looks at one.
         if self.queue.front().is_some_and(|queued| queued.forward.sequence < sequence) {
@@ -100,7 +122,7 @@ impl Transit {
             });
         }
         for older in superseded {
-            decided.supersede(older, at);
+            decided.supersede(older, now.time);
         }
     }
 }

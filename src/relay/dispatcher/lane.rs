@@ -4,16 +4,20 @@
 //! come in pages from the store until it has reached the head). A lane that cannot take what it is handed falls
 //! behind: a slow peer costs disk, never memory. What is sent again is read from the store again, for the same reason.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use slipstream_store::{
-    ClusterGroup, Identity, Key, MessageId, Operation, Page, Peer, PeerId, PeerKind, Pending, Sequence, Timestamp,
+    ClusterGroup, DeadLetter, DeadLetterCursor, Identity, Key, MessageId, Operation, Page, Peer, PeerId, PeerKind,
+    Pending, Sequence, Timestamp,
 };
 
 use super::decided::Decided;
-use super::transit::Transit;
+use super::late::LateAcks;
+use super::poison::Suspicion;
+use super::transit::{TOO_LARGE, Transit};
 use crate::clock::Moment;
 use crate::protocol::{self, Nack};
 use crate::relay::settings::DeliveryRules;
@@ -84,7 +88,16 @@ pub(crate) struct Addressee {
     alias: Option<PeerId>,
 }
 
+/// How many times the bytes that may be in flight to an application may be in flight to a relay.
+const RELAY_WINDOW_FACTOR: usize = 16;
+
 impl LinkTerms {
+    /// Most bytes in flight to the peer; one message may always be.
+    pub(super) fn window_bytes(&self, limits: &LaneLimits) -> usize {
+        let bytes = limits.rules.window_bytes;
+        if self.application.is_some() { bytes } else { bytes.saturating_mul(RELAY_WINDOW_FACTOR) }
+    }
+
     /// The same, for this peer.
     pub(crate) fn with(self, peer: &Peer) -> Self {
         let addressee = || Arc::new(Addressee { id: peer.id.clone(), alias: peer.alias.clone() });
@@ -113,11 +126,16 @@ pub(super) struct Wanted {
     pub(super) commit: bool,
 }
 
+/// The reason of dead letters that their reader died of.
+const POISON: &str = "poison";
+
 /// What became of an answer of the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answered {
     /// It is about this delivery in flight, whose message was read from its sender at that time, where that is known.
     InFlight(Option<Duration>),
+    /// It is about a delivery that waits to be sent on this link: the peer got it on an earlier one.
+    Early,
     /// Nothing of that id is in flight.
     NotInFlight,
 }
@@ -151,26 +169,73 @@ pub(super) struct Lane {
     decided: Decided,
     /// The last of its oldest deliveries that were given up.
     given_up: Option<Sequence>,
+    /// Given up when a link ended, until the store knows it.
+    given_up_at_end: BTreeSet<Sequence>,
+    suspicion: Option<Box<Suspicion>>,
+    late: Option<Box<LateAcks>>,
     /// Counts the links, so that what one asked for is not given to the next.
     links: u64,
     transit: Option<Box<Transit>>,
 }
 
+/// How a link ended, as far as its deliveries are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinkEnd {
+    /// The peer closed it with 1009: something in flight was too large for it.
+    TooLarge,
+    /// In any other way.
+    Lost,
+}
+
 impl Lane {
     pub(super) fn new(peer: PeerId) -> Self {
-        Self { decided: Decided::new(peer), given_up: None, links: 0, transit: None }
+        Self {
+            decided: Decided::new(peer),
+            given_up: None,
+            given_up_at_end: BTreeSet::new(),
+            suspicion: None,
+            late: None,
+            links: 0,
+            transit: None,
+        }
     }
 
     /// A link begins, or begins anew: everything that is still owed is sent again, oldest first.
-    pub(super) fn link_up(&mut self, terms: LinkTerms) -> Wanted {
+    pub(super) fn link_up(&mut self, terms: LinkTerms, now: Moment, limits: &LaneLimits) -> Wanted {
         self.links += 1;
-        self.transit = Some(Box::new(Transit::new(terms)));
+        let hold_back = self.suspicion.as_ref().and_then(|suspicion| suspicion.next_link(limits.window()));
+        self.transit = Some(Box::new(Transit::new(terms, self.given_up_at_end.clone(), hold_back, now.elapsed)));
         Wanted { page: true, ..Wanted::default() }
     }
 
     /// The link ended. What was decided still waits for its commit.
-    pub(super) fn unlink(&mut self) {
-        self.transit = None;
+    pub(super) fn unlink(&mut self, end: LinkEnd, now: Moment) {
+        let Some(mut transit) = self.transit.take() else { return };
+        if end == LinkEnd::TooLarge
+            && let Some(largest) = transit.window.largest().map(|flight| flight.sequence)
+        {
+            self.give_up_at_end(&mut transit, largest, TOO_LARGE, now);
+            transit.has_settled = true;
+        }
+        let loss = transit.lost(now.elapsed);
+        let mut suspicion = self.suspicion.take().unwrap_or_default();
+        if let Some(poison) = suspicion.lost(loss, |sequence| transit.may_be_owed(sequence)) {
+            self.give_up_at_end(&mut transit, poison, POISON, now);
+        }
+        self.suspicion = (!suspicion.is_idle()).then_some(suspicion);
+    }
+
+    fn give_up_at_end(&mut self, transit: &mut Transit, sequence: Sequence, reason: &str, now: Moment) {
+        let attempts = transit.end(sequence, now.elapsed).map_or(0, |flight| flight.attempts);
+        self.decided.give_up(sequence, reason.to_owned(), attempts, now.time);
+        self.given_up_at_end.insert(sequence);
+    }
+
+    /// What was handed to the link until now has been taken by the operating system.
+    pub(super) fn written(&mut self, now: Moment, limits: &LaneLimits) {
+        if let Some(transit) = &mut self.transit {
+            transit.written(now.elapsed, limits);
+        }
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -215,10 +280,31 @@ impl Lane {
     }
 
     /// The peer acknowledges.
-    pub(super) fn acknowledge(&mut self, id: &MessageId, group: Option<&ClusterGroup>, at: Timestamp) -> Answered {
-        match &mut self.transit {
-            Some(transit) => transit.acknowledge(&mut self.decided, id, group, at),
-            None => Answered::NotInFlight,
+    pub(super) fn acknowledge(&mut self, id: &MessageId, group: Option<&ClusterGroup>, now: Moment) -> Answered {
+        let Some(transit) = &mut self.transit else { return Answered::NotInFlight };
+        let answered = transit.acknowledge(&mut self.decided, id, group, now);
+        if answered == Answered::NotInFlight {
+            self.late.get_or_insert_default().note(id, group);
+        }
+        answered
+    }
+
+    /// After which dead letter of the peer a page is wanted now, to find those that it has acknowledged after all.
+    pub(super) fn wants_dead_letters(&mut self, now: Duration) -> Option<Option<DeadLetterCursor>> {
+        // One that was given up just now is to be found, too.
+        if !self.decided.is_settled() {
+            return None;
+        }
+        self.late.as_mut()?.wants_page(now)
+    }
+
+    /// Takes in the page that [`wants_dead_letters`](Self::wants_dead_letters) asked for.
+    pub(super) fn load_dead_letters(&mut self, page: Page<DeadLetter>, now: Moment) {
+        if let Some(late) = &mut self.late {
+            late.load(page, &mut self.decided, now);
+        }
+        if self.late.as_ref().is_some_and(|late| late.wakes_at().is_none()) {
+            self.late = None;
         }
     }
 
@@ -239,7 +325,8 @@ impl Lane {
 
     /// When [`tick`](Self::tick) is wanted next, on the clock's own scale.
     pub(super) fn wakes_at(&self) -> Option<Duration> {
-        self.transit.as_ref()?.wakes_at()
+        let late = self.late.as_ref().filter(|_| self.decided.is_settled()).and_then(|late| late.wakes_at());
+        self.transit.as_ref()?.wakes_at().into_iter().chain(late).min()
     }
 
     /// Gives deliveries up, the oldest that are owed, each with its attempts. Answers whether there was one that was not
@@ -248,23 +335,24 @@ impl Lane {
         &mut self,
         oldest: impl IntoIterator<Item = (Sequence, u32)>,
         reason: &str,
-        at: Timestamp,
+        now: Moment,
     ) -> bool {
         let before = self.given_up;
         for (sequence, attempts) in oldest.into_iter().filter(|(sequence, _)| Some(*sequence) > before) {
             self.given_up = Some(sequence);
             if let Some(transit) = &mut self.transit {
-                transit.skip(sequence);
+                transit.skip(sequence, now.elapsed);
             }
-            self.decided.give_up(sequence, reason.to_owned(), attempts, at);
+            self.decided.give_up(sequence, reason.to_owned(), attempts, now.time);
         }
         self.given_up > before
     }
 
     /// A delivery was settled elsewhere.
-    pub(super) fn settled(&mut self, sequence: Sequence) {
+    pub(super) fn settled(&mut self, sequence: Sequence, now: Moment) {
         if let Some(transit) = &mut self.transit {
-            transit.end(sequence);
+            transit.end(sequence, now.elapsed);
+            transit.isolate(now.elapsed);
         }
     }
 
@@ -281,6 +369,9 @@ impl Lane {
     /// The commit of this many decisions has ended.
     pub(super) fn committed(&mut self, operations: usize) {
         self.decided.committed(operations);
+        if self.decided.is_settled() {
+            self.given_up_at_end.clear();
+        }
     }
 
     pub(super) fn wanted(&self, limits: &LaneLimits) -> Wanted {

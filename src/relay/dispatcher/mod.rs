@@ -10,6 +10,8 @@
 //! | `lane` | what is on its way to one peer, with or without a link |
 //! | `transit`, `answers` | what goes out on one link, and what the peer's answers do |
 //! | `window` | what is in flight |
+//! | `poison`, `isolation` | what is held back from a peer that may die of it: which delivery, and on one link |
+//! | `late` | acknowledgements of dead letters |
 //! | `schedule` | when something is sent again |
 //! | `coalesce` | what is superseded in a backlog |
 //! | `decided` | what is to be committed |
@@ -17,8 +19,11 @@
 mod answers;
 mod coalesce;
 mod decided;
+mod isolation;
 mod lane;
+mod late;
 mod peer_lane;
+mod poison;
 mod schedule;
 mod transit;
 mod window;
@@ -32,7 +37,7 @@ use parking_lot::{Mutex, RwLock};
 use slipstream_store::{MessageStore, Operation, PageLimit, PeerId, Roster, Sequence, Timestamp};
 use tokio::sync::Notify;
 
-pub(crate) use lane::{Forward, LaneLimits, LinkTerms};
+pub(crate) use lane::{Forward, LaneLimits, LinkEnd, LinkTerms};
 pub(crate) use peer_lane::{PeerLane, Wake};
 
 use crate::clock::Clock;

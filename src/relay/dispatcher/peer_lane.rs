@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use slipstream_store::{
-    ClusterGroup, MessageId, MessageStore, Operation, PageLimit, PeerId, Pending, Result, Sequence,
+    ClusterGroup, DeadLetterCursor, DeadLetterFilter, MessageId, MessageStore, Operation, PageLimit, PeerId, Pending,
+    Result, Sequence,
 };
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::Shared;
-use super::lane::{Answered, Forward, Lane, LinkTerms, PageRequest, Wanted};
+use super::lane::{Answered, Forward, Lane, LinkEnd, LinkTerms, PageRequest, Wanted};
 use crate::clock::Moment;
 use crate::protocol::Nack;
 use crate::relay::rate::Rate;
@@ -51,6 +52,16 @@ struct State {
     pager_wakes_at: Option<Duration>,
     /// Whether the lane stands in the list of decisions.
     listed: bool,
+}
+
+/// What a pager does next.
+enum Next {
+    /// It reads a page of pending deliveries.
+    Page(PageRequest),
+    /// It reads a page of dead letters, after this one.
+    DeadLetters(Option<DeadLetterCursor>),
+    /// It sleeps for so long, or until it is woken.
+    Sleep(Option<Duration>),
 }
 
 impl fmt::Debug for PeerLane {
@@ -101,24 +112,29 @@ impl PeerLane {
         self.state.lock().link.is_some()
     }
 
-    /// A link begins. The lane is deaf to every earlier one from now on.
+    /// A link begins, or begins anew. The lane is deaf to every earlier one from now on.
     pub(crate) fn link_up(self: &Arc<Self>, wake: &Arc<Wake>, terms: LinkTerms) {
+        let now = Moment::now(&*self.shared.clock);
         let mut state = self.state.lock();
+        if !state.serves(wake) {
+            state.lane.unlink(LinkEnd::Lost, now);
+        }
         state.link = Some(Arc::clone(wake));
         state.pager_wakes_at = None;
-        let wanted = state.lane.link_up(terms);
+        let wanted = state.lane.link_up(terms, now, &self.shared.limits());
         self.wake(&mut state, wanted);
     }
 
     /// The link ended. Answers whether it was the lane's link until now.
-    pub(crate) fn link_down(self: &Arc<Self>, wake: &Arc<Wake>) -> bool {
+    pub(crate) fn link_down(self: &Arc<Self>, wake: &Arc<Wake>, end: LinkEnd) -> bool {
+        let now = Moment::now(&*self.shared.clock);
         let mut state = self.state.lock();
         if !state.serves(wake) {
             return false;
         }
         state.link = None;
-        state.lane.unlink();
-        self.wake(&mut state, Wanted::default());
+        state.lane.unlink(end, now);
+        self.changed(&mut state);
         true
     }
 
@@ -171,7 +187,7 @@ impl PeerLane {
     pub(super) fn settled_elsewhere(self: &Arc<Self>, sequence: Sequence) {
         self.backlog.fetch_sub(1, Ordering::Relaxed);
         let mut state = self.state.lock();
-        state.lane.settled(sequence);
+        state.lane.settled(sequence, Moment::now(&*self.shared.clock));
         self.changed(&mut state);
     }
 
@@ -190,6 +206,8 @@ impl PeerLane {
         }
         let now = Moment::now(&*self.shared.clock);
         let limits = self.shared.limits();
+        // The writer asks for more once all that it was given is with the operating system.
+        state.lane.written(now, &limits);
         while let Some(forward) = state.lane.next(now, &limits) {
             if !send(&forward) {
                 break;
@@ -209,7 +227,7 @@ impl PeerLane {
         group: Option<&ClusterGroup>,
         mut each: impl FnMut(Option<Option<Duration>>),
     ) {
-        let now = self.shared.clock.now();
+        let now = Moment::now(&*self.shared.clock);
         let mut state = self.state.lock();
         if !state.serves(wake) {
             return;
@@ -217,6 +235,7 @@ impl PeerLane {
         for id in ids {
             match state.lane.acknowledge(id, group, now) {
                 Answered::InFlight(read_at) => each(Some(read_at)),
+                Answered::Early => each(Some(None)),
                 Answered::NotInFlight => each(None),
             }
         }
@@ -244,23 +263,34 @@ impl PeerLane {
         limit: PageLimit,
     ) -> Result<()> {
         loop {
-            let (request, wakes_in) = {
+            let next = {
                 let mut state = self.state.lock();
-                if state.serves(wake) { self.look(&mut state) } else { (None, None) }
+                if state.serves(wake) { self.look(&mut state) } else { Next::Sleep(None) }
             };
-            let Some(request) = request else {
-                let overdue = async {
-                    match wakes_in {
-                        Some(pause) => sleep(pause).await,
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    biased;
-                    () = wake.page.notified() => {}
-                    () = overdue => {}
+            let request = match next {
+                Next::Page(request) => request,
+                Next::DeadLetters(after) => {
+                    let of_peer = DeadLetterFilter { peer: Some(self.peer.clone()), ..DeadLetterFilter::default() };
+                    let page = store.dead_letters(&of_peer, after, limit).await?;
+                    let mut state = self.state.lock();
+                    state.lane.load_dead_letters(page, Moment::now(&*self.shared.clock));
+                    self.changed(&mut state);
+                    continue;
                 }
-                continue;
+                Next::Sleep(wakes_in) => {
+                    let overdue = async {
+                        match wakes_in {
+                            Some(pause) => sleep(pause).await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        biased;
+                        () = wake.page.notified() => {}
+                        () = overdue => {}
+                    }
+                    continue;
+                }
             };
             let items =
                 limit.items.min(u32::try_from(request.items).unwrap_or(u32::MAX).try_into().unwrap_or(limit.items));
@@ -273,8 +303,8 @@ impl PeerLane {
         }
     }
 
-    /// What the pager does next: read a page, or sleep for so long.
-    fn look(self: &Arc<Self>, state: &mut State) -> (Option<PageRequest>, Option<Duration>) {
+    /// What the pager does next.
+    fn look(self: &Arc<Self>, state: &mut State) -> Next {
         let now = Moment::now(&*self.shared.clock);
         let limits = self.shared.limits();
         if state.lane.wakes_at().is_some_and(|at| at <= now.elapsed) {
@@ -282,16 +312,21 @@ impl PeerLane {
             self.changed(state);
         }
         state.pager_wakes_at = state.lane.wakes_at();
-        let wakes_in = state.pager_wakes_at.map(|at| at.saturating_sub(now.elapsed));
-        (state.lane.wants_page(&limits), wakes_in)
+        if let Some(request) = state.lane.wants_page(&limits) {
+            return Next::Page(request);
+        }
+        if let Some(after) = state.lane.wants_dead_letters(now.elapsed) {
+            return Next::DeadLetters(after);
+        }
+        Next::Sleep(state.pager_wakes_at.map(|at| at.saturating_sub(now.elapsed)))
     }
 
     /// Gives up the oldest deliveries that the peer is owed. Answers whether that is new of any.
     pub(super) fn give_up(self: &Arc<Self>, oldest: &[Pending], reason: &str) -> bool {
-        let at = self.shared.clock.now();
+        let now = Moment::now(&*self.shared.clock);
         let mut state = self.state.lock();
         let oldest = oldest.iter().map(|pending| (pending.sequence, pending.attempts));
-        let is_new = state.lane.give_up(oldest, reason, at);
+        let is_new = state.lane.give_up(oldest, reason, now);
         self.changed(&mut state);
         is_new
     }

@@ -58,6 +58,11 @@ impl Hold {
         }
     }
 
+    /// Whether this is the delivery that the peer refused, or that goes out in its place.
+    pub(super) fn waits_for(&self, sequence: Sequence) -> bool {
+        self.refused == sequence
+    }
+
     /// Time goes by; whether the pause has ended with this.
     pub(super) fn tick(&mut self, now: Duration) -> bool {
         let ends = matches!(self.stage, Stage::Pausing { until } if now >= until);

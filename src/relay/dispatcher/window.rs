@@ -1,6 +1,6 @@
-//! The deliveries in flight on a link: sent and not settled. Pure: no clock, no I/O, no tokio.
+//! The deliveries of a link that are not settled: in flight, or held back. Pure: no clock, no I/O, no tokio.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::hash::BuildHasher;
 use std::ops::Bound;
 use std::time::Duration;
@@ -8,7 +8,9 @@ use std::time::Duration;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use slipstream_store::{ClusterGroup, Identity, Key, MessageId, Sequence};
 
-/// A delivery in flight.
+use super::lane::Forward;
+
+/// A delivery that is in flight on a link, or held back on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Flight {
     /// Which delivery of the peer.
@@ -21,16 +23,46 @@ pub(super) struct Flight {
     pub(super) read_at: Option<Duration>,
     /// How often it was republished, on this link and before.
     pub(super) attempts: u32,
+    /// The length of its text.
+    pub(super) bytes: usize,
+    /// A newer value of its key was sent on this link and ended without an acknowledgement. This one is not sent on
+    /// this link again, so that no value comes after a newer one.
+    pub(super) overtaken: bool,
     pub(super) state: FlightState,
+}
+
+impl Flight {
+    /// A delivery that was republished this often before, and is being sent.
+    pub(super) fn new(forward: &Forward, attempts: u32) -> Self {
+        Self {
+            sequence: forward.sequence,
+            identity: forward.identity.clone(),
+            sets: forward.sets.clone(),
+            read_at: forward.read_at,
+            attempts,
+            bytes: forward.text.len(),
+            overtaken: false,
+            state: FlightState::Writing { place: 0 },
+        }
+    }
 }
 
 /// What a flight waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FlightState {
-    /// The peer's answer, until then.
+    /// To be sent once the peer has settled others: it may be what the peer dies of.
+    HeldBack,
+    /// The operating system, which has not taken all of it yet.
+    Writing {
+        /// What has a smaller place in the window was sent before it.
+        place: u64,
+    },
+    /// The peer's answer.
     Sent {
-        /// When it is republished or given up, on the clock's own scale.
-        due: Duration,
+        /// When the operating system had taken it, on the clock's own scale.
+        at: Duration,
+        /// What has a smaller place in the window was sent before it.
+        place: u64,
     },
     /// Being sent again.
     Again {
@@ -44,6 +76,8 @@ pub(super) enum FlightState {
 struct Slot {
     sequence: Sequence,
     flight: Option<Flight>,
+    /// When the peer settled it, if the peer did.
+    settled_at: Option<Duration>,
 }
 
 /// The flights of one link in the order of sending, which is that of their sequences, found by the message id that
@@ -55,9 +89,17 @@ pub(super) struct Window {
     slots: VecDeque<Slot>,
     /// The place of the front, counted over the life of the window.
     front: u64,
+    /// When the peer last settled what was in front of the front.
+    settled_at: Option<Duration>,
     /// The places of the flights, by message id.
     places: HashTable<u64>,
     hasher: DefaultHashBuilder,
+    /// How many flights are held back.
+    held: usize,
+    /// The bytes of the flights that are not held back.
+    bytes: usize,
+    /// The places of the flights that are being written.
+    writing: Vec<u64>,
     /// The flights that are to be read from the store, to be sent again.
     unread: BTreeSet<Sequence>,
     /// No flight is due before.
@@ -67,18 +109,48 @@ pub(super) struct Window {
 impl Window {
     /// How many are in flight.
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.places.len() - self.held
     }
 
-    /// Takes in what was just sent, newer than all before.
-    pub(super) fn push(&mut self, flight: Flight) {
-        self.note_due(flight.state);
+    /// How many bytes are in flight.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes in what is being sent from now on, or is held back, newer than all before.
+    pub(super) fn push(&mut self, mut flight: Flight, is_held: bool) {
         let Self { slots, front, places, hasher, .. } = self;
         let place = *front + slots.len() as u64;
         places.insert_unique(hasher.hash_one(&flight.identity.id), place, |place| {
             flight_at(slots, *front, *place).map_or(0, |flight| hasher.hash_one(&flight.identity.id))
         });
-        slots.push_back(Slot { sequence: flight.sequence, flight: Some(flight) });
+        if is_held {
+            self.held += 1;
+            flight.state = FlightState::HeldBack;
+        } else {
+            self.bytes += flight.bytes;
+            self.writing.push(place);
+            flight.state = FlightState::Writing { place };
+        }
+        self.slots.push_back(Slot { sequence: flight.sequence, flight: Some(flight), settled_at: None });
+    }
+
+    /// What was being written is with the operating system now. From now on the peer may be late, `timeout` from now
+    /// at the earliest.
+    pub(super) fn written(&mut self, now: Duration, timeout: Duration) {
+        if self.writing.is_empty() {
+            return;
+        }
+        let mut writing = std::mem::take(&mut self.writing);
+        for place in writing.drain(..) {
+            if let Some(flight) = self.index_of(place).and_then(|index| self.slots.get_mut(index)?.flight.as_mut())
+                && let FlightState::Writing { place } = flight.state
+            {
+                flight.state = FlightState::Sent { at: now, place };
+            }
+        }
+        self.writing = writing;
+        self.look_at(now + timeout);
     }
 
     /// The flight that an answer names: of that group, or without a group the one that was sent first.
@@ -95,6 +167,13 @@ impl Window {
         self.slots.get(self.index(sequence)?)?.flight.as_ref()
     }
 
+    /// Ends a flight because the peer has settled it.
+    pub(super) fn settle(&mut self, sequence: Sequence, now: Duration) -> Option<Flight> {
+        let index = self.index(sequence)?;
+        self.slots.get_mut(index)?.settled_at = Some(now);
+        self.remove(sequence)
+    }
+
     /// Ends a flight.
     pub(super) fn remove(&mut self, sequence: Sequence) -> Option<Flight> {
         let index = self.index(sequence)?;
@@ -103,15 +182,37 @@ impl Window {
         if let Ok(entry) = self.places.find_entry(self.hasher.hash_one(&flight.identity.id), |at| *at == place) {
             entry.remove();
         }
+        if flight.state == FlightState::HeldBack {
+            self.held -= 1;
+        } else {
+            self.bytes -= flight.bytes;
+        }
         self.unread.remove(&sequence);
-        while self.slots.front().is_some_and(|slot| slot.flight.is_none()) {
-            self.slots.pop_front();
+        while let Some(slot) = self.slots.pop_front_if(|slot| slot.flight.is_none()) {
+            self.settled_at = self.settled_at.max(slot.settled_at);
             self.front += 1;
         }
         if self.slots.is_empty() {
             self.give_back_memory();
         }
         Some(flight)
+    }
+
+    /// The oldest flight that was sent.
+    pub(super) fn first_sent(&self) -> Option<&Flight> {
+        self.flights().find(|flight| flight.state != FlightState::HeldBack)
+    }
+
+    /// The flights that are held back.
+    pub(super) fn held(&self) -> impl Iterator<Item = &Flight> {
+        let held = if self.held == 0 { 0 } else { usize::MAX };
+        self.flights().filter(|flight| flight.state == FlightState::HeldBack).take(held)
+    }
+
+    /// The largest flight that was sent; of several the oldest.
+    pub(super) fn largest(&self) -> Option<&Flight> {
+        let sent = self.flights().filter(|flight| flight.state != FlightState::HeldBack);
+        sent.reduce(|largest, flight| if flight.bytes > largest.bytes { flight } else { largest })
     }
 
     /// Adds the flights before `sequence` that set this key to `found`.
@@ -122,33 +223,85 @@ impl Window {
         found.extend(same.map(|flight| flight.sequence));
     }
 
+    /// The newest flight that was sent and sets the key that this one sets: itself, if there is none.
+    pub(super) fn newest_like(&self, sequence: Sequence) -> Sequence {
+        let Some(key) = self.get(sequence).and_then(|flight| flight.sets.as_ref()) else { return sequence };
+        let newer = self.slots.iter().rev().take_while(|slot| slot.sequence > sequence);
+        let mut sent =
+            newer.filter_map(|slot| slot.flight.as_ref()).filter(|flight| flight.state != FlightState::HeldBack);
+        sent.find(|flight| flight.sets.as_ref() == Some(key)).map_or(sequence, |flight| flight.sequence)
+    }
+
+    /// A newer value of the key of this flight was sent, and ended without an acknowledgement.
+    pub(super) fn overtake(&mut self, sequence: Sequence, now: Duration) {
+        if let Some(flight) = self.get_mut(sequence) {
+            flight.overtaken = true;
+        }
+        self.look_at(now);
+    }
+
     /// When a flight may be due next, if any waits.
     pub(super) fn due(&self) -> Option<Duration> {
         self.due
     }
 
-    /// The flights that are due by `now`. Further ones are looked for after `pause` at the earliest.
-    pub(super) fn overdue(&mut self, now: Duration, pause: Duration) -> Vec<Sequence> {
+    /// The flights that are due by `now`, where each may take `timeout` from when it was sent, or from when the peer
+    /// last settled what was sent before it. A newer value of its key stands in for an older one: only the newest
+    /// is due. Further ones are looked for after `pause` at the earliest.
+    pub(super) fn overdue(
+        &mut self,
+        now: Duration,
+        pause: Duration,
+        timeout: impl Fn(&Flight) -> Duration,
+    ) -> Vec<Sequence> {
         if self.due.is_none_or(|due| due > now) {
             return Vec::new();
         }
+        let progress = self.progress();
         let (mut overdue, mut next) = (Vec::new(), None::<Duration>);
-        for flight in self.slots.iter().filter_map(|slot| slot.flight.as_ref()) {
-            match flight.state {
-                FlightState::Sent { due } if due <= now => overdue.push(flight.sequence),
-                FlightState::Sent { due } => next = Some(next.map_or(due, |next| next.min(due))),
-                FlightState::Again { .. } => {}
+        let mut newer = HashSet::new();
+        for flight in self.slots.iter().rev().filter_map(|slot| slot.flight.as_ref()) {
+            if flight.state == FlightState::HeldBack {
+                continue;
+            }
+            let has_newer = flight.sets.as_ref().is_some_and(|key| !newer.insert(key));
+            let FlightState::Sent { at, place } = flight.state else { continue };
+            if has_newer {
+                continue;
+            }
+            let settled =
+                self.index_of(place).and_then(|index| progress.get(index)).copied().unwrap_or(self.settled_at);
+            let due = Some(at).max(settled).unwrap_or(at) + timeout(flight);
+            if due <= now {
+                overdue.push(flight.sequence);
+            } else {
+                next = Some(next.map_or(due, |next| next.min(due)));
             }
         }
         self.due = next.map(|next| next.max(now + pause));
+        overdue.reverse();
         overdue
     }
 
-    /// A flight is to be sent again.
+    /// For each slot, and for the one that comes next, when the peer last settled what lies before it.
+    fn progress(&self) -> Vec<Option<Duration>> {
+        let latest = |latest: &mut Option<Duration>, slot: &Slot| {
+            *latest = (*latest).max(slot.settled_at);
+            Some(*latest)
+        };
+        std::iter::once(self.settled_at).chain(self.slots.iter().scan(self.settled_at, latest)).collect()
+    }
+
+    /// A flight is to be sent again, or for the first time if it was held back.
     pub(super) fn send_again(&mut self, sequence: Sequence, spends: bool) {
-        if let Some(flight) = self.get_mut(sequence) {
-            flight.state = FlightState::Again { spends };
-            self.unread.insert(sequence);
+        let Some(flight) = self.get_mut(sequence) else { return };
+        let was_held = flight.state == FlightState::HeldBack;
+        let bytes = flight.bytes;
+        flight.state = FlightState::Again { spends };
+        self.unread.insert(sequence);
+        if was_held {
+            self.held -= 1;
+            self.bytes += bytes;
         }
     }
 
@@ -173,20 +326,40 @@ impl Window {
         self.unread.range((after, Bound::Included(through))).copied()
     }
 
-    /// A flight was sent again.
-    pub(super) fn resent(&mut self, sequence: Sequence, attempts: u32, due: Duration) {
-        let state = FlightState::Sent { due };
-        if let Some(flight) = self.get_mut(sequence) {
-            flight.attempts = attempts;
-            flight.state = state;
+    /// A flight is being sent again. All that was ever sent was sent before it.
+    pub(super) fn resent(&mut self, sequence: Sequence) {
+        let next = self.front + self.slots.len() as u64;
+        if let Some(index) = self.index(sequence)
+            && let Some(flight) = self.slots.get_mut(index).and_then(|slot| slot.flight.as_mut())
+        {
+            flight.state = FlightState::Writing { place: next };
+            self.writing.push(self.front + index as u64);
         }
-        self.note_due(state);
     }
 
-    fn note_due(&mut self, state: FlightState) {
-        if let FlightState::Sent { due } = state {
-            self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+    /// Notes how often a flight was republished.
+    pub(super) fn attempted(&mut self, sequence: Sequence, attempts: u32) {
+        if let Some(flight) = self.get_mut(sequence) {
+            flight.attempts = attempts;
         }
+    }
+
+    /// A flight that is overdue and is not sent again waits once more, from now on.
+    pub(super) fn waits_on(&mut self, sequence: Sequence, now: Duration, timeout: Duration) {
+        let place = self.front + self.slots.len() as u64;
+        if let Some(flight) = self.get_mut(sequence) {
+            flight.state = FlightState::Sent { at: now, place };
+        }
+        self.look_at(now + timeout);
+    }
+
+    /// Nothing is due before this time, or before the one that was set earlier.
+    fn look_at(&mut self, due: Duration) {
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    fn flights(&self) -> impl Iterator<Item = &Flight> {
+        self.slots.iter().filter_map(|slot| slot.flight.as_ref())
     }
 
     fn index(&self, sequence: Sequence) -> Option<usize> {
@@ -195,6 +368,10 @@ impl Window {
             return Some(0);
         }
         self.slots.binary_search_by_key(&sequence, |slot| slot.sequence).ok()
+    }
+
+    fn index_of(&self, place: u64) -> Option<usize> {
+        usize::try_from(place.checked_sub(self.front)?).ok()
     }
 
     fn get_mut(&mut self, sequence: Sequence) -> Option<&mut Flight> {
@@ -209,6 +386,7 @@ impl Window {
         if self.slots.capacity() > KEPT * 64 {
             self.slots.shrink_to(KEPT);
             self.places.shrink_to(KEPT, |_| 0);
+            self.writing.shrink_to(KEPT);
         }
     }
 }
@@ -218,103 +396,4 @@ fn flight_at(slots: &VecDeque<Slot>, front: u64, place: u64) -> Option<&Flight> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn sequence(number: u64) -> Sequence {
-        Sequence::new(number).unwrap()
-    }
-
-    fn flight(number: u64, group: &str, id: &str) -> Flight {
-        let identity = Identity { group: ClusterGroup::new(group).unwrap(), id: MessageId::new(id).unwrap() };
-        let state = FlightState::Sent { due: SECOND };
-        Flight { sequence: sequence(number), identity, sets: None, read_at: None, attempts: 0, state }
-    }
-
-    fn settle(window: &mut Window, id: &str, group: Option<&str>) -> Option<u64> {
-        let group = group.map(|group| ClusterGroup::new(group).unwrap());
-        let named = window.named(&MessageId::new(id).unwrap(), group.as_ref())?;
-        window.remove(named).map(|flight| flight.sequence.get())
-    }
-
-    #[test]
-    fn an_ack_without_a_group_settles_the_one_sent_first() {
-        let mut window = Window::default();
-        for (sequence, group) in [(1, "a"), (2, "b"), (3, "c")] {
-            window.push(flight(sequence, group, "m"));
-        }
-        assert_eq!(settle(&mut window, "m", Some("b")), Some(2));
-        assert_eq!(settle(&mut window, "m", None), Some(1));
-        assert_eq!(settle(&mut window, "m", None), Some(3));
-        assert_eq!(settle(&mut window, "m", None), None);
-        assert_eq!(window.len(), 0);
-    }
-
-    #[test]
-    fn acks_in_any_order_find_their_flight_while_more_is_sent() {
-        let mut window = Window::default();
-        let mut owed = std::collections::BTreeSet::new();
-        for sequence in 1..=5000_u64 {
-            window.push(flight(sequence, "g", &format!("m{sequence}")));
-            owed.insert(sequence);
-            // A fixed walk through early, late and middle ones.
-            if sequence % 3 != 0 {
-                let nth = usize::try_from(sequence * 7919).unwrap() % owed.len();
-                let settled = *owed.iter().nth(nth).unwrap();
-                assert_eq!(settle(&mut window, &format!("m{settled}"), Some("g")), Some(settled));
-                assert_eq!(settle(&mut window, &format!("m{settled}"), None), None, "settled twice");
-                owed.remove(&settled);
-            }
-            assert_eq!(window.len(), owed.len());
-        }
-        for sequence in owed {
-            assert_eq!(settle(&mut window, &format!("m{sequence}"), None), Some(sequence));
-        }
-        assert_eq!(window.slots.len(), 0);
-    }
-
-    #[test]
-    fn older_flights_of_the_same_key_are_found() {
-        let mut window = Window::default();
-        let key = Key::new("k").unwrap();
-        for (number, sets) in [(1, "k"), (2, "other"), (3, ""), (4, "k"), (5, "k"), (6, "k")] {
-            let sets = (!sets.is_empty()).then(|| Key::new(sets).unwrap());
-            window.push(Flight { sets, ..flight(number, "g", &format!("m{number}")) });
-        }
-        window.remove(sequence(4));
-        let mut older = Vec::new();
-        window.older(sequence(5), &key, &mut older);
-        assert_eq!(older, [sequence(1)]);
-    }
-
-    #[test]
-    fn what_is_due_is_found_once_and_what_is_sent_again_has_a_new_time() {
-        let mut window = Window::default();
-        assert_eq!(window.due(), None);
-        for number in 1..=3 {
-            let state = FlightState::Sent { due: SECOND * u32::try_from(number).unwrap() };
-            window.push(Flight { state, ..flight(number, "g", &format!("m{number}")) });
-        }
-        assert_eq!(window.due(), Some(SECOND));
-        assert_eq!(window.overdue(SECOND / 2, SECOND), []);
-        assert_eq!(window.overdue(2 * SECOND, SECOND / 2), [sequence(1), sequence(2)]);
-        assert_eq!(window.due(), Some(3 * SECOND));
-        for number in [1, 2] {
-            window.send_again(sequence(number), true);
-        }
-        assert_eq!(window.first_unread(), Some(sequence(1)));
-        assert!(window.was_read(sequence(1)) && !window.was_read(sequence(1)) && !window.was_read(sequence(3)));
-        window.resent(sequence(1), 1, 10 * SECOND);
-        assert_eq!(window.overdue(3 * SECOND, SECOND), [sequence(3)]);
-        window.send_again(sequence(3), true);
-        assert!(window.unread(None, sequence(2)).eq([sequence(2)]));
-        assert!(window.unread(Some(sequence(2)), Sequence::LAST).eq([sequence(3)]));
-        window.remove(sequence(2));
-        assert_eq!(window.first_unread(), Some(sequence(3)));
-        assert_eq!(window.due(), Some(10 * SECOND));
-        window.remove(sequence(3));
-        assert_eq!(window.first_unread(), None);
-    }
-}
+mod tests;

@@ -1,4 +1,6 @@
+mod backwards;
 mod holds;
+mod isolation;
 
 use std::num::NonZeroU32;
 
@@ -67,7 +69,7 @@ impl Fixture {
 
     fn linked(store: impl IntoIterator<Item = Pending>) -> Self {
         let mut fixture = Self::new(store);
-        fixture.lane.link_up(LinkTerms::default());
+        fixture.lane.link_up(LinkTerms::default(), at(0), &limits());
         fixture
     }
 
@@ -97,6 +99,7 @@ impl Fixture {
             let Some(forward) = self.lane.next(now, &self.limits) else { break };
             sent.push(forward.sequence.get());
         }
+        self.lane.written(now, &self.limits);
         self.commit();
         sent
     }
@@ -107,7 +110,7 @@ impl Fixture {
     }
 
     fn acknowledge(&mut self, number: u64, now: Moment) -> Vec<String> {
-        self.lane.acknowledge(&identity(number).id, None, now.time);
+        self.lane.acknowledge(&identity(number).id, None, now);
         self.commit()
     }
 
@@ -166,7 +169,7 @@ fn a_new_link_reads_the_store_before_it_is_live() {
     let mut lane = Lane::new(PeerId::new("p").unwrap());
     lane.offer(&forward(1), &limits());
     assert_eq!(lane.wanted(&limits()), Wanted::default(), "nobody is linked");
-    assert!(lane.link_up(LinkTerms::default()).page);
+    assert!(lane.link_up(LinkTerms::default(), at(0), &limits()).page);
     let request = lane.wants_page(&limits()).unwrap();
     // Committed after the page was read: it must come with the next page.
     lane.offer(&forward(3), &limits());
@@ -186,7 +189,7 @@ fn a_new_link_reads_the_store_before_it_is_live() {
 #[test]
 fn what_was_skipped_and_is_gone_does_not_hold_the_lane_back() {
     let mut lane = Lane::new(PeerId::new("p").unwrap());
-    lane.link_up(LinkTerms::default());
+    lane.link_up(LinkTerms::default(), at(0), &limits());
     lane.offer(&forward(9), &limits());
     let request = lane.wants_page(&limits()).unwrap();
     lane.load(request, page([], false), at(0));
@@ -196,9 +199,9 @@ fn what_was_skipped_and_is_gone_does_not_hold_the_lane_back() {
 #[test]
 fn a_page_for_an_earlier_link_is_not_taken() {
     let mut lane = Lane::new(PeerId::new("p").unwrap());
-    lane.link_up(LinkTerms::default());
+    lane.link_up(LinkTerms::default(), at(0), &limits());
     let request = lane.wants_page(&limits()).unwrap();
-    lane.link_up(LinkTerms::default());
+    lane.link_up(LinkTerms::default(), at(0), &limits());
     lane.load(request, page([1], false), at(0));
     assert_eq!(send_all(&mut lane), Vec::<u64>::new());
     assert!(lane.wants_page(&limits()).is_some(), "it reads for itself");
@@ -215,7 +218,7 @@ fn a_full_lane_falls_behind_and_misses_nothing() {
     let request = lane.wants_page(&limits()).unwrap();
     assert_eq!(request.after, Some(sequence(4)));
     lane.load(request, page([5, 6], false), at(0));
-    assert_eq!(lane.acknowledge(&identity(3).id, None, at(0).time), Answered::InFlight(None));
+    assert_eq!(lane.acknowledge(&identity(3).id, None, at(0)), Answered::InFlight(None));
     assert_eq!(send_all(&mut lane), [5]);
 }
 
@@ -242,7 +245,7 @@ fn what_is_too_large_or_expired_is_never_sent() {
     let mut fixture = Fixture::new([pending(1), pending(2)]);
     fixture.store[1].expires_at = Some(at(5).time);
     fixture.store[1].text = Bytes::from_static(b"short");
-    fixture.lane.link_up(LinkTerms { max_message_bytes: Some(5), ..LinkTerms::default() });
+    fixture.lane.link_up(LinkTerms { max_message_bytes: Some(5), ..LinkTerms::default() }, at(0), &limits());
     fixture.read(at(5));
     assert!(fixture.lane.next(at(5), &limits()).is_none());
     assert_eq!(fixture.commit(), ["dead 1 too_large 0", "expire 2"]);
@@ -275,12 +278,12 @@ fn an_application_gets_nothing_that_names_only_others() {
         (PeerKind::Relay, None, &[1, 2, 3, 4]),
     ] {
         let mut fixture = Fixture::new(held());
-        fixture.lane.link_up(LinkTerms::default().with(&peer(kind, alias)));
+        fixture.lane.link_up(LinkTerms::default().with(&peer(kind, alias)), at(0), &limits());
         assert_eq!(fixture.send(at(0)), sent, "{kind:?} {alias:?}");
         assert_eq!(fixture.store.len(), sent.len(), "the rest is settled");
     }
     let mut fixture = Fixture::new([]);
-    fixture.lane.link_up(LinkTerms::default().with(&peer(PeerKind::Application, None)));
+    fixture.lane.link_up(LinkTerms::default().with(&peer(PeerKind::Application, None)), at(0), &limits());
     fixture.read(at(0));
     fixture.lane.offer(&Arc::new(Forward::from(only_for(1, r#""q""#))), &limits());
     assert!(fixture.lane.next(at(0), &limits()).is_none(), "it was routed before the link began");
@@ -292,7 +295,7 @@ fn what_was_held_under_an_alias_does_not_go_back_to_its_sender() {
     let mut own = pending(1);
     own.text = Bytes::from_static(br#"{"type":"EVENT","messagePath":["p","here"]}"#);
     let mut fixture = Fixture::new([own, pending(2)]);
-    fixture.lane.link_up(LinkTerms::default().with(&peer(PeerKind::Application, Some("far"))));
+    fixture.lane.link_up(LinkTerms::default().with(&peer(PeerKind::Application, Some("far"))), at(0), &limits());
     assert_eq!(fixture.send(at(0)), [2]);
     assert_eq!(fixture.store.len(), 1);
 }
@@ -301,7 +304,7 @@ fn what_was_held_under_an_alias_does_not_go_back_to_its_sender() {
 fn a_value_that_a_coalescing_peer_does_not_get_supersedes_none_that_it_does() {
     let mut fixture = Fixture::new([sets(1, "k"), sets(2, "k"), only_for(3, r#""q""#)]);
     let terms = LinkTerms { coalesce: true, ..LinkTerms::default() };
-    fixture.lane.link_up(terms.with(&peer(PeerKind::Application, None)));
+    fixture.lane.link_up(terms.with(&peer(PeerKind::Application, None)), at(0), &limits());
     assert_eq!(fixture.send(at(0)), [2]);
     assert!(fixture.store.iter().map(|pending| pending.sequence).eq([sequence(2)]));
 }
@@ -311,8 +314,8 @@ fn what_was_decided_outlives_the_link() {
     let mut lane = live();
     lane.offer(&forward(1), &limits());
     send_all(&mut lane);
-    lane.acknowledge(&identity(1).id, None, at(0).time);
-    lane.unlink();
+    lane.acknowledge(&identity(1).id, None, at(0));
+    lane.unlink(LinkEnd::Lost, at(0));
     let mut operations = Vec::new();
     lane.take_decided(&mut operations, usize::MAX);
     assert!(matches!(operations[..], [Operation::Acknowledge { .. }]));
@@ -333,6 +336,7 @@ fn what_is_not_settled_in_time_is_republished_and_given_up_in_the_end() {
         fixture.tick(at(now));
         fixture.read(at(now));
         assert_eq!(fixture.lane.next(at(now), &limits()).unwrap().sequence, sequence(1));
+        fixture.lane.written(at(now), &limits());
         assert_eq!(fixture.commit(), [format!("attempt 1 {attempt}")]);
         assert_eq!(fixture.lane.in_flight(), 1);
     }
@@ -346,9 +350,9 @@ fn what_is_not_settled_in_time_is_republished_and_given_up_in_the_end() {
 fn attempts_count_on_from_earlier_links_and_a_new_link_spends_none() {
     let mut fixture = Fixture::linked([Pending { attempts: 3, ..pending(1) }]);
     assert_eq!(fixture.send(at(0)), [1]);
-    fixture.lane.unlink();
+    fixture.lane.unlink(LinkEnd::Lost, at(0));
     fixture.tick(at(10_000));
-    fixture.lane.link_up(LinkTerms::default());
+    fixture.lane.link_up(LinkTerms::default(), at(0), &limits());
     assert_eq!(fixture.send(at(10_000)), [1], "being away spends no attempt");
     fixture.tick(at(10_000 + 239));
     assert_eq!(fixture.store.len(), 1, "its timeout has doubled three times");
@@ -410,7 +414,7 @@ fn a_coalescing_peer_gets_only_the_newest_value_of_each_key() {
     let mut fixture = Fixture::new((1..=9).map(|number| sets(number, if number % 2 == 0 { "even" } else { "odd" })));
     fixture.store[4] = pending(5);
     fixture.limits.queue_items = 2;
-    fixture.lane.link_up(LinkTerms { coalesce: true, ..LinkTerms::default() });
+    fixture.lane.link_up(LinkTerms { coalesce: true, ..LinkTerms::default() }, at(0), &limits());
     assert_eq!(fixture.send(at(0)), [5, 8, 9]);
     let left: Vec<_> = fixture.store.iter().map(|pending| pending.sequence.get()).collect();
     assert_eq!(left, [5, 8, 9]);
@@ -419,7 +423,7 @@ fn a_coalescing_peer_gets_only_the_newest_value_of_each_key() {
 #[test]
 fn coalescing_waits_until_what_it_superseded_is_committed() {
     let mut lane = Lane::new(PeerId::new("p").unwrap());
-    lane.link_up(LinkTerms { coalesce: true, ..LinkTerms::default() });
+    lane.link_up(LinkTerms { coalesce: true, ..LinkTerms::default() }, at(0), &limits());
     let request = lane.wants_page(&limits()).unwrap();
     lane.load(request, Page { items: vec![sets(1, "k"), sets(2, "k")], more: false }, at(0));
     assert!(lane.wants_page(&limits()).is_none());
@@ -435,7 +439,7 @@ fn what_is_given_up_is_not_sent_any_more() {
     let mut fixture = Fixture::linked([pending(1), pending(2), pending(3)]);
     fixture.limits.rules.window = NonZeroU32::MIN;
     assert_eq!(fixture.send(at(0)), [1]);
-    fixture.lane.give_up([(sequence(1), 0), (sequence(2), 0)], "backlog", at(0).time);
+    fixture.lane.give_up([(sequence(1), 0), (sequence(2), 0)], "backlog", at(0));
     assert_eq!(fixture.commit(), ["dead 1 backlog 0", "dead 2 backlog 0"]);
     assert_eq!(fixture.send(at(0)), [3]);
     assert_eq!(fixture.lane.in_flight(), 1);
@@ -445,9 +449,9 @@ fn what_is_given_up_is_not_sent_any_more() {
 fn what_was_given_up_is_not_given_up_again_while_the_store_shows_it() {
     let mut lane = live();
     let oldest = [(sequence(1), 0), (sequence(2), 0)];
-    assert!(lane.give_up(oldest, "backlog", at(0).time));
-    assert!(!lane.give_up(oldest, "backlog", at(0).time));
-    assert!(lane.give_up([(sequence(2), 0), (sequence(3), 0)], "backlog", at(0).time));
+    assert!(lane.give_up(oldest, "backlog", at(0)));
+    assert!(!lane.give_up(oldest, "backlog", at(0)));
+    assert!(lane.give_up([(sequence(2), 0), (sequence(3), 0)], "backlog", at(0)));
     let mut operations = Vec::new();
     lane.take_decided(&mut operations, usize::MAX);
     assert_eq!(operations.len(), 3);

@@ -35,7 +35,7 @@ fn a_refused_delivery_that_ends_lets_the_others_go() {
     fixture.limits.rules.window = NonZeroU32::MIN;
     assert_eq!(fixture.send(at(0)), [1]);
     fixture.refuse(1, Some(Code::StorageUnavailable), at(0));
-    fixture.lane.settled(sequence(1));
+    fixture.lane.settled(sequence(1), at(0));
     assert_eq!(fixture.send(at(0)), [2]);
 }
 
@@ -46,7 +46,7 @@ fn the_pause_outlives_the_refused_delivery_while_others_were_refused_too() {
     for number in 1..=3 {
         fixture.refuse(number, Some(Code::StorageUnavailable), at(0));
     }
-    fixture.lane.give_up([(sequence(1), 0)], "backlog", at(0).time);
+    fixture.lane.give_up([(sequence(1), 0)], "backlog", at(0));
     assert_eq!(fixture.commit(), ["dead 1 backlog 0"]);
     assert_eq!(fixture.send(at(0)), Vec::<u64>::new(), "it pauses");
     fixture.tick(at(1));
@@ -79,7 +79,7 @@ fn holds_and_goes_on(limits: LaneLimits) {
     const DELIVERIES: u64 = 40;
     let mut fixture = Fixture::new((1..=DELIVERIES).map(pending));
     fixture.limits = limits;
-    fixture.lane.link_up(LinkTerms::default());
+    fixture.lane.link_up(LinkTerms::default(), at(0), &limits);
     let mut sent = fixture.send(at(0));
     let mut now = 0;
     let mut oldest = 1;

@@ -1,0 +1,149 @@
+//! A message that its reader dies of is found; a link that merely flaps is not punished.
+
+use super::*;
+
+/// A peer that takes what it gets in order, and the time that passes.
+struct Reader {
+    fixture: Fixture,
+    /// Milliseconds.
+    now: u64,
+    decided: Vec<String>,
+    taken: Vec<u64>,
+    links: usize,
+}
+
+impl Reader {
+    fn new(store: impl IntoIterator<Item = Pending>) -> Self {
+        let mut fixture = Fixture::new(store);
+        fixture.limits.rules.window = NonZeroU32::new(16).unwrap();
+        fixture.limits.queue_items = 64;
+        fixture.limits.queue_bytes = 1 << 16;
+        Self { fixture, now: 0, decided: Vec::new(), taken: Vec::new(), links: 0 }
+    }
+
+    fn time(&self) -> Moment {
+        Moment { time: Timestamp::from_millis(self.now), elapsed: Duration::from_millis(self.now) }
+    }
+
+    /// One link: the peer takes a millisecond for each delivery and settles those that `takes` says true to, until it
+    /// has had one for which it says false, or the link has lived for `life` milliseconds.
+    fn link(&mut self, life: u64, mut takes: impl FnMut(u64) -> bool) {
+        self.links += 1;
+        self.fixture.lane.link_up(LinkTerms::default(), self.time(), &self.fixture.limits);
+        let mut waiting = std::collections::VecDeque::new();
+        for _ in 0..life {
+            let now = self.time();
+            self.fixture.lane.tick(now, &self.fixture.limits);
+            self.decided.extend(self.fixture.commit());
+            waiting.extend(self.fixture.send(now));
+            self.now += 1;
+            let Some(number) = waiting.pop_front() else { continue };
+            if !takes(number) {
+                break;
+            }
+            self.taken.push(number);
+            let decided = self.fixture.acknowledge(number, self.time());
+            self.decided.extend(decided);
+        }
+        self.fixture.lane.unlink(LinkEnd::Lost, self.time());
+        self.decided.extend(self.fixture.commit());
+    }
+
+    fn dead(&self) -> Vec<&str> {
+        self.decided.iter().filter_map(|decided| decided.strip_prefix("dead ")).collect()
+    }
+}
+
+#[test]
+fn a_poison_among_a_thousand_is_set_aside_and_all_else_arrives() {
+    for poison in [1, 2, 500, 999] {
+        let mut reader = Reader::new((1..=1_000).map(pending));
+        while !reader.fixture.store.is_empty() && reader.links < 20 {
+            reader.link(10_000, |number| number != poison);
+        }
+        assert_eq!(reader.dead(), [format!("{poison} poison 0")]);
+        assert!(reader.taken.iter().copied().eq((1..=1_000).filter(|number| *number != poison)), "{poison}");
+        assert!(reader.links <= 8, "{}", reader.links);
+    }
+}
+
+/// The peer acknowledges only ten at a time, so that innocent ones are the oldest when it dies.
+#[test]
+fn a_poison_is_found_behind_others_that_were_not_acknowledged_yet() {
+    let mut reader = Reader::new((1..=100).map(pending));
+    while reader.fixture.store.len() > 1 && reader.links < 60 {
+        reader.links += 1;
+        reader.fixture.lane.link_up(LinkTerms::default(), reader.time(), &reader.fixture.limits);
+        let mut handled = Vec::new();
+        for _ in 0..500 {
+            let now = reader.time();
+            reader.fixture.lane.tick(now, &reader.fixture.limits);
+            let sent = reader.fixture.send(now);
+            reader.now += 1;
+            if sent.contains(&7) {
+                break;
+            }
+            handled.extend(&sent);
+            if handled.len() >= 10 || sent.is_empty() {
+                for number in handled.drain(..) {
+                    let decided = reader.fixture.acknowledge(number, reader.time());
+                    reader.decided.extend(decided);
+                }
+            }
+        }
+        reader.fixture.lane.unlink(LinkEnd::Lost, reader.time());
+        let decided = reader.fixture.commit();
+        reader.decided.extend(decided);
+    }
+    assert_eq!(reader.dead(), ["7 poison 0"], "after {} links", reader.links);
+}
+
+#[test]
+fn two_poisons_are_both_found() {
+    let mut reader = Reader::new((1..=50).map(pending));
+    while !reader.fixture.store.is_empty() && reader.links < 60 {
+        reader.link(10_000, |number| number != 3 && number != 4);
+    }
+    assert_eq!(reader.dead(), ["3 poison 0", "4 poison 0"]);
+}
+
+#[test]
+fn a_link_that_flaps_makes_no_dead_letter_and_spends_no_attempt() {
+    // With each pace of the peer some links are lost with nothing settled, in whatever order.
+    for pace in [1, 7, 49, 50, 51, 90] {
+        let mut reader = Reader::new((1..=2_000).map(pending));
+        let mut turn = 0_u64;
+        for _ in 0..3_000 {
+            turn += 1;
+            let mut took = 0;
+            let most = if pace > 49 { u64::from(turn % 3 == 0) } else { 50 / pace };
+            reader.link(50, |_| {
+                took += 1;
+                took <= most
+            });
+        }
+        assert_eq!(reader.dead(), [""; 0], "pace {pace}");
+        assert!(!reader.decided.iter().any(|decided| decided.starts_with("attempt")), "pace {pace}");
+    }
+}
+
+#[test]
+fn a_peer_that_settles_nothing_at_all_loses_nothing() {
+    let mut reader = Reader::new((1..=5).map(pending));
+    for _ in 0..100 {
+        reader.link(50, |_| false);
+    }
+    assert_eq!(reader.decided, [""; 0]);
+    reader.link(1_000, |_| true);
+    assert!(reader.fixture.store.is_empty(), "{:?}", reader.taken);
+}
+
+#[test]
+fn a_lone_delivery_is_not_held_back_for_ever() {
+    let mut reader = Reader::new([pending(1)]);
+    for _ in 0..3 {
+        reader.link(50, |_| false);
+    }
+    reader.link(1_000, |_| true);
+    assert_eq!(reader.taken, [1]);
+}

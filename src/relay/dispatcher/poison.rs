@@ -1,0 +1,225 @@
+//! Finds the message that its reader dies of, without punishing a link that merely flaps. Pure.
+//!
+//! A reader that dies of a message comes back and gets it first, again and again. When several links in a row were
+//! lost with the same oldest delivery in flight and nothing settled, the next link holds the oldest deliveries back.
+//! If the peer settles others meanwhile, those held back are sent one alone at a time, and the one that a link is
+//! lost over twice is the poison. [`Suspicion`] is what is kept from link to link, [`HoldBack`] what one link does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use slipstream_store::Sequence;
+
+/// How many links in a row must be lost, with nothing settled and the same oldest delivery, before the next holds
+/// deliveries back.
+const BARREN_LINKS: u32 = 3;
+
+/// How many links must be lost while a delivery is alone in flight before it counts as poison.
+const STRIKES: u32 = 2;
+
+/// How many times as long as the lost links a link must live without the suspects before they are tried. A link that
+/// flaps does not live so long, so that its end is not blamed on the one that is tried.
+const STEADY_FACTOR: u32 = 4;
+
+/// The longest time that suspects wait for their link to prove steady.
+const MAX_STEADY: Duration = Duration::from_secs(600);
+
+/// What the lost links of a peer have shown.
+#[derive(Debug, Default)]
+pub(super) struct Suspicion {
+    /// The oldest delivery in flight on the last link that was lost without a settlement.
+    oldest: Option<Sequence>,
+    /// How many such links in a row there were.
+    barren: u32,
+    /// The longest life of one of them, from its first delivery on.
+    longest_life: Duration,
+    /// How many times the deliveries held back were too few to find the poison.
+    doublings: u32,
+    /// The deliveries that the next link holds back, because one of them was struck.
+    suspects: BTreeSet<Sequence>,
+    /// How many links were lost over each delivery alone.
+    strikes: BTreeMap<Sequence, u32>,
+}
+
+/// A link that was lost, as far as it tells something of poison.
+#[derive(Debug)]
+pub(super) struct Loss {
+    /// Whether the peer settled anything on it.
+    pub(super) has_settled: bool,
+    /// The oldest delivery in flight.
+    pub(super) oldest: Option<Sequence>,
+    /// How long the link lived, from its first delivery on.
+    pub(super) lived: Duration,
+    /// What it held back, if it did so until its end.
+    pub(super) hold_back: Option<HoldBack>,
+}
+
+impl Suspicion {
+    /// What the next link holds back of a window of this many deliveries.
+    pub(super) fn next_link(&self, window: usize) -> Option<HoldBack> {
+        let room = match () {
+            () if !self.suspects.is_empty() => 0,
+            () if self.barren >= BARREN_LINKS => 1_usize.checked_shl(self.doublings).unwrap_or(window).min(window),
+            () => return None,
+        };
+        let steady_after = self.longest_life.saturating_mul(STEADY_FACTOR).min(MAX_STEADY);
+        let suspects = self.suspects.clone();
+        let is_proven = !suspects.is_empty();
+        Some(HoldBack { suspects, room, steady_after, is_proven, is_steady: false, alone: None, others_settled: false })
+    }
+
+    /// A link was lost. Returns the delivery that is poison, if one is found. `is_owed` tells whether a delivery may
+    /// still be owed.
+    pub(super) fn lost(&mut self, loss: Loss, is_owed: impl Fn(Sequence) -> bool) -> Option<Sequence> {
+        self.strikes.retain(|sequence, _| is_owed(*sequence));
+        match loss.hold_back {
+            Some(HoldBack { alone: Some(alone), suspects, .. }) => {
+                self.suspects = suspects;
+                self.suspects.retain(|sequence| is_owed(*sequence));
+                self.struck(alone)
+            }
+            Some(_) => {
+                self.start_anew(if loss.has_settled { 0 } else { self.doublings.saturating_add(1) });
+                None
+            }
+            None if loss.has_settled => {
+                self.start_anew(0);
+                None
+            }
+            None => {
+                self.barren(loss.oldest?, loss.lived);
+                None
+            }
+        }
+    }
+
+    /// Whether there is nothing to be kept for the next link.
+    pub(super) fn is_idle(&self) -> bool {
+        self.barren == 0 && self.doublings == 0 && self.suspects.is_empty() && self.strikes.is_empty()
+    }
+
+    fn barren(&mut self, oldest: Sequence, lived: Duration) {
+        if self.oldest.is_some_and(|before| before != oldest) {
+            self.start_anew(0);
+        }
+        self.oldest = Some(oldest);
+        self.barren = self.barren.saturating_add(1);
+        self.longest_life = self.longest_life.max(lived);
+    }
+
+    /// Nothing is concluded from the links so far, but for the strikes.
+    fn start_anew(&mut self, doublings: u32) {
+        *self = Self { doublings, strikes: std::mem::take(&mut self.strikes), ..Self::default() };
+    }
+
+    fn struck(&mut self, alone: Sequence) -> Option<Sequence> {
+        let strikes = self.strikes.entry(alone).or_default();
+        *strikes += 1;
+        if *strikes < STRIKES {
+            return None;
+        }
+        self.strikes.remove(&alone);
+        self.suspects.remove(&alone);
+        if self.suspects.is_empty() {
+            self.start_anew(0);
+        }
+        Some(alone)
+    }
+}
+
+/// What one link holds back.
+#[derive(Debug)]
+pub(super) struct HoldBack {
+    /// The deliveries that are held back, or are tried.
+    suspects: BTreeSet<Sequence>,
+    /// How many more are, of the oldest.
+    room: usize,
+    /// How long the link must live before they are tried.
+    steady_after: Duration,
+    /// Whether the link before was lost over a suspect alone, after the peer had settled others.
+    is_proven: bool,
+    /// Whether it was seen to live so long.
+    is_steady: bool,
+    /// The one that is tried: nothing else is in flight.
+    alone: Option<Sequence>,
+    /// Whether the peer has settled a delivery that was not held back.
+    others_settled: bool,
+}
+
+/// What a link that holds deliveries back does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It sends what is not held back.
+    Send,
+    /// It sends nothing until this delivery is settled, or if there is none, until those in flight are.
+    Wait(Option<Sequence>),
+    /// It tries the first of those held back.
+    Try,
+    /// It holds nothing back any more: nothing else is owed that could tell whether the peer lives.
+    Release,
+}
+
+impl HoldBack {
+    /// Whether a delivery that comes to be sent is held back.
+    pub(super) fn takes(&mut self, sequence: Sequence) -> bool {
+        if self.suspects.contains(&sequence) {
+            return true;
+        }
+        let has_room = self.room > 0;
+        if has_room {
+            self.room -= 1;
+            self.suspects.insert(sequence);
+        }
+        has_room
+    }
+
+    /// The peer has settled a delivery, or has refused it.
+    pub(super) fn answered(&mut self, sequence: Sequence) {
+        if !self.suspects.contains(&sequence) {
+            self.others_settled = true;
+        }
+        self.ended(sequence);
+    }
+
+    /// A delivery is no suspect any more.
+    pub(super) fn ended(&mut self, sequence: Sequence) {
+        self.suspects.remove(&sequence);
+        if self.alone == Some(sequence) {
+            self.alone = None;
+        }
+    }
+
+    /// What to do next on a link that has lived for `lived`. `idle` tells that nothing is in flight, `all_read` that
+    /// nothing waits to be sent.
+    pub(super) fn step(&mut self, lived: Duration, idle: bool, all_read: bool) -> Step {
+        self.is_steady |= lived >= self.steady_after;
+        match () {
+            () if self.alone.is_some() => Step::Wait(self.alone),
+            () if !self.is_steady => Step::Send,
+            () if self.others_settled && idle => Step::Try,
+            () if self.others_settled => Step::Wait(None),
+            () if idle && all_read && self.is_proven => Step::Try,
+            () if idle && all_read => Step::Release,
+            () => Step::Send,
+        }
+    }
+
+    /// A delivery is tried.
+    pub(super) fn tries(&mut self, sequence: Sequence) {
+        self.alone = Some(sequence);
+    }
+
+    /// The same, if the one that is tried did not go out.
+    pub(super) fn untried(self) -> Self {
+        Self { alone: None, ..self }
+    }
+
+    pub(super) fn alone(&self) -> Option<Sequence> {
+        self.alone
+    }
+
+    /// How long the link must live before what it holds back is tried, if it was not seen to live so long yet.
+    pub(super) fn steady_after(&self) -> Option<Duration> {
+        (!self.is_steady).then_some(self.steady_after)
+    }
+}
