@@ -11,7 +11,7 @@
 //! | `relay`, `application/` | who takes part |
 //! | `faults` | what befalls them |
 //! | `invariants/` | what must hold |
-//! | `single`, `mesh`, `stages`, `bites` | the tests; `seeds` tells which seeds run, `tampering` breaks streams |
+//! | `single`, `mesh`, `stages`, `receivers`, `bites` | the tests; `seeds` tells which seeds run, `tampering` breaks streams |
 
 #![cfg(test)]
 
@@ -29,6 +29,7 @@ mod world;
 
 mod bites;
 mod mesh;
+mod receivers;
 mod single;
 mod stages;
 mod tampering;

@@ -10,7 +10,7 @@ use slipstream::listen::Listener;
 use slipstream::relay::{BacklogLimit, BacklogPolicy};
 use slipstream::store::{MessageStore, PeerId, Tag};
 
-use crate::application::{Temper, Topics};
+use crate::application::{Sent, Temper, Topics};
 use crate::faults::{Fault, FaultPlan};
 use crate::network::Weather;
 
@@ -147,6 +147,15 @@ impl Plan {
             application.temper = Temper::moody();
             let Topics { every, .. } = application.topics;
             application.topics = Topics { every, ..Topics::mixed() };
+        }
+        self
+    }
+
+    /// The same with an application that dies of a message of the first one.
+    pub(crate) fn with_a_poison(mut self, number: u64) -> Self {
+        let poison = Sent::identity(&self.applications[0].id, number);
+        if let Some(last) = self.applications.last_mut() {
+            last.temper.dies_of = Some(poison);
         }
         self
     }

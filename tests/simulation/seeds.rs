@@ -2,16 +2,29 @@
 
 use std::ops::RangeInclusive;
 
+use crate::invariants::Counts;
 use crate::plan::Plan;
 use crate::run::{Outcome, run};
 
 /// Runs a plan with its fixed seeds, or those that the environment names; every invariant must hold.
 pub(crate) fn hold(test: &str, fixed: RangeInclusive<u64>, plan: impl Fn(u64) -> Plan) {
+    hold_with(test, fixed, plan, |_| {});
+}
+
+/// The same; what happened in each run is looked at, too.
+pub(crate) fn hold_with(
+    test: &str,
+    fixed: RangeInclusive<u64>,
+    plan: impl Fn(u64) -> Plan,
+    looks_at: impl Fn(&Counts),
+) {
     let replayed = number("SLIPSTREAM_SIM_SEED");
     for seed in seeds(fixed) {
         let outcome = run(&plan(seed), seed, replayed.is_some());
         assert!(outcome.violation.is_none(), "{}", Failure { test, seed, outcome: &outcome });
         assert!(outcome.counts.received > 0, "{test}, seed {seed}: nothing was delivered");
+        println!("{test}, seed {seed}: {:?}", outcome.counts);
+        looks_at(&outcome.counts);
     }
 }
 

@@ -64,6 +64,13 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) tags: Vec<Tag>,
 }
 
+/// Whether an application outlived a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mortal {
+    Alive,
+    Dead,
+}
+
 /// An answer that is on its way: it goes out then.
 #[derive(Debug)]
 enum Due {
@@ -152,7 +159,9 @@ impl Application {
                 received = receiver.next(), if reads => match received {
                     Some(Ok(Received::Text(text))) => {
                         number += 1;
-                        self.take(&text, number, &mut answers);
+                        if self.take(&text, number, &mut answers) == Mortal::Dead {
+                            return "it died of a message".to_owned();
+                        }
                         reads_at = Instant::now() + self.plan.temper.reads_after;
                     }
                     Some(Ok(Received::Closed { code, reason })) => return format!("closed with {code:?} {reason}"),
@@ -197,7 +206,7 @@ impl Application {
         }
     }
 
-    fn take(&self, text: &[u8], number: u64, answers: &mut BTreeMap<(Instant, u64), Due>) {
+    fn take(&self, text: &[u8], number: u64, answers: &mut BTreeMap<(Instant, u64), Due>) -> Mortal {
         let id = &self.plan.id;
         match Incoming::read(text) {
             Err(reason) => {
@@ -219,18 +228,28 @@ impl Application {
                     self.oracle.refused(id, &identity, &code);
                 }
             }
-            Ok(Incoming::Message(message)) => self.answer(&message, number, answers),
+            Ok(Incoming::Message(message)) => return self.answer(&message, number, answers),
         }
+        Mortal::Alive
     }
 
-    fn answer(&self, message: &Delivered, number: u64, answers: &mut BTreeMap<(Instant, u64), Due>) {
+    fn answer(&self, message: &Delivered, number: u64, answers: &mut BTreeMap<(Instant, u64), Due>) -> Mortal {
         let (id, identity) = (&self.plan.id, &message.identity);
         let receipt = self.oracle.delivered(id, message, |within| self.network.was_in_trouble(id, &self.relay, within));
         let answer = self.plan.temper.answer(self.plan.seed, identity, receipt.times, self.world.elapsed());
         self.world.note(id, format_args!("gets {identity}, time {}: {answer:?}", receipt.times));
         let (after, due) = match answer {
-            Answer::None => return self.oracle.withholding(id, identity),
+            Answer::Die => {
+                self.oracle.dies(id, identity);
+                return Mortal::Dead;
+            }
+            Answer::None => {
+                self.oracle.handling(id, identity);
+                self.oracle.withholding(id, identity);
+                return Mortal::Alive;
+            }
             Answer::Acknowledge { after, late } => {
+                self.oracle.handling(id, identity);
                 if late {
                     self.oracle.withholding(id, identity);
                 }
@@ -240,5 +259,6 @@ impl Application {
             Answer::Reject(after) => (after, Due::Refuse(identity.clone(), "not_wanted")),
         };
         answers.insert((Instant::now() + after, number), due);
+        Mortal::Alive
     }
 }

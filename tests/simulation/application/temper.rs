@@ -30,6 +30,8 @@ pub(crate) struct Temper {
     pub(crate) stretches: Duration,
     /// How long it pauses before it reads the next text.
     pub(crate) reads_after: Duration,
+    /// A message that it dies of, whenever it gets it.
+    pub(crate) dies_of: Option<Identity>,
 }
 
 impl Temper {
@@ -45,6 +47,7 @@ impl Temper {
             rejects: 0,
             stretches: Duration::ZERO,
             reads_after: Duration::ZERO,
+            dies_of: None,
         }
     }
 
@@ -72,6 +75,9 @@ impl Temper {
             draw = draw.wrapping_sub(share);
             hit
         };
+        if self.dies_of.as_ref() == Some(identity) {
+            return Answer::Die;
+        }
         let (ignores, loses) = (falls_on(self.ignores), falls_on(self.loses));
         let (postpones, rejects, tardy) = (falls_on(self.postpones), falls_on(self.rejects), falls_on(self.tardy));
         let delay = if tardy { self.long_delay } else { self.delay.mul_f64(randomness.f64()) };
@@ -95,7 +101,12 @@ impl Temper {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     None,
-    Acknowledge { after: Duration, late: bool },
+    Acknowledge {
+        after: Duration,
+        late: bool,
+    },
     Postpone(Duration),
     Reject(Duration),
+    /// It crashes, and comes back.
+    Die,
 }

@@ -43,6 +43,20 @@ impl Oracle {
         }
     }
 
+    /// What each application handled last of a key is the newest that it ever handled, unless that one was not settled.
+    pub(crate) fn the_newest_is_last(&self) {
+        let facts = self.facts.lock();
+        for (id, application) in &facts.applications {
+            let dropped = &facts.relays[&application.home].dropped;
+            for (key, handled) in &application.handled {
+                let is_last = handled.last == handled.newest || dropped.contains(&(id.clone(), handled.newest));
+                self.world.holds("the newest value is handled last", is_last || !application.durable, || {
+                    format!("{id} handled {handled:?} of {key:?}")
+                });
+            }
+        }
+    }
+
     /// What a relay says of itself fits its store, and its limits.
     pub(crate) fn observed(&self, relay: &PeerId, observation: &Observation, disk: &Disk, at_rest: bool) {
         let window = self.plan.settings.delivery.window.get() as usize;

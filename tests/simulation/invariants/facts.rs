@@ -60,6 +60,25 @@ pub(super) struct Application {
     pub(super) withheld: BTreeSet<Identity>,
     /// How many messages it has sent on its link.
     pub(super) sent_on_link: u64,
+    /// The newest value of each key that came on this link.
+    pub(super) newest_on_link: BTreeMap<Key, Sequence>,
+    /// The value of each key that it handled last, and the newest that it ever handled. It remembers nothing, so each
+    /// time that a value comes it is handled.
+    pub(super) handled: BTreeMap<Key, Handled>,
+    /// How many links it has lost since its relay last counted an acknowledgement of it.
+    pub(super) lost_links: u32,
+    /// After several such links the relay holds the oldest deliveries back, so that newer ones overtake them: those up to
+    /// this one may come late.
+    pub(super) held_through: Option<Sequence>,
+    /// It died of these.
+    pub(super) died_of: BTreeSet<Identity>,
+}
+
+/// What an application handled of one key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Handled {
+    pub(super) last: Sequence,
+    pub(super) newest: Sequence,
 }
 
 impl Default for Application {
@@ -79,6 +98,11 @@ impl Default for Application {
             rejected: BTreeSet::new(),
             withheld: BTreeSet::new(),
             sent_on_link: 0,
+            newest_on_link: BTreeMap::new(),
+            handled: BTreeMap::new(),
+            lost_links: 0,
+            held_through: None,
+            died_of: BTreeSet::new(),
         }
     }
 }
@@ -103,4 +127,6 @@ pub(super) struct Relay {
     pub(super) ended: BTreeMap<&'static str, u64>,
     /// The clock of its machine.
     pub(super) clock: MachineClock,
+    /// The deliveries that ended without an acknowledgement: expired or given up.
+    pub(super) dropped: BTreeSet<(PeerId, Sequence)>,
 }

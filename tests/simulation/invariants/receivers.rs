@@ -3,12 +3,16 @@
 
 use std::time::Duration;
 
-use slipstream::store::{Identity, PeerId};
+use slipstream::store::{Identity, PeerId, Sequence};
 use tokio::time::Instant;
 
-use super::facts::{Application, Facts, Received};
+use super::facts::{Application, Facts, Handled, Received};
 use super::{Oracle, known};
 use crate::application::Delivered;
+
+/// How many links must be lost without an acknowledgement before deliveries may be held back. The relay wants three; of
+/// one it may not have heard yet.
+const LOST_LINKS: u32 = 2;
 
 /// What a receipt is to the application that gets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,16 +25,24 @@ impl Oracle {
     /// An application has a new link.
     pub(crate) fn linked(&self, application: &PeerId, link: u64) {
         let mut facts = self.facts.lock();
+        let home = facts.applications[application].home.clone();
+        let newest = facts.relays[&home].by_sequence.keys().next_back().copied();
         let known = known(&mut facts.applications, application);
+        known.lost_links += u32::from(known.remembered);
+        if known.lost_links >= LOST_LINKS {
+            known.held_through = newest;
+        }
         known.remembered = true;
         known.link = link;
         known.link_began = Instant::now();
         known.unanswered.clear();
         known.sent_on_link = 0;
+        known.newest_on_link.clear();
         if !known.durable {
             // On each link it is another peer.
             known.received.clear();
             known.newest = None;
+            known.handled.clear();
         }
     }
 
@@ -60,13 +72,15 @@ impl Oracle {
             return Receipt { times: 1 };
         };
         self.does_not_go_back(&facts, application, identity);
+        self.keeps_the_order_of_values(&mut facts, application, identity, sequence);
         let ack_timeout = self.plan.settings.delivery.ack_timeout;
         let window = self.plan.settings.delivery.window.get() as usize;
         let known = known(&mut facts.applications, application);
         let times = match known.received.get_mut(identity) {
             None => {
                 let newest = known.newest;
-                self.world.holds("deliveries come in order", newest.is_none_or(|newest| newest < sequence), || {
+                let in_order = newest.is_none_or(|newest| newest < sequence) || Some(sequence) <= known.held_through;
+                self.world.holds("deliveries come in order", in_order, || {
                     format!("{application} first gets {identity} ({sequence}) after {newest:?}")
                 });
                 known.newest = Some(newest.map_or(sequence, |newest| newest.max(sequence)));
@@ -141,6 +155,37 @@ impl Oracle {
                 format!("{application} gets {identity} ({sequence}) for {key:?} and has acknowledged {newest}")
             });
         }
+    }
+
+    /// On one link no value of a key comes after a newer one, whether or not anything was acknowledged.
+    fn keeps_the_order_of_values(&self, facts: &mut Facts, id: &PeerId, identity: &Identity, sequence: Sequence) {
+        let Some(key) = facts.messages.get(identity).and_then(|message| message.sent.sets()).cloned() else { return };
+        let newest = known(&mut facts.applications, id).newest_on_link.entry(key.clone()).or_insert(sequence);
+        self.world.holds("values come in order", *newest <= sequence, || {
+            format!("{id} gets {identity} ({sequence}) for {key:?} after {newest} on the same link")
+        });
+        *newest = sequence;
+    }
+
+    /// Another program has links under the id of an application, of which the application knows nothing.
+    pub(crate) fn is_impersonated(&self, id: &PeerId) {
+        known(&mut self.facts.lock().applications, id).held_through = Some(Sequence::LAST);
+    }
+
+    /// An application handles a message.
+    pub(crate) fn handling(&self, id: &PeerId, identity: &Identity) {
+        let mut facts = self.facts.lock();
+        let Some(key) = facts.messages.get(identity).and_then(|message| message.sent.sets()).cloned() else { return };
+        let home = facts.applications[id].home.clone();
+        let Some(sequence) = facts.relays[&home].recorded.get(identity).copied() else { return };
+        let handled = &mut known(&mut facts.applications, id).handled;
+        let newest = handled.get(&key).map_or(sequence, |before| before.newest.max(sequence));
+        handled.insert(key, Handled { last: sequence, newest });
+    }
+
+    /// An application dies of a message.
+    pub(crate) fn dies(&self, id: &PeerId, identity: &Identity) {
+        known(&mut self.facts.lock().applications, id).died_of.insert(identity.clone());
     }
 
     /// An application acknowledges a message.

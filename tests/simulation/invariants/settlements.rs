@@ -22,6 +22,9 @@ impl Oracle {
                 .world
                 .violated("deliveries end once", format!("{relay} settled {sequence} of {peer}, which is nothing"));
         };
+        if matches!(operation, Operation::Expire { .. } | Operation::DeadLetter { .. }) {
+            known(&mut facts.relays, relay).dropped.insert((peer.clone(), sequence));
+        }
         match operation {
             Operation::Acknowledge { .. } => self.acknowledged(facts, relay, peer, sequence, &identity),
             Operation::Supersede { .. } => self.superseded(facts, relay, peer, sequence, &identity),
@@ -34,6 +37,9 @@ impl Oracle {
     }
 
     fn acknowledged(&self, facts: &mut Facts, relay: &PeerId, peer: &PeerId, sequence: Sequence, identity: &Identity) {
+        if let Some(application) = facts.applications.get_mut(peer) {
+            application.lost_links = 0;
+        }
         let handled = match facts.relays.get_mut(peer) {
             Some(other) => {
                 other.handed_over.insert(identity.clone());
@@ -75,6 +81,7 @@ impl Oracle {
                 attempts >= self.plan.settings.delivery.max_republishes
                     && facts.holds_of(peer, |it| it.withheld.contains(identity))
             }
+            Some("poison") => facts.holds_of(peer, |it| it.died_of.contains(identity)),
             Some("rejected") => facts.holds_of(peer, |it| it.rejected.contains(identity)),
             _ => false,
         };

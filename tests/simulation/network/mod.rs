@@ -193,11 +193,23 @@ impl Network {
     /// Resets one of the connections, by chance: both ends learn of it.
     pub(crate) fn reset_any(&self, randomness: &mut fastrand::Rng) {
         if let Some(connection) = self.any(randomness) {
-            self.world.note("network", format_args!("connection {} is reset", connection.number));
-            for pipe in &connection.pipes {
-                let (weather, is_cut) = self.weather(pipe);
-                pipe.reset(&weather, is_cut);
-            }
+            self.reset(&connection);
+        }
+    }
+
+    /// Resets every connection that a host has: both ends learn of it.
+    pub(crate) fn reset_all_of(&self, host: &PeerId) {
+        let connections: Vec<_> = self.state.lock().connections.values().cloned().collect();
+        for connection in connections.iter().filter(|it| it.pipes.iter().any(|pipe| pipe.from == *host)) {
+            self.reset(connection);
+        }
+    }
+
+    fn reset(&self, connection: &Connection) {
+        self.world.note("network", format_args!("connection {} is reset", connection.number));
+        for pipe in &connection.pipes {
+            let (weather, is_cut) = self.weather(pipe);
+            pipe.reset(&weather, is_cut);
         }
     }
 
