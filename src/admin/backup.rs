@@ -148,8 +148,10 @@ mod tests {
 
     fn backups(folder: &Path) -> (Backups, Faults) {
         let (store, faults) = FaultStore::new(ModelStore::open(&ModelMedium::default(), Path::new("model")).unwrap());
-        let place =
-            Place::file(&folder.join("orders.db"), Files { data: "slipstream.model", beside: &[], within: &[] });
+        let place = Place::file(
+            &folder.join("orders.db"),
+            Files { data: "slipstream.model", within: &[], log: None, beside: &[] },
+        );
         (Backups::new(Some(folder.to_owned()), place, Arc::new(store), Arc::new(SystemClock::new())), faults)
     }
 

@@ -49,7 +49,8 @@ async fn start_for(api: ApiAccess, render: impl Fn() -> String + Send + Sync + '
         Ok(*now)
     };
     let store = ModelStore::open(&ModelMedium::default(), Path::new("model")).expect("a store");
-    let place = Place::folder(Path::new("model"), Files { data: "slipstream.model", beside: &[], within: &[] });
+    let place =
+        Place::folder(Path::new("model"), Files { data: "slipstream.model", within: &[], log: None, beside: &[] });
     let backups = Backups::new(None, place, Arc::new(store), Arc::new(SystemClock::new()));
     let pages =
         Pages { render: Arc::new(render), readiness: Arc::new(readiness), logging: Arc::new(logging), backups, api };

@@ -40,6 +40,16 @@ pub enum OfflineError {
     /// The source and the target are one place.
     #[error("{path} is both the source and the target: expected two places", path = .0.display())]
     SamePlace(PathBuf),
+    /// The backup is of another engine than the settings name.
+    #[error("{path}: expected a backup of {expected}, as SLIPSTREAM_STORE says, got one of {found}: set SLIPSTREAM_STORE to {found}, or move the store with `slipstream store migrate` afterwards", path = .path.display())]
+    OtherEngine {
+        /// The backup.
+        path: PathBuf,
+        /// Its engine.
+        found: &'static str,
+        /// The engine of the settings.
+        expected: &'static str,
+    },
     /// The new store counts something else than the old one.
     #[error("{path}: the new store counts differently: {counts}", path = .path.display())]
     CountsDiffer {

@@ -1,4 +1,4 @@
-//! Work on a whole store that no relay has open: check, count, copy, rewrite, move to another engine. All of it blocks.
+//! Work on a whole store that no relay has open: check, count, copy, rewrite, restore, move to another engine. All of it blocks.
 //!
 //! None of it makes a store where there is none, and none changes the one that it reads: what is written is a new store,
 //! in a workshop beside its place ([`slipstream_embedded::Work`]), which is compared with the old one row by row before
@@ -10,6 +10,7 @@ mod error;
 mod located;
 mod migrate;
 mod progress;
+mod restore;
 #[cfg(test)]
 mod tests;
 
@@ -19,3 +20,4 @@ pub use error::OfflineError;
 pub use located::Located;
 pub use migrate::{Migrated, migrate};
 pub use progress::{Progress, Silent};
+pub use restore::{Allowed, Backup, restore};

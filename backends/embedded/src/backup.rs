@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use slipstream_store::{Result, StoreError};
 
-use crate::install::{fault, sync};
+use crate::install::sync;
 use crate::lock::StoreLock;
 use crate::place::{LOCK, PREFIX, Place, beside, make_folders, parent};
+use crate::system::fault;
 
 /// What follows a copy's name in that of the folder in which it is written.
 const UNFINISHED: &str = ".unfinished";
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
     use crate::place::Files;
 
-    const X: Files = Files { data: "slipstream.x", beside: &[], within: &[] };
+    const X: Files = Files { data: "slipstream.x", within: &[], log: None, beside: &[] };
 
     fn both(folder: &Path) -> [Place; 2] {
         [Place::folder(&folder.join("copy"), X), Place::file(&folder.join("2026.x"), X)]

@@ -196,18 +196,12 @@ fn differs(part: Part, key: &[u8]) -> StoreError {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use slipstream_store::{Depth, Durability, Guarantee, MessageStore as _};
+    use slipstream_store::{Depth, MessageStore as _};
 
     use super::*;
+    use crate::Engine as _;
     use crate::memory::Medium;
-    use crate::tests::{acknowledge, batch, open, record, remember};
-    use crate::{Engine as _, Opened, StoreLock};
-
-    fn opened(medium: &Medium, folder: &std::path::Path) -> Opened<Medium> {
-        let guarantee = Guarantee::new("memory", Durability::Full);
-        let lock = StoreLock::acquire(&folder.join("lock"), folder).unwrap();
-        Opened { engine: medium.clone(), guarantee, lock }
-    }
+    use crate::tests::{acknowledge, batch, open, opened, record, remember};
 
     fn message(sequence: u64, text: &[u8]) -> MessageRow<'_> {
         MessageRow {

@@ -10,6 +10,8 @@ use std::path::Path;
 use bincode::{BorrowDecode, Encode};
 use slipstream_store::{Defect, Depth, Result};
 
+use crate::opening::{Label, Opening};
+
 /// The tables whose keys and values are bytes, ordered by key. Messages are apart, see [`MessageRow`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
@@ -185,7 +187,8 @@ pub trait Reader: Send + 'static {
     /// Where it could not look; what it finds are defects.
     fn verify(&mut self, depth: Depth) -> Result<Vec<Defect>>;
 
-    /// Writes a copy of the tables, as of one commit and in the smallest form that the engine has, to `target`, synced.
+    /// Writes a copy of the tables, as of one commit and in the smallest form that the engine has, to `target`, synced, with
+    /// the label of an opening of its own that is over.
     /// Something is at `target`: an error.
     ///
     /// # Errors
@@ -203,6 +206,20 @@ pub trait Engine: Tables + fmt::Debug + Send + Sized + 'static {
     /// # Errors
     /// `Full` or `Busy` where surely nothing was done; `Poisoned` where that is not sure.
     fn apply(&mut self, writes: &[Write<'_>]) -> Result<()>;
+
+    /// Puts the label of an opening into the data, and returns once it is there and synced, also where the store was
+    /// opened for less. An engine with a log has it in the data themselves, where the opening is not over; it counts
+    /// from then on that there is a log. The label is in none of the tables, and in no copy of them.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    fn set_label(&mut self, opening: Opening) -> Result<()>;
+
+    /// The label that is there.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    fn label(&self) -> Result<Label>;
 
     /// Another reader.
     ///

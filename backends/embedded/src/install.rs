@@ -12,6 +12,7 @@ use slipstream_store::{Result, StoreError};
 
 use crate::lock::StoreLock;
 use crate::place::{Place, beside, parent};
+use crate::system::fault;
 
 /// Who makes a store in a workshop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Work {
     /// Makes the store that is to be there. What is left of an interrupted one keeps the place from being taken for an
     /// empty store.
     Migrating,
+    /// Copies a backup that is to be the store. What is left of an interrupted one is in nobody's way.
+    Restoring,
 }
 
 impl Work {
@@ -28,6 +31,7 @@ impl Work {
         match self {
             Self::Compacting => "compacting",
             Self::Migrating => "migrating",
+            Self::Restoring => "restoring",
         }
     }
 }
@@ -84,6 +88,18 @@ impl Place {
             (false, None, Some(other)) => occupied(&other),
             (false, None, None) => Ok(lock),
         }
+    }
+
+    /// Locks a place for a store that is going to take the place of the one that may be there. The folder is made where it is
+    /// missing.
+    ///
+    /// # Errors
+    /// `InUse` where the store is open; `Unsupported` where the data of another engine or half a migration are there.
+    pub fn lock_to_replace(&self) -> Result<StoreLock> {
+        self.make_folder()?;
+        let lock = self.acquire()?;
+        self.expect_own_data()?;
+        Ok(lock)
     }
 
     /// Makes an empty workshop durably, without what an interrupted work left in it. The place is locked.
@@ -188,21 +204,13 @@ fn each_file(path: &Path, visit: &mut dyn FnMut(&Path) -> io::Result<()>) -> io:
     visit(path)
 }
 
-pub(crate) fn fault(what: &str, path: &Path, error: &io::Error) -> StoreError {
-    let text = format!("{what} {}: {error}", path.display());
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(text),
-        _ => StoreError::Busy(text),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::place::Files;
 
-    const X: Files = Files { data: "slipstream.x", beside: &["-wal"], within: &[] };
-    const Y: Files = Files { data: "slipstream.y", beside: &[], within: &[] };
+    const X: Files = Files { data: "slipstream.x", within: &[], log: Some("-wal"), beside: &["-wal"] };
+    const Y: Files = Files { data: "slipstream.y", within: &[], log: None, beside: &[] };
 
     /// The data of a store: a file, or, as some engines have them, a folder.
     fn write(data: &Path, in_folder: bool, text: &str) {

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use slipstream_store::{Result, StoreError};
 
+use crate::system;
 use crate::watch::Watch;
 
 /// A lock that is held. It goes with the value or with the process, however that ends. The file stays; only who holds the
 /// lock may remove it.
 #[derive(Debug)]
 pub struct StoreLock {
-    _file: File,
+    file: File,
     store: PathBuf,
     /// The files of the store: the lock itself, and those that the engine writes.
     files: Vec<PathBuf>,
@@ -22,16 +23,15 @@ impl StoreLock {
     /// Locks the file at `path`, which is made where it is missing, for the store at `store`.
     ///
     /// # Errors
-    /// `InUse` with the store's path where another holds the lock; `Busy` where the file cannot be opened.
+    /// `InUse` with the store's path where another holds the lock; `Inaccessible`, `Full` or `Busy` where the file cannot
+    /// be opened.
     pub fn acquire(path: &Path, store: &Path) -> Result<Self> {
-        let fault = |what: &str, error: std::io::Error| {
-            StoreError::Busy(format!("{what} the lock file {}: {error}", path.display()))
-        };
+        let fault = |what: &str, error: std::io::Error| system::fault(&format!("{what} the lock file"), path, &error);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let file = file.map_err(|error| fault("opening", error))?;
         match file.try_lock() {
             Ok(()) if is_at(&file, path) => {
-                Ok(Self { _file: file, store: PathBuf::from(store), files: vec![PathBuf::from(path)] })
+                Ok(Self { file, store: PathBuf::from(store), files: vec![PathBuf::from(path)] })
             }
             // Who held it until now has removed it; the next may hold another of the same name.
             Ok(()) | Err(TryLockError::WouldBlock) => Err(StoreError::InUse(PathBuf::from(store))),
@@ -51,6 +51,11 @@ impl StoreLock {
         let files = self.files.iter().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone()));
         Watch::over(&self.store, files)
     }
+
+    /// The file, which holds the marker of the store.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
 }
 
 fn is_at(file: &File, path: &Path) -> bool {
@@ -67,10 +72,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let lock = StoreLock::acquire(&path, folder.path()).unwrap();
-        assert!(is_at(&lock._file, &path));
+        assert!(is_at(&lock.file, &path));
         fs::remove_file(&path).unwrap();
-        assert!(!is_at(&lock._file, &path), "it is gone");
+        assert!(!is_at(&lock.file, &path), "it is gone");
         let next = StoreLock::acquire(&path, folder.path()).unwrap();
-        assert!(!is_at(&lock._file, &path) && is_at(&next._file, &path), "it is another");
+        assert!(!is_at(&lock.file, &path) && is_at(&next.file, &path), "it is another");
     }
 }

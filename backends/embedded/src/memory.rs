@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use slipstream_store::{Defect, Depth, Result, StoreError};
 
 use crate::engine::{Engine, MessageRow, Reader, Table, Tables, Visited, Write};
+use crate::opening::{Label, Opening};
 
 /// The tables as of one commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub(crate) struct Image {
 pub(crate) struct Medium {
     pub(crate) image: Arc<Mutex<Image>>,
     pub(crate) faults: Arc<Mutex<VecDeque<StoreError>>>,
+    pub(crate) label: Arc<Mutex<Option<Opening>>>,
 }
 
 impl Tables for Image {
@@ -99,6 +101,15 @@ impl Engine for Medium {
             }
         }
         Ok(())
+    }
+
+    fn set_label(&mut self, opening: Opening) -> Result<()> {
+        *self.label.lock().unwrap() = Some(opening);
+        Ok(())
+    }
+
+    fn label(&self) -> Result<Label> {
+        Ok(self.label.lock().unwrap().map_or(Label::Missing, Label::Of))
     }
 
     fn reader(&self) -> Result<Self> {

@@ -7,6 +7,8 @@ use slipstream_store::{Defect, Depth, Guarantee, Result, Stats};
 
 use crate::engine::{Engine, Reader as _, Tables, Write};
 use crate::lock::StoreLock;
+use crate::marker::Marker;
+use crate::opening::Label;
 use crate::store::EmbeddedStore;
 use crate::{check, load};
 
@@ -19,6 +21,8 @@ pub struct Opened<E> {
     pub guarantee: Guarantee,
     /// Keeps others away; held until the store is closed.
     pub lock: StoreLock,
+    /// Tells this opening from others.
+    pub marker: Marker,
 }
 
 impl<E: Engine> Opened<E> {
@@ -27,7 +31,7 @@ impl<E: Engine> Opened<E> {
     /// # Errors
     /// As [`EmbeddedStore::open`].
     pub fn into_store(self) -> Result<EmbeddedStore<E>> {
-        EmbeddedStore::open(self.engine, self.guarantee, self.lock)
+        EmbeddedStore::open(self)
     }
 }
 
@@ -41,6 +45,12 @@ pub trait OfflineStore: Tables + fmt::Debug + Send {
     /// # Errors
     /// As [`Engine::apply`].
     fn apply(&mut self, writes: &[Write<'_>]) -> Result<()>;
+
+    /// The label of the opening that wrote last.
+    ///
+    /// # Errors
+    /// As [`Engine::label`].
+    fn label(&self) -> Result<Label>;
 
     /// How much is in the store.
     ///
@@ -60,7 +70,7 @@ pub trait OfflineStore: Tables + fmt::Debug + Send {
     /// As [`crate::Reader::backup`].
     fn backup(&self, target: &Path) -> Result<()>;
 
-    /// Closes the tables, whole in their file or folder, and answers the lock, which still keeps others away.
+    /// Closes the tables in order, whole in their file or folder, and answers the lock, which still keeps others away.
     ///
     /// # Errors
     /// As [`Engine::close`].
@@ -73,7 +83,12 @@ impl<E: Engine> OfflineStore for Opened<E> {
     }
 
     fn apply(&mut self, writes: &[Write<'_>]) -> Result<()> {
+        self.marker.begin(&mut self.engine)?;
         self.engine.apply(writes)
+    }
+
+    fn label(&self) -> Result<Label> {
+        self.engine.label()
     }
 
     fn stats(&self) -> Result<Stats> {
@@ -90,7 +105,7 @@ impl<E: Engine> OfflineStore for Opened<E> {
     }
 
     fn close(self: Box<Self>) -> Result<StoreLock> {
-        self.engine.close()?;
+        self.marker.close(self.engine)?;
         Ok(self.lock)
     }
 }

@@ -9,6 +9,7 @@ use slipstream_store::{Durability, Result, StoreError};
 
 use crate::install::Work;
 use crate::lock::StoreLock;
+use crate::{foreign, system};
 
 /// With what the names begin that belong to a store in its folder.
 pub(crate) const PREFIX: &str = "slipstream.";
@@ -44,6 +45,8 @@ impl StoreOptions {
 pub struct Files {
     /// The name of the data, a file or a folder, in a store's folder: `slipstream.` and something of the engine's.
     pub data: &'static str,
+    /// What follows the name of the data in that of the log, where the engine keeps one beside them.
+    pub log: Option<&'static str>,
     /// What follows the name of the data in the names of the files that the engine keeps beside them. They belong to the
     /// data and go with them; everything else there is the operator's.
     pub beside: &'static [&'static str],
@@ -73,6 +76,12 @@ impl Place {
         Self { store: store.to_owned(), files, is_folder: false }
     }
 
+    /// A place of the same engine whose data are at `data`, whatever their name.
+    #[must_use]
+    pub fn of_data(&self, data: &Path) -> Self {
+        Self { store: data.to_owned(), is_folder: false, ..self.clone() }
+    }
+
     /// The same kind of place elsewhere.
     pub(crate) fn at(&self, store: PathBuf) -> Self {
         Self { store, ..self.clone() }
@@ -95,6 +104,30 @@ impl Place {
         if self.is_folder { self.store.join(self.files.data) } else { self.store.clone() }
     }
 
+    /// The log of the data, where the engine keeps one beside them.
+    #[must_use]
+    pub fn log(&self) -> Option<PathBuf> {
+        self.files.log.map(|suffix| beside(&self.data(), suffix))
+    }
+
+    /// Whether there is a log with anything in it; nothing where the engine keeps none.
+    pub(crate) fn has_log(&self) -> Option<bool> {
+        self.log().map(|log| fs::metadata(log).is_ok_and(|log| log.len() > 0))
+    }
+
+    /// The file that has everything.
+    pub(crate) fn witness(&self) -> PathBuf {
+        self.files.within.first().map_or_else(|| self.data(), |within| self.data().join(within))
+    }
+
+    /// The lock file, which holds the marker too.
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        let data = self.data();
+        // A file that is called as data in a folder are may be meant as that folder's store too: one lock for both.
+        let is_folders = data.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+        if is_folders { data.with_file_name(LOCK) } else { beside(&data, ".lock") }
+    }
+
     /// The files that the engine has beside the data now.
     pub(crate) fn side_files(&self) -> Vec<PathBuf> {
         let data = self.data();
@@ -115,13 +148,20 @@ impl Place {
     /// Makes the folder where it is missing, for its user only, and locks the store.
     ///
     /// # Errors
-    /// `InUse` where the store is open already; `Unsupported` where the folder holds the data of another engine, or half a
-    /// migration, so that nobody takes a new, empty store for the one that they have; `Busy` where the folder or the lock
-    /// file cannot be made or read.
+    /// `InUse` where the store is open already; `Unsupported` where the folder holds the data of another engine, half a
+    /// migration, or no store but a database under another name, so that nobody takes a new, empty store for the one that
+    /// they have; `Inaccessible`, `Full` or `Busy` where the folder or the lock file cannot be made or read.
     pub fn lock(&self) -> Result<StoreLock> {
         self.make_folder()?;
         self.has_files_written_in_place();
         let lock = self.acquire()?;
+        self.expect_own_data()?;
+        self.expect_no_other_database()?;
+        Ok(lock)
+    }
+
+    /// Refuses half a migration, and the data of another engine.
+    pub(crate) fn expect_own_data(&self) -> Result<()> {
         let store = self.store.display();
         if self.is_half_migrated() {
             let workshop = self.workshop(Work::Migrating);
@@ -130,13 +170,39 @@ impl Place {
                 workshop.display()
             )));
         }
-        match self.other_engine()? {
-            None => Ok(lock),
-            Some(other) => Err(StoreError::Unsupported(format!(
-                "{store}: expected `{}`, got `{other}`, the data of another engine",
-                self.files.data
-            ))),
+        if let Some(other) = self.other_engine()? {
+            let expected = self.files.data;
+            return Err(StoreError::Unsupported(format!(
+                "{store}: expected `{expected}`, got `{other}`, the data of another engine: name that engine \
+                 (SLIPSTREAM_STORE), or another folder"
+            )));
         }
+        Ok(())
+    }
+
+    /// Refuses a folder that has no store, but a database under another name.
+    fn expect_no_other_database(&self) -> Result<()> {
+        if !self.is_folder || self.has_store() {
+            return Ok(());
+        }
+        let looked = foreign::database_in(&self.store);
+        let found = looked.map_err(|error| system::fault("reading the folder", &self.store, &error))?;
+        let Some((path, engine)) = found else { return Ok(()) };
+        Err(StoreError::Unsupported(format!(
+            "{}: expected `{}` or an empty folder, got {}, data of {engine} under another name: put it in its place with \
+             `slipstream store restore`, name its own path as the store's, or move it to another folder",
+            self.store.display(),
+            self.files.data,
+            path.display()
+        )))
+    }
+
+    /// Locks what is here, where it ever was locked: nothing is made.
+    ///
+    /// # Errors
+    /// `InUse` where a process has it open; where the lock file cannot be opened.
+    pub fn lock_if_there(&self) -> Result<Option<StoreLock>> {
+        if self.lock_path().exists() { self.acquire().map(Some) } else { Ok(None) }
     }
 
     /// Has the files of a store that is going to be made here written in place.
@@ -149,13 +215,10 @@ impl Place {
     /// Locks what is here, whatever it is.
     pub(crate) fn acquire(&self) -> Result<StoreLock> {
         let data = self.data();
-        // A file that is called as data in a folder are may be meant as that folder's store too: one lock for both.
-        let is_folders = data.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
-        let lock = if is_folders { data.with_file_name(LOCK) } else { beside(&data, ".lock") };
         let named = |names: &'static [&'static str]| names.iter().copied();
         let beside = named(self.files.beside).map(|suffix| beside(&data, suffix));
         let files = beside.chain(named(self.files.within).map(|name| data.join(name)));
-        Ok(StoreLock::acquire(&lock, &self.store)?.of(files.chain([data.clone()])))
+        Ok(StoreLock::acquire(&self.lock_path(), &self.store)?.of(files.chain([data.clone()])))
     }
 
     /// What in the store's folder belongs to another engine.
@@ -166,8 +229,7 @@ impl Place {
         if !self.is_folder {
             return Ok(None);
         }
-        self.other_data()
-            .map_err(|error| StoreError::Busy(format!("reading the folder {}: {error}", self.store.display())))
+        self.other_data().map_err(|error| system::fault("reading the folder", &self.store, &error))
     }
 
     fn other_data(&self) -> io::Result<Option<String>> {
@@ -189,7 +251,7 @@ impl Place {
         let above = self.is_folder.then(|| parent(folder));
         for folder in [Some(folder), above].into_iter().flatten() {
             let synced = File::open(folder).and_then(|folder| folder.sync_all());
-            synced.map_err(|error| StoreError::Busy(format!("syncing the folder {}: {error}", folder.display())))?;
+            synced.map_err(|error| system::fault("syncing the folder", folder, &error))?;
         }
         Ok(())
     }
@@ -224,7 +286,7 @@ pub(crate) fn make_folders(folder: &Path) -> Result<()> {
     let missing: Vec<_> = folder.ancestors().take_while(|folder| !is_there(folder)).collect();
     missing.into_iter().rev().try_for_each(|missing| {
         let made = make_one(missing).and_then(|()| File::open(parent(missing))?.sync_all());
-        made.map_err(|error| StoreError::Busy(format!("making the folder {}: {error}", missing.display())))
+        made.map_err(|error| system::fault("making the folder", missing, &error))
     })
 }
 
@@ -293,8 +355,8 @@ pub(crate) fn parent(path: &Path) -> &Path {
 mod tests {
     use super::*;
 
-    const X: Files = Files { data: "slipstream.x", beside: &["-wal"], within: &[] };
-    const Y: Files = Files { data: "slipstream.y", beside: &[], within: &[] };
+    const X: Files = Files { data: "slipstream.x", within: &[], log: Some("-wal"), beside: &["-wal"] };
+    const Y: Files = Files { data: "slipstream.y", within: &[], log: None, beside: &[] };
 
     #[test]
     fn a_file_has_its_lock_beside_it() {
@@ -327,6 +389,31 @@ mod tests {
         let refused = Place::folder(folder.path(), Y).lock().unwrap_err();
         assert!(matches!(&refused, StoreError::Unsupported(text) if text.contains("slipstream.x-wal")), "{refused:?}");
         assert!(Place::folder(folder.path(), X).lock().is_ok(), "the lock is free again");
+    }
+
+    #[test]
+    fn a_database_under_another_name_is_no_empty_folder() {
+        let redb = b"redb\x1A\x0A\xA9\x0D\x0A rows";
+        let mut sqlite = b"SQLite format 3\0".to_vec();
+        sqlite.resize(68, 0);
+        sqlite.extend(b"SLIP");
+        for (name, content) in [("2026-11-25.db", &sqlite[..]), ("2026/slipstream.redb", redb), ("old", redb)] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, content).unwrap();
+            let place = Place::folder(folder.path(), X);
+            let refused = place.lock().unwrap_err();
+            assert!(matches!(&refused, StoreError::Unsupported(text) if text.contains(name)), "{refused:?}");
+            fs::write(place.data(), "a store").unwrap();
+            assert!(place.lock().is_ok(), "beside a store it is the operator's");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        sqlite.truncate(68);
+        for (name, content) in [("cookies.db", &sqlite[..]), ("note", b"redb"), ("empty", b"")] {
+            fs::write(folder.path().join(name), content).unwrap();
+        }
+        assert!(Place::folder(folder.path(), X).lock().is_ok(), "other files are no stores");
     }
 
     #[test]

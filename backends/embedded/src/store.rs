@@ -14,7 +14,7 @@ use slipstream_store::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::{Engine, Reader, Tables};
-use crate::lock::StoreLock;
+use crate::offline::Opened;
 use crate::readers::{self, Job};
 use crate::writer::{Poison, Request, Writer};
 use crate::{check, load, pages, trace};
@@ -49,14 +49,20 @@ struct Queues<E: Engine> {
 }
 
 impl<E: Engine> EmbeddedStore<E> {
-    /// Opens a store on these tables: reads the ledger, and starts the threads. It blocks, and it writes nothing.
-    /// `lock` is held until the store is closed.
+    /// Opens a store on these tables: reads the ledger, and starts the threads. It blocks. It writes nothing but the label,
+    /// where the engine has a log; a store that it refuses is left as it was. The lock is held until the store is closed.
     ///
     /// # Errors
     /// `Corrupted` where the tables contradict each other, `Unsupported` where a row has an unknown format, `Busy`
-    /// where a thread cannot be started.
-    pub fn open(engine: E, guarantee: Guarantee, lock: StoreLock) -> Result<Self> {
+    /// where a thread cannot be started, `Poisoned` where a sync failed.
+    pub fn open(tables: Opened<E>) -> Result<Self> {
+        let Opened { mut engine, guarantee, lock, mut marker } = tables;
         let ledger = load::load(&engine)?;
+        match marker.begin_with_log(&mut engine) {
+            // Reading goes all the same, and the first write tries again.
+            Ok(()) | Err(StoreError::Full(_) | StoreError::Busy(_)) => {}
+            Err(other) => return Err(other),
+        }
         let watch = lock.watch()?;
         let poison = Poison::new(OnceLock::new());
         let (requests, request_queue) = mpsc::channel(QUEUE);
@@ -68,7 +74,7 @@ impl<E: Engine> EmbeddedStore<E> {
             let (reader, queue) = (engine.reader()?, Arc::clone(&job_queue));
             threads.push(spawn(&format!("store-reader-{number}"), move || readers::run(reader, &queue))?);
         }
-        let writer = Writer { engine, ledger, watch, poison: Arc::clone(&poison) };
+        let writer = Writer { engine, ledger, marker, watch, poison: Arc::clone(&poison) };
         spawn("store-writer", move || {
             let ended = writer.run(request_queue, threads);
             closing.send_modify(|closed| *closed = ended);

@@ -11,12 +11,20 @@ use slipstream_store::{
 use ulid::Ulid;
 
 use crate::memory::Medium;
-use crate::{EmbeddedStore, StoreLock, load};
+use crate::{EmbeddedStore, Engine as _, Files, Opened, Place, load};
+
+/// The tables of a store in this folder.
+pub(crate) fn opened(medium: &Medium, folder: &std::path::Path) -> Opened<Medium> {
+    let files = Files { data: "slipstream.memory", within: &[], log: None, beside: &[] };
+    let place = Place::folder(folder, files);
+    let lock = place.lock().unwrap();
+    let marker = place.admit(&lock, medium.label().unwrap()).unwrap();
+    let guarantee = Guarantee::new("memory", Durability::Relaxed);
+    Opened { engine: medium.clone(), guarantee, lock, marker }
+}
 
 pub(crate) fn open(medium: &Medium, folder: &std::path::Path) -> EmbeddedStore<Medium> {
-    let guarantee = Guarantee::new("memory", Durability::Relaxed);
-    let lock = StoreLock::acquire(&folder.join("lock"), folder).unwrap();
-    EmbeddedStore::open(medium.clone(), guarantee, lock).unwrap()
+    EmbeddedStore::open(opened(medium, folder)).unwrap()
 }
 
 fn peer(name: &str) -> PeerId {

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::draft::Draft;
 use crate::engine::{Engine, Tables};
 use crate::ledger::Ledger;
+use crate::marker::Marker;
 use crate::pages;
 use crate::prepared::Prepared;
 use crate::purge;
@@ -35,12 +36,13 @@ pub(crate) type Poison = Arc<OnceLock<String>>;
 pub(crate) struct Writer<E> {
     pub(crate) engine: E,
     pub(crate) ledger: Ledger,
+    pub(crate) marker: Marker,
     pub(crate) watch: Watch,
     pub(crate) poison: Poison,
 }
 
 impl<E: Engine> Writer<E> {
-    /// Serves requests until nobody can send one any more, then waits for the readers and closes the engine.
+    /// Serves requests until nobody can send one any more, then waits for the readers and closes the engine in order.
     ///
     /// # Errors
     /// As [`Engine::close`]; `Unavailable` where the files are not at their paths. Nothing is done there then, since
@@ -54,7 +56,11 @@ impl<E: Engine> Writer<E> {
             drop(reader.join());
         }
         self.watch.look()?;
-        self.engine.close()
+        match self.poison.get() {
+            // What is on the medium is for the next opening to find out, as after a crash.
+            Some(reason) => Err(StoreError::Poisoned(reason.clone())),
+            None => self.marker.close(self.engine),
+        }
     }
 
     fn serve(&mut self, request: Request) {
@@ -98,6 +104,7 @@ impl<E: Engine> Writer<E> {
     fn write(&mut self, prepared: Prepared<'_>) -> Result<()> {
         let writes = prepared.writes();
         if !writes.is_empty() {
+            self.marker.begin(&mut self.engine)?;
             self.engine.apply(&writes)?;
         }
         drop(writes);

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::path::Path;
 
 use heed::{CompactionOption, Error};
-use slipstream_embedded::{Engine, MessageRow, Reader, Table, Tables, Visited, Write};
+use slipstream_embedded::{Engine, Label, MessageRow, Opening, Reader, Table, Tables, Visited, Write};
 use slipstream_store::{Defect, Depth, Result, StoreError};
 
-use crate::environment::Environment;
+use crate::environment::{self, Environment};
 use crate::header::Meta;
 use crate::room::Room;
 use crate::tables::{Databases, View};
-use crate::{fault, pages, place};
+use crate::{fault, header, pages, place};
 
 /// LMDB's tables of a store, held by its writer.
 #[derive(Debug)]
@@ -87,6 +87,18 @@ impl Engine for LmdbEngine {
         transaction.commit().map_err(|error| self.failed(&error))
     }
 
+    fn set_label(&mut self, opening: Opening) -> Result<()> {
+        self.room.make(self.used(), &[])?;
+        self.databases.set_label(&self.environment, opening).map_err(|error| self.failed(&error))
+    }
+
+    fn label(&self) -> Result<Label> {
+        self.view(|view| {
+            let found = view.databases.marks.get(view.transaction, environment::OPENING);
+            Ok(found.map_err(|error| fault::reading(&error))?.map_or(Label::Missing, header::label_of))
+        })
+    }
+
     fn reader(&self) -> Result<LmdbReader> {
         Ok(LmdbReader { environment: self.environment.clone(), databases: self.databases })
     }
@@ -109,7 +121,7 @@ impl Engine for LmdbEngine {
 /// Looks over a file that others may be writing to.
 fn look_over(file: &Path) -> Result<u64> {
     let mut file =
-        File::open(file).map_err(|error| StoreError::Busy(format!("reading {}: {error}", file.display())))?;
+        File::open(file).map_err(|error| fault::system(&error, format!("reading {}: {error}", file.display())))?;
     loop {
         // A commit may be writing the page that is read; what is read twice alike is whole.
         let (meta, _) = Meta::newest(&mut file)?;
@@ -149,7 +161,10 @@ impl Reader for LmdbReader {
             let file = made.data();
             // Without the free pages.
             let copied = self.environment.copy_to_path(&file, CompactionOption::Enabled);
-            let synced = copied.map_err(|error| fault::reading(&error))?.sync_all();
+            let copied = copied.map_err(|error| header::about(&file, fault::reading(&error)))?;
+            drop(copied);
+            environment::label_copy(&file, Opening::of_a_copy())?;
+            let synced = File::open(&file).and_then(|file| file.sync_all());
             synced.map_err(|error| fault::system(&error, format!("syncing {}: {error}", file.display())))
         })
     }

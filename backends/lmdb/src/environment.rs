@@ -5,9 +5,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use heed::types::{Bytes, Str};
 use heed::{CommitOrAbort, EnvFlags, EnvOpenOptions, Error, MdbError, WithoutTls};
-use slipstream_embedded::{Place, Table};
+use slipstream_embedded::{Opening, Place, Table};
 use slipstream_store::{Durability, Result, StoreError};
 
 use crate::engine::LmdbEngine;
@@ -32,7 +31,10 @@ const LOCK: u64 = 16 << 10;
 const VIEWS: u32 = 32;
 
 /// The row of LMDB's table of tables by which a store is told from other programs' files; its value is the version.
-const MARK: &str = "slipstream";
+const MARK: &[u8] = b"slipstream";
+
+/// The row there with the label of the opening that wrote last.
+pub(crate) const OPENING: &[u8] = b"opening";
 
 /// The version of the tables.
 const SCHEMA_VERSION: u32 = 1;
@@ -73,7 +75,7 @@ fn create(file: &Path) -> Result<()> {
 fn remove(path: &PathBuf) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(StoreError::Busy(format!("removing {}: {error}", path.display())))
+            Err(fault::system(&error, format!("removing {}: {error}", path.display())))
         }
         _ => Ok(()),
     }
@@ -131,7 +133,7 @@ fn create_tables(environment: &Environment) -> heed::Result<()> {
         for name in names() {
             let _: Database<'_> = tables.create_database(transaction, Some(name))?;
         }
-        let marks = tables.create_database::<Str, Bytes>(transaction, None)?;
+        let marks: Database<'_> = tables.create_database(transaction, None)?;
         marks.put(transaction, MARK, &SCHEMA_VERSION.to_be_bytes())?;
         Ok(CommitOrAbort::<(), ()>::Commit(()))
     });
@@ -144,17 +146,18 @@ fn names() -> impl Iterator<Item = &'static str> {
 
 /// The tables of a store that is there.
 fn open_tables(environment: &Environment, file: &Path) -> Result<Databases> {
-    let file = file.display();
     let view = environment.read_txn().map_err(|error| fault::reading(&error))?;
     let opened = environment.open_databases_and_commit(view, |tables, view| -> heed::Result<_> {
-        let marks = tables.open_database::<Str, Bytes>(view, None)?;
-        let version = match marks.map(|marks| marks.get(view, MARK)).transpose()?.flatten() {
-            None => return Ok(CommitOrAbort::Abort(format!("{file} is an LMDB file of another program"))),
+        let marks: Option<Database<'_>> = tables.open_database(view, None)?;
+        let Some(marks) = marks else { return Ok(CommitOrAbort::Abort(unmarked(file))) };
+        let version = match marks.get(view, MARK)? {
+            None => return Ok(CommitOrAbort::Abort(unmarked(file))),
             Some(bytes) => bytes.try_into().map_or(0, u32::from_be_bytes),
         };
         if version != SCHEMA_VERSION {
             let expected = format!("expected version {SCHEMA_VERSION} of the tables");
-            return Ok(CommitOrAbort::Abort(format!("{file}: {expected}, got {version}")));
+            let why = format!("{}: {expected}, got {version}", file.display());
+            return Ok(CommitOrAbort::Abort(StoreError::Unsupported(why)));
         }
         let table = |name: &str| tables.open_database(view, Some(name))?.ok_or(Error::Mdb(MdbError::NotFound));
         let messages: Database<'_> = table(MESSAGES)?;
@@ -162,10 +165,44 @@ fn open_tables(environment: &Environment, file: &Path) -> Result<Databases> {
         for (row, table_of) in rows.iter_mut().zip(Table::ALL) {
             *row = table(table_of.name())?;
         }
-        Ok(CommitOrAbort::Commit((messages, rows)))
+        Ok(CommitOrAbort::Commit((messages, rows, marks)))
     });
     match opened.map_err(|error| fault::reading(&error))? {
-        CommitOrAbort::Commit((messages, rows)) => Ok(Databases { messages, rows }),
-        CommitOrAbort::Abort(why) => Err(StoreError::Unsupported(why)),
+        CommitOrAbort::Commit((messages, rows, marks)) => Ok(Databases { messages, rows, marks }),
+        CommitOrAbort::Abort(why) => Err(why),
+    }
+}
+
+/// What a file of LMDB is that has not the mark of a store. A copy whose first pages are older than others looks like it.
+fn unmarked(file: &Path) -> StoreError {
+    StoreError::Corrupted(format!(
+        "{}: an LMDB file without the mark of a store: a copy that is torn or incomplete, or another program's",
+        file.display()
+    ))
+}
+
+/// Puts a label into a copy of a store, which nobody has open.
+pub(crate) fn label_copy(file: &Path, opening: Opening) -> Result<()> {
+    let environment = map(file, Durability::Full)?;
+    let put = open_tables(&environment, file).and_then(|databases| {
+        databases.set_label(&environment, opening).map_err(|error| header::about(file, fault::reading(&error)))
+    });
+    environment.prepare_for_closing().wait();
+    put.and_then(|()| remove(&beside(file, "-lock")))
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(suffix);
+    PathBuf::from(path)
+}
+
+impl Databases {
+    /// Puts the label into the table of tables, and syncs it.
+    pub(crate) fn set_label(&self, environment: &Environment, opening: Opening) -> heed::Result<()> {
+        let mut transaction = environment.write_txn()?;
+        self.marks.put(&mut transaction, OPENING, &opening.code().to_be_bytes())?;
+        transaction.commit()?;
+        environment.force_sync()
     }
 }

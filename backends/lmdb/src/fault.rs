@@ -1,6 +1,6 @@
 //! LMDB's errors as the errors of a store.
 
-use std::io::{self, ErrorKind};
+use std::io;
 
 use heed::{Error, MdbError};
 use slipstream_store::StoreError;
@@ -25,15 +25,14 @@ pub(crate) fn reading(error: &Error) -> StoreError {
 pub(crate) fn writing(error: &Error) -> StoreError {
     match reading(error) {
         // What a write or a sync that failed has left on the medium is not known, and a second one may answer Ok wrongly.
-        StoreError::Corrupted(text) | StoreError::Busy(text) => StoreError::Poisoned(text),
+        StoreError::Corrupted(text) | StoreError::Busy(text) | StoreError::Inaccessible(text) => {
+            StoreError::Poisoned(text)
+        }
         other => other,
     }
 }
 
 /// What an error of the operating system means.
 pub(crate) fn system(error: &io::Error, text: String) -> StoreError {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => StoreError::Full(text),
-        _ => StoreError::Busy(text),
-    }
+    slipstream_embedded::system::explain(error, text)
 }

@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use slipstream_embedded::{Label, Opening};
 use slipstream_store::{Result, StoreError};
 
-use crate::pages;
+use crate::{environment, fault, pages};
 
 /// What LMDB's file says of itself, in each of its first two pages.
 const MAGIC: u32 = 0xBEEF_C0DE;
@@ -29,12 +30,29 @@ const CHECKED_WHOLE: u64 = 64 << 20;
 pub(crate) fn inspect(file: &Path) -> Result<bool> {
     let mut opened = match File::open(file) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        opened => opened.map_err(|error| StoreError::Busy(format!("reading {}: {error}", file.display())))?,
+        opened => opened.map_err(|error| fault::system(&error, format!("reading {}: {error}", file.display())))?,
     };
     let looked = Meta::newest(&mut opened).and_then(|(meta, length)| {
         if length <= CHECKED_WHOLE { pages::look_over(&mut opened, &meta).map(drop) } else { Ok(()) }
     });
     looked.map(|()| true).map_err(|error| about(file, error))
+}
+
+/// The label in a file, read without LMDB: whether it is mapped depends on it.
+pub(crate) fn label(file: &Path) -> Label {
+    let Ok(mut file) = File::open(file) else { return Label::Missing };
+    let found =
+        Meta::newest(&mut file).and_then(|(meta, _)| pages::row_of_main(&mut file, &meta, environment::OPENING));
+    match found {
+        Ok(Some(value)) => label_of(&value),
+        Ok(None) => Label::Missing,
+        Err(_) => Label::Unreadable,
+    }
+}
+
+/// What the row of the label says.
+pub(crate) fn label_of(value: &[u8]) -> Label {
+    value.try_into().map_or(Label::Unreadable, |code| Label::Of(Opening::from_code(u64::from_be_bytes(code))))
 }
 
 /// The error with the path of the file that it is about.
@@ -44,6 +62,8 @@ pub(crate) fn about(file: &Path, error: StoreError) -> StoreError {
         StoreError::Corrupted(text) => StoreError::Corrupted(named(text)),
         StoreError::Unsupported(text) => StoreError::Unsupported(named(text)),
         StoreError::Busy(text) => StoreError::Busy(named(text)),
+        StoreError::Full(text) => StoreError::Full(named(text)),
+        StoreError::Inaccessible(text) => StoreError::Inaccessible(named(text)),
         other => other,
     }
 }

@@ -21,7 +21,7 @@ pub use engine::{LmdbEngine, LmdbReader};
 /// A [`MessageStore`](slipstream_store::MessageStore) in an LMDB file.
 pub type LmdbStore = EmbeddedStore<LmdbEngine>;
 
-const FILES: Files = Files { data: "slipstream.mdb", beside: &["-lock"], within: &[] };
+const FILES: Files = Files { data: "slipstream.mdb", within: &[], log: None, beside: &["-lock"] };
 
 /// Opens the store, and makes it where there is none; the folder is made with mode 0700. In it the file is
 /// `slipstream.mdb`.
@@ -44,9 +44,10 @@ pub fn open(options: &StoreOptions) -> Result<LmdbStore> {
 pub fn open_tables(options: &StoreOptions) -> Result<Opened<LmdbEngine>> {
     let place = place(&options.path);
     let lock = place.lock()?;
-    let engine = environment::open(&place, options.durability)?;
+    let marker = place.admit(&lock, header::label(&place.data()))?;
+    let engine = environment::open(&place, options.durability).map_err(|error| place.explain(&lock, error))?;
     let guarantee = Guarantee::new("lmdb", options.durability);
-    Ok(Opened { engine, guarantee, lock })
+    Ok(Opened { engine, guarantee, lock, marker })
 }
 
 /// Where the store of this folder is.

@@ -48,6 +48,28 @@ pub(crate) fn look_over(file: &mut File, meta: &Meta) -> Result<u64> {
     Ok(u64::try_from(lost).unwrap_or(u64::MAX))
 }
 
+/// The value of a row of the table of tables, which has one page: it has a dozen rows.
+pub(crate) fn row_of_main(file: &mut File, meta: &Meta, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    if meta.main.root == NOWHERE {
+        return Ok(None);
+    }
+    let mut walk = Walk { file, meta, used: Vec::new() };
+    let page = walk.read(meta.main.root, 1)?;
+    let (lower, upper) = (usize::from(short(&page, 12)?), usize::from(short(&page, 14)?));
+    if short(&page, 10)? != LEAF || lower < CONTENT {
+        return damaged(format!("page {} is no page of rows", meta.main.root));
+    }
+    for index in 0..(lower - CONTENT) / 2 {
+        let at = usize::from(short(&page, CONTENT + 2 * index)?);
+        match Row::parse(&page, at, upper, false) {
+            Some(row) if row.key == key => return Ok(Some(row.value.to_vec())),
+            Some(_) => {}
+            None => return damaged(format!("row {index} of the table of tables lies outside of its page")),
+        }
+    }
+    Ok(None)
+}
+
 /// What the values of a table are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {

@@ -19,6 +19,8 @@ pub(crate) struct Databases {
     pub(crate) messages: Database<'static>,
     /// In the order of [`Table::ALL`].
     pub(crate) rows: [Database<'static>; Table::ALL.len()],
+    /// LMDB's table of tables, which has the marks of the store too.
+    pub(crate) marks: Database<'static>,
 }
 
 impl Databases {

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
 use redb::{Error, WriteTransaction};
-use slipstream_embedded::Table;
+use slipstream_embedded::{Table, system};
 use slipstream_store::{Result, StoreError};
 
 use crate::engine::RedbEngine;
 use crate::fault::{self, caught};
 use crate::handle::Handle;
-use crate::medium::Medium;
+use crate::medium::{self, Medium};
 use crate::tables::{self, FORMAT, MESSAGES, VERSION};
 
 /// The version of the tables.
@@ -23,6 +23,9 @@ const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
 
 /// Stores up to this size are looked over whole at opening, in bytes.
 const CHECKED_WHOLE: u64 = 64 << 20;
+
+/// With less room than this an empty store is not made, in bytes.
+const LEAST_ROOM: u64 = 2 << 20;
 
 /// What redb keeps of the file in memory, half of it at most for a commit, in bytes.
 const CACHE: usize = 8 << 20;
@@ -36,17 +39,25 @@ pub(crate) fn make(file: &Path) -> Result<()> {
 pub(crate) fn fill(file: &Path, fill: impl FnOnce(&WriteTransaction) -> Result<(), Error>) -> Result<()> {
     let unfinished = beside(file);
     let made = write_file(&unfinished, fill).and_then(|()| renamed(&unfinished, file));
-    if made.is_err() {
+    made.map_err(|error| {
         drop(fs::remove_file(&unfinished));
-    }
-    made
+        match about(file, error) {
+            // redb says of any error that it goes no further; what was begun is gone.
+            StoreError::Poisoned(text) if medium::free(file.parent().unwrap_or(file)) < LEAST_ROOM => {
+                StoreError::Full(format!("making {}: {text}; make room there", file.display()))
+            }
+            other => other,
+        }
+    })
 }
 
 fn write_file(file: &Path, fill: impl FnOnce(&WriteTransaction) -> Result<(), Error>) -> Result<()> {
     // What a crash has left there is written over.
     let opened = File::options().read(true).write(true).create(true).truncate(true).open(file);
-    let medium = opened.map_err(Error::from).and_then(|file| Ok(FileBackend::new(file)?));
-    let database = medium.and_then(|medium| Handle::open(medium, CACHE, false)).map_err(fault::opening)?;
+    let opened = opened.map_err(|error| system::fault("making", file, &error))?;
+    let medium = FileBackend::new(opened).map_err(Error::from);
+    let database = medium.and_then(|medium| Handle::open(medium, CACHE, false));
+    let database = database.map_err(|error| about(file, fault::opening(error)))?;
     let written = database.write(|transaction| {
         transaction.open_table(FORMAT)?.insert(VERSION, TABLES)?;
         transaction.open_table(MESSAGES)?;
@@ -76,7 +87,7 @@ pub(crate) fn open(file: &Path) -> Result<RedbEngine> {
     let length = inspect(file)?;
     let medium = Medium::held_back(file).map_err(|error| match error.kind() {
         ErrorKind::WouldBlock => StoreError::InUse(file.to_owned()),
-        _ => about(file, fault::opening(error.into())),
+        _ => system::fault("opening", file, &error),
     })?;
     let whole = length <= CHECKED_WHOLE;
     let database = Handle::open(medium.clone(), CACHE, whole).map_err(|error| about(file, fault::opening(error)))?;
@@ -93,7 +104,7 @@ pub(crate) fn open(file: &Path) -> Result<RedbEngine> {
 
 /// The length of a file that looks like redb's.
 fn inspect(file: &Path) -> Result<u64> {
-    let fault = |error: std::io::Error| StoreError::Busy(format!("reading {}: {error}", file.display()));
+    let fault = |error: std::io::Error| system::fault("reading", file, &error);
     let mut opened = File::open(file).map_err(fault)?;
     let length = opened.metadata().map_err(fault)?.len();
     let mut start = [0; MAGIC.len()];
@@ -115,11 +126,14 @@ fn version(database: &Handle) -> Result<Option<u64>, Error> {
 
 /// Names the file in what a person reads.
 fn about(file: &Path, error: StoreError) -> StoreError {
-    let named = |text: String| format!("{}: {text}", file.display());
+    let path = file.display().to_string();
+    let named = |text: String| if text.contains(&path) { text } else { format!("{path}: {text}") };
     match error {
         StoreError::Corrupted(text) => StoreError::Corrupted(named(text)),
         StoreError::Unsupported(text) => StoreError::Unsupported(named(text)),
         StoreError::Busy(text) => StoreError::Busy(named(text)),
+        StoreError::Full(text) => StoreError::Full(named(text)),
+        StoreError::Inaccessible(text) => StoreError::Inaccessible(named(text)),
         other => other,
     }
 }

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use slipstream_embedded::{Engine, MessageRow, Table, Tables, Visited, Write};
+use slipstream_embedded::{Engine, Label, MessageRow, Opening, Table, Tables, Visited, Write};
 use slipstream_store::Result;
 
-use crate::fault;
+use crate::fault::{self, caught};
 use crate::handle::Handle;
 use crate::medium::Medium;
 use crate::reader::RedbReader;
 use crate::room::Room;
-use crate::tables::View;
+use crate::tables::{FORMAT, OPENING, View};
 use crate::{medium, writes};
 
 /// redb's tables of a store, held by its writer.
@@ -30,6 +30,16 @@ impl RedbEngine {
 
     fn view(&self) -> Result<View> {
         self.database.read().map(View).map_err(fault::reading)
+    }
+
+    /// Answers `Full` where there is no room for these writes; otherwise they may go to the file.
+    fn admit(&mut self, writes: &[Write<'_>]) -> Result<()> {
+        let free = medium::free(&self.file);
+        self.room.admit(free, writes, || {
+            let size = medium::on_disk(&self.file)?;
+            Ok((self.database.free_within(size), size))
+        })?;
+        self.medium.let_through().map_err(|error| fault::letting_through(&error))
     }
 }
 
@@ -57,15 +67,27 @@ impl Engine for RedbEngine {
     type Reader = RedbReader;
 
     fn apply(&mut self, writes: &[Write<'_>]) -> Result<()> {
-        let free = medium::free(&self.file);
-        self.room.admit(free, writes, || {
-            let size = medium::on_disk(&self.file)?;
-            Ok((self.database.free_within(size), size))
-        })?;
-        self.medium.let_through().map_err(|error| fault::letting_through(&error))?;
+        self.admit(writes)?;
         let freed = self.database.write(|transaction| writes::write(transaction, writes)).map_err(fault::writing)?;
         self.room.gain(freed);
         Ok(())
+    }
+
+    fn set_label(&mut self, opening: Opening) -> Result<()> {
+        self.admit(&[Write::Put { table: Table::Meta, key: OPENING.as_bytes(), value: &[] }])?;
+        let put = self.database.write(|transaction| {
+            transaction.open_table(FORMAT)?.insert(OPENING, opening.code())?;
+            Ok(())
+        });
+        put.map_err(fault::writing)
+    }
+
+    fn label(&self) -> Result<Label> {
+        let found = caught(|| {
+            let row = self.database.read()?.open_table(FORMAT)?.get(OPENING)?;
+            Ok(row.map(|code| Opening::from_code(code.value())))
+        });
+        Ok(found.map_err(fault::reading)?.map_or(Label::Missing, Label::Of))
     }
 
     fn reader(&self) -> Result<RedbReader> {

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use redb::Error;
+use slipstream_embedded::system;
 use slipstream_store::{Result, StoreError};
 
 /// Does something with redb, which panics on some damaged pages. What it panicked about is an error like others: after
@@ -24,10 +25,9 @@ pub(crate) fn opening(error: Error) -> StoreError {
         Error::DatabaseAlreadyOpen | Error::LockProtocolMismatch => StoreError::Busy(error.to_string()),
         Error::UpgradeRequired(_) => StoreError::Unsupported(error.to_string()),
         Error::Io(error) => match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full(error.to_string()),
             // redb found the header in order and a page behind the end of the file; or no header at all.
             ErrorKind::UnexpectedEof | ErrorKind::InvalidData => StoreError::Corrupted(error.to_string()),
-            _ => StoreError::Busy(error.to_string()),
+            _ => system::explain(&error, error.to_string()),
         },
         other => reading(other),
     }

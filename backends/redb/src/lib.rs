@@ -13,7 +13,7 @@ mod room;
 mod tables;
 mod writes;
 
-use slipstream_embedded::{EmbeddedStore, Files, Opened, Place, StoreOptions};
+use slipstream_embedded::{EmbeddedStore, Engine as _, Files, Label, Opened, Place, StoreOptions};
 use slipstream_store::{Durability, Guarantee, Result, Survives};
 
 pub use engine::RedbEngine;
@@ -22,7 +22,7 @@ pub use reader::RedbReader;
 /// A [`MessageStore`](slipstream_store::MessageStore) in a redb file.
 pub type RedbStore = EmbeddedStore<RedbEngine>;
 
-const FILES: Files = Files { data: "slipstream.redb", beside: &[], within: &[] };
+const FILES: Files = Files { data: "slipstream.redb", within: &[], log: None, beside: &[] };
 
 /// Why redb keeps more where less is asked for.
 const RELAXED: &str = "redb syncs every commit, also where `relaxed` is asked for";
@@ -50,14 +50,17 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<RedbEngine>> {
     let lock = place.lock()?;
     let file = place.data();
     if !file.exists() {
+        // What the lock file says of an earlier store is cleared first.
+        place.admit(&lock, Label::Missing)?;
         connect::make(&file)?;
     }
     place.sync()?;
-    let engine = connect::open(&file)?;
+    let engine = connect::open(&file).map_err(|error| place.explain(&lock, error))?;
+    let marker = place.admit(&lock, engine.label()?)?;
     let note = (options.durability == Durability::Relaxed).then_some(RELAXED);
     let guarantee = Guarantee::new("redb", options.durability);
     let guarantee = Guarantee { survives: Survives::PowerCut, note, ..guarantee };
-    Ok(Opened { engine, guarantee, lock })
+    Ok(Opened { engine, guarantee, lock, marker })
 }
 
 /// Where the store of this folder is.

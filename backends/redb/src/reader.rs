@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::{Error, ReadTransaction, ReadableTable, WriteTransaction};
-use slipstream_embedded::{Reader, Table, Tables};
+use slipstream_embedded::{Opening, Reader, Table, Tables};
 use slipstream_store::{Defect, Depth, Result, StoreError};
 
 use crate::connect;
 use crate::fault::{self, caught};
 use crate::handle::Handle;
 use crate::medium::Medium;
-use crate::tables::{self, MESSAGES, View};
+use crate::tables::{self, FORMAT, MESSAGES, OPENING, View};
 
 /// What a check keeps in memory, in bytes.
 const CHECK_CACHE: usize = 1 << 20;
@@ -73,6 +73,7 @@ fn walk(view: &ReadTransaction) -> Result<(), Error> {
 }
 
 fn copy_tables(view: &ReadTransaction, copy: &WriteTransaction) -> Result<(), Error> {
+    copy.open_table(FORMAT)?.insert(OPENING, Opening::of_a_copy().code())?;
     for table in Table::ALL {
         let mut to = copy.open_table(tables::of(table))?;
         for row in view.open_table(tables::of(table))?.iter()? {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sled::{Batch, Db};
-use slipstream_embedded::{Engine, MessageRow, Table, Tables, Visited, Write};
+use slipstream_embedded::{Engine, Label, MessageRow, Opening, Table, Tables, Visited, Write};
 use slipstream_store::{Result, StoreError};
 
 use crate::reader::SledReader;
@@ -29,6 +29,8 @@ pub struct SledEngine {
     log: File,
     /// Up to where in sled's log everything is synced.
     synced: i64,
+    /// The label of this opening, once it is over.
+    over: Option<Opening>,
 }
 
 impl SledEngine {
@@ -40,7 +42,7 @@ impl SledEngine {
         files::sync(&folder)?;
         let shared = Arc::new(Shared { db, views: Views::default(), gate: RwLock::new(()) });
         let wake = Wake::start(shared.db.clone())?;
-        Ok(Self { wake, shared, folder, log, synced: -1 })
+        Ok(Self { wake, shared, folder, log, synced: -1, over: None })
     }
 
     fn write(&mut self, batch: Batch) -> Result<()> {
@@ -105,6 +107,20 @@ impl Engine for SledEngine {
         Ok(())
     }
 
+    fn set_label(&mut self, opening: Opening) -> Result<()> {
+        if opening.is_over() {
+            // The log is not whole before it is closed.
+            self.over = Some(opening);
+            return Ok(());
+        }
+        // What a write or a sync that failed has left is for the next opening to find out.
+        files::set_label(&self.folder, opening).map_err(fault::writing)
+    }
+
+    fn label(&self) -> Result<Label> {
+        files::label(&self.folder)
+    }
+
     fn reader(&self) -> Result<SledReader> {
         Ok(SledReader::new(Arc::clone(&self.shared)))
     }
@@ -119,7 +135,7 @@ impl Engine for SledEngine {
     }
 
     fn close(self) -> Result<()> {
-        let Self { wake, shared, folder, log, .. } = self;
+        let Self { wake, shared, folder, log, over, .. } = self;
         drop(wake);
         if let Some(shared) = Arc::into_inner(shared) {
             shared.db.close()?;
@@ -128,6 +144,7 @@ impl Engine for SledEngine {
         // Sled passes over it where a sync fails after it made its log shorter. Linux tells everyone who has the file
         // open (fsync(2)), so it tells us, too.
         log.sync_all().map_err(|error| unsynced(&error))?;
-        files::seal(&folder)
+        files::seal(&folder)?;
+        over.map_or(Ok(()), |over| files::set_label(&folder, over))
     }
 }

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sled::Error;
+use slipstream_embedded::system;
 use slipstream_store::{Result, StoreError};
 
 /// Calls sled. It panics where it finds what it did not expect, mostly in a damaged file.
@@ -22,9 +23,8 @@ pub(crate) fn caught<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T> {
 fn reading(error: &Error) -> StoreError {
     match error {
         Error::Io(io) => match io.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full(io.to_string()),
             ErrorKind::UnexpectedEof | ErrorKind::InvalidData => StoreError::Corrupted(io.to_string()),
-            _ => StoreError::Busy(io.to_string()),
+            _ => system::explain(io, io.to_string()),
         },
         Error::Unsupported(text) => StoreError::Unsupported(text.clone()),
         other => StoreError::Corrupted(other.to_string()),
@@ -35,7 +35,10 @@ fn reading(error: &Error) -> StoreError {
 /// when it is opened anew.
 pub(crate) fn writing(error: StoreError) -> StoreError {
     match error {
-        StoreError::Busy(text) | StoreError::Full(text) | StoreError::Corrupted(text) => StoreError::Poisoned(text),
+        StoreError::Busy(text)
+        | StoreError::Full(text)
+        | StoreError::Inaccessible(text)
+        | StoreError::Corrupted(text) => StoreError::Poisoned(text),
         other => StoreError::Poisoned(other.to_string()),
     }
 }

@@ -8,14 +8,14 @@ use std::thread;
 use std::time::Duration;
 
 use sled::{Config, Db, Mode};
-use slipstream_embedded::{Files, Place};
+use slipstream_embedded::{Files, Label, Opening, Place, system};
 use slipstream_store::{Result, StoreError};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::handle::Handle;
 use crate::{fault, layout};
 
-const FILES: Files = Files { data: "slipstream.sled", beside: &[], within: &[LOG] };
+const FILES: Files = Files { data: "slipstream.sled", within: &[LOG], log: None, beside: &[] };
 
 /// Sled's log, which has everything; it says what the log is like; beginning and end of the names of its page tables.
 const LOG: &str = "db";
@@ -28,6 +28,9 @@ const SEAL: &str = "seal";
 
 /// In bytes. A page is at most a quarter of it, see [`layout::PIECE`]. It stands in every store.
 const SEGMENT: usize = 1 << 20;
+
+/// Ours: the label of the opening that wrote last, and a hash of it.
+const LABEL: &str = "opening";
 
 /// What sled writes into [`CONF`] for these settings, but for its checksum.
 const CONF_TEXT: &str = "segment_size: 1048576\nuse_compression: false\nversion: 0.34\n";
@@ -214,19 +217,52 @@ fn paths(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Notes what the log is like. The store is closed.
 pub(crate) fn seal(folder: &Path) -> Result<()> {
-    let written = digest(&folder.join(LOG)).and_then(|digest| {
-        let (seal, fresh) = (folder.join(SEAL), folder.join("seal.new"));
-        fs::write(&fresh, digest)?;
-        File::open(&fresh)?.sync_all()?;
-        fs::rename(&fresh, &seal)?;
-        File::open(folder)?.sync_all()
-    });
+    let written = digest(&folder.join(LOG)).and_then(|digest| replace(folder, SEAL, &digest));
     written.map_err(|error| busy("sealing", folder, &error))
 }
 
+/// Writes the label.
+pub(crate) fn set_label(folder: &Path, opening: Opening) -> Result<()> {
+    let code = opening.code().to_le_bytes();
+    let written = replace(folder, LABEL, &[code, hash(&code)].concat());
+    written.map_err(|error| busy("labelling", folder, &error))
+}
+
+/// The label that is there.
+///
+/// # Errors
+/// `Corrupted` where it is damaged.
+pub(crate) fn label(folder: &Path) -> Result<Label> {
+    let path = folder.join(LABEL);
+    let bytes = match fs::read(&path) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Label::Missing);
+        }
+        read => read.map_err(|error| busy("reading", &path, &error))?,
+    };
+    match bytes.split_first_chunk() {
+        Some((code, rest)) if rest == hash(code) => Ok(Label::Of(Opening::from_code(u64::from_le_bytes(*code)))),
+        _ => Err(StoreError::Corrupted(format!("{}: its checksum is another", path.display()))),
+    }
+}
+
+fn hash(bytes: &[u8]) -> [u8; 8] {
+    let mut hash = Xxh3::new();
+    hash.update(bytes);
+    hash.digest().to_le_bytes()
+}
+
+/// Puts a small file in the place of one, in one step and durably.
+fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let fresh = folder.join(format!("{name}.new"));
+    fs::write(&fresh, bytes)?;
+    File::open(&fresh)?.sync_all()?;
+    fs::rename(&fresh, folder.join(name))?;
+    File::open(folder)?.sync_all()
+}
+
 fn busy(what: &str, path: &Path, error: &io::Error) -> StoreError {
-    let text = format!("{what} {}: {error}", path.display());
-    if error.kind() == ErrorKind::StorageFull { StoreError::Full(text) } else { StoreError::Busy(text) }
+    system::fault(what, path, error)
 }
 
 fn absent(path: &Path, error: &io::Error) -> StoreError {

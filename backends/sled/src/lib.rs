@@ -48,12 +48,13 @@ pub fn open(options: &StoreOptions) -> Result<SledStore> {
 pub fn open_tables(options: &StoreOptions) -> Result<Opened<SledEngine>> {
     let place = place(&options.path);
     let lock = place.lock()?;
+    let marker = place.admit(&lock, files::label(&place.data())?)?;
     if !place.data().exists() {
         files::create(&place, |_| Ok(()))?;
     }
-    let engine = SledEngine::open(place.data())?;
+    let engine = SledEngine::open(place.data()).map_err(|error| place.explain(&lock, error))?;
     place.sync()?;
     let guarantee = Guarantee::new("sled", options.durability);
     let guarantee = Guarantee { survives: Survives::KilledProcess, note: Some(NOTE), ..guarantee };
-    Ok(Opened { engine, guarantee, lock })
+    Ok(Opened { engine, guarantee, lock, marker })
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sled::Batch;
-use slipstream_embedded::{Reader, Tables};
+use slipstream_embedded::{Opening, Reader, Tables};
 use slipstream_store::{Defect, Depth, Result, StoreError};
 
 use crate::rows::{AsOf, Shared};
@@ -78,7 +78,8 @@ impl Reader for SledReader {
                     GO_ON
                 })?;
                 fault::caught(|| db.apply_batch(batch))
-            })
+            })?;
+            files::set_label(&made.data(), Opening::of_a_copy())
         })
     }
 }

@@ -62,8 +62,8 @@ async fn damage_anywhere_is_refused_and_left_alone() {
     let whole = contents(&path);
     let names: Vec<_> = whole.keys().map(|file| file.file_name().unwrap().to_string_lossy().into_owned()).collect();
     assert!(
-        matches!(&names[..], [conf, db, seal, snapshot] if conf == "conf" && db == "db" && seal == "seal"
-        && snapshot.starts_with("snap.")),
+        matches!(&names[..], [conf, db, label, seal, snapshot] if conf == "conf" && db == "db" && label == "opening"
+        && seal == "seal" && snapshot.starts_with("snap.")),
         "{names:?}"
     );
     for (file, bytes) in &whole {

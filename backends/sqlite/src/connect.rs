@@ -6,12 +6,12 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
-use slipstream_embedded::copies_on_write;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use slipstream_embedded::{copies_on_write, system};
 use slipstream_store::{Durability, Result, StoreError};
 
 use crate::tables::STATEMENTS;
-use crate::{fault, sql};
+use crate::{fault, label, sql};
 
 /// `SLIP`: what the file says of itself, so that no other program's file is taken for a store.
 const APPLICATION_ID: u32 = 0x534C_4950;
@@ -40,7 +40,7 @@ pub(crate) fn beside(file: &Path, suffix: &str) -> PathBuf {
 /// `Corrupted` where the file is not SQLite's or is cut short, `Unsupported` where it is another program's or of
 /// another version.
 pub(crate) fn inspect(file: &Path) -> Result<bool> {
-    let fault = |error: std::io::Error| StoreError::Busy(format!("reading {}: {error}", file.display()));
+    let fault = |error: std::io::Error| system::fault("reading", file, &error);
     let damaged = |what: String| Err(StoreError::Corrupted(format!("{}: {what}", file.display())));
     let mut opened = match File::open(file) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
@@ -99,9 +99,7 @@ pub(crate) fn make_file(file: &Path) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.write(true).create_new(true).open(file) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            Err(StoreError::Busy(format!("making {}: {error}", file.display())))
-        }
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(system::fault("making", file, &error)),
         _ => Ok(()),
     }
 }
@@ -113,20 +111,49 @@ pub(crate) fn writer(file: &Path, durability: Durability) -> Result<Connection> 
     let connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // A store that is refused, or whose writer panicked, is left as it is; an orderly close allows it again.
     let keep_log = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-    keep_log.map_err(|error| fault::reading(&error))?;
+    let fault = |error: rusqlite::Error| refused(file, &error);
+    keep_log.map_err(fault)?;
     let prepared = if is_there { verify(&connection, file) } else { Ok(false) };
     if !prepared? {
-        create(&connection).map_err(|error| fault::reading(&error))?;
+        create(&connection).map_err(fault)?;
     }
-    tune(&connection, durability).map_err(|error| fault::reading(&error))?;
+    tune(&connection, durability).map_err(fault)?;
     Ok(connection)
+}
+
+/// Why SQLite could not open the file, or write to it. It does not say what the system said: so that is asked for.
+pub(crate) fn refused(file: &Path, error: &rusqlite::Error) -> StoreError {
+    let code = error.sqlite_error_code();
+    let is_the_systems = matches!(
+        code,
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::SystemIoFailure)
+    );
+    if let (true, Err(why)) = (is_the_systems, try_to_write(file)) {
+        return system::fault("writing to", file, &why);
+    }
+    let named = |text: String| format!("{}: {text}", file.display());
+    match fault::reading(error) {
+        StoreError::Busy(text) => StoreError::Busy(named(text)),
+        StoreError::Full(text) => StoreError::Full(named(text)),
+        StoreError::Corrupted(text) => StoreError::Corrupted(named(text)),
+        other => other,
+    }
+}
+
+/// Opens the file for writing, and makes one beside it that is as large as those that SQLite makes.
+fn try_to_write(file: &Path) -> std::io::Result<()> {
+    const ROOM: usize = 64 << 10;
+    File::options().read(true).write(true).open(file)?;
+    let beside = beside(file, "-probe");
+    let written = fs::write(&beside, vec![0; ROOM]);
+    fs::remove_file(&beside).and(written)
 }
 
 /// A connection that reads.
 pub(crate) fn reader(file: &Path) -> Result<Connection> {
     let connection = open(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let tuned = connection.execute_batch("PRAGMA cache_size = -2048;");
-    tuned.map_err(|error| fault::reading(&error))?;
+    tuned.map_err(|error| refused(file, &error))?;
     Ok(connection)
 }
 
@@ -140,7 +167,7 @@ fn open(file: &Path, flags: OpenFlags) -> Result<Connection> {
     } else {
         Connection::open_with_flags(file, flags)
     };
-    let connection = connection.map_err(|error| fault::reading(&error))?;
+    let connection = connection.map_err(|error| refused(file, &error))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }
@@ -149,14 +176,14 @@ fn open(file: &Path, flags: OpenFlags) -> Result<Connection> {
 fn verify(connection: &Connection, file: &Path) -> Result<bool> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
     let found = pragma("application_id").and_then(|id| Ok((id, pragma("user_version")?)));
-    let (application, version) = found.map_err(|error| fault::reading(&error))?;
+    let (application, version) = found.map_err(|error| refused(file, &error))?;
     let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, u32>(0));
-    if (application, version, tables.map_err(|error| fault::reading(&error))?) == (0, 0, 0) {
+    if (application, version, tables.map_err(|error| refused(file, &error))?) == (0, 0, 0) {
         return Ok(false);
     }
     known_version(file, application, version)?;
     if fs::metadata(file).map_or(0, |file| file.len()) <= CHECKED_WHOLE {
-        let found = findings(connection, "PRAGMA quick_check(1)").map_err(|error| fault::reading(&error))?;
+        let found = findings(connection, "PRAGMA quick_check(1)").map_err(|error| refused(file, &error))?;
         if let Some(finding) = found.first() {
             return Err(StoreError::Corrupted(format!("{}: {finding}", file.display())));
         }
@@ -175,9 +202,10 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection
         .execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
     connection.execute_batch(&format!(
-        "PRAGMA synchronous = FULL; BEGIN IMMEDIATE; {} PRAGMA application_id = {APPLICATION_ID}; \
+        "PRAGMA synchronous = FULL; BEGIN IMMEDIATE; {} {} PRAGMA application_id = {APPLICATION_ID}; \
          PRAGMA user_version = {SCHEMA_VERSION}; COMMIT; PRAGMA wal_checkpoint(TRUNCATE);",
-        sql::SCHEMA
+        sql::SCHEMA,
+        label::TABLE
     ))
 }
 

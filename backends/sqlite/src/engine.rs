@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, config::DbConfig, params};
-use slipstream_embedded::{Engine, MessageRow, Reader, Table, Tables, Visited, Write};
+use slipstream_embedded::{Engine, Label, MessageRow, Opening, Reader, Table, Tables, Visited, Write, system};
 use slipstream_store::{Defect, Depth, Result, StoreError};
 
 use crate::tables::{Columns, Key, Value};
-use crate::{connect, fault, place::place, sql};
+use crate::{connect, fault, label, place::place, sql};
 
 /// Free pages are given back once they are more than this many, and than a quarter of the file.
 const FREE_PAGES: i64 = 4096;
@@ -122,6 +122,23 @@ impl Engine for SqliteEngine {
         done.map(drop).map_err(|error| fault::writing(&error, self.roll_back()))
     }
 
+    fn set_label(&mut self, opening: Opening) -> Result<()> {
+        label::put(&self.connection, opening).map_err(|error| {
+            let rolled_back = self.roll_back();
+            match connect::refused(&self.file, &error) {
+                // A store that can only be read is not opened.
+                refused @ StoreError::Inaccessible(_) if rolled_back => refused,
+                _ => fault::writing(&error, rolled_back),
+            }
+        })?;
+        // What is over goes into the file when it is closed.
+        if opening.is_over() { Ok(()) } else { label::move_log(&self.connection) }
+    }
+
+    fn label(&self) -> Result<Label> {
+        label::seen_by(&self.connection).map_err(|error| fault::reading(&error))
+    }
+
     fn reader(&self) -> Result<SqliteReader> {
         Ok(SqliteReader { connection: connect::reader(&self.file)? })
     }
@@ -200,8 +217,14 @@ impl SqliteReader {
         };
         connect::make_file(file)?;
         let copied = self.connection.execute("VACUUM INTO ?1", [name]);
-        copied.map_err(|error: Error| fault::reading(&error))?;
+        copied.map_err(|error: Error| connect::refused(file, &error))?;
+        let labelled = Connection::open(file).and_then(|copy| {
+            // Of a copy that is not finished nothing is left, and it is synced below.
+            copy.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;")?;
+            label::put(&copy, Opening::of_a_copy())
+        });
+        labelled.map_err(|error| connect::refused(file, &error))?;
         let synced = File::open(file).and_then(|file| file.sync_all());
-        synced.map_err(|error| StoreError::Busy(format!("syncing {}: {error}", file.display())))
+        synced.map_err(|error| system::fault("syncing", file, &error))
     }
 }

@@ -5,6 +5,7 @@
 mod connect;
 mod engine;
 mod fault;
+mod label;
 mod place;
 mod sql;
 mod tables;
@@ -26,7 +27,8 @@ pub type SqliteStore = EmbeddedStore<SqliteEngine>;
 ///
 /// # Errors
 /// `InUse` where it is open already; `Corrupted` where it is damaged and `Unsupported` where it is another program's
-/// or of another version, in both cases leaving it as it was; `Busy` or `Full` where the files cannot be made.
+/// or of another version, in both cases leaving it as it was; `Inaccessible`, `Busy` or `Full` where the files cannot be
+/// made.
 pub fn open(options: &StoreOptions) -> Result<SqliteStore> {
     open_tables(options)?.into_store()
 }
@@ -39,8 +41,9 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<SqliteEngine>> {
     let place = place(&options.path);
     let lock = place.lock()?;
     let file = place.data();
-    let connection = connect::writer(&file, options.durability)?;
+    let marker = place.admit(&lock, label::in_file(&file))?;
+    let connection = connect::writer(&file, options.durability).map_err(|error| place.explain(&lock, error))?;
     place.sync()?;
     let guarantee = Guarantee::new("sqlite", options.durability);
-    Ok(Opened { engine: SqliteEngine::new(connection, file), guarantee, lock })
+    Ok(Opened { engine: SqliteEngine::new(connection, file), guarantee, lock, marker })
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use slipstream_embedded::{Files, Place};
 
-const FILES: Files = Files { data: "slipstream.db", beside: &["-wal", "-shm", "-journal"], within: &[] };
+const FILES: Files =
+    Files { data: "slipstream.db", within: &[], log: Some("-wal"), beside: &["-wal", "-shm", "-journal"] };
 
 /// The endings of a path that names the file itself.
 const FILE_ENDINGS: [&str; 3] = ["db", "sqlite", "sqlite3"];

@@ -119,3 +119,31 @@ async fn the_guarantee_names_the_durability() {
         assert_eq!(guarantee, Guarantee::new("sqlite", durability));
     }
 }
+
+#[tokio::test]
+async fn a_store_of_a_version_without_labels_opens_and_gets_one() {
+    let temporary = tempfile::tempdir().unwrap();
+    let file = temporary.path().join("store.db");
+    closed_store(&file).await;
+    let unlabelled = rusqlite::Connection::open(&file).unwrap();
+    unlabelled.execute_batch("DROP TABLE opening;").unwrap();
+    drop(unlabelled);
+    fs::write(temporary.path().join("store.db.lock"), "").unwrap();
+    closed_store(&file).await;
+    let store = open(&StoreOptions::new(&file)).unwrap();
+    assert_eq!(store.roster().await.unwrap().relay, Some(PeerId::new("relay-1").unwrap()));
+    assert!(!fs::read(temporary.path().join("store.db.lock")).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn who_only_looks_leaves_no_mark() {
+    let temporary = tempfile::tempdir().unwrap();
+    let file = temporary.path().join("store.db");
+    closed_store(&file).await;
+    let lock = temporary.path().join("store.db.lock");
+    let before = (fs::read(&file).unwrap(), fs::read(&lock).unwrap());
+    let opened: Box<dyn OfflineStore> = Box::new(open_tables(&StoreOptions::new(&file)).unwrap());
+    opened.stats().unwrap();
+    drop(opened.close().unwrap());
+    assert!((fs::read(&file).unwrap(), fs::read(&lock).unwrap()) == before);
+}

@@ -33,6 +33,10 @@ pub enum StoreError {
     /// Another process has the store open (clause C11). Nothing was touched.
     #[error("{path} is in use by another process", path = .0.display())]
     InUse(PathBuf),
+    /// The system does not let the store be used where it is: a missing right, a read-only filesystem, something in the way.
+    /// Nothing was done. The text says what a person can change; until then the same call fails again.
+    #[error("{0}")]
+    Inaccessible(String),
     /// The engine cannot do this, or the store was written in a format that this program does not know.
     #[error("not supported: {0}")]
     Unsupported(String),

@@ -20,7 +20,7 @@ Examples:
 
 The first is for a store that no relay has open; every row of the copy is compared. The second asks a running relay, which
 goes on meanwhile and writes into its SLIPSTREAM_BACKUP_PATH under that name. Either refuses to write over what is there.
-To restore, stop the relay and put the backup where the store was.";
+To restore, stop the relay and give `slipstream store restore BACKUP`.";
 
 /// `store backup`.
 #[derive(Debug, Clone, Args)]

@@ -5,6 +5,7 @@ mod check;
 mod compact;
 mod migrate;
 mod progress;
+mod restore;
 mod stats;
 
 use std::fmt::Display;
@@ -23,6 +24,7 @@ pub(super) const EXAMPLE: &str = "\
 Examples:
   slipstream store check --storage-path /var/lib/slipstream
   slipstream store backup --storage-path /var/lib/slipstream /backup/2026-11-25.db
+  slipstream store restore /backup/2026-11-25.db --storage-path /var/lib/slipstream --replace
   slipstream store migrate --from sqlite:/var/lib/slipstream --to redb:/var/lib/slipstream-redb
 
 They work on a store that no relay has open, and never make one where there is none. The exit status is 1 where they
@@ -39,6 +41,8 @@ pub enum Command {
     Compact(compact::Arguments),
     /// Writes a copy that the same engine opens; of a running relay with --admin.
     Backup(backup::Arguments),
+    /// Puts a backup in the place of the store.
+    Restore(restore::Arguments),
     /// Moves everything to a new store, of the same or another engine.
     Migrate(migrate::Arguments),
 }
@@ -64,6 +68,7 @@ pub(super) async fn run(command: &Command) -> ExitCode {
         Command::Stats(arguments) => stats::run(arguments),
         Command::Compact(arguments) => compact::run(arguments),
         Command::Backup(arguments) => backup::run(arguments).await,
+        Command::Restore(arguments) => restore::run(arguments),
         Command::Migrate(arguments) => migrate::run(arguments),
     };
     match done {
