@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use serde_json::json;
-use support::{Peer, Proxy, Relay, get, upgrade, within};
+use support::{Peer, Proxy, Relay, Server, get, upgrade, within};
 
 /// Where nobody listens.
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
@@ -24,6 +24,46 @@ async fn with_an_absent_peer(folder: &tempfile::TempDir, flags: &[&str]) -> (Rel
     drop(Peer::connect(&relay, "id=away").await);
     let sender = Peer::connect(&relay, "id=sender").await;
     (relay, sender)
+}
+
+/// A message of so many bytes with a long path.
+fn of_size(id: &str, bytes: usize) -> String {
+    let path: Vec<_> = (0..60).map(|hop| format!("{hop}{}", "i".repeat(126))).collect();
+    let text = |value: &str| json!({"type": "EVENT", "messageId": id, "messagePath": path, "value": value}).to_string();
+    text(&"v".repeat(bytes - text("").len()))
+}
+
+#[tokio::test]
+async fn the_largest_message_never_outgrows_a_mebibyte_on_its_way() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let far = Relay::start(folders[1].path(), &[&format!("--instance-id={}", "f".repeat(128))]).await;
+    let peers = json!([{"url": far.url()}]).to_string();
+    let near =
+        Relay::start(folders[0].path(), &[&format!("--instance-id={}", "n".repeat(128)), "--url-config", &peers]).await;
+    let mut receivers = [Peer::connect(&near, "id=receiver").await, Peer::connect(&far, "id=receiver").await];
+    near.metric_becomes(r#"slipstream_active_connections{kind="relay"}"#, 1.0).await;
+    let mut sender = Peer::connect(&near, &format!("id={}", "s".repeat(128))).await;
+    sender.publish(of_size("largest", 983_040)).await;
+    for receiver in &mut receivers {
+        let message = receiver.take().await;
+        assert_eq!(message.id(), "largest");
+        assert!((983_041..=1 << 20).contains(&message.text.len()), "{} bytes", message.text.len());
+    }
+    sender.send(of_size("larger", 983_041)).await;
+    assert_eq!(sender.closed().await.0, 1009);
+}
+
+#[tokio::test]
+async fn a_dialled_application_may_send_no_larger_message_than_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start().await;
+    let peers = json!([{"url": server.url(), "id": "app"}]).to_string();
+    let _relay = Relay::start(folder.path(), &["--url-config", &peers]).await;
+    let mut link = server.granted(&[]).await;
+    link.send(of_size("largest", 983_040)).await;
+    assert_eq!(link.answer().await["messageId"], "largest");
+    link.send(of_size("larger", 983_041)).await;
+    assert_eq!(link.closed().await.0, 1009);
 }
 
 #[tokio::test]

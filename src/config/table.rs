@@ -218,7 +218,7 @@ settings! {
     trace_max_bytes: u64 = "SLIPSTREAM_TRACE_MAX_BYTES", "1GiB", "SIZE", |text| value::size(text, 0, 1 << 30);
 
     /// Largest message, as text on the wire. A larger one closes its link.
-    max_message_bytes: usize = "SLIPSTREAM_MAX_MESSAGE_BYTES", "1MiB", "SIZE", |text| value::size(text, 1, 256);
+    max_message_bytes: usize = "SLIPSTREAM_MAX_MESSAGE_BYTES", "983040", "SIZE", |text| value::size(text, 1, 256);
 
     /// How deep the objects and arrays of a message may be nested, the message itself counted.
     max_depth: NonZeroUsize = "SLIPSTREAM_MAX_DEPTH", "64", "NUMBER",

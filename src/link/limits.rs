@@ -11,9 +11,10 @@ pub struct LinkLimits {
     pub max_message_bytes: usize,
     /// Most fragments that one message may come in. More close the link with 1009.
     pub max_fragments: usize,
-    /// How long nothing may come before the peer is pinged, and pinged again.
+    /// How long nothing may come, or nothing be sent, before the peer is pinged, and pinged again.
     pub heartbeat: Duration,
-    /// How long nothing may come before the link is dropped.
+    /// How long there may be no sign of life before the link is dropped; also how long the peer may take nothing while
+    /// there is something to write.
     pub idle_timeout: Duration,
     /// How long a link may take to end once either side has asked for it.
     pub close_timeout: Duration,
@@ -23,6 +24,9 @@ pub struct LinkLimits {
 
 /// How much longer a message may be on a link between relays, because its path grows on the way.
 const PATH_ROOM: usize = 64 << 10;
+
+/// What several client libraries take at most: 1 MiB. No text outgrows it on its way with the default limit.
+const COMMON_LIMIT: usize = 1 << 20;
 
 impl LinkLimits {
     /// The limits of a link with a peer of this kind.
@@ -38,8 +42,8 @@ impl LinkLimits {
 impl Default for LinkLimits {
     fn default() -> Self {
         Self {
-            max_message_bytes: 1 << 20,
-            max_fragments: 4_096,
+            max_message_bytes: COMMON_LIMIT - PATH_ROOM,
+            max_fragments: 16_384,
             heartbeat: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(45),
             close_timeout: Duration::from_secs(5),
@@ -56,6 +60,7 @@ mod tests {
     fn relays_may_send_each_other_64_kib_more() {
         let limits = LinkLimits::default();
         assert_eq!(limits.clone().with(PeerKind::Application), limits);
-        assert_eq!(limits.with(PeerKind::Relay).max_message_bytes, (1 << 20) + 65_536);
+        assert_eq!((limits.max_message_bytes, limits.max_fragments), (983_040, 16_384));
+        assert_eq!(limits.with(PeerKind::Relay).max_message_bytes, 1 << 20);
     }
 }

@@ -269,8 +269,9 @@ impl<S: MessageStore + ?Sized> Contact for DialContact<S> {
         }
         let peer = supervisor.introduce(dial, &announced).await?;
         dial.links.fetch_add(1, Ordering::Relaxed);
-        let (terms, max_message_bytes) = (Terms::from(&announced), self.max_message_bytes());
-        let supervisor = supervisor.clone();
+        // What is more between relays is for the path, and an application adds none.
+        let max_message_bytes = supervisor.core.settings.link.clone().with(peer.kind).max_message_bytes;
+        let (terms, supervisor) = (Terms::from(&announced), supervisor.clone());
         Ok(PeerSeat { supervisor, peer, remote, terms, max_message_bytes, role: Role::Client })
     }
 }

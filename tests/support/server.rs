@@ -123,11 +123,15 @@ impl ServerLink {
     /// Sends a frame, which a server does not mask.
     pub async fn frame(&mut self, first: u8, payload: &[u8]) {
         let mut bytes = vec![first];
-        match u16::try_from(payload.len()).expect("tests send little") {
-            short @ 0..=125 => bytes.push(u8::try_from(short).expect("it is short")),
-            long => {
+        match u16::try_from(payload.len()) {
+            Ok(short @ 0..=125) => bytes.push(u8::try_from(short).expect("it is short")),
+            Ok(middle) => {
                 bytes.push(126);
-                bytes.extend(long.to_be_bytes());
+                bytes.extend(middle.to_be_bytes());
+            }
+            Err(_) => {
+                bytes.push(127);
+                bytes.extend((payload.len() as u64).to_be_bytes());
             }
         }
         bytes.extend(payload);

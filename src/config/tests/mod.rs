@@ -62,7 +62,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!((config.window.get(), config.dedup_max.get()), (1024, 1_000_000));
     assert_eq!((config.dedup_window, config.peer_ttl), (Duration::from_secs(3600), Duration::from_secs(7 * 86_400)));
     assert_eq!((config.trace_retention, config.trace_max_bytes), (Duration::from_secs(86_400), 1 << 30));
-    assert_eq!((config.max_message_bytes, config.max_connections.get()), (1 << 20, 10_000));
+    assert_eq!((config.max_message_bytes, config.max_connections.get()), (983_040, 10_000));
     assert_eq!((config.heartbeat, config.idle_timeout), (Duration::from_secs(15), Duration::from_secs(45)));
     assert_eq!((config.handshake_timeout, config.shutdown_timeout), (Duration::from_secs(10), Duration::from_secs(10)));
     assert!(config.enable_message_logs && !config.enable_debug_logs && !config.allow_insecure);
