@@ -24,6 +24,7 @@ const COMMIT_SECONDS: &str = "slipstream_commit_seconds";
 const COMMIT_OPERATIONS: &str = "slipstream_commit_operations";
 const LATENCY: &str = "slipstream_message_latency_seconds";
 const LINK_ERRORS: &str = "slipstream_connection_errors_total";
+const STALLED: &str = "slipstream_links_stalled_total";
 
 /// The histograms and the upper bounds of their buckets.
 pub const BUCKETS: [(&str, &[f64]); 3] = [
@@ -167,6 +168,11 @@ impl Metrics {
         self.commit_operations.record(operations as f64);
     }
 
+    /// A link was dropped because its peer took nothing.
+    pub(crate) fn link_stalled() {
+        counter!(STALLED).increment(1);
+    }
+
     /// A link ended with an error, a handshake was refused, or a dial failed.
     pub(crate) fn link_error(reason: &'static str) {
         counter!(LINK_ERRORS, "reason" => reason).increment(1);
@@ -232,6 +238,7 @@ fn describe() {
         LINK_ERRORS,
         "Links that ended with an error, handshakes that were refused and dials that failed, by reason"
     );
+    describe_counter!(STALLED, "Links that were dropped because the peer took nothing of what it was sent");
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "Time of a commit");
     describe_histogram!(COMMIT_OPERATIONS, "Operations in a commit");
     describe_histogram!(

@@ -20,16 +20,16 @@ async fn a_broken_frame_closes_its_link_with_the_right_code() {
     let relay = Relay::start(folder.path(), &[]).await;
     let mut pair = Pair::start(&relay).await;
     let text = FIN | TEXT;
-    let mib = 1 << 20;
+    let limit = 983_040;
     let cases: Vec<(&str, Vec<u8>, &[u16])> = vec![
-        ("a length just over the limit", declares(text, (1 << 20) + 1), &[1009]),
+        ("a length just over the limit", declares(text, limit as u64 + 1), &[1009]),
         ("a terabyte", declares(text, 1 << 40), &[1009]),
         ("the largest length", declares(text, (1 << 63) - 1), &[1009]),
         ("a length with its highest bit set", declares(text, u64::MAX), &[1002, 1009]),
-        ("a message just over the limit", frame(text, &vec![b' '; mib + 1]), &[1009]),
+        ("a message just over the limit", frame(text, &vec![b' '; limit + 1]), &[1009]),
         (
             "fragments just over the limit",
-            [frame(TEXT, &vec![b' '; mib]), frame(FIN | CONTINUE, b" ")].concat(),
+            [frame(TEXT, &vec![b' '; limit]), frame(FIN | CONTINUE, b" ")].concat(),
             &[1009],
         ),
         ("an unmasked text", [&[text, 2][..], b"{}"].concat(), &[1002]),
@@ -54,6 +54,12 @@ async fn a_broken_frame_closes_its_link_with_the_right_code() {
         ("a close with a code that must not be sent", frame(FIN | CLOSE, &1005u16.to_be_bytes()), &[1002]),
         ("a close with bad UTF-8", frame(FIN | CLOSE, b"\x03\xe8\xff"), &[1002, 1007]),
         ("a close", frame(FIN | CLOSE, &1000u16.to_be_bytes()), &[1000]),
+        ("a close without a mask", [&[FIN | CLOSE, 2][..], &1001u16.to_be_bytes()].concat(), &[1001]),
+        (
+            "a close without a mask that must not be sent",
+            [&[FIN | CLOSE, 2][..], &1005u16.to_be_bytes()].concat(),
+            &[1002],
+        ),
         ("a close without a code", frame(FIN | CLOSE, b""), &[1000, 1005]),
     ];
     for (what, bytes, codes) in cases {
@@ -64,6 +70,8 @@ async fn a_broken_frame_closes_its_link_with_the_right_code() {
         assert!(codes.contains(&code), "{what}: closed with {code} {reason:?}, expected {codes:?}");
         pair.goes_on().await;
     }
+    let said = relay.process.stderr();
+    assert!(said.contains("closed by the peer with 1001"), "a close without a mask is an end: {said}");
     relay.assert_small("after broken frames");
 }
 
@@ -112,7 +120,7 @@ async fn fragments_without_end_are_ended() {
 #[tokio::test]
 async fn json_that_is_meant_to_hurt_is_answered_and_the_link_stays() {
     let folder = tempfile::tempdir().expect("a folder");
-    let relay = Relay::start(folder.path(), &[]).await;
+    let relay = Relay::start(folder.path(), &["--max-message-bytes", "1MiB"]).await;
     let mut pair = Pair::start(&relay).await;
     let mut peer = Peer::connect(&relay, "id=hostile").await;
     let deep = 500_000;

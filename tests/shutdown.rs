@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::json;
-use support::{Event, Peer, Relay, Signal, event, within};
+use support::{CLOSE, Event, FIN, Peer, Relay, Signal, event, within};
 
 #[tokio::test]
 async fn a_stop_under_load_keeps_what_was_confirmed_and_says_goodbye() {
@@ -109,4 +109,32 @@ async fn while_it_drains_it_is_not_ready_and_a_second_signal_ends_it_at_once() {
     let mut sender = Peer::connect(&relay, "id=stuck").await;
     let id = ack["messageId"].as_str().expect("an id");
     sender.rejected(json!({"type": "OTHER", "messageId": id})).await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_on_writing_gets_the_close_and_then_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut relay = Relay::start(folder.path(), &["--shutdown-timeout", "60s", "--enable-message-logs=false"]).await;
+    let Peer { link, .. } = Peer::connect(&relay, "id=sender").await;
+    let (mut reader, mut writer) = (link.reader, link.writer);
+    let text = json!({"type": "EVENT", "value": "v".repeat(1000)}).to_string();
+    relay.process.signal(Signal::TERM);
+    // Far more than the sockets hold, before it looks at what came: it only gets through where somebody reads.
+    for _ in 0..24 {
+        for _ in 0..1000 {
+            writer.text(&text);
+        }
+        within("the relay to read on", writer.flush()).await.expect("no reset");
+    }
+    loop {
+        match within("the Close", event(&mut reader)).await {
+            Event::Closed(code, reason) => break assert_eq!(code, 1001, "{reason}"),
+            Event::Answer(_) | Event::Message(_) | Event::Ping(_) | Event::Pong(_) => {}
+        }
+    }
+    writer.frame(FIN | CLOSE, &1001u16.to_be_bytes());
+    writer.flush().await.expect("no reset");
+    let end = within("the end of the stream", reader.frame()).await.expect_err("nothing follows a Close");
+    assert_eq!(end.kind(), std::io::ErrorKind::UnexpectedEof, "{end}");
+    assert_eq!(relay.process.end().await.code(), Some(0), "{}", relay.process.stderr());
 }

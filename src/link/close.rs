@@ -98,8 +98,10 @@ pub enum Ended {
         /// What the peer did.
         what: &'static str,
     },
-    /// Nothing came for the idle timeout; the link was dropped.
+    /// There was no sign of life for the idle timeout; the link was dropped.
     Silent,
+    /// There was something to write, and the peer took nothing for the idle timeout; the link was dropped.
+    Stalled,
     /// The stream ended or failed without a Close.
     Lost(io::Error),
     /// The task that reads panicked. This is a defect; the log has the panic.
@@ -133,6 +135,7 @@ impl Ended {
                 _ => "protocol",
             }),
             Self::Silent => Some("idle"),
+            Self::Stalled => Some("stalled"),
             Self::Lost(_) => Some("lost"),
             Self::Panicked => Some("panic"),
         }
@@ -149,6 +152,9 @@ impl fmt::Display for Ended {
             Self::Peer { code: Some(code), reason } => write!(f, "closed by the peer with {code}, {reason:?}"),
             Self::Violation { code, what } => write!(f, "closed with {code}: {what}"),
             Self::Silent => f.write_str("dropped because nothing came for the idle timeout"),
+            Self::Stalled => {
+                f.write_str("dropped because the peer took nothing of what it was sent for the idle timeout")
+            }
             Self::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 f.write_str("the peer ended the stream without a Close")
             }

@@ -1,8 +1,10 @@
 //! What the rest of the relay, the reader and the keepalive ask of a link's writer.
 
 use std::borrow::Cow;
+use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -23,7 +25,8 @@ struct Shared {
     wants: Mutex<Wants>,
     wake: Notify,
     closing: CancellationToken,
-    closed: AtomicBool,
+    close_sent: CancellationToken,
+    settled: AtomicU64,
 }
 
 /// What the writer is to send before any data.
@@ -39,7 +42,12 @@ pub(super) struct Wants {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Closing {
     /// This end wishes it. What is there to send goes out first.
-    Local { code: CloseCode, reason: Cow<'static, str> },
+    Local {
+        code: CloseCode,
+        reason: Cow<'static, str>,
+        /// How long the link may take to end; `None` for its close timeout.
+        within: Option<Duration>,
+    },
     /// The peer broke a rule.
     Violation(Violation),
     /// The peer wishes it.
@@ -58,7 +66,23 @@ impl LinkControl {
     /// The writer first sends what there is to send, within bounds, then the Close. `reason` may be 123 bytes long;
     /// the rest is cut.
     pub fn close(&self, code: CloseCode, reason: impl Into<Cow<'static, str>>) {
-        self.request_close(Closing::Local { code, reason: reason.into() });
+        self.request_close(Closing::Local { code, reason: reason.into(), within: None });
+    }
+
+    /// Asks for the link to be closed as [`close`](Self::close) does, and to wait so long for the peer's Close.
+    pub fn close_within(&self, within: Duration, code: CloseCode, reason: impl Into<Cow<'static, str>>) {
+        self.request_close(Closing::Local { code, reason: reason.into(), within: Some(within) });
+    }
+
+    /// Notes that the peer settled something that was sent on this link: so it takes what it is sent, however long
+    /// the rest stands in its buffers.
+    pub fn note_settled(&self) {
+        self.shared.settled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Changes when the peer has settled something.
+    pub(super) fn settled(&self) -> u64 {
+        self.shared.settled.load(Ordering::Relaxed)
     }
 
     pub(super) fn request_close(&self, closing: Closing) {
@@ -67,9 +91,13 @@ impl LinkControl {
         self.shared.wake.notify_one();
     }
 
-    /// Returns when the link was asked to close.
-    pub(super) async fn closing(&self) {
+    /// Returns when the link was asked to close, and within which time where the one who asked said so.
+    pub(super) async fn closing(&self) -> Option<Duration> {
         self.shared.closing.cancelled().await;
+        match &self.shared.wants.lock().close {
+            Some(Closing::Local { within, .. }) => *within,
+            _ => None,
+        }
     }
 
     /// Why the link is being closed, if it is.
@@ -79,11 +107,20 @@ impl LinkControl {
 
     /// From now on nothing that comes is taken: the Close is out.
     pub(super) fn close_sent(&self) {
-        self.shared.closed.store(true, Ordering::Release);
+        self.shared.close_sent.cancel();
     }
 
     pub(super) fn is_close_sent(&self) -> bool {
-        self.shared.closed.load(Ordering::Acquire)
+        self.shared.close_sent.is_cancelled()
+    }
+
+    /// Runs `taking` to its end, or until the Close is out.
+    pub(super) async fn until_close_sent(&self, taking: impl Future<Output = ()>) {
+        tokio::select! {
+            biased;
+            () = taking => {}
+            () = self.shared.close_sent.cancelled() => {}
+        }
     }
 
     pub(super) fn ping(&self) {

@@ -12,19 +12,24 @@
 //! | `frames` | outgoing frames, gathered into one write |
 //! | `assembler` | incoming frames to whole texts |
 //! | `reader`, `writer` | the two halves of a running link |
-//! | `silence` | how long nothing came, and what follows from that |
+//! | `silence`, `sent` | how long nothing came, and what became of what was written |
+//! | `keepalive` | whether the peer lives |
+//! | `awake` | waiting in time that this process saw pass |
 //! | `control`, `close` | how a link is asked to end, and how it ended |
 //! | `run` | the halves together |
 
 mod assembler;
+pub(crate) mod awake;
 mod close;
 mod control;
 mod frames;
 mod hello;
+mod keepalive;
 mod limits;
 mod reader;
 mod refusal;
 mod run;
+mod sent;
 mod silence;
 mod stream;
 mod target;
@@ -42,7 +47,7 @@ pub use limits::LinkLimits;
 pub use reader::Inbox;
 pub use refusal::Refusal;
 pub use run::run;
-pub use stream::{Connector, ReadHalf, Socket, Stream, TcpConnector, WriteHalf};
+pub use stream::{Connector, ReadHalf, SendHalf, Socket, Stream, TcpConnector, WriteHalf};
 pub use target::Target;
 pub(crate) use upgrade::accept;
 pub use upgrade::{HandshakeError, Offer, RetryAfter, offer};

@@ -5,16 +5,18 @@ use std::future::{Future, ready};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use fastwebsockets::{Frame, OpCode, Payload, WebSocketRead};
+use tokio::io::AsyncReadExt as _;
 
 use super::assembler::Assembler;
 use super::close::{Violation, parse_failure};
 use super::control::Closing;
 use super::frames::MAX_CONTROL_PAYLOAD;
 use super::silence::Heard;
-use super::{CloseCode, LinkControl, LinkLimits, Role};
+use super::{CloseCode, LinkControl, LinkLimits, Role, awake};
 
 /// Where the texts of a link go.
 pub trait Inbox: Send {
@@ -28,7 +30,8 @@ pub trait Inbox: Send {
     fn text(&mut self, text: Bytes) -> impl Future<Output = ()> + Send;
 }
 
-/// Reads until the peer's Close, or until the peer ends the stream after it broke a rule.
+/// Reads until the peer's Close, or until the peer has fallen silent after it broke a rule. Returns the stream, of which
+/// nobody reads frames any more.
 ///
 /// # Errors
 /// Where the stream ends without a Close, or fails.
@@ -38,7 +41,7 @@ pub(super) async fn read<I: Inbox>(
     mut inbox: I,
     limits: LinkLimits,
     control: LinkControl,
-) -> io::Result<()> {
+) -> io::Result<Heard> {
     let mut assembler = Assembler::new(limits.max_message_bytes, limits.max_fragments);
     let closing = loop {
         let frames = Frames::new(&mut stream, role, &limits);
@@ -49,12 +52,34 @@ pub(super) async fn read<I: Inbox>(
     let broke_a_rule = matches!(closing, Closing::Violation(_));
     control.request_close(closing);
     if broke_a_rule {
-        // Read on without understanding, so that the Close is not lost in a reset of the stream. The close timeout
-        // bounds how long.
-        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+        // The peer's own Close is among what is not understood any more. The close timeout bounds how long.
+        discard(&mut stream, Some(QUIET)).await?;
     }
-    Ok(())
+    Ok(stream)
 }
+
+/// How long a peer that broke a rule may be silent before it is taken to have sent everything.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Reads on without understanding, so that what was written last is not lost in a reset of the stream: until the peer
+/// ends the stream, or has been silent for so long.
+pub(super) async fn discard(stream: &mut Heard, quiet: Option<Duration>) -> io::Result<()> {
+    let mut buffer = vec![0; DISCARDED_AT_ONCE];
+    loop {
+        let read = stream.read(&mut buffer);
+        let read = match quiet {
+            Some(quiet) => awake::timeout(quiet, read).await,
+            None => Some(read.await),
+        };
+        match read.transpose()? {
+            None | Some(0) => return Ok(()),
+            Some(_) => {}
+        }
+    }
+}
+
+/// How much is discarded in one read.
+const DISCARDED_AT_ONCE: usize = 16 << 10;
 
 /// Takes frames until there is a reason to close, or until `frames` should be made anew.
 async fn take<I: Inbox>(
@@ -81,7 +106,7 @@ async fn take<I: Inbox>(
             OpCode::Pong => Ok(None),
         };
         match text {
-            Ok(Some(text)) if !control.is_close_sent() => inbox.text(text).await,
+            Ok(Some(text)) if !control.is_close_sent() => control.until_close_sent(inbox.text(text)).await,
             Ok(_) => {}
             Err(violation) => return Ok(Some(Closing::Violation(violation))),
         }
@@ -141,7 +166,10 @@ impl<'s> Frames<'s> {
 /// The rules for every frame that the parser leaves to its caller.
 fn checked(frame: Frame<'_>, masked: bool, role: Role) -> Result<(OpCode, bool, BytesMut), Violation> {
     match role {
-        Role::Server if !masked => return Err(Violation::protocol("a frame of a client is not masked")),
+        // Proxies that end a link themselves send a Close without a mask. There is nothing to understand wrongly in it.
+        Role::Server if !masked && frame.opcode != OpCode::Close => {
+            return Err(Violation::protocol("a frame of a client is not masked"));
+        }
         Role::Client if masked => return Err(Violation::protocol("a frame of a server is masked")),
         _ => {}
     }

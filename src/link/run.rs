@@ -2,15 +2,18 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::sleep;
 
 use super::close::Ended;
 use super::control::Closing;
-use super::reader::read as read_frames;
-use super::silence::{Heard, Silence, keep_alive};
-use super::{FrameBatch, Inbox, LinkControl, LinkLimits, Outbound, Role, Socket, writer};
+use super::keepalive::{Lifeless, keep_alive};
+use super::reader::{discard, read as read_frames};
+use super::sent::Sent;
+use super::silence::{Heard, Silence};
+use super::{FrameBatch, Inbox, LinkControl, LinkLimits, Outbound, Role, Socket, awake, writer};
 
 /// Runs a link until it has ended. The stream is closed when this returns.
 ///
@@ -34,22 +37,45 @@ where
     let silence = Silence::new();
     let (read, write) = socket.stream.halves();
     let heard = Heard::new(socket.ahead, read, Arc::clone(&silence));
+    let mut sent = Sent::new(write);
     let reading = ReaderTask(tokio::spawn(read_frames(heard, role, inbox, limits.clone(), control.clone())));
     let batch = FrameBatch::new(role, limits.write_batch_bytes);
-    let writing = writer::write(write, batch, &*outbound, &control);
+    let writing = writer::write(sent.clone(), batch, &*outbound, &control);
     let overdue = async {
-        control.closing().await;
-        sleep(limits.close_timeout).await;
+        let within = control.closing().await;
+        awake::sleep(within.unwrap_or(limits.close_timeout)).await;
     };
     // Each half returns when its Close is through; together they are the closing handshake.
-    let failure = tokio::select! {
+    let halves = tokio::select! {
         biased;
-        both = async { tokio::try_join!(reading.join(), async { writing.await.map_err(Failure::Stream) }) } => both.err(),
-        () = overdue => Some(Failure::Overdue),
-        () = keep_alive(&silence, &control, &limits) => Some(Failure::Silent),
+        both = async { tokio::try_join!(reading.join(), async { writing.await.map_err(Failure::Stream) }) } => both,
+        () = overdue => Err(Failure::Overdue),
+        lifeless = keep_alive(&silence, &sent, &control, &limits) => Err(Failure::Lifeless(lifeless)),
+    };
+    let failure = match halves {
+        Ok((heard, ())) => {
+            end_stream(heard, &mut sent).await;
+            None
+        }
+        Err(failure) => Some(failure),
     };
     ended(control.why_closing(), failure)
 }
+
+/// Ends the stream after both have said goodbye: this end first, as RFC 6455 has it of a server, and the peer within a
+/// while. Until then what still comes is read, because unread bytes would turn the end into a reset, and the Close
+/// might be lost in it.
+async fn end_stream(mut heard: Heard, sent: &mut Sent) {
+    let ending = async {
+        sent.shutdown().await?;
+        discard(&mut heard, None).await
+    };
+    // However it ends: everything is said.
+    let _ = awake::timeout(LINGER, ending).await;
+}
+
+/// How long the peer may take to end its side of the stream.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What kept the closing handshake from being whole.
 #[derive(Debug)]
@@ -57,7 +83,7 @@ enum Failure {
     Stream(io::Error),
     Panicked,
     Overdue,
-    Silent,
+    Lifeless(Lifeless),
 }
 
 /// Once a close was asked for, that is how the link ended, whatever else happened on the way.
@@ -69,15 +95,16 @@ fn ended(closing: Option<Closing>, failure: Option<Failure>) -> Ended {
         (Some(Closing::Peer { code, reason }), _) => Ended::Peer { code, reason },
         (None, Some(Failure::Stream(error))) => Ended::Lost(error),
         // Without a wish to close the halves only end by failing, and nothing is overdue.
-        (None, Some(Failure::Silent | Failure::Overdue) | None) => Ended::Silent,
+        (None, Some(Failure::Lifeless(Lifeless::Silent) | Failure::Overdue) | None) => Ended::Silent,
+        (None, Some(Failure::Lifeless(Lifeless::Stalled))) => Ended::Stalled,
     }
 }
 
 /// The reader's task, which ends with the link.
-struct ReaderTask(JoinHandle<io::Result<()>>);
+struct ReaderTask(JoinHandle<io::Result<Heard>>);
 
 impl ReaderTask {
-    async fn join(mut self) -> Result<(), Failure> {
+    async fn join(mut self) -> Result<Heard, Failure> {
         match (&mut self.0).await {
             Ok(read) => read.map_err(Failure::Stream),
             Err(error) => Err(panicked(&error)),

@@ -1,4 +1,4 @@
-//! How long nothing has come from a peer, and what follows from that.
+//! How long nothing has come from a peer.
 //!
 //! A peer is silent while this end waits for it. While this end does not read, because what came is still being
 //! taken in, the peer is not silent, however long that lasts.
@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::{LinkControl, LinkLimits, ReadHalf};
+use super::ReadHalf;
 
 /// Since when a peer is silent.
 #[derive(Debug)]
@@ -43,32 +43,11 @@ impl Silence {
     }
 
     /// When the peer fell silent, if it is.
-    fn since(&self) -> Option<Instant> {
+    pub(super) fn since(&self) -> Option<Instant> {
         match self.waiting_since.load(Ordering::Relaxed) {
             Self::NOT_WAITING => None,
             since => Some(self.began + Duration::from_millis(since)),
         }
-    }
-}
-
-/// Pings a peer that falls silent. Returns when it has been silent for the idle timeout.
-pub(super) async fn keep_alive(silence: &Silence, control: &LinkControl, limits: &LinkLimits) {
-    let mut pinged = Instant::now();
-    loop {
-        let now = Instant::now();
-        // One that is not silent now is looked at again a heartbeat later.
-        let since = silence.since().unwrap_or(now);
-        let dropped_at = since + limits.idle_timeout;
-        if now >= dropped_at {
-            return;
-        }
-        let ping_at = since.max(pinged) + limits.heartbeat;
-        if now >= ping_at {
-            control.ping();
-            pinged = now;
-            continue;
-        }
-        sleep_until(ping_at.min(dropped_at)).await;
     }
 }
 

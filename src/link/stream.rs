@@ -1,24 +1,42 @@
 //! The byte streams that links run over, and who makes them. A simulation or TLS brings its own.
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::io::{self, AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
 
 /// The reading half of a [`Stream`].
 pub type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
 /// The writing half of a [`Stream`].
-pub type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
+pub type WriteHalf = Box<dyn SendHalf>;
+
+/// What a [`WriteHalf`] is made of.
+pub trait SendHalf: AsyncWrite + Send + Unpin {
+    /// How many of the bytes that were written the far end has not taken yet; `None` if that cannot be known.
+    ///
+    /// It tells a slow link from a dead one while what was written stands in buffers of this machine.
+    fn untaken(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl SendHalf for OwnedWriteHalf {
+    fn untaken(&self) -> Option<u64> {
+        slipstream_socket::unacknowledged(self.as_ref()).ok()
+    }
+}
+
+impl<S: AsyncWrite + Send> SendHalf for io::WriteHalf<S> {}
 
 /// A connected stream of bytes.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// The two halves. The default shares the stream behind a lock; a stream that can do without overrides it.
     fn halves(self: Box<Self>) -> (ReadHalf, WriteHalf) {
-        let (read, write) = tokio::io::split(self);
+        let (read, write) = io::split(self);
         (Box::new(read), Box::new(write))
     }
 }

@@ -6,7 +6,8 @@ use std::io;
 use tokio::io::AsyncWriteExt as _;
 
 use super::control::{Closing, Wants};
-use super::{FrameBatch, LinkControl, WriteHalf};
+use super::sent::Sent;
+use super::{FrameBatch, LinkControl};
 
 /// Where a link's writer gets what it sends. Nothing is queued in the link beyond one batch.
 pub trait Outbound: Send + Sync {
@@ -32,7 +33,7 @@ const PARTING_BATCHES: usize = 16;
 /// # Errors
 /// Where the stream fails.
 pub(super) async fn write<O: Outbound>(
-    mut stream: WriteHalf,
+    mut stream: Sent,
     mut batch: FrameBatch,
     outbound: &O,
     control: &LinkControl,
@@ -68,21 +69,21 @@ fn control_frames(batch: &mut FrameBatch, wants: Wants) -> Option<Closing> {
     wants.close
 }
 
-async fn send(stream: &mut WriteHalf, batch: &FrameBatch) -> io::Result<()> {
+async fn send(stream: &mut Sent, batch: &FrameBatch) -> io::Result<()> {
     stream.write_all(batch.wire()).await?;
     stream.flush().await
 }
 
 /// Sends the Close, and before it what there is to send where this end wishes to part.
 async fn part<O: Outbound>(
-    mut stream: WriteHalf,
+    mut stream: Sent,
     mut batch: FrameBatch,
     outbound: &O,
     control: &LinkControl,
     closing: Closing,
 ) -> io::Result<()> {
     let (code, reason) = match closing {
-        Closing::Local { code, reason } => {
+        Closing::Local { code, reason, .. } => {
             for _ in 0..PARTING_BATCHES {
                 outbound.fill(&mut batch);
                 if !batch.is_full() {

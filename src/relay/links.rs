@@ -121,9 +121,10 @@ impl Links {
         }
     }
 
-    pub(super) fn close_all(&self, code: CloseCode, reason: &'static str) {
+    /// Closes every link, and waits so long for the Close of each peer.
+    pub(super) fn close_all(&self, within: Duration, code: CloseCode, reason: &'static str) {
         for live in self.live.lock().values() {
-            live.port.control.close(code, reason);
+            live.port.control.close_within(within, code, reason);
         }
     }
 }

@@ -262,7 +262,7 @@ async fn wind_down<S: MessageStore + ?Sized>(
 ) {
     commits.drain().await;
     drop(commits);
-    core.links.close_all(CloseCode::AWAY, "shutting down");
+    core.links.close_all(core.settings.shutdown_timeout, CloseCode::AWAY, "shutting down");
     if let Some(listening) = listening
         && let Err(error) = listening.await
     {

@@ -110,7 +110,10 @@ impl Intake {
     fn acknowledged(&self, ack: &Ack) {
         let now = self.clock.elapsed();
         self.port.lane.acknowledge(&self.port.wake, ack.ids(), ack.group(), |read_at| match read_at {
-            Some(read_at) => self.metrics.acknowledged(read_at.map(|read_at| now.saturating_sub(read_at))),
+            Some(read_at) => {
+                self.port.control.note_settled();
+                self.metrics.acknowledged(read_at.map(|read_at| now.saturating_sub(read_at)));
+            }
             None => self.metrics.stray_ack(),
         });
     }

@@ -68,7 +68,12 @@ impl<S: MessageStore + ?Sized> Seat for PeerSeat<S> {
             core.notices.taken_over(&peer.id, remote, other);
         }
         let ended = self.live(socket, &port).await;
-        info!(peer = %peer.id, %ended, "link down");
+        if matches!(ended, Ended::Stalled) {
+            Metrics::link_stalled();
+            warn!(peer = %peer.id, %ended, "link down");
+        } else {
+            info!(peer = %peer.id, %ended, "link down");
+        }
         if let Some(reason) = ended.error() {
             Metrics::link_error(reason);
         }

@@ -19,6 +19,7 @@ mod peer;
 mod process;
 mod proxy;
 mod server;
+mod slow;
 mod stores;
 mod websocket;
 
@@ -37,6 +38,7 @@ pub use self::peer::{Event, Message, Peer, event};
 pub use self::process::{Process, Relay, Signal, allow_links};
 pub use self::proxy::Proxy;
 pub use self::server::{Dialled, Server, ServerLink};
+pub use self::slow::Slow;
 pub use self::stores::{
     ENGINES, Ended, an_engine, assert_whole, bulk_message, counts, files, spawn_store, store, store_json,
     store_with_backlog,

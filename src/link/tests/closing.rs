@@ -18,6 +18,19 @@ async fn a_close_of_the_peer_is_answered_with_its_code() {
 }
 
 #[tokio::test]
+async fn a_close_without_a_mask_is_an_end_like_any_other() {
+    for payload in [close_payload(1001, "reload"), Vec::new()] {
+        let mut peer = start(Role::Server, limits());
+        peer.raw(&frame(FIN | CLOSE, &payload, false)).await;
+        let (first, answer) = peer.receive().await;
+        assert_eq!((first, &answer[..]), (FIN | CLOSE, &payload[..payload.len().min(2)]));
+        let ended = peer.ended().await;
+        assert!(matches!(ended, Ended::Peer { .. }), "{ended}");
+        assert_eq!(ended.error(), None);
+    }
+}
+
+#[tokio::test]
 async fn a_close_without_a_code_is_answered_without_one() {
     let mut peer = start(Role::Server, limits());
     peer.send(FIN | CLOSE, b"").await;
@@ -49,7 +62,7 @@ async fn a_close_of_ours_goes_out_after_what_there_is_to_send() {
         assert!(payload.starts_with(format!("confirm {n} ").as_bytes()));
     }
     assert_eq!(peer.expect_close(4000).await, "taken over");
-    // What crosses our Close is read and dropped.
+    // What crosses our Close is read and dropped, and nothing more is written.
     peer.send(FIN | TEXT, b"crossing").await;
     peer.send(FIN | CLOSE, &close_payload(4000, "")).await;
     let texts = Arc::clone(&peer.texts);
@@ -136,4 +149,60 @@ async fn a_dropped_link_ends_its_reader() {
     assert!(running.await.expect_err("aborted").is_cancelled());
     let read = timeout(PATIENCE, stream.read(&mut [0; 1])).await.expect("both halves are dropped");
     assert_eq!(read.expect("read"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_closes_may_say_how_long_the_peer_has() {
+    let mut peer = start(Role::Server, LinkLimits { close_timeout: Duration::from_secs(5), ..limits() });
+    peer.round_trip().await;
+    let asked = tokio::time::Instant::now();
+    peer.control.close_within(Duration::from_secs(30), CloseCode::AWAY, "shutting down");
+    peer.expect_close(1001).await;
+    let ended = (&mut peer.running).await.expect("no panic");
+    assert!(matches!(ended, Ended::Local { answered: false, .. }), "{ended}");
+    assert_eq!(asked.elapsed().as_secs(), 30);
+}
+
+#[tokio::test]
+async fn the_stream_ends_after_both_have_closed_and_what_still_comes_is_read() {
+    for asks_first in [true, false] {
+        let mut peer = start(Role::Server, limits());
+        if asks_first {
+            peer.control.close(CloseCode::AWAY, "shutting down");
+            peer.expect_close(1001).await;
+        }
+        peer.send(FIN | CLOSE, &close_payload(1001, "")).await;
+        if !asks_first {
+            peer.expect_close(1001).await;
+        }
+        assert_eq!(timeout(PATIENCE, peer.stream.read(&mut [0; 1])).await.expect("it ends").expect("read"), 0);
+        // More than the stream holds: it only gets through where somebody reads.
+        peer.raw(&[0; 100 << 10]).await;
+        let ended = peer.ended().await;
+        assert_eq!(ended.error(), None, "{ended}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_inbox_does_not_keep_the_peers_close_from_being_read() {
+    let mut peer = start(Role::Server, limits());
+    peer.round_trip().await;
+    peer.gate.forget_permits(Semaphore::MAX_PERMITS);
+    peer.send(FIN | TEXT, b"nobody takes it").await;
+    peer.control.close(CloseCode::AWAY, "shutting down");
+    peer.expect_close(1001).await;
+    peer.send(FIN | CLOSE, &close_payload(1001, "")).await;
+    let ended = peer.ended().await;
+    assert!(matches!(ended, Ended::Local { answered: true, .. }), "{ended}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_waits_for_the_end_after_a_breach_gets_it_soon() {
+    let mut peer = start(Role::Server, LinkLimits { close_timeout: Duration::from_secs(60), ..limits() });
+    let began = tokio::time::Instant::now();
+    peer.send(FIN | BINARY, b"").await;
+    peer.expect_close(1003).await;
+    peer.send(FIN | CLOSE, &close_payload(1003, "")).await;
+    assert_eq!(peer.stream.read(&mut [0; 1]).await.expect("read"), 0, "the stream ends");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }

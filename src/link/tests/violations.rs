@@ -48,10 +48,11 @@ async fn a_length_is_refused_before_its_bytes_come() {
 
 #[tokio::test]
 async fn breaches_of_the_frame_format_are_refused_with_1002() {
-    let breaches: [(&str, Vec<u8>); 13] = [
+    let breaches: [(&str, Vec<u8>); 14] = [
         ("unmasked text", frame(FIN | TEXT, b"{}", false)),
         ("unmasked ping", frame(FIN | PING, b"", false)),
-        ("unmasked close", frame(FIN | CLOSE, &close_payload(1000, ""), false)),
+        ("unmasked close that must not be sent", frame(FIN | CLOSE, &close_payload(1005, ""), false)),
+        ("unmasked half of a close code", frame(FIN | CLOSE, &[3], false)),
         ("reserved bit", frame(FIN | 0x40 | TEXT, b"{}", true)),
         ("reserved opcode", frame(FIN | 0x3, b"", true)),
         ("reserved control opcode", frame(FIN | 0xB, b"", true)),

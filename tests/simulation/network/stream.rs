@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use slipstream::link::{ReadHalf, Stream, WriteHalf};
+use slipstream::link::{ReadHalf, SendHalf, Stream, WriteHalf};
 use slipstream::store::PeerId;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -123,6 +123,8 @@ impl Stream for SimStream {
         (Box::new(self.reader), Box::new(self.writer))
     }
 }
+
+impl SendHalf for Writer {}
 
 impl AsyncRead for Reader {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
