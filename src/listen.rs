@@ -4,7 +4,7 @@
 //! bounded: the number of its connections, the time of its handshake, and the memory of its request.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn, ready};
+use std::future::{Future, pending, poll_fn, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -24,13 +24,13 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::descriptors::{self, KEPT_FROM_LINKS};
-use crate::link::{self, Hello, Refusal, Socket, Stream, Welcome};
+use crate::link::{self, Hello, Refusal, Socket, Stream, Welcome, awake};
 use crate::metrics::Metrics;
 
 #[cfg(test)]
@@ -45,8 +45,8 @@ const BACKLOG: u32 = 1024;
 /// First and longest pause after an accept that failed, mostly for want of file descriptors.
 const ACCEPT_PAUSE: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
 /// How much and how long is read after a refusal, so that it is not lost in a reset of the stream.
-const LINGER_BYTES: u64 = 64 << 10;
-const LINGER_TIME: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 1 << 20;
+const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// Where streams come from.
 #[async_trait]
@@ -230,7 +230,12 @@ enum Place {
 /// The place of a link that ends, for the one that takes it over.
 type Awaited = Pin<Box<dyn Future<Output = Option<Place>> + Send>>;
 
-type Answer = Response<Full<Bytes>>;
+/// A link that is granted.
+struct Grant<S> {
+    /// The 101, which is yet to be sent.
+    head: Vec<u8>,
+    seat: S,
+}
 
 impl<A: Admission, Z: Authorizer> Door<A, Z> {
     fn place(&self) -> Option<Place> {
@@ -254,9 +259,10 @@ impl<A: Admission, Z: Authorizer> Door<A, Z> {
     async fn receive(self: Arc<Self>, stream: Box<dyn Stream>, remote: SocketAddr, place: Place) {
         let mut awaited = Mutex::new(None);
         // On the heap and dropped before the link runs, so that an idle link does not carry it along.
-        let handshake = Box::pin(timeout(self.handshake_timeout, self.handshake(stream, remote, &place, &awaited)));
+        let handshake = self.handshake(stream, remote, &place, &awaited);
+        let handshake = Box::pin(awake::timeout(self.handshake_timeout, handshake));
         match self.shutdown.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(Some((socket, seat))))) => {
+            Some(Some(Ok(Some((socket, seat))))) => {
                 let mut running = pin!(seat.run(socket));
                 if let Some(awaited) = awaited.get_mut().take() {
                     let _granted = tokio::select! {
@@ -271,12 +277,12 @@ impl<A: Admission, Z: Authorizer> Door<A, Z> {
                     running.await;
                 }
             }
-            Some(Ok(Ok(None))) | None => {}
-            Some(Ok(Err(error))) => {
+            Some(Some(Ok(None))) | None => {}
+            Some(Some(Err(error))) => {
                 debug!(%remote, %error, "a handshake failed");
                 Metrics::link_error("handshake");
             }
-            Some(Err(_)) => {
+            Some(None) => {
                 debug!(%remote, timeout = ?self.handshake_timeout, "a handshake took too long");
                 Metrics::link_error("handshake_timeout");
             }
@@ -290,22 +296,22 @@ impl<A: Admission, Z: Authorizer> Door<A, Z> {
         remote: SocketAddr,
         place: &Place,
         awaited: &Mutex<Option<Awaited>>,
-    ) -> hyper::Result<Option<(Socket, A::Seat)>> {
-        let admitted = Mutex::new(None);
+    ) -> io::Result<Option<(Socket, A::Seat)>> {
+        let granted = Mutex::new(None);
         let answer = service_fn(|request| {
             Box::pin(async {
-                let answer = match self.answer(request, remote, place, awaited).await {
-                    Ok((answer, seat)) => {
-                        *admitted.lock() = Some(seat);
-                        answer
+                match self.answer(request, remote, place, awaited).await {
+                    Ok(grant) => {
+                        *granted.lock() = Some(grant);
+                        // The stream is taken from the HTTP server before it answers.
+                        pending().await
                     }
                     Err(refusal) => {
                         debug!(%remote, %refusal, "a link was refused");
                         Metrics::link_error("refused");
-                        refused(&refusal)
+                        Ok::<_, Infallible>(refused(&refusal))
                     }
-                };
-                Ok::<_, Infallible>(answer)
+                }
             })
         });
         // No header timeout: the caller's covers the whole handshake.
@@ -314,15 +320,21 @@ impl<A: Admission, Z: Authorizer> Door<A, Z> {
             .max_buf_size(MAX_REQUEST_BYTES)
             .max_headers(MAX_HEADERS)
             .serve_connection(TokioIo::new(stream), answer);
-        let answered = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+        let answered = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
+            Poll::Pending if granted.lock().is_some() => Poll::Ready(Ok(())),
+            answered => answered,
+        })
+        .await;
         let parts = connection.into_parts();
-        let stream = parts.io.into_inner();
-        let admitted = admitted.lock().take();
-        if let (Some(seat), Ok(())) = (admitted, &answered) {
+        let mut stream = parts.io.into_inner();
+        let granted = granted.lock().take();
+        if let (Some(Grant { head, seat }), Ok(())) = (granted, &answered) {
+            stream.write_all(&head).await?;
+            stream.flush().await?;
             return Ok(Some((Socket::with_ahead(stream, &parts.read_buf), seat)));
         }
         linger(stream).await;
-        answered.map(|()| None)
+        answered.map(|()| None).map_err(io::Error::other)
     }
 
     async fn answer(
@@ -331,7 +343,7 @@ impl<A: Admission, Z: Authorizer> Door<A, Z> {
         remote: SocketAddr,
         place: &Place,
         awaited: &Mutex<Option<Awaited>>,
-    ) -> Result<(Answer, A::Seat), Refusal> {
+    ) -> Result<Grant<A::Seat>, Refusal> {
         let (request, _) = request.into_parts();
         if request.uri.path() != "/" {
             return Err(Refusal::not_found());
@@ -344,11 +356,11 @@ impl<A: Admission, Z: Authorizer> Door<A, Z> {
             *awaited.lock() = Some(place);
         }
         let (welcome, seat) = self.admission.admit(hello).await?;
-        Ok((upgrade.response(&welcome), seat))
+        Ok(Grant { head: upgrade.response(&welcome), seat })
     }
 }
 
-fn refused(refusal: &Refusal) -> Answer {
+fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::from(format!("{}\n", refusal.reason())));
     *answer.status_mut() = refusal.status();
     *answer.headers_mut() = refusal.headers();
@@ -361,5 +373,5 @@ async fn linger(mut stream: Box<dyn Stream>) {
         tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await
     };
     // Whether the peer waits for its answer is its own affair.
-    let _ = timeout(LINGER_TIME, lingering).await;
+    let _ = awake::timeout(LINGER_TIME, lingering).await;
 }

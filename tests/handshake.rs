@@ -4,7 +4,9 @@
 
 mod support;
 
-use support::{Peer, Relay, TEXT};
+use support::{Peer, Relay, Response, TEXT, within};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn the_response_tells_who_the_relay_is_and_who_the_client_is_here() {
@@ -19,7 +21,7 @@ async fn the_response_tells_who_the_relay_is_and_who_the_client_is_here() {
         ("slipstream-kind", "relay"),
         ("slipstream-protocol", "1"),
         ("slipstream-accept", "ack-batch"),
-        ("slipstream-max-message-bytes", "1048576"),
+        ("slipstream-max-message-bytes", "983040"),
         ("slipstream-peer-id", "shop"),
     ] {
         assert_eq!(peer.link.response.header(header), Some(value), "{header}");
@@ -58,19 +60,95 @@ async fn an_escaped_query_is_read_as_it_is_meant() {
 async fn an_extension_that_is_offered_is_declined_and_the_link_works() {
     let folder = tempfile::tempdir().expect("a folder");
     let relay = Relay::start(folder.path(), &[]).await;
-    let offer = [
-        ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits"),
-        ("Sec-WebSocket-Protocol", "chat, superchat"),
-        ("Origin", "https://example.org"),
-    ];
+    let offer =
+        [("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits"), ("Origin", "https://example.org")];
     let mut peer = Peer::connect_with(&relay, "id=a", &offer).await;
     assert_eq!(peer.link.response.header("sec-websocket-extensions"), None);
-    assert_eq!(peer.link.response.header("sec-websocket-protocol"), None);
     peer.publish(r#"{"type":"EVENT"}"#).await;
     // A frame that is marked as compressed breaks the protocol where compression was declined.
     peer.link.writer.frame(support::FIN | 0x40 | TEXT, b"x");
     peer.link.writer.flush().await.expect("the link is up");
     assert_eq!(peer.closed().await.0, 1002);
+}
+
+#[tokio::test]
+async fn the_subprotocol_is_echoed_and_with_another_one_no_peer_is_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &["--enable-debug-logs"]).await;
+    let mut sender = Peer::connect(&relay, "id=sender").await;
+    for offer in ["mqtt", "chat, superchat", "slipstream.v2", "slipstream.bearer.s3cret"] {
+        let refused = Peer::refused(&relay, "/?id=never", &[("Sec-WebSocket-Protocol", offer)]).await;
+        assert_eq!(refused.status, 400, "{offer}: {}", refused.body);
+        assert!(
+            refused.body.contains("slipstream.v1") && !refused.body.contains("s3cret"),
+            "{offer}: {}",
+            refused.body
+        );
+    }
+    sender.publish(serde_json::json!({"type": "EVENT", "messageId": "before"})).await;
+    for offer in ["slipstream.v1", "chat, slipstream.v1", "slipstream.v1, slipstream.bearer.s3cret"] {
+        let mut peer = Peer::connect_with(&relay, "id=never", &[("Sec-WebSocket-Protocol", offer)]).await;
+        assert_eq!(peer.link.response.header("sec-websocket-protocol"), Some("slipstream.v1"));
+        peer.publish(r#"{"type":"EVENT","targetedTags":["nobody"]}"#).await;
+        peer.silent().await;
+    }
+    assert!(!relay.process.stderr().contains("s3cret"), "{}", relay.process.stderr());
+}
+
+#[tokio::test]
+async fn a_request_that_also_says_close_gets_its_link() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &[]).await;
+    // Beside the one line that every request has.
+    for line in ["close", "Close, Upgrade", "keep-alive, close"] {
+        let mut peer = Peer::connect_with(&relay, "id=a", &[("Connection", line)]).await;
+        assert_eq!(peer.link.response.header("connection"), Some("Upgrade"), "{line}");
+        peer.publish(r#"{"type":"EVENT"}"#).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_browser_cannot_say_in_headers_it_says_in_the_query() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &[]).await;
+    let mut small =
+        Peer::connect_with(&relay, "id=small&maxMessageBytes=600", &[("Slipstream-Max-Message-Bytes", "9")]).await;
+    let mut sender = Peer::connect(&relay, "id=sender&ackBatch=1").await;
+    sender.publish(serde_json::json!({"type": "EVENT", "messageId": "large", "value": "v".repeat(600)})).await;
+    sender.publish(serde_json::json!({"type": "EVENT", "messageId": "m0"})).await;
+    assert_eq!(small.take().await.id(), "m0");
+    relay.metric_becomes("slipstream_dead_letters", 1.0).await;
+    for number in 0..2_000 {
+        sender.link.writer.text(&format!(r#"{{"type":"EVENT","targetedTags":["nobody"],"messageId":"{number}"}}"#));
+    }
+    sender.link.writer.flush().await.expect("the link is up");
+    let mut confirmed = 0;
+    let mut batched = false;
+    while confirmed < 2_000 {
+        let ack = sender.answer().await;
+        let ids = ack["messageIds"].as_array().map_or(1, Vec::len);
+        batched |= ids > 1;
+        confirmed += ids;
+    }
+    assert!(batched, "no ACK was for many messages");
+    for (query, part) in [("ackBatch=yes", "ackBatch: expected 1 or 0"), ("maxMessageBytes=1MiB", "number of bytes")] {
+        let refused = Peer::refused(&relay, &format!("/?id=b&{query}"), &[]).await;
+        assert_eq!(refused.status, 400);
+        assert!(refused.body.contains(part), "{}", refused.body);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_lost_where_the_client_has_sent_much_already() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &[]).await;
+    let mut stream = BufReader::new(TcpStream::connect(relay.links).await.expect("it listens"));
+    let request = "GET /nowhere HTTP/1.1\r\nHost: relay\r\n\r\n".to_owned() + &"x".repeat(500_000);
+    stream.write_all(request.as_bytes()).await.expect("everything is read");
+    let response = within("the refusal", Response::read(&mut stream)).await.expect("a whole answer");
+    assert_eq!(response.status, 404);
+    let rest = within("the end", stream.read_to_end(&mut Vec::new())).await;
+    assert_eq!(rest.expect("no reset"), 0);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use hyper::http::request;
 use slipstream_store::{ClusterGroup, PeerId, PeerKind, Tag};
 
 use super::Refusal;
+use super::subprotocol::Named;
 
 pub(super) const ID: HeaderName = HeaderName::from_static("slipstream-id");
 pub(super) const TAGS: HeaderName = HeaderName::from_static("slipstream-tags");
@@ -88,9 +89,9 @@ impl Hello {
             tags: fields.one("tags", &TAGS)?.map_or(Ok(Arc::default()), |list| read_tags(&list))?,
             group: group.unwrap_or_default(),
             kind: read_kind(&request.headers)?,
-            accepts_ack_batch: accepts_ack_batch(&request.headers),
-            max_message_bytes: read_limit(&request.headers)?,
-            token: bearer_token(&request.headers),
+            accepts_ack_batch: fields.ack_batch()?,
+            max_message_bytes: fields.limit()?,
+            token: bearer_token(&request.headers).or(Named::read(&request.headers)?.token),
             remote,
         })
     }
@@ -105,14 +106,38 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The value of a field that may stand once in the query, or else once in the headers.
     fn one(&self, query: &'static str, header: &HeaderName) -> Result<Option<Cow<'a, str>>, Refusal> {
-        let mut given = form_urlencoded::parse(self.query.as_bytes()).filter(|(name, _)| name == query);
-        let value = given.next().map(|(_, value)| value);
-        if given.next().is_some() {
-            return Err(Refusal::bad_request(format!("{query}: given twice in the query")));
-        }
-        match value {
+        match self.in_query(query)? {
             Some(value) => Ok(Some(value)),
             None => Ok(one_header(self.headers, header)?.map(Cow::Borrowed)),
+        }
+    }
+
+    /// The value of a field that may stand once in the query.
+    fn in_query(&self, name: &'static str) -> Result<Option<Cow<'a, str>>, Refusal> {
+        let mut given = form_urlencoded::parse(self.query.as_bytes()).filter(|(each, _)| each == name);
+        let value = given.next().map(|(_, value)| value);
+        match given.next() {
+            None => Ok(value),
+            Some(_) => Err(Refusal::bad_request(format!("{name}: given twice in the query"))),
+        }
+    }
+
+    /// Whether the peer takes one ACK for many messages.
+    fn ack_batch(&self) -> Result<bool, Refusal> {
+        match self.in_query("ackBatch")?.as_deref() {
+            None => Ok(accepts_ack_batch(self.headers)),
+            Some("1") => Ok(true),
+            Some("0") => Ok(false),
+            Some(other) => Err(Refusal::bad_request(format!("ackBatch: expected 1 or 0, got {other:?}"))),
+        }
+    }
+
+    /// Longest message that the peer takes.
+    fn limit(&self) -> Result<Option<u64>, Refusal> {
+        let name = "maxMessageBytes";
+        match self.in_query(name)? {
+            Some(text) => parse_limit(name, &text).map(Some),
+            None => read_limit(self.headers),
         }
     }
 
@@ -163,10 +188,13 @@ fn accepts_ack_batch(headers: &HeaderMap) -> bool {
 }
 
 fn read_limit(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
-    let Some(text) = one_header(headers, &MAX_MESSAGE_BYTES)? else { return Ok(None) };
+    one_header(headers, &MAX_MESSAGE_BYTES)?.map(|text| parse_limit(MAX_MESSAGE_BYTES.as_str(), text)).transpose()
+}
+
+fn parse_limit(name: &str, text: &str) -> Result<u64, Refusal> {
     match text.parse() {
-        Ok(limit) if limit > 0 => Ok(Some(limit)),
-        _ => Err(Refusal::bad_request(format!("{MAX_MESSAGE_BYTES}: expected a number of bytes, got {text:?}"))),
+        Ok(limit) if limit > 0 => Ok(limit),
+        _ => Err(Refusal::bad_request(format!("{name}: expected a number of bytes, got {text:?}"))),
     }
 }
 

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `stream`, `target` | the byte streams that a link runs over, who makes them, and where they lead |
 //! | `hello`, `refusal` | who a peer says it is, and why it may not be here |
-//! | `upgrade` | the HTTP exchange, both sides |
+//! | `upgrade`, `subprotocol` | the HTTP exchange, both sides |
 //! | `frames` | outgoing frames, gathered into one write |
 //! | `assembler` | incoming frames to whole texts |
 //! | `reader`, `writer` | the two halves of a running link |
@@ -32,6 +32,7 @@ mod run;
 mod sent;
 mod silence;
 mod stream;
+mod subprotocol;
 mod target;
 mod upgrade;
 mod writer;

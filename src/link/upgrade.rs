@@ -11,12 +11,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::{request, response};
-use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper::{Method, Request, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use sha1::{Digest as _, Sha1};
 use slipstream_store::{ClusterGroup, PeerId, Tag, Timestamp};
 
 use super::hello::{self, Announced, Secret, checked, join};
+use super::subprotocol::Named;
 use super::{Refusal, Socket, Stream, Welcome};
 
 const WEBSOCKET: &str = "websocket";
@@ -45,12 +46,13 @@ fn has_item(headers: &HeaderMap, name: &HeaderName, item: &str) -> bool {
 #[derive(Debug)]
 pub(crate) struct Upgrade {
     accept: String,
+    subprotocol: Option<&'static str>,
 }
 
 /// Checks that a request asks for a WebSocket.
 ///
 /// # Errors
-/// 405 or 426 where it does not, 400 where it does so wrongly.
+/// 405 or 426 where it does not, 400 where it does so wrongly or names a subprotocol that is not spoken here.
 pub(crate) fn accept(request: &request::Parts) -> Result<Upgrade, Refusal> {
     let headers = &request.headers;
     let asks = has_item(headers, &header::UPGRADE, WEBSOCKET) && has_item(headers, &header::CONNECTION, UPGRADE);
@@ -73,20 +75,30 @@ pub(crate) fn accept(request: &request::Parts) -> Result<Upgrade, Refusal> {
     if STANDARD.decode(key).map_or(0, |nonce| nonce.len()) != 16 {
         return Err(Refusal::bad_request("Sec-WebSocket-Key: expected 16 bytes in base64"));
     }
-    Ok(Upgrade { accept: accept_key(key) })
+    Ok(Upgrade { accept: accept_key(key), subprotocol: Named::read(headers)?.chosen })
 }
 
 impl Upgrade {
-    /// The 101 that grants the link.
-    pub(crate) fn response<B: Default>(self, welcome: &Welcome) -> Response<B> {
-        let mut response = Response::new(B::default());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = response.headers_mut();
-        headers.insert(header::CONNECTION, HeaderValue::from_static(UPGRADE));
-        headers.insert(header::UPGRADE, HeaderValue::from_static(WEBSOCKET));
-        headers.insert(header::SEC_WEBSOCKET_ACCEPT, checked(&self.accept));
-        headers.extend(welcome.headers());
-        response
+    /// The 101 that grants the link, as it goes over the wire.
+    ///
+    /// It is written here and not by the HTTP server, which adds `close` to `Connection` where the request holds it.
+    /// Clients that send both (tcllib, lighttpd) take such an answer for none.
+    pub(crate) fn response(&self, welcome: &Welcome) -> Vec<u8> {
+        let mut head = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {WEBSOCKET}\r\nSec-WebSocket-Accept: {}\r\n",
+            self.accept
+        )
+        .into_bytes();
+        let subprotocol = self.subprotocol.map(|name| ("Sec-WebSocket-Protocol", HeaderValue::from_static(name)));
+        let welcome = welcome.headers();
+        let welcome = welcome.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        for (name, value) in subprotocol.into_iter().chain(welcome) {
+            for part in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                head.extend_from_slice(part);
+            }
+        }
+        head.extend_from_slice(b"\r\n");
+        head
     }
 }
 

@@ -206,6 +206,42 @@ async fn the_welcome_says_who_the_relay_is() {
     }
 }
 
+#[tokio::test]
+async fn the_answer_to_a_request_that_also_says_close_is_an_upgrade_alone() {
+    let running = start(ListenLimits::default());
+    for lines in [
+        "Connection: close, Upgrade",
+        "Connection: Upgrade, close",
+        "Connection: close\r\nConnection: upgrade",
+        "connection: UPGRADE\r\nCONNECTION: Close",
+        "Connection: keep-alive, upgrade,close",
+    ] {
+        let request = upgrade("/?id=app-1", "").replace("Connection: Upgrade", lines);
+        let answer = running.ask(&request).await.to_lowercase();
+        assert!(answer.starts_with("http/1.1 101 "), "{lines}: {answer}");
+        let connection: Vec<&str> = answer.lines().filter(|line| line.starts_with("connection:")).collect();
+        assert_eq!(connection, ["connection: upgrade"], "{lines}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_subprotocol_is_echoed_and_a_credential_is_not() {
+    let running = start(ListenLimits::default());
+    for offer in ["slipstream.v1", "mqtt, slipstream.v1", "slipstream.bearer.s3cret,slipstream.v1"] {
+        let answer = running.ask(&upgrade("/?id=app-1", &format!("Sec-WebSocket-Protocol: {offer}\r\n"))).await;
+        let echoed: Vec<&str> = answer.lines().filter(|line| line.starts_with("Sec-WebSocket-Protocol")).collect();
+        assert_eq!(echoed, ["Sec-WebSocket-Protocol: slipstream.v1"], "{answer}");
+        assert!(!answer.contains("s3cret"), "{answer}");
+    }
+    assert_eq!(running.relay.hellos.lock().len(), 3);
+    for offer in ["mqtt", "slipstream.v2", "slipstream.bearer.s3cret"] {
+        let answer = running.ask(&upgrade("/?id=app-2", &format!("Sec-WebSocket-Protocol: {offer}\r\n"))).await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("expected slipstream.v1"), "{answer}");
+        assert!(!answer.contains("s3cret"), "{answer}");
+    }
+    assert_eq!(running.relay.hellos.lock().len(), 3, "who is refused is not admitted first");
+}
+
 /// An upgrade request, with further header lines; half of the stream is closed after it by whoever asks.
 fn upgrade(target: &str, further: &str) -> String {
     format!(

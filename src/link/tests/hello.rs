@@ -74,6 +74,24 @@ fn the_rest_stands_in_headers() {
 }
 
 #[test]
+fn what_browsers_cannot_say_in_headers_stands_in_the_query() {
+    let headers = [("Slipstream-Accept", "ack-batch"), ("Slipstream-Max-Message-Bytes", "7")];
+    let terms = |target: &str, headers: &[(&str, &str)]| {
+        let hello = read(target, headers).expect("valid");
+        (hello.accepts_ack_batch, hello.max_message_bytes)
+    };
+    assert_eq!(terms("/?ackBatch=1&maxMessageBytes=65536", &[]), (true, Some(65_536)));
+    assert_eq!(terms("/?ackBatch=0&maxMessageBytes=65536", &headers), (false, Some(65_536)), "the query wins");
+    assert_eq!(terms("/?other=1", &headers), (true, Some(7)));
+    let by_subprotocol = [("Sec-WebSocket-Protocol", "slipstream.v1, slipstream.bearer.s3cret")];
+    let hello = read("/", &by_subprotocol).expect("valid");
+    assert_eq!(hello.token.as_ref().map(|token| token.expose()), Some("s3cret"));
+    assert!(!format!("{hello:?}").contains("s3cret"), "secrets are never printed");
+    let both = [by_subprotocol[0], ("Authorization", "Bearer other")];
+    assert_eq!(read("/", &both).expect("valid").token.as_ref().map(|token| token.expose()), Some("other"));
+}
+
+#[test]
 fn what_breaks_a_rule_is_refused_with_400_and_says_which() {
     let list = |count: usize| vec!["t"; count].join(",");
     assert_eq!(read(&format!("/?tags={}", list(64)), &[]).expect("valid").tags.len(), 64);
@@ -98,6 +116,13 @@ fn what_breaks_a_rule_is_refused_with_400_and_says_which() {
         ("/".into(), vec![("Slipstream-Kind", "application")], "slipstream-kind:"),
         ("/".into(), vec![("Slipstream-Max-Message-Bytes", "0")], "slipstream-max-message-bytes:"),
         ("/".into(), vec![("Slipstream-Max-Message-Bytes", "1MiB")], "slipstream-max-message-bytes:"),
+        ("/?ackBatch=yes".into(), vec![], "ackBatch: expected 1 or 0, got \"yes\""),
+        ("/?ackBatch=".into(), vec![], "ackBatch:"),
+        ("/?ackBatch=1&ackBatch=1".into(), vec![], "ackBatch: given twice"),
+        ("/?maxMessageBytes=0".into(), vec![], "maxMessageBytes: expected a number of bytes, got \"0\""),
+        ("/?maxMessageBytes=1MiB".into(), vec![("Slipstream-Max-Message-Bytes", "1")], "maxMessageBytes:"),
+        ("/?maxMessageBytes=-1".into(), vec![], "maxMessageBytes:"),
+        ("/?maxMessageBytes=1&maxMessageBytes=2".into(), vec![], "maxMessageBytes: given twice"),
     ];
     for (target, headers, part) in cases {
         let refusal = read(&target, &headers).expect_err(&target);
@@ -130,6 +155,7 @@ fn only_a_whole_upgrade_request_is_accepted() {
         (with("Sec-WebSocket-Key", "c2hvcnQ="), 400),
         (with("Content-Length", "5"), 400),
         (with("Transfer-Encoding", "chunked"), 400),
+        (with("Sec-WebSocket-Protocol", "mqtt"), 400),
     ] {
         let refusal = accept(&request("/", &headers)).expect_err("not a whole upgrade request");
         assert_eq!(refusal.status().as_u16(), status, "{headers:?}");

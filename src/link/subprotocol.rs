@@ -1,0 +1,129 @@
+//! The subprotocols that a client may name (RFC 6455, section 1.9). Pure.
+//!
+//! There is one, which a client need not name. Beside it a browser, which cannot set headers, can bring a credential;
+//! that is not a subprotocol, so it is never echoed. Of several that a client offers the relay picks its own, as
+//! servers do.
+
+use hyper::header::{self, HeaderMap};
+
+use super::{Refusal, Secret};
+
+/// The subprotocol.
+pub(super) const SLIPSTREAM: &str = "slipstream.v1";
+
+/// What a credential begins with.
+const BEARER: &str = "slipstream.bearer.";
+
+/// Longest name that is repeated in a refusal.
+const MAX_NAME: usize = 64;
+
+/// What a client named.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Named {
+    /// The subprotocol of the link, which the answer must name.
+    pub(super) chosen: Option<&'static str>,
+    /// The credential, where it brought one.
+    pub(super) token: Option<Secret>,
+}
+
+impl Named {
+    /// Reads what a client offers.
+    ///
+    /// # Errors
+    /// A 400 where it offers something and nothing of it is spoken here, or two credentials.
+    pub(super) fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let mut named = Self::default();
+        let mut others = Vec::new();
+        for value in headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
+            let list = value.to_str().map_err(|_| refused("expected visible ASCII characters"))?;
+            for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+                if name == SLIPSTREAM {
+                    named.chosen = Some(SLIPSTREAM);
+                } else if let Some(token) = name.strip_prefix(BEARER) {
+                    if named.token.replace(Secret::new(token.to_owned())).is_some() {
+                        return Err(refused(&format!("{BEARER} is given twice")));
+                    }
+                } else {
+                    others.push(shown(name));
+                }
+            }
+        }
+        match named.chosen {
+            None if !others.is_empty() => {
+                Err(refused(&format!("expected {SLIPSTREAM}, or none, got {}", others.join(", "))))
+            }
+            None if named.token.is_some() => Err(refused(&format!("expected {SLIPSTREAM} beside the credential"))),
+            _ => Ok(named),
+        }
+    }
+}
+
+fn refused(what: &str) -> Refusal {
+    Refusal::bad_request(format!("Sec-WebSocket-Protocol: {what}"))
+}
+
+/// A name as a refusal repeats it. One that may hold a credential is not repeated.
+fn shown(name: &str) -> String {
+    if name.to_ascii_lowercase().contains("bearer") || name.len() > MAX_NAME {
+        "a name that is not shown".to_owned()
+    } else {
+        format!("{name:?}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn read(lines: &[&str]) -> Result<Named, String> {
+        let lines = lines
+            .iter()
+            .map(|line| (header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_bytes(line.as_bytes()).expect("a header")));
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(name, value);
+        }
+        Named::read(&headers).map_err(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn our_own_is_picked_from_whatever_is_offered() {
+        assert_eq!(read(&[]), Ok(Named::default()));
+        assert_eq!(read(&["", " , "]), Ok(Named::default()));
+        for offer in [&["slipstream.v1"][..], &["mqtt, slipstream.v1"], &["mqtt", "slipstream.v1,soap"]] {
+            assert_eq!(read(offer), Ok(Named { chosen: Some("slipstream.v1"), token: None }), "{offer:?}");
+        }
+        for offer in [&["slipstream.v1, slipstream.bearer.s3cret"][..], &["slipstream.bearer.s3cret", "slipstream.v1"]]
+        {
+            let token = Some(Secret::new("s3cret".to_owned()));
+            assert_eq!(read(offer), Ok(Named { chosen: Some("slipstream.v1"), token }), "{offer:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_spoken_here_is_refused_by_name() {
+        for (offer, part) in [
+            ("mqtt", r#"400: Sec-WebSocket-Protocol: expected slipstream.v1, or none, got "mqtt""#),
+            ("slipstream.v2, mqtt", r#"got "slipstream.v2", "mqtt""#),
+            ("Slipstream.V1", r#"got "Slipstream.V1""#),
+            ("\u{e9}", "visible ASCII"),
+            ("slipstream.v1, slipstream.bearer.a, slipstream.bearer.b", "twice"),
+        ] {
+            let refusal = read(&[offer]).expect_err("refused");
+            assert!(refusal.contains(part), "{offer}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_credential_is_never_repeated() {
+        let long = format!("x{}", "s3cret".repeat(20));
+        for offer in ["slipstream.bearer.s3cret", "mqtt, slipstream.bearer.s3cret", "Bearer-s3cret", long.as_str()] {
+            let refusal = read(&[offer]).expect_err("refused");
+            assert!(refusal.contains("slipstream.v1") && !refusal.contains("s3cret"), "{offer}: {refusal}");
+        }
+        let named = read(&["slipstream.v1, slipstream.bearer.s3cret"]);
+        assert!(!format!("{named:?}").contains("s3cret"));
+    }
+}
