@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use slipstream_store::{PeerId, StoreError, Timestamp};
-use tokio::time::timeout;
 
-use crate::link::{self, Announced, Connector, HandshakeError, Offer, Socket, Target};
+use crate::link::{self, Announced, Connector, HandshakeError, Offer, Socket, Target, awake};
 
 /// Most that a server's `Retry-After` is followed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -80,5 +79,5 @@ pub(super) async fn attempt(
             Err(error) => Err(error.into()),
         }
     };
-    timeout(limit, dialling).await.unwrap_or(Err(DialError::TimedOut(limit)))
+    awake::timeout(limit, dialling).await.unwrap_or(Err(DialError::TimedOut(limit)))
 }
