@@ -1,6 +1,7 @@
 //! The machine's clock is set while a relay runs, and while it does not: what is kept for a while is kept for as long as
 //! the relay saw time pass.
-#![cfg(all(test, target_os = "linux"))]
+#![cfg(test)]
+#![cfg(target_os = "linux")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! More clients than the relay may have files: it still says how it is, and still commits.
-#![cfg(all(test, target_os = "linux"))]
+#![cfg(test)]
+#![cfg(target_os = "linux")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! No commit succeeds, since another program holds the database: readiness says so while it lasts.
-#![cfg(all(test, feature = "sqlite"))]
+#![cfg(test)]
+#![cfg(feature = "sqlite")]
 
 mod support;
 

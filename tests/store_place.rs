@@ -39,6 +39,9 @@ async fn assert_taken(relay: &Relay, sender: &mut Peer, id: &str) {
     sender.publish(json!({"type": "EVENT", "messageId": id})).await;
 }
 
+/// What befalls the folder of a store.
+type Change = Box<dyn Fn(&Path)>;
+
 fn data(folder: &Path, engine: &str) -> PathBuf {
     match engine {
         "sqlite" => folder.join("slipstream.db"),
@@ -83,7 +86,7 @@ async fn nothing_is_confirmed_while_the_folder_is_elsewhere_and_all_is_there_whe
 async fn each_file_of_a_store_is_looked_at() {
     for engine in ENGINES {
         let lock = |store: &Path| store.join("slipstream.lock");
-        let mut kinds: Vec<(&str, Box<dyn Fn(&Path)>)> = vec![
+        let mut kinds: Vec<(&str, Change)> = vec![
             ("the folder removed", Box::new(|store| fs::remove_dir_all(store).expect("it is removed"))),
             ("the data removed", Box::new(move |store| fs::remove_file(data(store, engine)).expect("it is removed"))),
             (
