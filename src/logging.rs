@@ -3,6 +3,7 @@
 //! Lines go through a bounded queue to a thread of its own. Where stderr is slower than the relay, lines are left out
 //! and counted, and the log says how many.
 
+use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::sync::{Arc, OnceLock};
 
@@ -114,10 +115,21 @@ pub struct LogControl {
 /// Where the process has a log already.
 pub fn install(format: LogFormat, switches: Switches) -> Result<Logging, tracing::subscriber::SetGlobalDefaultError> {
     let stderr = io::stderr();
-    let colours = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colours = stderr.is_terminal() && !wants_plain_text();
     let (subscriber, logging) = build(format, switches, colours, stderr);
     tracing::subscriber::set_global_default(subscriber)?;
     Ok(logging)
+}
+
+/// Whether what goes to a terminal is to be text and nothing else: no colours, and nothing that moves the cursor.
+pub(crate) fn wants_plain_text() -> bool {
+    !shows_colours(|name| std::env::var_os(name))
+}
+
+/// Whether the environment lets a terminal have colours (<https://no-color.org>, and terminals that know no escapes).
+fn shows_colours(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let is_plain = variable("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb");
+    !is_plain && variable("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 impl Logging {
@@ -274,6 +286,15 @@ mod tests {
             text += std::str::from_utf8(&taken.recv_timeout(LIMIT).expect("a write")).expect("UTF-8");
         }
         text
+    }
+
+    #[test]
+    fn a_terminal_has_colours_unless_the_environment_says_otherwise() {
+        let shows = |terminal: Option<&str>, no_color: Option<&str>| {
+            shows_colours(|name| (if name == "TERM" { terminal } else { no_color }).map(OsString::from))
+        };
+        assert!(shows(Some("xterm"), None) && shows(Some("xterm"), Some("")));
+        assert!(!shows(Some("xterm"), Some("1")) && !shows(Some("dumb"), None) && !shows(None, None));
     }
 
     #[test]

@@ -183,7 +183,7 @@ async fn commands_fail_where_they_cannot_do_what_they_were_asked() {
     }
     let mut misused = Process::spawn(["send", "--to", &url, "k"], &[]);
     assert_eq!(misused.end().await.code(), Some(2));
-    let mut listening = Process::spawn(["listen", "--to", &url, "--id", "shop"], &[]);
+    let mut listening = Process::spawn(["listen", "--to", &url, "--id", "shop", "--once"], &[]);
     relay.metric_becomes(r#"slipstream_active_connections{kind="application"}"#, 1.0).await;
     relay.process.signal(Signal::KILL);
     assert_eq!(listening.end().await.code(), Some(1), "a lost link is a failure");
@@ -198,6 +198,7 @@ async fn each_command_has_help_with_an_example() {
         &["send", "--help"],
         &["listen", "--help"],
         &["bench", "relay", "--help"],
+        &["completions", "--help"],
     ] {
         let mut helping = Process::spawn(command, &[]);
         assert_eq!(helping.end().await.code(), Some(0));
@@ -217,4 +218,55 @@ async fn send_closes_its_link_in_order() {
     relay.metric_becomes(r#"slipstream_active_connections{kind="application"}"#, 0.0).await;
     let page = support::get(relay.admin, "/metrics").await.body;
     assert!(!page.contains("slipstream_connection_errors_total{"), "{page}");
+}
+
+#[tokio::test]
+async fn each_shell_gets_completions_that_complete() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let mut asked = Process::spawn(["completions", shell], &[]);
+        assert_eq!(asked.end().await.code(), Some(0), "{}", asked.stderr());
+        let script = asked.stdout();
+        assert_has(&script, ["listen", "message-id-field", "storage-path", "migrate"]);
+        assert!(!script.contains("worker"), "{shell}: what is not for people");
+    }
+    let mut unknown = Process::spawn(["completions", "cmd"], &[]);
+    assert_eq!(unknown.end().await.code(), Some(2));
+    assert_has(&unknown.stderr(), ["bash", "fish"]);
+    // What bash makes of it.
+    let ask = r#"eval "$("$0" completions bash)"; COMP_WORDS=(slipstream $1); COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
+        _slipstream slipstream "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"; echo "${COMPREPLY[@]}""#;
+    for (typed, completed) in
+        [("se", "serve send"), ("store back", "backup"), ("send --message-id-f", "--message-id-field")]
+    {
+        let program = env!("CARGO_BIN_EXE_slipstream");
+        let run = std::process::Command::new("bash").args(["-c", ask, program, typed]).output().expect("bash runs");
+        assert_eq!(String::from_utf8_lossy(&run.stdout).trim(), completed, "{}", String::from_utf8_lossy(&run.stderr));
+    }
+}
+
+/// What a command shows on a terminal of this kind; `script` makes one.
+fn on_a_terminal(command: &str, environment: &[(&str, &str)]) -> String {
+    let line = format!("{} {command}", env!("CARGO_BIN_EXE_slipstream"));
+    let mut script = std::process::Command::new("script");
+    script
+        .args(["-qec", &line, "/dev/null"])
+        .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE")
+        .env_remove("CLICOLOR");
+    let run = script.envs(environment.iter().copied()).stdin(std::process::Stdio::null()).output();
+    String::from_utf8_lossy(&run.expect("script runs").stdout).into_owned()
+}
+
+#[test]
+fn a_dumb_terminal_and_no_color_get_plain_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let check = format!("store check --storage-path {}", folder.path().display());
+    for command in ["--help", "send --help", "send --no-such-flag", "listen --to http://x/ --id a", &check] {
+        let coloured = on_a_terminal(command, &[("TERM", "xterm-256color")]);
+        assert!(!command.starts_with("--") || coloured.contains('\u{1b}'), "the test would not see it: {coloured:?}");
+        for environment in [&[("TERM", "dumb")][..], &[("TERM", "xterm-256color"), ("NO_COLOR", "1")]] {
+            let shown = on_a_terminal(command, environment);
+            assert!(!shown.is_empty() && !shown.contains('\u{1b}'), "{command} {environment:?}: {shown:?}");
+        }
+    }
 }

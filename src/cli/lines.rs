@@ -5,7 +5,10 @@ use std::io::{self, ErrorKind};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 
 /// Longest line: the largest message that a relay can be configured to take.
-const MAX_LINE_BYTES: u64 = 256 * 1024 * 1024;
+pub(super) const MAX_LINE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// What some programs write before the first line.
+const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// Reads lines that end in `\n` or `\r\n`; the last one may end without.
 #[derive(Debug)]
@@ -36,7 +39,15 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         if line.ends_with(b"\n") {
             line.truncate(line.len() - if line.ends_with(b"\r\n") { 2 } else { 1 });
         }
+        if self.number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+            line.drain(..BYTE_ORDER_MARK.len());
+        }
         String::from_utf8(line).map(Some).map_err(|error| self.fault(&error.to_string()))
+    }
+
+    /// The number of the line that came last, counted from 1.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Whether another line is here already, so that there is no waiting for it.
@@ -55,7 +66,7 @@ mod tests {
 
     #[tokio::test]
     async fn lines_come_without_their_ends() {
-        let mut lines = Lines::new(&b"a\r\n\n b \nlast"[..]);
+        let mut lines = Lines::new(&b"\xEF\xBB\xBFa\r\n\n b \nlast"[..]);
         assert!(!lines.has_another(), "nothing was read yet");
         assert_eq!(lines.next().await.expect("read").as_deref(), Some("a"));
         assert!(lines.has_another());

@@ -1,18 +1,22 @@
 //! The command line: one file a command. What a command does beyond reading its arguments and printing lives elsewhere.
 
 mod bench;
+mod completions;
 mod config;
 mod frame;
 mod lines;
 mod listen;
 mod output;
+mod patience;
 mod send;
 mod serve;
 mod settings;
 mod signals;
+mod stdout_reader;
 mod store;
 #[cfg(test)]
 mod tests;
+mod urls;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -56,6 +60,8 @@ pub enum Command {
     /// Checks a configuration, shows it, or makes URL_CONFIG.
     #[command(subcommand, after_help = config::EXAMPLE)]
     Config(config::Command),
+    /// Prints what a shell needs to complete commands and flags.
+    Completions(completions::Arguments),
 }
 
 impl Cli {
@@ -108,6 +114,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Store(command) => store::run(&command).await,
             Command::Bench(subject) => bench::run(subject).await,
             Command::Config(command) => config::run(&command),
+            Command::Completions(arguments) => completions::run(&arguments),
         }
     });
     // A read of stdin may still stand on a thread of its own; the program does not wait for it.

@@ -43,6 +43,12 @@ pub struct StoreFlags(SettingFlags);
 const STORE_KEYS: [&str; 3] = ["config", "storage_path", "store"];
 
 impl StoreFlags {
+    /// Whether any of them was given.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        !self.0.given().is_empty()
+    }
+
     /// What these flags, the environment of the process and the file that either names say.
     #[must_use]
     pub fn inspect(&self, engines: &[Engine]) -> Inspection {

@@ -26,6 +26,7 @@ use crate::relay::Subscriber;
 
 pub use fault::{Fault, Faults};
 pub use file::{MAX_FILE_BYTES, read_file, read_text};
+pub(crate) use names::{ADMIN_URL, RELAY_URL};
 pub use peers::{MAX_PEERS, encode_peers};
 pub use sources::Sources;
 pub use subscribers::MAX_SUBSCRIBERS;

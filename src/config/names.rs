@@ -22,8 +22,12 @@ const LATER: &[&str] = &[
     "SLIPSTREAM_REQUIRE",
 ];
 
+/// Where the commands find a running relay if no flag says so: its links, and its admin port.
+pub(crate) const RELAY_URL: &str = "SLIPSTREAM_URL";
+pub(crate) const ADMIN_URL: &str = "SLIPSTREAM_ADMIN_URL";
+
 /// Variables that other commands read. A relay that is started beside them has no use for them.
-const OF_COMMANDS: &[&str] = &["SLIPSTREAM_URL", "SLIPSTREAM_ADMIN_URL"];
+const OF_COMMANDS: &[&str] = &[RELAY_URL, ADMIN_URL];
 
 /// What an environment variable that is no setting is to this version.
 pub(super) enum Stranger {

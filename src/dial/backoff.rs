@@ -1,4 +1,4 @@
-//! How long a dialler waits before it dials again. Pure: chance and time are the caller's.
+//! How long a dialler, or `slipstream listen`, waits before it dials again. Pure: chance and time are the caller's.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use super::DialLimits;
 /// No pause is shorter, so that a server which ends each link at once is not dialled without rest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
-/// The pauses of one dialled peer.
+/// The pauses between links with one peer.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     limits: DialLimits,
     /// The upper bound of the next pause while the circuit is closed.
     pause: Duration,
@@ -18,44 +18,44 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn new(limits: DialLimits) -> Self {
+    pub(crate) fn new(limits: DialLimits) -> Self {
         let pause = limits.first_pause;
         Self { limits, pause, failures: 0 }
     }
 
     /// Failed dials in a row.
-    pub(super) fn failures(&self) -> u32 {
+    pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 
     /// Whether the circuit is open.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.failures >= self.limits.attempts
     }
 
     /// A dial has failed. Answers whether that opens the circuit.
-    pub(super) fn failed(&mut self) -> bool {
+    pub(crate) fn failed(&mut self) -> bool {
         let was_open = self.is_open();
         self.failures = self.failures.saturating_add(1);
         self.is_open() && !was_open
     }
 
     /// The peer has a link. Answers whether that closes the circuit.
-    pub(super) fn linked(&mut self) -> bool {
+    pub(crate) fn linked(&mut self) -> bool {
         let was_open = self.is_open();
         self.failures = 0;
         was_open
     }
 
     /// The peer's link has ended, after that long.
-    pub(super) fn ended(&mut self, up: Duration) {
+    pub(crate) fn ended(&mut self, up: Duration) {
         if up >= self.pause {
             self.pause = self.limits.first_pause;
         }
     }
 
     /// How long to wait now. `jitter` takes a duration and gives some part of it.
-    pub(super) fn pause(&mut self, jitter: impl FnOnce(Duration) -> Duration) -> Duration {
+    pub(crate) fn pause(&mut self, jitter: impl FnOnce(Duration) -> Duration) -> Duration {
         if self.is_open() {
             return self.limits.open_pause.max(SHORTEST_PAUSE);
         }

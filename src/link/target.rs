@@ -42,7 +42,7 @@ impl Target {
         }
         let port = match authority.as_str().strip_prefix(host) {
             Some("") => 80,
-            _ => authority.port_u16().ok_or("expected a port from 0 to 65535")?,
+            _ => authority.port_u16().filter(|port| *port > 0).ok_or("expected a port from 1 to 65535")?,
         };
         Ok(Self {
             host: bare.to_owned(),
@@ -102,6 +102,8 @@ mod tests {
             ("ws://me:secret@host/", "user name"),
             ("ws://", "ws://"),
             ("ws://host:99999/", "port"),
+            ("ws://host:0/", "port"),
+            ("ws://host:/", "port"),
         ] {
             let expected = Target::parse(url).unwrap_err();
             assert!(expected.contains(part), "{url}: {expected}");

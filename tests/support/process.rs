@@ -205,6 +205,14 @@ impl Relay {
         value.map_or(0.0, |value| value.parse().expect("a number"))
     }
 
+    /// Waits until a series on the metrics page has at least this value.
+    pub async fn metric_becomes_at_least(&self, series: &str, least: f64) {
+        super::eventually(&format!("{series} to be {least} or more"), || async {
+            (self.metric(series).await >= least).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until a series on the metrics page has this value.
     pub async fn metric_becomes(&self, series: &str, wanted: f64) {
         super::eventually(&format!("{series} to be {wanted}"), || async {

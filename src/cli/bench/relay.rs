@@ -11,6 +11,7 @@ use tokio::runtime::Builder;
 use super::table::{Table, grouped};
 use crate::bench::{self, BenchError, Goal, Plan, Progress, Source};
 use crate::cli::output;
+use crate::cli::urls::{self, RelayUrl};
 use crate::clock::SystemClock;
 use crate::config;
 
@@ -25,7 +26,7 @@ Examples:
 Every message is checked: confirmed, delivered once to each subscriber, in order. The exit status is 1 where one was
 refused or is missing, or where the relay is not there. docs/benchmarking.md says what each number means.
 
-No other peer of the relay gets any of it. In mode offline the relay remembers the subscribers (bench-RUN-0 and so on)
+Without --to and SLIPSTREAM_URL it is the relay at ws://127.0.0.1:7171/. No other peer of it gets any of the load. In mode offline the relay remembers the subscribers (bench-RUN-0 and so on)
 until its peer TTL.";
 
 /// What is measured.
@@ -45,9 +46,8 @@ enum Mode {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Arguments {
-    /// The relay, ws://HOST:PORT/.
-    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:7171/")]
-    to: String,
+    #[command(flatten)]
+    to: RelayUrl,
     /// What is measured.
     #[arg(long, value_enum, default_value_t = Mode::Live)]
     mode: Mode,
@@ -87,9 +87,10 @@ pub struct Arguments {
     /// Threads of this program. One costs the least; more for a load beyond what one can make.
     #[arg(long, value_name = "NUMBER", default_value = "1")]
     threads: NonZeroU16,
-    /// The relay's admin URL, where its CPU and memory are read. Without an answer there the result goes without them.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    admin: String,
+    /// The relay's admin URL, where its CPU and memory are read [SLIPSTREAM_ADMIN_URL; default http://127.0.0.1:8080].
+    /// Without an answer there the result goes without them.
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
     /// Reads CPU and memory of this process instead, from /proc.
     #[arg(long, conflicts_with = "admin")]
     pid: Option<u32>,
@@ -142,7 +143,7 @@ impl Arguments {
         let default_warmup = if self.mode == Mode::Offline { Duration::ZERO } else { DEFAULT_WARMUP };
         let default_subscribers = if self.mode == Mode::FanOut { DEFAULT_FAN_OUT } else { 1 };
         Ok(Plan {
-            to: self.to.clone(),
+            to: self.to.read_or(DEFAULT_RELAY)?,
             mode,
             goal,
             warmup: Some(self.warmup.unwrap_or(default_warmup)).filter(|time| !time.is_zero()),
@@ -157,10 +158,13 @@ impl Arguments {
     }
 
     fn source(&self) -> Source {
-        self.pid.map_or_else(|| Source::Admin(self.admin.trim_end_matches('/').to_owned()), Source::Process)
+        let admin = || urls::admin(self.admin.as_deref()).unwrap_or_else(|| DEFAULT_ADMIN.to_owned());
+        self.pid.map_or_else(|| Source::Admin(admin()), Source::Process)
     }
 }
 
+const DEFAULT_RELAY: &str = "ws://127.0.0.1:7171/";
+const DEFAULT_ADMIN: &str = "http://127.0.0.1:8080";
 const DEFAULT_RATE: NonZeroU32 = NonZeroU32::new(2_000).unwrap();
 const DEFAULT_OFFLINE: u64 = 200_000;
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);

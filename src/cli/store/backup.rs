@@ -10,7 +10,7 @@ use serde_json::json;
 use super::progress::Bar;
 use super::{Failure, StoreFlags};
 use crate::admin;
-use crate::cli::output;
+use crate::cli::{output, urls};
 use crate::offline::{self, OfflineError, Progress as _};
 
 const EXAMPLE: &str = "\
@@ -29,7 +29,8 @@ pub struct Arguments {
     /// Where the copy is written. For SQLite a path that ends in .db, .sqlite or .sqlite3 is a file, any other a folder.
     /// With --admin a name in the relay's SLIPSTREAM_BACKUP_PATH.
     file: PathBuf,
-    /// Asks the running relay whose admin port this is, http://HOST:PORT.
+    /// Asks the running relay whose admin port this is, http://HOST:PORT [SLIPSTREAM_ADMIN_URL, unless a flag names a
+    /// store].
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "storage_path", "store"])]
     admin: Option<String>,
     /// Prints one JSON object.
@@ -40,8 +41,10 @@ pub struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    match &arguments.admin {
-        Some(admin) => hot(admin, arguments).await,
+    // A store that is named is one that no relay has open.
+    let variable = if arguments.store.is_given() { None } else { urls::admin(None) };
+    match arguments.admin.clone().or(variable) {
+        Some(admin) => hot(&admin, arguments).await,
         None => cold(arguments),
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::logging::wants_plain_text;
 use crate::offline::Progress;
 
 /// How often a stage of unknown length shows that it goes on.
@@ -15,7 +16,8 @@ pub(super) struct Bar(ProgressBar);
 impl Bar {
     /// A bar for a person; `json` is for a program, which wants none.
     pub(super) fn new(json: bool) -> Self {
-        let target = if json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let hidden = json || wants_plain_text();
+        let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         Self(ProgressBar::with_draw_target(None, target))
     }
 }

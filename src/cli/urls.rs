@@ -1,0 +1,93 @@
+//! Which relay a command talks to: `--to` and `--admin`, or the variables that stand in for them.
+
+use clap::Args;
+
+use crate::config::{ADMIN_URL, RELAY_URL};
+use crate::link::Target;
+
+/// A variable of the environment. Set to nothing it counts as not set, as every variable does.
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
+}
+
+/// The admin port of a relay: what a flag says, otherwise the variable.
+pub(super) fn admin(flag: Option<&str>) -> Option<String> {
+    let url = flag.map(str::to_owned).or_else(|| variable(ADMIN_URL))?;
+    Some(url.trim_end_matches('/').to_owned())
+}
+
+/// Where a relay takes links.
+#[derive(Debug, Clone, Args)]
+pub(super) struct RelayUrl {
+    /// The relay, ws://HOST:PORT/ [SLIPSTREAM_URL].
+    #[arg(long, value_name = "URL")]
+    to: Option<String>,
+}
+
+impl RelayUrl {
+    /// The URL, which is one that can lead somewhere.
+    ///
+    /// # Errors
+    /// What was expected, in words. A secret that the text may hold is not repeated.
+    pub(super) fn read(&self) -> Result<String, String> {
+        let expected = || format!("expected --to ws://HOST:PORT/, or the relay's URL in {RELAY_URL}");
+        self.read_from(variable(RELAY_URL))?.ok_or_else(expected)
+    }
+
+    /// The same; `default` if neither names one.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn read_or(&self, default: &str) -> Result<String, String> {
+        Ok(self.read_from(variable(RELAY_URL))?.unwrap_or_else(|| default.to_owned()))
+    }
+
+    fn read_from(&self, environment: Option<String>) -> Result<Option<String>, String> {
+        let environment = environment.map(|url| (RELAY_URL, url));
+        let Some((place, url)) = self.to.clone().map(|url| ("--to", url)).or(environment) else { return Ok(None) };
+        match Target::parse(&url) {
+            Ok(_) => Ok(Some(url)),
+            Err(expected) => Err(format!("{place}: {expected}, got {:?}", without_secrets(&url))),
+        }
+    }
+}
+
+/// A text that should have been a URL, without what stands where a URL has a password or a query.
+fn without_secrets(url: &str) -> String {
+    let (url, query) = url.split_once('?').map_or((url, ""), |(url, _)| (url, "?…"));
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let host = rest.rsplit_once('@').map_or_else(|| rest.to_owned(), |(_, host)| format!("…@{host}"));
+    let slashes = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{slashes}{host}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(flag: Option<&str>, environment: Option<&str>) -> Result<Option<String>, String> {
+        RelayUrl { to: flag.map(str::to_owned) }.read_from(environment.map(str::to_owned))
+    }
+
+    #[test]
+    fn the_flag_wins_over_the_variable() {
+        assert_eq!(read(Some("ws://a/"), Some("ws://b/")), Ok(Some("ws://a/".to_owned())));
+        assert_eq!(read(None, Some("ws://b/")), Ok(Some("ws://b/".to_owned())));
+        assert_eq!(read(None, None), Ok(None));
+        assert!(read(None, Some("b")).expect_err("refused").starts_with("SLIPSTREAM_URL: expected"));
+        assert!(read(Some(""), Some("ws://b/")).expect_err("refused").starts_with("--to: expected"));
+    }
+
+    #[test]
+    fn a_refused_url_shows_no_secret() {
+        for (url, shown) in [
+            ("http://host/path", "\"http://host/path\""),
+            ("ws://me:hush@host/?token=hush", "\"ws://…@host/?…\""),
+            ("me:hush@host", "\"…@host\""),
+            ("hostname", "\"hostname\""),
+        ] {
+            let told = read(Some(url), None).expect_err("refused");
+            assert!(told.ends_with(shown) && !told.contains("hush"), "{told}");
+        }
+    }
+}
