@@ -102,6 +102,8 @@ fn assert_page(html: &str, report: &Value) {
         // Two plots each of two fan-outs, of four sizes of batches.
         assert!(lines.filter(|node| node.attribute("class") == Some(name)).count() >= 16);
     }
+    let advice = document.descendants().filter(|node| node.has_tag_name("li")).map(text).collect::<String>();
+    assert!(!advice.contains('`') && advice.contains("full"), "{advice}");
     let whole = text(document.root_element());
     for told in ["/proc/PID/io", "messages in a batch", "processor", "kernel", "filesystem", "bench store --quick"] {
         assert!(whole.contains(told), "{told}");
@@ -126,12 +128,18 @@ async fn every_engine_is_measured_and_one_is_named() {
         assert_engine(engine, 5_000.0);
     }
     let disk = &report["disk"];
-    for size in ["synced4k", "synced64k"] {
+    for size in ["synced4k", "synced64k", "writtenOver4k"] {
         positive(&disk[size]["perSecond"], size);
         let latency = &disk[size]["latencyMs"];
         assert!(positive(&latency["p50"], size) <= positive(&latency["p99"], size), "{latency}");
     }
     positive(&disk["sequentialBytesPerSecond"], "sequential");
+    let most = positive(&disk["mostSyncedPerSecond"], "most");
+    assert!(["synced4k", "writtenOver4k"].iter().all(|size| disk[size]["perSecond"].as_f64() <= Some(most)), "{disk}");
+    for engine in engines {
+        let commits = positive(&engine["commits"][0]["messagesPerSecond"]["median"], "commits");
+        assert_eq!(engine["outrunsDisk"], commits > most * 1.25, "{engine}");
+    }
     let named = report["advice"]["engine"].as_str().expect("an engine is named");
     assert!(measured.contains(&named) && report["advice"]["reasons"][0].as_str().is_some(), "{}", report["advice"]);
     assert!(report["command"].as_str().expect("a command").contains("--messages 5000"));

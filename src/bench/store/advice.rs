@@ -1,6 +1,7 @@
 //! Which engine to take. The rule, in the words of `docs/choosing-a-store.md`:
 //!
-//! 1. An engine that keeps less than the durability that is asked for is out, and so is sled, whose last release is old.
+//! 1. An engine that keeps less than the durability that is asked for is out, also where only the disk says so: it makes
+//!    more commits than the disk makes synced writes. So is sled, whose last release is old.
 //! 2. Of the others, the preferred one (SQLite, where it is among them) is taken, unless another does the weighted
 //!    workload more than 1.5 times as well. Then the best of those is.
 //! 3. Where nothing is left, nothing is named.
@@ -12,10 +13,21 @@ use serde::Serialize;
 use slipstream_store::Durability;
 
 use super::figures::EngineFigures;
+use super::table::number;
 use crate::config::Engine;
 
 /// An engine that is not the preferred one must be so many times as good to be taken.
 const CLEARLY: f64 = 1.5;
+
+/// By how much an engine may have more commits of one message than the disk had synced writes: the two are measured one
+/// after the other, and a disk is not the same from one second to the next.
+const MARGIN: f64 = 1.25;
+
+/// Whether an engine made more commits a second than a disk that makes `synced_per_second` synced writes allows.
+#[must_use]
+pub(super) fn outruns(figures: &EngineFigures, synced_per_second: f64) -> bool {
+    Measure::Commits1.of(figures) > synced_per_second * MARGIN
+}
 
 /// What counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,10 +103,18 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// An engine by its figures.
+    /// An engine by its figures, on a disk that makes so many synced writes a second at most.
     #[must_use]
-    pub fn of((engine, figures): (Engine, &EngineFigures)) -> Self {
-        let weakness = (!figures.is_as_asked).then(|| figures.guarantee.clone());
+    pub fn of(engine: Engine, figures: &EngineFigures, synced_per_second: f64) -> Self {
+        let weakness = match figures {
+            EngineFigures { is_as_asked: false, guarantee, .. } => Some(guarantee.clone()),
+            EngineFigures { outruns_disk: true, .. } => Some(format!(
+                "it made {} commits a second, and the disk no more than {} synced writes, so it did not wait for them",
+                number(Measure::Commits1.of(figures)),
+                number(synced_per_second)
+            )),
+            _ => None,
+        };
         Self { engine, weakness, figures: Measure::ALL.map(|(measure, _)| measure.of(figures)) }
     }
 
@@ -190,6 +210,7 @@ pub fn advise(candidates: &[Candidate], durability: Durability) -> Advice {
 #[cfg(test)]
 mod tests {
     use super::super::samples::Samples;
+    use super::super::worker::Commits;
     use super::*;
 
     /// An engine that is `times` as good as another in everything.
@@ -231,10 +252,28 @@ mod tests {
     fn an_engine_that_keeps_more_than_was_asked_for_is_not_out() {
         let weakness = |is_as_asked| {
             let figures = Samples::new(Engine::Redb, "it survives this".to_owned(), is_as_asked).figures();
-            Candidate::of((Engine::Redb, &figures)).weakness
+            Candidate::of(Engine::Redb, &figures, 1.0).weakness
         };
         assert_eq!(weakness(true), None);
         assert_eq!(weakness(false).as_deref(), Some("it survives this"));
+    }
+
+    #[test]
+    fn an_engine_that_makes_more_commits_than_the_disk_makes_synced_writes_is_out() {
+        let figures = |commits: u64| {
+            let mut samples = Samples::new(Engine::Redb, "everything".to_owned(), true);
+            let round = Commits { messages: commits, seconds: 1.0, cpu_seconds: 0.1, p50_ms: 1.0, p99_ms: 1.0 };
+            samples.commits = vec![(1, 1, round)];
+            let figures = samples.figures();
+            EngineFigures { outruns_disk: outruns(&figures, 286.0), ..figures }
+        };
+        for (commits, keeps) in [(100, true), (290, true), (1_102, false)] {
+            assert_eq!(figures(commits).keeps(), keeps, "{commits}");
+        }
+        let quick = Candidate { figures: [9.0; 10], ..Candidate::of(Engine::Redb, &figures(1_102), 286.0) };
+        let (engine, reasons) = named(&[candidate(Engine::Sqlite, 1.0), quick]);
+        assert_eq!(engine, Some("sqlite"));
+        assert!(reasons.contains("1,102 commits a second, and the disk no more than 286 synced"), "{reasons}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -28,7 +29,10 @@ const UNSYNCED: u32 = 2_000;
 /// Most synced writes of one size.
 const SYNCED: u32 = 20_000;
 
-/// A file on a disk, appended to. Each call answers how long it took.
+/// How many pages are written over, one after the other and again from the first.
+const PAGES: u64 = 64;
+
+/// A file on a disk. Each call answers how long it took.
 pub trait Disk {
     /// Appends these bytes; they may be in memory only.
     ///
@@ -36,7 +40,13 @@ pub trait Disk {
     /// As the system says.
     fn append(&mut self, bytes: &[u8]) -> io::Result<Duration>;
 
-    /// Has all that was appended on the medium.
+    /// Writes a page over one that was appended and synced before; it may be in memory only.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn write_over(&mut self, page: u64, bytes: &[u8]) -> io::Result<Duration>;
+
+    /// Has all that was written on the medium.
     ///
     /// # Errors
     /// As the system says.
@@ -53,7 +63,7 @@ impl FileDisk {
     /// # Errors
     /// As the system says.
     pub fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self(OpenOptions::new().append(true).create_new(true).open(path)?))
+        Ok(Self(OpenOptions::new().write(true).create_new(true).open(path)?))
     }
 }
 
@@ -61,6 +71,12 @@ impl Disk for FileDisk {
     fn append(&mut self, bytes: &[u8]) -> io::Result<Duration> {
         let start = Instant::now();
         self.0.write_all(bytes)?;
+        Ok(start.elapsed())
+    }
+
+    fn write_over(&mut self, page: u64, bytes: &[u8]) -> io::Result<Duration> {
+        let start = Instant::now();
+        self.0.write_all_at(bytes, page * PAGE as u64)?;
         Ok(start.elapsed())
     }
 
@@ -88,6 +104,11 @@ pub struct DiskFigures {
     pub synced_4k: Synced,
     /// Appending 64 KiB and syncing.
     pub synced_64k: Synced,
+    /// Writing 4 KiB over what is there and syncing, which is what a log does that is used again.
+    pub written_over_4k: Synced,
+    /// The most synced writes of 4 KiB a second that were seen, at first or between the engines' turns. An engine that
+    /// syncs each commit makes no more of them.
+    pub most_synced_per_second: f64,
     /// Appending 4 KiB without a sync, in milliseconds.
     pub unsynced_4k_ms: Percentiles,
     /// Appending 1 MiB at a time, with one sync at the end, in bytes a second.
@@ -161,19 +182,10 @@ pub(super) fn measure(disk: &mut dyn Disk, plan: DiskPlan, stop: &AtomicBool) ->
         unsynced.saturating_record(nanos(disk.append(&page)?));
     }
     disk.sync()?;
-    let mut synced = |size: usize| {
-        let bytes = vec![0xA5; size];
-        let (mut latency, mut syncs, mut total) = (histogram()?, histogram()?, Duration::ZERO);
-        while total < plan.time && latency.len() < u64::from(SYNCED) {
-            go_on()?;
-            let (write, sync) = (disk.append(&bytes)?, disk.sync()?);
-            latency.saturating_record(nanos(write + sync));
-            syncs.saturating_record(nanos(sync));
-            total += write + sync;
-        }
-        Ok::<_, StoreBenchError>((rate(&latency, total), syncs))
-    };
-    let ((synced_4k, syncs), (synced_64k, _)) = (synced(PAGE)?, synced(BATCH)?);
+    let (synced_4k, syncs) = synced(disk, plan.time, stop, |disk, _| disk.append(&page))?;
+    let batch = vec![0xA5; BATCH];
+    let (synced_64k, _) = synced(disk, plan.time, stop, |disk, _| disk.append(&batch))?;
+    let written_over_4k = written_over(disk, plan.time, stop)?;
     let chunk = vec![0x3C; CHUNK];
     let (mut written, mut took) = (0, Duration::ZERO);
     while written < plan.sequential_bytes {
@@ -186,11 +198,59 @@ pub(super) fn measure(disk: &mut dyn Disk, plan: DiskPlan, stop: &AtomicBool) ->
     Ok(DiskFigures {
         synced_4k,
         synced_64k,
+        written_over_4k,
+        most_synced_per_second: synced_4k.per_second.max(written_over_4k.per_second),
         unsynced_4k_ms: percentiles(&unsynced),
         #[expect(clippy::cast_precision_loss, reason = "bytes are far below 2^53")]
         sequential_bytes_per_second: written as f64 / took.as_secs_f64().max(1e-9),
         sync: Verdict::of(median(&syncs), median(&unsynced)),
     })
+}
+
+/// Writes and syncs again and again for a while. Answers how it went, and how long the syncs took by themselves.
+fn synced<'d>(
+    disk: &mut (dyn Disk + 'd),
+    time: Duration,
+    stop: &AtomicBool,
+    mut write: impl FnMut(&mut (dyn Disk + 'd), u64) -> io::Result<Duration>,
+) -> Result<(Synced, Histogram<u64>), StoreBenchError> {
+    let (mut latency, mut syncs, mut total) = (histogram()?, histogram()?, Duration::ZERO);
+    while total < time && latency.len() < u64::from(SYNCED) {
+        if stop.load(Ordering::Relaxed) {
+            return Err(StoreBenchError::Stopped);
+        }
+        let (write, sync) = (write(disk, latency.len())?, disk.sync()?);
+        latency.saturating_record(nanos(write + sync));
+        syncs.saturating_record(nanos(sync));
+        total += write + sync;
+    }
+    Ok((rate(&latency, total), syncs))
+}
+
+/// Writes over pages of a file that has them, and syncs each.
+///
+/// # Errors
+/// As [`measure`].
+fn written_over(disk: &mut dyn Disk, time: Duration, stop: &AtomicBool) -> Result<Synced, StoreBenchError> {
+    let page = vec![0xC3; PAGE];
+    Ok(synced(disk, time, stop, |disk, turn| disk.write_over(turn % PAGES, &page))?.0)
+}
+
+/// How many pages of a new file are written over and synced in a second.
+///
+/// # Errors
+/// As [`measure`].
+pub(super) fn synced_per_second(
+    disk: &mut dyn Disk,
+    time: Duration,
+    stop: &AtomicBool,
+) -> Result<f64, StoreBenchError> {
+    let page = vec![0x96; PAGE];
+    for _ in 0..PAGES {
+        disk.append(&page)?;
+    }
+    disk.sync()?;
+    Ok(written_over(disk, time, stop)?.per_second)
 }
 
 /// Nanoseconds to a minute, told apart to one part in a thousand.
@@ -232,6 +292,12 @@ mod tests {
             Ok(Duration::from_micros(self.append))
         }
 
+        fn write_over(&mut self, page: u64, bytes: &[u8]) -> io::Result<Duration> {
+            assert!((page + 1) * bytes.len() as u64 <= self.appended, "there is nothing to write over");
+            // No blocks to allocate.
+            Ok(Duration::from_micros(self.append / 2))
+        }
+
         fn sync(&mut self) -> io::Result<Duration> {
             self.syncs += 1;
             Ok(Duration::from_micros(self.sync))
@@ -257,6 +323,8 @@ mod tests {
         let expected = f64::from(10 << 20) / 290e-6;
         assert!((figures.sequential_bytes_per_second / expected - 1.0).abs() < 0.01, "{figures:?}");
         assert_eq!(figures.sync.warning("ext4"), None);
+        assert!((figures.written_over_4k.per_second - 1e6 / 195.0).abs() < 1.0, "{figures:?}");
+        assert!((figures.most_synced_per_second - figures.written_over_4k.per_second).abs() < 1e-9, "{figures:?}");
     }
 
     #[test]

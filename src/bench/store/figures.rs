@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use slipstream_store::Durability;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
-use super::advice::{Advice, Candidate, advise};
+use super::advice::{Advice, Candidate, advise, outruns};
 use super::disk::DiskFigures;
 use super::flow::Shape;
 use super::machine::Machine;
@@ -71,6 +72,8 @@ pub struct EngineFigures {
     pub guarantee: String,
     /// Whether that is no less than was asked for.
     pub is_as_asked: bool,
+    /// Whether it made more commits than the disk makes synced writes, where each commit is to be synced.
+    pub outruns_disk: bool,
     /// Recording and acknowledging, one entry for each size of batch and each fan-out.
     pub commits: Vec<CommitFigures>,
     /// Recording, acknowledging and purging without end.
@@ -155,6 +158,12 @@ fn date() -> String {
 }
 
 impl EngineFigures {
+    /// Whether it keeps what was asked for, so that it may be compared with others that do.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        self.is_as_asked && !self.outruns_disk
+    }
+
     /// Batches of one size.
     #[must_use]
     pub fn commits_of(&self, batch: u64, fan_out: usize) -> Option<&CommitFigures> {
@@ -169,9 +178,15 @@ impl Report {
         started: Duration,
         machine: Machine,
         disk: DiskFigures,
-        engines: Vec<EngineFigures>,
+        mut engines: Vec<EngineFigures>,
     ) -> Self {
-        let candidates: Vec<_> = plan.engines.iter().copied().zip(&engines).map(Candidate::of).collect();
+        let limit = disk.most_synced_per_second;
+        for engine in engines.iter_mut().filter(|_| plan.durability == Durability::Full) {
+            engine.outruns_disk = outruns(engine, limit);
+        }
+        let engines_of_plan = plan.engines.iter().copied().zip(&engines);
+        let candidates: Vec<_> =
+            engines_of_plan.map(|(engine, figures)| Candidate::of(engine, figures, limit)).collect();
         Self {
             slipstream: env!("CARGO_PKG_VERSION"),
             date: date(),

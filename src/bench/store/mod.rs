@@ -128,16 +128,20 @@ pub async fn run(plan: &Plan, clock: &dyn Clock, watch: &(dyn Fn(Progress) + Syn
         .map_err(|error| StoreBenchError::File { path: plan.folder.clone(), error })?;
     let mut progress = rounds::Steps::new(plan, watch);
     progress.step("the disk");
-    let disk = disk_figures(plan.disk, folder.path().join("disk")).await?;
-    let engines = rounds::measure(plan, folder.path(), &mut progress).await?;
+    let disk_plan = plan.disk;
+    let mut disk = on_disk(folder.path().join("disk"), move |disk, stop| disk::measure(disk, disk_plan, stop)).await?;
+    let engines = rounds::measure(plan, folder.path(), &mut progress, &mut disk).await?;
     let machine = Machine::of(&plan.folder);
     let path = folder.path().to_owned();
     folder.close().map_err(|error| StoreBenchError::File { path, error })?;
     Ok(Report::new(plan, clock, started, machine, disk, engines))
 }
 
-/// Measures the disk on a thread for what blocks; dropping the future stops it.
-async fn disk_figures(plan: DiskPlan, path: PathBuf) -> Result<DiskFigures, StoreBenchError> {
+/// Measures the disk by a new file, on a thread for what blocks; dropping the future stops it.
+async fn on_disk<T: Send + 'static>(
+    path: PathBuf,
+    measure: impl FnOnce(&mut dyn Disk, &AtomicBool) -> Result<T, StoreBenchError> + Send + 'static,
+) -> Result<T, StoreBenchError> {
     struct StopOnDrop(Arc<AtomicBool>);
     impl Drop for StopOnDrop {
         fn drop(&mut self) {
@@ -148,7 +152,7 @@ async fn disk_figures(plan: DiskPlan, path: PathBuf) -> Result<DiskFigures, Stor
     let stopped = Arc::clone(&stop.0);
     let measuring = tokio::task::spawn_blocking(move || {
         let mut file = FileDisk::create(&path).map_err(|error| StoreBenchError::File { path: path.clone(), error })?;
-        let figures = disk::measure(&mut file, plan, &stopped)?;
+        let figures = measure(&mut file, &stopped)?;
         std::fs::remove_file(&path)?;
         Ok(figures)
     });

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::child::Child;
+use super::disk::{DiskFigures, synced_per_second};
 use super::figures::EngineFigures;
 use super::plan::Plan;
 use super::samples::Samples;
 use super::worker::{Answer, Task};
-use super::{BATCHES, FAN_OUTS, StoreBenchError};
+use super::{BATCHES, FAN_OUTS, StoreBenchError, on_disk};
 use crate::config::Engine;
 use crate::relay::StageLimits;
 
@@ -35,8 +36,8 @@ pub(super) struct Steps<'w> {
 
 impl<'w> Steps<'w> {
     pub(super) fn new(plan: &Plan, watch: &'w (dyn Fn(Progress) + Sync)) -> Self {
-        // Of each engine in each round: the commits of each size, a turnover, a part of the backlog, a kill.
-        let round = (BATCHES.len() * FAN_OUTS.len() + 3) * plan.engines.len();
+        // Of each engine in each round: the commits of each size, a turnover, a part of the backlog, a kill. And the disk.
+        let round = (BATCHES.len() * FAN_OUTS.len() + 3) * plan.engines.len() + 1;
         Self { done: 0, total: 1 + round as u64 * u64::from(plan.rounds), watch }
     }
 
@@ -116,17 +117,23 @@ impl Turn {
     }
 }
 
-/// Measures the engines of the plan in `folder`.
+/// Measures the engines of the plan in `folder`; and the disk again in each round, since disks that are shared have
+/// quick minutes and slow ones.
 pub(super) async fn measure(
     plan: &Plan,
     folder: &Path,
     steps: &mut Steps<'_>,
+    disk: &mut DiskFigures,
 ) -> Result<Vec<EngineFigures>, StoreBenchError> {
     let mut flows = Vec::with_capacity(plan.engines.len());
     for &engine in &plan.engines {
         flows.push(Turn::start(plan, engine, folder.join(format!("{engine}-flow"))).await?);
     }
     for round in 1..=plan.rounds {
+        steps.step(&format!("round {round}: the disk"));
+        let time = plan.commits;
+        let measured = on_disk(folder.join("disk"), move |disk, stop| synced_per_second(disk, time, stop)).await?;
+        disk.most_synced_per_second = disk.most_synced_per_second.max(measured);
         for (batch, fan_out) in BATCHES.into_iter().flat_map(|batch| FAN_OUTS.map(|fan_out| (batch, fan_out))) {
             for turn in &mut flows {
                 steps.step(&format!("round {round}: {}, batches of {batch} to {fan_out}", turn.engine));

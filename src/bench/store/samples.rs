@@ -58,6 +58,7 @@ impl Samples {
             backlog: self.backlog(),
             guarantee: self.guarantee,
             is_as_asked: self.is_as_asked,
+            outruns_disk: false,
             busy_memory: self.busy_memory,
             backlog_memory: self.backlog_memory,
         }

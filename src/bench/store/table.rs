@@ -12,7 +12,7 @@ pub struct Row {
     pub unit: &'static str,
     /// One text an engine, in the order of the report; a dash where it is not known.
     pub cells: Vec<String>,
-    /// Which of them is the best; none where that cannot be said.
+    /// Which is the best of those that keep what was asked for; none where that cannot be said.
     pub best: Option<usize>,
 }
 
@@ -42,9 +42,10 @@ pub fn number(value: f64) -> String {
 #[must_use]
 pub fn rows(report: &Report) -> Vec<Row> {
     let mut rows = Vec::new();
+    let keep: Vec<_> = report.engines.iter().map(EngineFigures::keeps).collect();
     let mut add = |name: String, unit, higher, of: &dyn Fn(&EngineFigures) -> Option<Spread>| {
         let values: Vec<_> = report.engines.iter().map(of).collect();
-        rows.push(row(name, unit, higher, &values));
+        rows.push(row(name, unit, higher, &values, &keep));
     };
     for fan_out in FAN_OUTS {
         for batch in BATCHES {
@@ -85,9 +86,11 @@ pub fn rows(report: &Report) -> Vec<Row> {
     rows
 }
 
-fn row(name: String, unit: &'static str, higher: bool, values: &[Option<Spread>]) -> Row {
+/// The best is one of those that keep what was asked for: it is no feat to be quick without.
+fn row(name: String, unit: &'static str, higher: bool, values: &[Option<Spread>], keep: &[bool]) -> Row {
     let cells = values.iter().map(|value| value.map_or_else(|| "–".to_owned(), |spread| number(spread.median)));
-    let known = values.iter().enumerate().filter_map(|(index, value)| Some((index, (*value)?.median)));
+    let known = values.iter().zip(keep).enumerate().filter(|(_, (_, keeps))| **keeps);
+    let known = known.filter_map(|(index, (value, _))| Some((index, (*value)?.median)));
     let better = |a: f64, b: f64| if higher { a.total_cmp(&b) } else { b.total_cmp(&a) };
     let best = if values.len() > 1 { known.max_by(|(_, a), (_, b)| better(*a, *b)) } else { None };
     Row { name, unit, cells: cells.collect(), best: best.map(|(index, _)| index) }
@@ -115,9 +118,12 @@ mod tests {
     #[test]
     fn the_best_is_the_highest_or_the_lowest() {
         let values = [Some(Spread::of([2.0])), None, Some(Spread::of([3.0]))];
-        let of = |higher| row("x".to_owned(), "ms", higher, &values);
-        assert_eq!((of(true).best, of(false).best), (Some(2), Some(0)));
-        assert_eq!(of(true).cells, ["2.00", "–", "3.00"]);
-        assert_eq!(row("x".to_owned(), "ms", true, &values[..1]).best, None, "there is nothing to compare with");
+        let of = |higher, keep: [bool; 3]| row("x".to_owned(), "ms", higher, &values, &keep);
+        assert_eq!((of(true, [true; 3]).best, of(false, [true; 3]).best), (Some(2), Some(0)));
+        assert_eq!(of(true, [true; 3]).cells, ["2.00", "–", "3.00"]);
+        assert_eq!(of(true, [true, true, false]).best, Some(0), "one that keeps less is not the best");
+        assert_eq!(of(true, [false; 3]).best, None);
+        let alone = row("x".to_owned(), "ms", true, &values[..1], &[true]);
+        assert_eq!(alone.best, None, "there is nothing to compare with");
     }
 }

@@ -14,6 +14,7 @@ use crate::cli::signals::Signals;
 use crate::cli::{SettingFlags, output};
 use crate::clock::SystemClock;
 use crate::config::{self, Engine};
+use crate::logging::wants_plain_text;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -144,7 +145,7 @@ pub(super) async fn run(arguments: Arguments) -> ExitCode {
         Ok(plan) => plan,
         Err(fault) => return output::fail(output::MISUSED, &fault),
     };
-    let bar = progress_bar(!arguments.json && stderr().is_terminal());
+    let bar = progress_bar(!arguments.json && stderr().is_terminal() && !wants_plain_text());
     let tell = |progress: Progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
@@ -213,17 +214,21 @@ fn table(report: &Report, page: &Path) -> String {
     let disk = &report.disk;
     let mut lines = vec![
         format!(
-            "disk       {} on {}: {} synced writes/s of 4 KiB (p50 {} ms, p99 {} ms), {} of 64 KiB; {} MB/s one after \
-             the other",
+            "disk       {} on {}: {} synced writes/s of 4 KiB (p50 {} ms, p99 {} ms; at most {}), {} of 64 KiB; {} MB/s one \
+             after the other",
             report.machine.filesystem_type(),
             report.folder,
             number(disk.synced_4k.per_second),
             number(disk.synced_4k.latency_ms.p50),
             number(disk.synced_4k.latency_ms.p99),
+            number(disk.most_synced_per_second),
             number(disk.synced_64k.per_second),
             number(disk.sequential_bytes_per_second / 1e6)
         ),
-        format!("engines    durability {}, medians of {} rounds, * is the best", report.durability, report.rounds),
+        format!(
+            "engines    durability {}, medians of {} rounds, * is the best that keeps it",
+            report.durability, report.rounds
+        ),
     ];
     lines.append(&mut figures);
     lines.extend(report.warnings.iter().map(|warning| format!("beware     {warning}")));

@@ -29,6 +29,23 @@ impl fmt::Display for Text<'_> {
     }
 }
 
+/// A text in which code stands between backticks.
+struct Prose<'t>(&'t str);
+
+impl fmt::Display for Prose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A backtick without another one after it is one.
+        let mut rest = self.0;
+        while let Some((before, (code, after))) =
+            rest.split_once('`').and_then(|(before, from)| Some((before, from.split_once('`')?)))
+        {
+            write!(f, "{}<code>{}</code>", Text(before), Text(code))?;
+            rest = after;
+        }
+        Text(rest).fmt(f)
+    }
+}
+
 /// The page of a report, a whole HTML document that is well-formed XML too.
 #[must_use]
 pub fn page(report: &Report) -> String {
@@ -64,7 +81,7 @@ fn write(page: &mut String, report: &Report) -> fmt::Result {
 
 fn advice(page: &mut String, report: &Report) -> fmt::Result {
     for warning in &report.warnings {
-        write!(page, "<p class=\"warning\">Beware: {}</p>", Text(warning))?;
+        write!(page, "<p class=\"warning\">Beware: {}</p>", Prose(warning))?;
     }
     page.push_str("<div class=\"advice\">");
     match report.advice.engine {
@@ -73,14 +90,14 @@ fn advice(page: &mut String, report: &Report) -> fmt::Result {
     }
     page.push_str("<ul>");
     for reason in &report.advice.reasons {
-        write!(page, "<li>{}</li>", Text(reason))?;
+        write!(page, "<li>{}</li>", Prose(reason))?;
     }
     page.push_str("</ul></div><div class=\"scroll\"><table class=\"words\"><thead><tr><th>engine</th>");
     page.push_str("<th>workload</th><th>guarantee in force</th></tr></thead><tbody>");
     for engine in &report.engines {
         let score = report.advice.scores.iter().find(|score| score.engine == engine.engine);
         let times = score.map_or_else(|| "–".to_owned(), |score| format!("{:.2} ×", score.times));
-        let guarantee = Text(&engine.guarantee);
+        let guarantee = Prose(&engine.guarantee);
         write!(page, "<tr><td>{}</td><td>{times}</td><td>{guarantee}</td></tr>", engine.engine)?;
     }
     page.push_str("</tbody></table></div>");
@@ -93,6 +110,7 @@ fn disk(page: &mut String, report: &Report) -> fmt::Result {
     page.push_str("<th>p50 ms</th><th>p90 ms</th><th>p99 ms</th><th>p99.9 ms</th><th>max ms</th></tr></thead><tbody>");
     for (name, rate, latency) in [
         ("4 KiB appended and synced", number(disk.synced_4k.per_second), disk.synced_4k.latency_ms),
+        ("4 KiB written over and synced", number(disk.written_over_4k.per_second), disk.written_over_4k.latency_ms),
         ("64 KiB appended and synced", number(disk.synced_64k.per_second), disk.synced_64k.latency_ms),
         ("4 KiB appended, not synced", "–".to_owned(), disk.unsynced_4k_ms),
     ] {
@@ -103,7 +121,12 @@ fn disk(page: &mut String, report: &Report) -> fmt::Result {
         page.push_str("</tr>");
     }
     let sequential = number(disk.sequential_bytes_per_second / 1e6);
-    write!(page, "</tbody></table></div><p>Written one after the other, with one sync: {sequential} MB/s.</p>")
+    let most = number(disk.most_synced_per_second);
+    write!(
+        page,
+        "</tbody></table></div><p>Written one after the other, with one sync: {sequential} MB/s. The most synced writes of \
+         4 KiB that were seen, also between the engines' turns: {most} a second.</p>"
+    )
 }
 
 /// The messages a second, latency, and so on of one engine over the sizes of batches.
@@ -131,6 +154,8 @@ fn plots(page: &mut String, report: &Report) -> fmt::Result {
         })?;
     }
     turnover(page, report)?;
+    // Plots of one height side by side.
+    page.push_str("</div><div class=\"plots\">");
     bar_plots(page, report)?;
     page.push_str("</div>");
     Ok(())
@@ -209,7 +234,11 @@ fn figure(page: &mut String, title: &str, subtitle: &str, plot: &str) -> fmt::Re
 
 fn figures(page: &mut String, report: &Report) -> fmt::Result {
     let rounds = report.rounds;
-    write!(page, "<h2>Figures</h2><p class=\"faint\">Medians of {rounds} rounds; the best of each row is bold.</p>")?;
+    write!(
+        page,
+        "<h2>Figures</h2><p class=\"faint\">Medians of {rounds} rounds; the best of each row is bold, of \
+         the engines that keep what was asked for.</p>"
+    )?;
     page.push_str("<div class=\"scroll\"><table><thead><tr><th>figure</th>");
     for engine in &report.engines {
         write!(page, "<th>{}</th>", engine.engine)?;
@@ -265,6 +294,17 @@ fn repeat(page: &mut String, report: &Report) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn code_has_no_backticks() {
+        for (text, shown) in [
+            ("what `full` promises: `a<b`.", "what <code>full</code> promises: <code>a&lt;b</code>."),
+            ("one ` alone & none", "one ` alone &amp; none"),
+            ("`a``", "<code>a</code>`"),
+        ] {
+            assert_eq!(Prose(text).to_string(), shown);
+        }
+    }
 
     #[test]
     fn texts_are_shown_and_never_taken_for_markup() {
