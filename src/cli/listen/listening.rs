@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use hyper::StatusCode;
 use slipstream_store::{ClusterGroup, MessageId};
 use tokio::time::{Instant, sleep_until};
