@@ -190,6 +190,17 @@ async fn a_relay_that_does_not_answer_is_not_waited_for_for_ever() {
 }
 
 #[tokio::test]
+async fn a_mandatory_message_that_nobody_gets_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &[]).await;
+    let refused = send(&relay.url(), &["--mandatory", "k", "1"], "", 1).await;
+    assert_has(&refused.stderr(), ["unrouted"]);
+    send(&relay.url(), &["k", "1"], "", 0).await;
+    drop(Peer::connect(&relay, "id=shop").await);
+    send(&relay.url(), &["--mandatory", "k", "1"], "", 0).await;
+}
+
+#[tokio::test]
 async fn stdout_is_for_who_wants_it() {
     let (_folder, relay) = relay().await;
     let url = relay.url();
