@@ -132,7 +132,9 @@ impl<'a> Listening<'a> {
                     StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                         return Err(fault.into());
                     }
-                    _ => retry_after.map_or(Duration::ZERO, |asked| asked.pause(self.clock.now()).min(MAX_RETRY_AFTER)),
+                    _ => {
+                        retry_after.map_or(Duration::ZERO, |asked| asked.pause(self.clock.wall()).min(MAX_RETRY_AFTER))
+                    }
                 },
                 _ => Duration::ZERO,
             };

@@ -120,7 +120,7 @@ impl Arguments {
             return Err("--file: the value comes from the file; expected no VALUE, or - to send each line".to_owned());
         }
         match self.expires {
-            Some(Expiry::At(time)) if time <= clock.now() => Err("--expires: expected a time to come".to_owned()),
+            Some(Expiry::At(time)) if time <= clock.wall() => Err("--expires: expected a time to come".to_owned()),
             _ => Ok(()),
         }
     }
@@ -176,7 +176,7 @@ mod tests {
             (&["--expires", "1795867200000", "k", "v"], "to come"),
         ] {
             let clock = SystemClock::new();
-            assert!(clock.now() > Timestamp::from_millis(1_000_000_000_000));
+            assert!(clock.wall() > Timestamp::from_millis(1_000_000_000_000));
             let checked = match arguments(line).expires {
                 // The test must hold before that date too.
                 Some(_) => Arguments { expires: Some(Expiry::At(Timestamp::from_millis(1))), ..arguments(line) },

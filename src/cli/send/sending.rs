@@ -169,7 +169,9 @@ impl<'a> Sending<'a> {
         }
         // The slot is given back by the answer.
         self.slots.acquire().await?.forget();
-        let text = self.arguments.message(&value, &id, self.clock.now())?;
+        // The clock may have been set while this waited for a line.
+        let _step = self.clock.look();
+        let text = self.arguments.message(&value, &id, self.clock.wall())?;
         self.unanswered.lock().add(id);
         self.waiting.notify_one();
         sender.send(&text).await?;
