@@ -48,14 +48,17 @@ struct BackupBody {
 }
 
 async fn backup(pages: &Pages, request: Request<Incoming>) -> Answer {
+    let Some(backups) = &pages.backups else {
+        return error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the store is being opened; ask again later");
+    };
     if *request.method() != Method::POST {
-        return match pages.backups.last() {
+        return match backups.last() {
             Some(last) => json(StatusCode::OK, &last),
             None => error(StatusCode::NOT_FOUND, "not_found", "no backup was begun since the start"),
         };
     }
     let begun = match body::json(request).await {
-        Ok(BackupBody { name }) => pages.backups.begin(&name),
+        Ok(BackupBody { name }) => backups.begin(&name),
         Err(refusal) => return refusal,
     };
     match begun {

@@ -31,4 +31,4 @@ pub use backup::{Backup, BackupState, Backups};
 pub use client::{ClientError, backup};
 pub use metrics_page::{InstallError, MetricsPage};
 pub use pages::{Pages, Readiness};
-pub use server::serve;
+pub use server::{MAX_CONNECTIONS, serve};

@@ -26,8 +26,8 @@ pub struct Readiness {
     pub open_circuits: Vec<String>,
     /// The engine of the store.
     pub store: String,
-    /// The guarantee in force, as a sentence.
-    pub guarantee: String,
+    /// The guarantee in force, as a sentence. None is while the store is being opened.
+    pub guarantee: Option<String>,
 }
 
 impl Readiness {
@@ -48,8 +48,8 @@ pub struct Pages {
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     /// Changes what is logged, where it is asked to, and tells what is logged then, or in words why that failed.
     pub logging: Arc<dyn Fn(SwitchChange) -> Result<Switches, String> + Send + Sync>,
-    /// Makes backups of the store.
-    pub backups: Backups,
+    /// Makes backups of the store, once it is open.
+    pub backups: Option<Backups>,
     /// Who may use the API.
     pub api: ApiAccess,
 }

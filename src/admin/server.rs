@@ -7,6 +7,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +15,7 @@ use super::Pages;
 use crate::descriptors::{self, KEPT_FROM_ADMIN};
 
 /// Most connections at once. Others wait in the backlog of the socket.
-pub(super) const MAX_CONNECTIONS: usize = 64;
+pub const MAX_CONNECTIONS: usize = 64;
 
 /// How long a client may take to send its request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,8 +29,8 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// How long to wait after the system refused a connection, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers requests on `listener` until `shutdown`; what is open then is cut.
-pub async fn serve(listener: TcpListener, pages: Pages, shutdown: CancellationToken) {
+/// Answers requests on `listener` with the pages as they are then, until `shutdown`; what is open then is cut.
+pub async fn serve(listener: TcpListener, pages: watch::Receiver<Pages>, shutdown: CancellationToken) {
     // Dropping the set aborts what is left of it.
     let mut connections = JoinSet::new();
     let accept = async {
@@ -42,7 +43,7 @@ pub async fn serve(listener: TcpListener, pages: Pages, shutdown: CancellationTo
                     tracing::warn!("the admin port has no file left for a connection (ulimit -n)");
                 }
                 Ok((stream, _)) => {
-                    connections.spawn(answer(stream, pages.clone()));
+                    connections.spawn(answer(stream, pages.borrow().clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the admin port cannot accept a connection");

@@ -8,6 +8,7 @@ use slipstream_conformance::{ModelMedium, ModelStore};
 use slipstream_embedded::{Files, Place};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +40,7 @@ async fn start_for(api: ApiAccess, render: impl Fn() -> String + Send + Sync + '
         reasons: known.lock().clone(),
         open_circuits: vec!["azure-1".to_owned()],
         store: "sqlite".to_owned(),
-        guarantee: "it survives a power cut".to_owned(),
+        guarantee: Some("it survives a power cut".to_owned()),
     };
     let switches = Mutex::new(Switches { messages: true, level: Level::Info });
     let logging = move |change: SwitchChange| {
@@ -51,11 +52,11 @@ async fn start_for(api: ApiAccess, render: impl Fn() -> String + Send + Sync + '
     let store = ModelStore::open(&ModelMedium::default(), Path::new("model")).expect("a store");
     let place =
         Place::folder(Path::new("model"), Files { data: "slipstream.model", within: &[], log: None, beside: &[] });
-    let backups = Backups::new(None, place, Arc::new(store), Arc::new(SystemClock::new()));
+    let backups = Some(Backups::new(None, place, Arc::new(store), Arc::new(SystemClock::new())));
     let pages =
         Pages { render: Arc::new(render), readiness: Arc::new(readiness), logging: Arc::new(logging), backups, api };
     let shutdown = CancellationToken::new();
-    let task = tokio::spawn(serve(listener, pages, shutdown.clone()));
+    let task = tokio::spawn(serve(listener, watch::Sender::new(pages).subscribe(), shutdown.clone()));
     Running { address, reasons, shutdown, task }
 }
 

@@ -1,27 +1,34 @@
 //! `slipstream serve`: reads the configuration, starts the log, runs the relay.
 
+mod announce;
+mod hangup;
+mod open_files;
+mod pages;
+mod ports;
+
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use tokio::net::TcpListener as AdminListener;
-use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
 
-use super::signals::Signals;
+use self::announce::Started;
+use self::hangup::Rereading;
+use super::signals::{self, Signals};
 use super::{SettingFlags, output};
-use crate::admin::{self, ApiAccess, Backups, MetricsPage, Pages, Readiness};
+use crate::admin::{self, Backups, MetricsPage};
+use crate::backend::Opened;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Engine, Faults, Listen};
+use crate::config::{Config, Engine, Faults};
 use crate::dial::DialLimits;
 use crate::link::{LinkLimits, TcpConnector};
-use crate::listen::{ListenLimits, Listener, TcpListener};
-use crate::logging::{self, Level, LogControl, SwitchChange, Switches};
-use crate::relay::{BacklogLimit, DeliveryRules, DiskGuard, Observer, Relay, Settings};
-use crate::store::MessageStore;
+use crate::listen::{ListenLimits, Listener};
+use crate::logging::{self, LogControl, Switches};
+use crate::relay::{BacklogLimit, DeliveryRules, DiskGuard, Relay, Settings};
 use crate::{BUCKETS, backend, disk};
 
 const EXAMPLE: &str = "\
@@ -56,47 +63,51 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
         Ok(config) => config,
         Err(faults) => return output::fail(output::MISUSED, &faults),
     };
-    let level = if config.enable_debug_logs { Level::Debug } else { Level::Info };
-    let switches = Switches { messages: config.enable_message_logs, level };
-    let logging = match logging::install(config.log_format, switches) {
+    let logging = match logging::install(config.log_format, Switches::of(&config)) {
         Ok(logging) => logging,
         Err(error) => return output::fail(output::FAILED, &error),
     };
-    match serve(&config, logging.control()).await {
+    match serve(&arguments.settings, &config, logging.control()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // The log is where an operator looks, and in its format: it is told nowhere else.
             error!("{error:#}");
-            output::fail(output::FAILED, &format!("{error:#}"))
+            ExitCode::from(output::FAILED)
         }
     }
 }
 
 /// The life of the process.
-async fn serve(config: &Config, log: LogControl) -> anyhow::Result<()> {
+async fn serve(flags: &SettingFlags, config: &Config, log: LogControl) -> anyhow::Result<()> {
+    let open_files = open_files::raise();
+    let shutdown = CancellationToken::new();
+    let rereading =
+        Rereading { flags: flags.clone(), running: config.clone(), log: log.clone(), shutdown: shutdown.clone() };
+    if let Err(error) = catch_signals(rereading, &shutdown) {
+        warn!(%error, "signals cannot be caught; the process ends with the first");
+    }
     let metrics = MetricsPage::install(&BUCKETS)?;
+    let admin = ports::admin(config).await?;
+    let admin_address = admin.local_addr()?;
+    let pages_end = CancellationToken::new();
+    let _pages_end = pages_end.clone().drop_guard();
+    let opening = pages::opening(config, metrics.clone(), log);
+    let (shown, pages) = watch::channel(opening.clone());
+    tokio::spawn(metrics.clone().upkeep(pages_end.clone()));
+    tokio::spawn(admin::serve(admin, pages, pages_end));
+
     let clock = Arc::new(SystemClock::new());
-    let store = open_store(config, &*clock).await?;
+    let opened = open_store(config, &*clock).await?;
+    let store = Arc::clone(&opened.store);
     let place = backend::place(config.store, &config.storage_path)?;
     let backups = Backups::new(config.backup_path.clone(), place, Arc::clone(&store), clock.clone());
     let relay = Relay::open(store, settings(config), clock).await?;
     let observer = relay.observer();
-    let admin = AdminListener::bind((config.metrics_host, config.metrics_port))
-        .await
-        .with_context(|| format!("METRICS_HOST, METRICS_PORT: {}:{}", config.metrics_host, config.metrics_port))?;
-    let listener = listen_on(config.listen)?;
-    let shutdown = CancellationToken::new();
-    // Who reads that the relay has started may ask it to stop at once.
-    match Signals::new() {
-        Ok(asked) => drop(tokio::spawn(stop_when_asked(asked, shutdown.clone()))),
-        Err(error) => warn!(%error, "signals cannot be caught; the process ends with the first"),
-    }
-    announce(config, &relay, &observer, listener.as_deref(), &admin)?;
-
-    let pages_end = CancellationToken::new();
-    let _pages_end = pages_end.clone().drop_guard();
-    tokio::spawn(metrics.clone().upkeep(pages_end.clone()));
-    tokio::spawn(admin::serve(admin, pages(config, metrics, observer, backups, log), pages_end));
-    for doubt in config.doubts() {
+    let listener = ports::links(config)?;
+    let links = listener.as_deref().map(Listener::local_addr).transpose()?;
+    shown.send_replace(pages::running(opening, metrics, observer, backups));
+    Started { config, id: relay.id(), links, admin: admin_address, opened }.announce()?;
+    for doubt in config.doubts().into_iter().chain(open_files::doubt(open_files, config)) {
         warn!("{doubt}");
     }
     relay.run(listener, Arc::new(TcpConnector), shutdown).await?;
@@ -104,17 +115,9 @@ async fn serve(config: &Config, log: LogControl) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open_store(config: &Config, clock: &dyn Clock) -> anyhow::Result<Arc<dyn MessageStore>> {
+async fn open_store(config: &Config, clock: &dyn Clock) -> anyhow::Result<Opened> {
     let opened = backend::start(config.store, config.storage_path.clone(), config.durability, clock).await;
-    let opened = opened.with_context(|| format!("SLIPSTREAM_STORAGE_PATH: {}", config.storage_path.display()))?;
-    info!(engine = %config.store, path = %config.storage_path.display(), "the store is {opened}");
-    Ok(opened.store)
-}
-
-fn listen_on(listen: Listen) -> anyhow::Result<Option<Box<dyn Listener>>> {
-    let Listen::At(address) = listen else { return Ok(None) };
-    let listener = TcpListener::bind(address).with_context(|| format!("SLIPSTREAM_LISTEN: {address}"))?;
-    Ok(Some(Box::new(listener)))
+    opened.with_context(|| format!("SLIPSTREAM_STORAGE_PATH: {}", config.storage_path.display()))
 }
 
 /// What the configuration means for the relay.
@@ -170,88 +173,13 @@ fn disk_guard(config: &Config) -> DiskGuard {
     DiskGuard { min_free: config.min_free_disk, place, free: Arc::new(free) }
 }
 
-/// Tells a person what runs now and what to try next.
-fn announce(
-    config: &Config,
-    relay: &Relay<dyn MessageStore>,
-    observer: &Observer<dyn MessageStore>,
-    listener: Option<&dyn Listener>,
-    admin: &AdminListener,
-) -> anyhow::Result<()> {
-    let guarantee = observer.guarantee();
-    output::line(&format!("slipstream {}, relay {}", env!("CARGO_PKG_VERSION"), relay.id()))?;
-    let url = match listener {
-        Some(listener) => Some(format!("ws://{}/", listener.local_addr()?)),
-        None => None,
-    };
-    output::line(&format!("  links      {}", url.as_deref().unwrap_or("off")))?;
-    for peer in &config.peers {
-        output::line(&format!("  peer       {} at {}", peer.alias, peer.target))?;
-    }
-    output::line(&format!("  metrics    http://{}/metrics", admin.local_addr()?))?;
-    let path = config.storage_path.display();
-    output::line(&format!("  store      {} at {path}, durability {}", guarantee.engine, guarantee.durability))?;
-    output::line(&format!("  guarantee  {guarantee}"))?;
-    if let Some(advice) = config.store.advice() {
-        output::line(&format!("  advice     {advice}"))?;
-    }
-    if let Some(url) = url {
-        output::line("try, in two other terminals:")?;
-        output::line(&format!("  slipstream listen --to {url} --id app-1"))?;
-        output::line(&format!("  slipstream send --to {url} order:123 '{{\"total\":100}}'"))?;
-    }
+/// Catches signals from now on: who has started the relay may send one at once. Whoever asks it to stop while its store
+/// is being opened waits until it can be closed in order.
+fn catch_signals(rereading: Rereading, shutdown: &CancellationToken) -> io::Result<()> {
+    signals::survive_user_signals()?;
+    tokio::spawn(rereading.run(signals::hangups()?));
+    tokio::spawn(stop_when_asked(Signals::new()?, shutdown.clone()));
     Ok(())
-}
-
-fn pages(
-    config: &Config,
-    page: MetricsPage,
-    observer: Observer<dyn MessageStore>,
-    backups: Backups,
-    log: LogControl,
-) -> Pages {
-    let seen = observer.clone();
-    let runtime = Handle::current();
-    let render = move || page.render(|| runtime.block_on(seen.record()));
-    let readiness = move || {
-        let guarantee = observer.guarantee();
-        let mut reasons = Vec::new();
-        if !observer.is_taking() {
-            reasons.push("shutting down".to_owned());
-        }
-        reasons.extend(observer.disk_trouble());
-        if let Some(trouble) = observer.store_trouble() {
-            reasons.push(format!("store failing: {trouble}"));
-        }
-        Readiness {
-            reasons,
-            open_circuits: observer.open_circuits(),
-            store: guarantee.engine.to_owned(),
-            guarantee: guarantee.to_string(),
-        }
-    };
-    let logging = move |change: SwitchChange| {
-        let now = log.change(change).map_err(|error| error.to_string())?;
-        if change != SwitchChange::default() {
-            info!(messages = now.messages, level = %LevelFilter::from(now.level), "the log was switched");
-        }
-        Ok(now)
-    };
-    Pages {
-        render: Arc::new(render),
-        readiness: Arc::new(readiness),
-        logging: Arc::new(logging),
-        backups,
-        api: api_access(config),
-    }
-}
-
-fn api_access(config: &Config) -> ApiAccess {
-    match (config.metrics_host.to_canonical().is_loopback(), config.allow_insecure) {
-        (true, _) => ApiAccess::Machine,
-        (false, true) => ApiAccess::Anyone,
-        (false, false) => ApiAccess::Nobody,
-    }
 }
 
 /// The first SIGTERM or SIGINT asks the relay to stop; the second ends the process at once.

@@ -32,10 +32,14 @@ pub struct Process {
 impl Process {
     /// Starts `slipstream` with these arguments and no environment but what is given.
     pub fn spawn<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>, environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_slipstream"))
-            .args(arguments)
-            .env_clear()
-            .envs(environment.iter().copied())
+        let mut command = Command::new(env!("CARGO_BIN_EXE_slipstream"));
+        command.args(arguments).env_clear().envs(environment.iter().copied());
+        Self::of(command)
+    }
+
+    /// Starts what becomes `slipstream`.
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,0 +1,156 @@
+//! What a relay that has started says of itself: on stdout for whoever started it, and in one line of the log.
+
+use std::net::SocketAddr;
+
+use anyhow::anyhow;
+use serde::Serialize;
+use slipstream_store::{Guarantee, PeerId, Stats};
+use tracing::info;
+
+use crate::backend::Opened;
+use crate::cli::output;
+use crate::config::{Config, LogFormat};
+
+/// A relay that has started.
+pub(super) struct Started<'a> {
+    pub(super) config: &'a Config,
+    pub(super) id: &'a PeerId,
+    /// Where it takes links, if it does.
+    pub(super) links: Option<SocketAddr>,
+    /// Where it answers HTTP.
+    pub(super) admin: SocketAddr,
+    /// The store, and what was there.
+    pub(super) opened: Opened,
+}
+
+/// The same for a program, as one JSON object.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Record<'a> {
+    version: &'a str,
+    instance_id: &'a str,
+    listen: Option<String>,
+    metrics: String,
+    store: StoreRecord<'a>,
+    peers: Vec<PeerRecord<'a>>,
+    advice: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StoreRecord<'a> {
+    engine: &'a str,
+    path: String,
+    durability: String,
+    guarantee: String,
+    new: bool,
+    peers: u64,
+    owed: u64,
+    opening_seconds: f64,
+}
+
+#[derive(Serialize)]
+struct PeerRecord<'a> {
+    id: &'a str,
+    /// Host and port: the rest of a URL may be secret.
+    address: String,
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+impl Started<'_> {
+    /// Tells it, on stdout in the format that the log has.
+    ///
+    /// # Errors
+    /// Where stdout cannot be written: nobody would know where the relay is.
+    pub(super) fn announce(&self) -> anyhow::Result<()> {
+        self.log();
+        let said = match self.config.log_format {
+            LogFormat::Human => output::line(&self.banner()),
+            LogFormat::Json => output::record(&self.record()),
+        };
+        let expected = "a start is announced there; expected an output that takes it, such as /dev/null";
+        said.map_err(|error| anyhow!("{error}: {expected}"))
+    }
+
+    fn log(&self) {
+        let guarantee = self.guarantee();
+        let Opened { is_new, stats: Stats { peers, pending, .. }, took, .. } = &self.opened;
+        info!(
+            version = VERSION,
+            id = %self.id,
+            links = self.links(),
+            metrics = self.metrics(),
+            dialled = self.config.peers.len(),
+            engine = guarantee.engine,
+            durability = %guarantee.durability,
+            path = %self.config.storage_path.display(),
+            store = if *is_new { "new" } else { "found" },
+            peers,
+            owed = pending,
+            opening_seconds = took.as_secs_f64(),
+            %guarantee,
+            "started"
+        );
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        self.opened.store.guarantee()
+    }
+
+    fn links(&self) -> String {
+        self.links.map_or_else(|| "off".to_owned(), link_url)
+    }
+
+    fn metrics(&self) -> String {
+        format!("http://{}/metrics", self.admin)
+    }
+
+    /// What runs now, for a person, and what to try next.
+    fn banner(&self) -> String {
+        let guarantee = self.guarantee();
+        let mut lines =
+            vec![format!("slipstream {VERSION}, relay {}", self.id), format!("  links      {}", self.links())];
+        lines.extend(self.config.peers.iter().map(|peer| format!("  peer       {} at {}", peer.alias, peer.target)));
+        lines.push(format!("  metrics    {}", self.metrics()));
+        let path = self.config.storage_path.display();
+        lines.push(format!("  store      {} at {path}, durability {}", guarantee.engine, guarantee.durability));
+        lines.push(format!("             {}", self.opened));
+        lines.push(format!("  guarantee  {guarantee}"));
+        lines.extend(self.config.store.advice().map(|advice| format!("  advice     {advice}")));
+        if let Some(url) = self.links.map(link_url) {
+            lines.push("try, in two other terminals:".to_owned());
+            lines.push(format!("  slipstream listen --to {url} --id app-1"));
+            lines.push(format!("  slipstream send --to {url} order:123 '{{\"total\":100}}'"));
+        }
+        lines.join("\n")
+    }
+
+    fn record(&self) -> Record<'_> {
+        let peers = self.config.peers.iter();
+        let guarantee = self.guarantee();
+        let Opened { is_new, stats, took, .. } = &self.opened;
+        Record {
+            version: VERSION,
+            instance_id: self.id.as_str(),
+            listen: self.links.map(link_url),
+            metrics: self.metrics(),
+            store: StoreRecord {
+                engine: guarantee.engine,
+                path: self.config.storage_path.display().to_string(),
+                durability: guarantee.durability.to_string(),
+                guarantee: guarantee.to_string(),
+                new: *is_new,
+                peers: stats.peers,
+                owed: stats.pending,
+                opening_seconds: took.as_secs_f64(),
+            },
+            peers: peers.map(|it| PeerRecord { id: it.alias.as_str(), address: it.target.to_string() }).collect(),
+            advice: self.config.store.advice(),
+        }
+    }
+}
+
+fn link_url(address: SocketAddr) -> String {
+    format!("ws://{address}/")
+}

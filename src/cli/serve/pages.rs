@@ -1,0 +1,76 @@
+//! What the admin port shows: from the first moment on, and more once the store is open.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tracing::info;
+use tracing::level_filters::LevelFilter;
+
+use crate::admin::{ApiAccess, Backups, MetricsPage, Pages, Readiness};
+use crate::config::Config;
+use crate::logging::{LogControl, SwitchChange};
+use crate::relay::Observer;
+use crate::store::MessageStore;
+
+/// The pages while the store is being opened, which may take long: the process is alive, and not ready.
+pub(super) fn opening(config: &Config, page: MetricsPage, log: LogControl) -> Pages {
+    let store = config.store.name().to_owned();
+    let readiness = move || Readiness {
+        reasons: vec!["opening the store".to_owned()],
+        open_circuits: Vec::new(),
+        store: store.clone(),
+        guarantee: None,
+    };
+    let logging = move |change: SwitchChange| {
+        let now = log.change(change).map_err(|error| error.to_string())?;
+        if change != SwitchChange::default() {
+            info!(messages = now.messages, level = %LevelFilter::from(now.level), "the log was switched");
+        }
+        Ok(now)
+    };
+    Pages {
+        render: Arc::new(move || page.render(|| ())),
+        readiness: Arc::new(readiness),
+        logging: Arc::new(logging),
+        backups: None,
+        api: api_access(config),
+    }
+}
+
+/// The pages of the relay that runs, in place of those.
+pub(super) fn running(
+    opening: Pages,
+    page: MetricsPage,
+    observer: Observer<dyn MessageStore>,
+    backups: Backups,
+) -> Pages {
+    let seen = observer.clone();
+    let runtime = Handle::current();
+    let render = move || page.render(|| runtime.block_on(seen.record()));
+    let readiness = move || {
+        let guarantee = observer.guarantee();
+        let mut reasons = Vec::new();
+        if !observer.is_taking() {
+            reasons.push("shutting down".to_owned());
+        }
+        reasons.extend(observer.disk_trouble());
+        if let Some(trouble) = observer.store_trouble() {
+            reasons.push(format!("store failing: {trouble}"));
+        }
+        Readiness {
+            reasons,
+            open_circuits: observer.open_circuits(),
+            store: guarantee.engine.to_owned(),
+            guarantee: Some(guarantee.to_string()),
+        }
+    };
+    Pages { render: Arc::new(render), readiness: Arc::new(readiness), backups: Some(backups), ..opening }
+}
+
+fn api_access(config: &Config) -> ApiAccess {
+    match (config.metrics_host.to_canonical().is_loopback(), config.allow_insecure) {
+        (true, _) => ApiAccess::Machine,
+        (false, true) => ApiAccess::Anyone,
+        (false, false) => ApiAccess::Nobody,
+    }
+}
