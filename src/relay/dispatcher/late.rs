@@ -109,7 +109,8 @@ mod tests {
     }
 
     fn at(millis: u64) -> Moment {
-        Moment { time: Timestamp::from_millis(millis), elapsed: Duration::from_millis(millis) }
+        let time = Timestamp::from_millis(millis);
+        Moment { time, wall: time, elapsed: Duration::from_millis(millis) }
     }
 
     #[test]

@@ -22,7 +22,8 @@ impl Reader {
     }
 
     fn time(&self) -> Moment {
-        Moment { time: Timestamp::from_millis(self.now), elapsed: Duration::from_millis(self.now) }
+        let time = Timestamp::from_millis(self.now);
+        Moment { time, wall: time, elapsed: Duration::from_millis(self.now) }
     }
 
     /// One link: the peer takes a millisecond for each delivery and settles those that `takes` says true to, until it
