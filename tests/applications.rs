@@ -15,8 +15,8 @@ use std::process::Stdio;
 
 use serde_json::json;
 use support::{Peer, Proxy, Relay, within};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{ChildStdout, Command};
 
 /// The id of the relay.
 const RELAY: &str = "relay";
@@ -153,18 +153,10 @@ impl Scene {
     async fn play(self, id: &str, example: &mut Command) {
         let mut example = example.stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("it starts");
         let mut lines = BufReader::new(example.stdout.take().expect("it is piped")).lines();
-        let mut next = async |wanted: &str| loop {
-            let line = within(wanted, lines.next_line()).await.expect("it can be read");
-            let line = line.unwrap_or_else(|| panic!("the example ended before {wanted}"));
-            if line.starts_with(wanted) {
-                return;
-            }
-            assert!(line.starts_with("link lost"), "{wanted} was expected, not {line:.200}");
-        };
+        let mut next = async |wanted: &str| printed(&mut lines, wanted).await;
         // Links anew each time, since nobody answers pings for it meanwhile.
         let watcher = || Peer::connect(&self.relay, "id=watcher&tags=aws");
         drop(watcher().await);
-        let owed = format!(r#"slipstream_backlog{{peer="{id}"}}"#);
 
         // Its first message is sent until the link holds.
         self.way.mend();
@@ -172,17 +164,12 @@ impl Scene {
         assert_eq!(watcher().await.take().await.string("key"), "order:123");
 
         // A slow handler costs neither the link nor anything behind it.
-        let mut sender = watcher().await;
-        for key in iter::once("slow".to_owned()).chain((0..40).map(|number| format!("quick-{number}"))) {
-            let value = "v".repeat(10_000);
-            sender.publish(json!({"type": "SK", "key": key, "value": value, "targetedTags": ["production"]})).await;
-        }
+        publish_a_slow_one_and_forty(&mut watcher().await).await;
         next("SK slow").await;
         for _ in 0..40 {
             next("SK quick").await;
         }
-        self.relay.metric_becomes(&owed, 0.0).await;
-        assert!(!self.relay.process.stderr().contains(&format!("link down peer={id} ")), "the link was lost");
+        self.has_settled_all_on_one_link(id).await;
 
         // The largest message that there may be is taken. A larger one is set aside, and the link stays.
         let before = || Peer::connect_with(&self.relay, "id=before", &[("Slipstream-Kind", "relay")]);
@@ -190,8 +177,7 @@ impl Scene {
         next("SK fits").await;
         before().await.publish(of_size("too-large", (1 << 20) + 1)).await;
         self.relay.metric_becomes("slipstream_dead_letters", 1.0).await;
-        self.relay.metric_becomes(&owed, 0.0).await;
-        assert!(!self.relay.process.stderr().contains(&format!("link down peer={id} ")), "the link was lost");
+        self.has_settled_all_on_one_link(id).await;
 
         // What is sent while the link is cut comes when it is whole again.
         self.way.cut();
@@ -199,8 +185,40 @@ impl Scene {
         watcher().await.publish(meanwhile).await;
         self.way.mend();
         next("SK meanwhile").await;
-        assert!(self.relay.process.stderr().contains(&format!("link down peer={id} ")), "now it was");
-        self.relay.metric_becomes(&owed, 0.0).await;
+        assert!(self.has_lost_its_link(id), "now it was");
+        self.relay.metric_becomes(&owed(id), 0.0).await;
+    }
+
+    async fn has_settled_all_on_one_link(&self, id: &str) {
+        self.relay.metric_becomes(&owed(id), 0.0).await;
+        assert!(!self.has_lost_its_link(id), "the link was lost");
+    }
+
+    fn has_lost_its_link(&self, id: &str) -> bool {
+        self.relay.process.stderr().contains(&format!("link down peer={id} "))
+    }
+}
+
+fn owed(id: &str) -> String {
+    format!(r#"slipstream_backlog{{peer="{id}"}}"#)
+}
+
+async fn publish_a_slow_one_and_forty(sender: &mut Peer) {
+    for key in iter::once("slow".to_owned()).chain((0..40).map(|number| format!("quick-{number}"))) {
+        let value = "v".repeat(10_000);
+        sender.publish(json!({"type": "SK", "key": key, "value": value, "targetedTags": ["production"]})).await;
+    }
+}
+
+/// Waits until an example prints what begins like this. Until then it prints only that its link was lost.
+async fn printed(lines: &mut Lines<BufReader<ChildStdout>>, wanted: &str) {
+    loop {
+        let line = within(wanted, lines.next_line()).await.expect("it can be read");
+        let line = line.unwrap_or_else(|| panic!("the example ended before {wanted}"));
+        if line.starts_with(wanted) {
+            return;
+        }
+        assert!(line.starts_with("link lost"), "{wanted} was expected, not {line:.200}");
     }
 }
 

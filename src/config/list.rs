@@ -59,7 +59,7 @@ impl ListFault {
 
 impl<T> List<T> {
     /// Reads a JSON array, or its base64 in either alphabet. An empty text is an empty list.
-    pub(super) fn from_text(&self, text: &str) -> Result<Vec<T>, Vec<ListFault>> {
+    pub(super) fn in_text(&self, text: &str) -> Result<Vec<T>, Vec<ListFault>> {
         let text = without_mark(text).trim();
         if text.is_empty() {
             return Ok(Vec::new());
@@ -74,7 +74,7 @@ impl<T> List<T> {
     }
 
     /// Reads what stands under its tables in the settings file.
-    pub(super) fn from_tables(&self, tables: &toml::Value) -> Result<Vec<T>, Vec<ListFault>> {
+    pub(super) fn in_tables(&self, tables: &toml::Value) -> Result<Vec<T>, Vec<ListFault>> {
         let expected = || ListFault::all(format!("expected tables, each under [[{}]]", self.table));
         let tables = tables.as_array().ok_or_else(expected)?;
         let entries: Vec<Option<Fields>> = tables.iter().map(|table| Fields::from_table(table.as_table()?)).collect();

@@ -108,8 +108,8 @@ impl Gathered {
     pub(super) fn take_list<T>(&mut self, setting: &'static Setting, list: &List<T>) -> Option<Vec<T>> {
         self.take_each(setting.key, |place, given| {
             let read = match given {
-                Given::Text(text) => list.from_text(text),
-                Given::Tables(tables) => list.from_tables(tables),
+                Given::Text(text) => list.in_text(text),
+                Given::Tables(tables) => list.in_tables(tables),
             };
             let entries = read.map_err(|faults| faults.into_iter().map(|fault| fault.at(place)).collect::<Vec<_>>())?;
             let count = list.count(entries.len());

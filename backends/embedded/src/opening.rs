@@ -142,6 +142,10 @@ impl Findings {
 mod tests {
     use super::*;
 
+    /// What the mark says, the label in the data, whether there is a log, whether it is the one that was marked, and what
+    /// comes of it.
+    type Case = (Option<State>, Label, bool, Option<bool>, Result<(), Doubt>);
+
     #[test]
     fn an_opening_is_one_number_and_no_other_ones() {
         let (one, other) = (Opening::begin(), Opening::begin());
@@ -157,7 +161,7 @@ mod tests {
         let (this, other) = (Opening::begin(), Opening::begin());
         let (open, over) = (Label::Of(this), Label::Of(this.over()));
         let (elses, copy) = (Label::Of(other), Label::Of(Opening::of_a_copy()));
-        let cases: [(Option<State>, Label, bool, Option<bool>, Result<(), Doubt>); 31] = [
+        let cases: [Case; 31] = [
             // A crash anywhere between opening and closing.
             (None, Label::Missing, true, Some(true), Ok(())),
             (Some(State::Beginning), Label::Missing, true, Some(true), Ok(())),

@@ -222,6 +222,7 @@ macro_rules! for_each_case {
             settle {
                 [C3] a_delivery_is_settled_once,
                 [C3] a_dead_letter_may_be_acknowledged,
+                [C3 C7] a_redriven_dead_letter_may_be_acknowledged,
                 [C3] a_pending_delivery_is_no_dead_letter,
                 [C3] what_is_not_there_is_unchanged,
                 [C1] deliveries_settle_each_for_itself,

@@ -13,8 +13,8 @@ use crate::config::{Config, Origin, encode_peers};
 use crate::dial::DialledPeer;
 use crate::link::{Secret, Target};
 
-fn from_text(text: &str) -> Result<Vec<DialledPeer>, Vec<ListFault>> {
-    PEERS.from_text(text)
+fn in_text(text: &str) -> Result<Vec<DialledPeer>, Vec<ListFault>> {
+    PEERS.in_text(text)
 }
 
 const FULL: &str = r#"[{"url": "ws://Relay-B.example:7171/mesh?x=y", "id": "azure-1", "tags": ["azure", "prod"],
@@ -49,11 +49,11 @@ fn peers_are_read_from_json_and_from_each_kind_of_base64() {
     // The bytes of the name make both alphabets differ.
     let odd = FULL.replace("s3cret", "~~~???>>>") + " ";
     assert!(STANDARD.encode(&odd).contains(['+', '/']) && STANDARD.encode(&odd).ends_with('='));
-    let expected = from_text(&odd).expect("no fault");
+    let expected = in_text(&odd).expect("no fault");
     for text in [STANDARD.encode(&odd), URL_SAFE.encode(&odd), URL_SAFE_NO_PAD.encode(&odd)] {
         let (one, two) = text.split_at(61);
-        assert_eq!(from_text(&text).as_ref(), Ok(&expected));
-        assert_eq!(from_text(&format!("  {one}\n\t{two}\r\n")).as_ref(), Ok(&expected));
+        assert_eq!(in_text(&text).as_ref(), Ok(&expected));
+        assert_eq!(in_text(&format!("  {one}\n\t{two}\r\n")).as_ref(), Ok(&expected));
     }
     let config = environment(&[("URL_CONFIG", FULL)]).expect("no fault");
     assert_eq!((config.origin(&URL_CONFIG), config.peers), (Origin::Environment, full()));
@@ -94,7 +94,7 @@ fn without_an_id_the_id_follows_from_the_url() {
         ("ws://host:1/a/b%20c?x=y", "host:1_a_b_20c"),
         ("ws://[::1]:7171/A", "_::1_:7171_A"),
     ] {
-        let peers = from_text(&format!(r#"[{{"url":"{url}"}}]"#)).expect(url);
+        let peers = in_text(&format!(r#"[{{"url":"{url}"}}]"#)).expect(url);
         assert_eq!(peers[0].alias.as_str(), id, "{url}");
     }
     let long = format!(r#"[{{"url":"ws://host/{}"}}]"#, "a".repeat(128));
@@ -232,7 +232,7 @@ fn doubts_are_told_and_are_no_faults() {
 #[test]
 fn what_is_encoded_is_read_back_and_what_is_wrong_is_refused() {
     let encoded = encode_peers(FULL, "peers.json").expect("no fault");
-    assert_eq!(from_text(&encoded), Ok(full()));
+    assert_eq!(in_text(&encoded), Ok(full()));
     let json = String::from_utf8(STANDARD.decode(encoded).expect("base64")).expect("UTF-8");
     assert!(json.starts_with(r#"[{"url":"ws://Relay-B.example:7171/mesh?x=y","id":"azure-1","#), "{json}");
     let told = encode_peers(r#"[{"url":"ws://a"},{"url":"ws://a"}]"#, "peers.json").unwrap_err().to_string();
@@ -243,7 +243,7 @@ proptest! {
     #[test]
     fn no_text_panics_and_none_is_repeated(text in "\\PC{0,40}", fields in "[a-zA-Z\":,{}\\[\\]0-9 ]{0,40}") {
         for text in [text.clone(), format!("[{{\"url\":\"hush{text}\"}}]"), format!("[{{{fields}}}]"), STANDARD.encode(&text)] {
-            if let Err(faults) = from_text(&text) {
+            if let Err(faults) = in_text(&text) {
                 prop_assert!(faults.iter().all(|fault| !fault.clone().at("").to_string().contains("hush")), "{faults:?}");
             }
         }

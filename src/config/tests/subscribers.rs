@@ -83,7 +83,7 @@ fn every_fault_of_every_subscriber_is_told() {
         assert!(told.len() == 1 && told[0].contains("expected a JSON array of subscribers"), "{told:?}");
     }
     let many = format!("[{}]", vec!["{}"; MAX_SUBSCRIBERS + 1].join(","));
-    assert_eq!(SUBSCRIBERS.from_text(&many).map(|_| ()).unwrap_err().len(), 1);
+    assert_eq!(SUBSCRIBERS.in_text(&many).map(|_| ()).unwrap_err().len(), 1);
 }
 
 #[test]

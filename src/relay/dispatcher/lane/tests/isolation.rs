@@ -117,7 +117,7 @@ fn a_link_that_flaps_makes_no_dead_letter_and_spends_no_attempt() {
         for _ in 0..3_000 {
             turn += 1;
             let mut took = 0;
-            let most = if pace > 49 { u64::from(turn % 3 == 0) } else { 50 / pace };
+            let most = if pace > 49 { u64::from(turn.is_multiple_of(3)) } else { 50 / pace };
             reader.link(50, |_| {
                 took += 1;
                 took <= most
