@@ -60,7 +60,7 @@ async fn a_backup_is_restored_into_nothing_and_over_a_store() {
         assert_eq!((restored.code, restored.stderr.as_str()), (Some(0), ""), "{engine}");
         assert!(!source.join("restoring").exists());
         let relay = Relay::start(folder.path(), &["--store", engine, QUIET]).await;
-        logs(&relay, "500 owed, opened in").await;
+        logs(&relay, " owed=500 ").await;
         drain(Peer::connect(&relay, "id=away&tags=away").await, 500).await;
         assert!(relay.stop().await.success());
     }
@@ -117,10 +117,10 @@ async fn a_store_under_another_name_is_no_new_store() {
 async fn a_start_says_whether_the_store_is_new_and_what_is_wrong_with_its_place() {
     let folder = tempfile::tempdir().expect("a folder");
     let relay = Relay::start(folder.path(), &["--store", an_engine(), QUIET]).await;
-    logs(&relay, "the store is new, opened in").await;
+    logs(&relay, " store=\"new\" peers=0 owed=0 ").await;
     assert!(relay.stop().await.success());
     let relay = Relay::start(folder.path(), &["--store", an_engine(), QUIET]).await;
-    logs(&relay, "the store is found, with 0 peers and 0 owed, opened in").await;
+    logs(&relay, " store=\"found\" peers=0 owed=0 ").await;
     assert!(relay.stop().await.success());
 
     let file = folder.path().join("file");

@@ -118,7 +118,7 @@ mod tests {
     async fn what_is_not_there_is_named() {
         for (source, told) in [
             (Source::Admin("http://127.0.0.1:1".to_owned()), "http://127.0.0.1:1/metrics"),
-            (Source::Admin("https://127.0.0.1:1".to_owned()), "http://127.0.0.1:8080"),
+            (Source::Admin("https://127.0.0.1:1".to_owned()), "does not speak TLS yet"),
             (Source::Process(u32::MAX), "process 4294967295"),
         ] {
             let unavailable = source.sample().await.expect_err("unavailable").to_string();
