@@ -42,7 +42,7 @@ async fn an_ordinary_server_is_an_application_under_what_is_configured() {
         ("slipstream-cluster-group", "g1"),
         ("slipstream-kind", "relay"),
         ("slipstream-accept", "ack-batch"),
-        ("slipstream-max-message-bytes", "1114112"),
+        ("slipstream-max-message-bytes", "1048576"),
         ("authorization", "Bearer s3cret"),
     ] {
         assert_eq!(request.header(header), Some(value), "{header}");
