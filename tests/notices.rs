@@ -116,9 +116,15 @@ async fn dead_letters_are_said_and_counted_by_the_class_of_their_reason() {
 async fn two_programs_with_one_id_are_counted_and_said_with_both_addresses() {
     let folder = tempfile::tempdir().expect("a folder");
     let relay = Relay::start(folder.path(), &QUIET).await;
-    let mut twins = vec![Peer::connect(&relay, "id=twin").await];
+    // The pong tells that the link is the peer's: of two that ask at the same time either may be the newer one.
+    let linked = async || {
+        let mut peer = Peer::connect(&relay, "id=twin").await;
+        peer.ping(b"linked").await;
+        peer
+    };
+    let mut twins = vec![linked().await];
     for _ in 0..20 {
-        let newer = Peer::connect(&relay, "id=twin").await;
+        let newer = linked().await;
         let mut older = twins.pop().expect("one was there");
         assert_eq!(older.closed().await.0, 4000);
         twins.push(newer);
