@@ -10,6 +10,7 @@ use serde_json::json;
 use support::{Message, Peer, Relay};
 
 const DEAD: &str = r#"slipstream_deliveries_total{outcome="dead"}"#;
+const IN_FLIGHT: &str = r#"slipstream_inflight{peer="peer"}"#;
 const BACKLOG: &str = r#"slipstream_backlog{peer="peer"}"#;
 
 /// A relay that holds these messages for an application named `peer`, which is away.
@@ -49,6 +50,7 @@ async fn what_a_peer_closes_with_1009_for_is_set_aside_and_the_rest_arrives() {
         while let Some(message) = next(&mut peer, &relay, taken.len() == 4).await {
             if message.text.len() > LIMIT {
                 peer.close(1009).await;
+                relay.metric_becomes(IN_FLIGHT, 0.0).await;
                 continue 'links;
             }
             peer.acknowledge(&message).await;
@@ -75,6 +77,8 @@ async fn a_message_that_its_reader_dies_of_is_set_aside_and_all_else_arrives() {
             while let Some(message) = next(&mut peer, &relay, taken.len() == MESSAGES - 1).await {
                 if message.id() == poison {
                     drop(peer);
+                    // It comes back once the relay has noticed; a process takes longer than that to start.
+                    relay.metric_becomes(IN_FLIGHT, 0.0).await;
                     continue 'links;
                 }
                 peer.acknowledge(&message).await;
