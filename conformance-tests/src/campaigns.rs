@@ -133,6 +133,7 @@ pub async fn backlog_after_a_kill<H: Harness>(place: &Place<H>, messages: u64) -
         fs::create_dir_all(copy.parent().expect("it is in a folder")).expect("a folder can be made");
         fs::copy(&file, copy).expect("a data file is copied");
     }
+    place.take_copy(&left);
     let begun = Instant::now();
     let store = place.open_at(&left).await.expect("the store opens");
     let opened = begun.elapsed();

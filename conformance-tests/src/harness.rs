@@ -14,6 +14,10 @@ use crate::{ModelMedium, ModelStore};
 /// How the suite gets at a store. This is all that the author of one writes.
 #[async_trait]
 pub trait Harness: Send + Sync + 'static {
+    /// Lets the files at this path be opened that were copied from a store while it was open, as a kill leaves them. A
+    /// store that cannot tell a copy from what a kill leaves does nothing.
+    fn take_copy(&self, _path: &Path) {}
+
     /// The store under test.
     type Store: MessageStore;
 
@@ -91,6 +95,11 @@ impl<H: Harness> Place<H> {
     #[must_use]
     pub fn new(harness: H) -> Self {
         Self { harness, folder: tempfile::tempdir().expect("a temporary folder can be made") }
+    }
+
+    /// Lets a copy be opened, as [`Harness::take_copy`] says.
+    pub fn take_copy(&self, path: &Path) {
+        self.harness.take_copy(path);
     }
 
     pub(crate) fn path(&self) -> PathBuf {

@@ -14,6 +14,10 @@ pub(crate) struct Lmdb(pub(crate) Durability);
 
 #[async_trait]
 impl Harness for Lmdb {
+    fn take_copy(&self, path: &std::path::Path) {
+        slipstream_lmdb::place(path).salvage().expect("the copy is marked");
+    }
+
     type Store = LmdbStore;
 
     async fn open(&self, place: &Path) -> Result<LmdbStore> {

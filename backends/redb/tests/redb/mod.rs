@@ -14,6 +14,10 @@ pub(crate) struct Redb(pub(crate) Durability);
 
 #[async_trait]
 impl Harness for Redb {
+    fn take_copy(&self, path: &std::path::Path) {
+        slipstream_redb::place(path).salvage().expect("the copy is marked");
+    }
+
     type Store = RedbStore;
 
     async fn open(&self, place: &Path) -> Result<RedbStore> {

@@ -14,6 +14,10 @@ pub(crate) struct Sled(pub(crate) Durability);
 
 #[async_trait]
 impl Harness for Sled {
+    fn take_copy(&self, path: &std::path::Path) {
+        slipstream_sled::place(path).salvage().expect("the copy is marked");
+    }
+
     type Store = SledStore;
 
     async fn open(&self, place: &Path) -> Result<SledStore> {

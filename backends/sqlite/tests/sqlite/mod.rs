@@ -14,6 +14,10 @@ pub(crate) struct Sqlite(pub(crate) Durability);
 
 #[async_trait]
 impl Harness for Sqlite {
+    fn take_copy(&self, path: &std::path::Path) {
+        slipstream_sqlite::place(path).salvage().expect("the copy is marked");
+    }
+
     type Store = SqliteStore;
 
     async fn open(&self, place: &Path) -> Result<SqliteStore> {
