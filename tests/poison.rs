@@ -50,11 +50,13 @@ async fn what_a_peer_closes_with_1009_for_is_set_aside_and_the_rest_arrives() {
         while let Some(message) = next(&mut peer, &relay, taken.len() == 4).await {
             if message.text.len() > LIMIT {
                 peer.close(1009).await;
-                relay.metric_becomes(IN_FLIGHT, 0.0).await;
                 continue 'links;
             }
             peer.acknowledge(&message).await;
-            taken.push(message.id().to_owned());
+            // What it acknowledged may come again on a link that takes over before that was read.
+            if !taken.iter().any(|id| id == message.id()) {
+                taken.push(message.id().to_owned());
+            }
         }
         break;
     }
@@ -77,7 +79,7 @@ async fn a_message_that_its_reader_dies_of_is_set_aside_and_all_else_arrives() {
             while let Some(message) = next(&mut peer, &relay, taken.len() == MESSAGES - 1).await {
                 if message.id() == poison {
                     drop(peer);
-                    // It comes back once the relay has noticed; a process takes longer than that to start.
+                    // Links that take over from one another lose the last acknowledgements, so that more of them are needed.
                     relay.metric_becomes(IN_FLIGHT, 0.0).await;
                     continue 'links;
                 }

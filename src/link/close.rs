@@ -115,13 +115,6 @@ impl Ended {
         Self::Local { code, answered: false }
     }
 
-    /// Whether the peer closed it because something that it was sent was too large for it (RFC 6455, section 7.4.1:
-    /// 1009).
-    #[must_use]
-    pub fn is_too_large_for_peer(&self) -> bool {
-        matches!(self, Self::Peer { code: Some(CloseCode::TOO_LARGE), .. })
-    }
-
     /// What went wrong, as a label of few values for a metric; `None` where the link was closed in order.
     #[must_use]
     pub fn error(&self) -> Option<&'static str> {

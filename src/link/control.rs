@@ -105,6 +105,14 @@ impl LinkControl {
         self.shared.wants.lock().close.clone()
     }
 
+    /// The code with which the peer closed the link, if it did, also while the link is still ending.
+    pub(crate) fn peer_closed_with(&self) -> Option<CloseCode> {
+        match self.shared.wants.lock().close {
+            Some(Closing::Peer { code, .. }) => code,
+            _ => None,
+        }
+    }
+
     /// From now on nothing that comes is taken: the Close is out.
     pub(super) fn close_sent(&self) {
         self.shared.close_sent.cancel();

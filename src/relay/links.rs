@@ -11,6 +11,7 @@ use slipstream_store::{Peer, PeerId, PeerKind};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::dispatcher::LinkEnd;
 use super::port::Port;
 use crate::link::{CloseCode, Role};
 
@@ -54,6 +55,8 @@ impl Links {
         let mut live = self.live.lock();
         let older = live.get(&peer.id);
         let other = older.map(|older| older.port.remote);
+        // The peer may be back before the end of its former link was noticed.
+        let former = older.map_or(LinkEnd::Lost, |older| older.port.end());
         if let Some(older) = older {
             let crossed = older.role != role && peer.kind == PeerKind::Relay && older.since.elapsed() < self.at_once;
             if crossed && self.dialled_by_smaller(older.role, &peer.id) {
@@ -64,7 +67,7 @@ impl Links {
         }
         let ended = CancellationToken::new().drop_guard();
         live.insert(peer.id.clone(), Live { port: Arc::clone(port), role, since: Instant::now(), ended });
-        port.lane.link_up(&port.wake, port.terms.clone());
+        port.lane.link_up(&port.wake, port.terms.clone(), former);
         if self.closing.load(Ordering::Acquire) {
             port.deaf.store(true, Ordering::Release);
             port.control.close(CloseCode::AWAY, "shutting down");
@@ -102,7 +105,7 @@ impl Links {
     /// Older deliveries have come to be owed to this peer: where it has a link, everything is sent from the oldest on.
     pub(super) fn rewind(&self, peer: &Peer) {
         if let Some(Live { port, .. }) = self.live.lock().get(&peer.id) {
-            port.lane.link_up(&port.wake, port.terms.clone().with(peer));
+            port.lane.rewind(&port.wake, port.terms.clone().with(peer));
         }
     }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use slipstream_store::{ClusterGroup, MessageId, Peer, PeerId, PeerKind, Record, Route};
 
 use super::committer::{Arrival, CommitQueue};
-use super::dispatcher::{LinkTerms, PeerLane, Wake};
+use super::dispatcher::{LinkEnd, LinkTerms, PeerLane, Wake};
 use super::notices::Notices;
 use super::outbox::{Answer, Outbox, ReplyTo};
 use super::router::Router;
@@ -165,6 +165,14 @@ impl Outbound for Port {
 }
 
 impl Port {
+    /// How the link has ended, or ends.
+    pub(super) fn end(&self) -> LinkEnd {
+        match self.control.peer_closed_with() {
+            Some(CloseCode::TOO_LARGE) => LinkEnd::TooLarge,
+            _ => LinkEnd::Lost,
+        }
+    }
+
     /// Ends the link, because another one of its peer stays.
     pub(super) fn give_way(&self) {
         self.deaf.store(true, Ordering::Release);

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use slipstream_store::{MessageStore, Peer};
 use tracing::{info, warn};
 
-use super::dispatcher::{LinkEnd, LinkTerms, Wake};
+use super::dispatcher::{LinkTerms, Wake};
 use super::outbox::Outbox;
 use super::port::{Intake, Port, sender};
 use super::router::Router;
@@ -81,8 +81,7 @@ impl<S: MessageStore + ?Sized> Seat for PeerSeat<S> {
             core.notices.thrown_out(&peer.id, remote);
         }
         core.links.leave(&port);
-        let end = if ended.is_too_large_for_peer() { LinkEnd::TooLarge } else { LinkEnd::Lost };
-        if port.lane.link_down(&port.wake, end) {
+        if port.lane.link_down(&port.wake, port.end()) {
             self.supervisor.left(peer).await;
         }
     }

@@ -112,17 +112,29 @@ impl PeerLane {
         self.state.lock().link.is_some()
     }
 
-    /// A link begins, or begins anew. The lane is deaf to every earlier one from now on.
-    pub(crate) fn link_up(self: &Arc<Self>, wake: &Arc<Wake>, terms: LinkTerms) {
+    /// A link begins. The lane is deaf to every earlier one from now on; `former` tells how the last one ends, if that was
+    /// not noticed yet.
+    pub(crate) fn link_up(self: &Arc<Self>, wake: &Arc<Wake>, terms: LinkTerms, former: LinkEnd) {
         let now = Moment::now(&*self.shared.clock);
         let mut state = self.state.lock();
-        if !state.serves(wake) {
-            state.lane.unlink(LinkEnd::Lost, now);
-        }
+        state.lane.unlink(former, now);
         state.link = Some(Arc::clone(wake));
+        self.begin(&mut state, terms, now);
+    }
+
+    /// Everything that is owed is sent anew on this link, from the oldest on.
+    pub(crate) fn rewind(self: &Arc<Self>, wake: &Arc<Wake>, terms: LinkTerms) {
+        let now = Moment::now(&*self.shared.clock);
+        let mut state = self.state.lock();
+        if state.serves(wake) {
+            self.begin(&mut state, terms, now);
+        }
+    }
+
+    fn begin(self: &Arc<Self>, state: &mut State, terms: LinkTerms, now: Moment) {
         state.pager_wakes_at = None;
         let wanted = state.lane.link_up(terms, now, &self.shared.limits());
-        self.wake(&mut state, wanted);
+        self.wake(state, wanted);
     }
 
     /// The link ended. Answers whether it was the lane's link until now.
