@@ -2,10 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    match slipstream::cli::Cli::try_parse() {
+    match slipstream::cli::Cli::of_process() {
         Ok(cli) => slipstream::cli::run(cli),
         Err(usage) => slipstream::cli::explain(&usage),
     }

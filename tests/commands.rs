@@ -252,7 +252,8 @@ fn on_a_terminal(command: &str, environment: &[(&str, &str)]) -> String {
         .args(["-qec", &line, "/dev/null"])
         .env_remove("NO_COLOR")
         .env_remove("CLICOLOR_FORCE")
-        .env_remove("CLICOLOR");
+        .env_remove("CLICOLOR")
+        .env_remove("CI");
     let run = script.envs(environment.iter().copied()).stdin(std::process::Stdio::null()).output();
     String::from_utf8_lossy(&run.expect("script runs").stdout).into_owned()
 }
@@ -264,7 +265,12 @@ fn a_dumb_terminal_and_no_color_get_plain_text() {
     for command in ["--help", "send --help", "send --no-such-flag", "listen --to http://x/ --id a", &check] {
         let coloured = on_a_terminal(command, &[("TERM", "xterm-256color")]);
         assert!(!command.starts_with("--") || coloured.contains('\u{1b}'), "the test would not see it: {coloured:?}");
-        for environment in [&[("TERM", "dumb")][..], &[("TERM", "xterm-256color"), ("NO_COLOR", "1")]] {
+        let plain = [
+            &[("TERM", "dumb")][..],
+            &[("TERM", "dumb"), ("CI", "true")],
+            &[("TERM", "xterm-256color"), ("NO_COLOR", "1")],
+        ];
+        for environment in plain {
             let shown = on_a_terminal(command, environment);
             assert!(!shown.is_empty() && !shown.contains('\u{1b}'), "{command} {environment:?}: {shown:?}");
         }

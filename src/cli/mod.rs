@@ -21,8 +21,10 @@ mod urls;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::runtime::Builder;
+
+use crate::logging::wants_plain_text;
 
 pub use settings::{SettingFlags, StoreFlags};
 
@@ -65,6 +67,17 @@ pub enum Command {
 }
 
 impl Cli {
+    /// Reads the arguments of this process.
+    ///
+    /// # Errors
+    /// What is to be told instead, by [`explain`].
+    pub fn of_process() -> Result<Self, clap::Error> {
+        // Left to itself clap colours a dumb terminal where it sees the variable `CI`.
+        let colours = if wants_plain_text() { ColorChoice::Never } else { ColorChoice::Auto };
+        let matches = Self::command().color(colours).try_get_matches()?;
+        Self::from_arg_matches(&matches)
+    }
+
     /// The command; without one, to serve.
     #[must_use]
     pub fn into_command(self) -> Command {
