@@ -53,6 +53,7 @@ pub fn settings(id: &str) -> Settings {
         },
         // Few of the peers here answer a Close.
         link: LinkLimits { close_timeout: Duration::from_millis(200), ..LinkLimits::default() },
+        shutdown_timeout: Duration::from_secs(1),
         ..Settings::default()
     }
 }

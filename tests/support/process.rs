@@ -164,12 +164,14 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts a relay over the store in `folder`, on free ports, with further flags.
+    /// Starts a relay over the store in `folder`, on free ports, with further flags. It stops soon, although few of the
+    /// peers here answer a Close.
     pub fn spawn(folder: &Path, flags: &[&str]) -> Process {
         let path = folder.join("store");
         let fixed = ["serve", "--listen", "127.0.0.1:0", "--metrics-port", "0", "--storage-path"];
         let arguments = fixed.map(OsStr::new).into_iter().chain([path.as_os_str()]);
-        Process::spawn(arguments.chain(flags.iter().map(OsStr::new)), &[])
+        let soon = [("SLIPSTREAM_SHUTDOWN_TIMEOUT", "2s")];
+        Process::spawn(arguments.chain(flags.iter().map(OsStr::new)), &soon)
     }
 
     /// Starts a relay, and waits until it has printed where it listens.
