@@ -272,6 +272,21 @@ async fn a_copy_of_a_closed_store_is_whole_with_or_without_what_is_beside_it() {
     }
 }
 
+/// Also if nothing was written since the crash.
+#[tokio::test]
+async fn a_copy_of_a_store_that_crashed_and_was_closed_in_order_is_whole() {
+    for (engine, name) in kinds() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(name);
+        let confirmed = Busy::start(engine, &path).await.kill().await;
+        assert!(Relay::ready(spawn(engine, &path)).await.stop().await.success());
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        copy(folder.path(), elsewhere.path(), &of_store(folder.path(), name));
+        let outcome = started(engine, &elsewhere.path().join(name)).await;
+        assert!(outcome.as_ref().is_ok_and(|found| *found >= confirmed), "{engine} in {name}: {outcome:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_backup_in_the_place_of_a_killed_store_is_not_mixed_with_its_log() {
     for (engine, name) in kinds() {

@@ -170,15 +170,15 @@ impl Marker {
         if self.place.log().is_some() { self.begin(engine) } else { Ok(()) }
     }
 
-    /// Closes the engine, and notes that this was done in order, where anything was written, or where a log that a crash
-    /// has left is moved. A crashed store that was only read stays one.
+    /// Closes the engine, and notes that this was done in order, if anything was written, or if a crash had left the store
+    /// open: its data are whole now, and so are copies of them.
     ///
     /// # Errors
     /// As [`Engine::close`]; the next opening then takes the store for one that crashed.
     pub fn close<E: Engine>(mut self, mut engine: E) -> Result<()> {
-        let opening = match (self.begun, self.place.log(), engine.label()?) {
-            (Some(opening), ..) => opening,
-            (None, Some(_), Label::Of(opening)) if !opening.is_over() => opening,
+        let opening = match (self.begun, engine.label()?) {
+            (Some(opening), _) => opening,
+            (None, Label::Of(opening)) if !opening.is_over() => opening,
             _ => return engine.close(),
         };
         // Where this fails the engine is dropped, and its log stays.

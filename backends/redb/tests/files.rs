@@ -204,7 +204,7 @@ async fn damage_under_an_open_store_is_an_error_and_no_panic() {
 }
 
 #[tokio::test]
-async fn opening_and_closing_write_nothing() {
+async fn opening_and_closing_write_nothing_once_the_store_was_closed_in_order() {
     let temporary = tempfile::tempdir().unwrap();
     let (folder, copy) = (temporary.path().join("store"), temporary.path().join("copy"));
     let store = open(&folder);
@@ -213,6 +213,7 @@ async fn opening_and_closing_write_nothing() {
     store.close().await.unwrap();
     for folder in [&folder, &copy] {
         let file = folder.join("slipstream.redb");
+        open(folder).close().await.unwrap();
         let before = fs::read(&file).unwrap();
         for _ in 0..2 {
             let store = open(folder);
