@@ -10,7 +10,7 @@ mod place;
 mod sql;
 mod tables;
 
-use slipstream_embedded::{EmbeddedStore, Opened, StoreOptions};
+use slipstream_embedded::{EmbeddedStore, Label, Opened, StoreOptions};
 use slipstream_store::{Guarantee, Result};
 
 pub use engine::{SqliteEngine, SqliteReader};
@@ -41,8 +41,14 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<SqliteEngine>> {
     let place = place(&options.path);
     let lock = place.lock()?;
     let file = place.data();
-    let marker = place.admit(&lock, label::in_file(&file))?;
+    let label = label::in_file(&file);
+    let mut marker = place.admit(&lock, label)?;
     let connection = connect::writer(&file, options.durability).map_err(|error| place.explain(&lock, error))?;
+    if label == Label::Unreadable {
+        // What tears the file may be whole in the log.
+        let label = label::seen_by(&connection).map_err(|error| fault::reading(&error))?;
+        marker = place.admit(&lock, label)?;
+    }
     place.sync()?;
     let guarantee = Guarantee::new("sqlite", options.durability);
     Ok(Opened { engine: SqliteEngine::new(connection, file), guarantee, lock, marker })

@@ -147,3 +147,23 @@ async fn who_only_looks_leaves_no_mark() {
     drop(opened.close().unwrap());
     assert!((fs::read(&file).unwrap(), fs::read(&lock).unwrap()) == before);
 }
+
+/// A copy that was made while the log was being moved into the file: the file is torn, and together with its log it is not.
+#[tokio::test]
+async fn a_copy_of_an_open_store_is_refused_though_its_file_alone_cannot_be_read() {
+    let temporary = tempfile::tempdir().unwrap();
+    let [file, copy] = ["store.db", "copy.db"].map(|name| temporary.path().join(name));
+    let store = open(&StoreOptions::new(&file)).unwrap();
+    store.commit(Arc::new(vec![name_relay("relay-1")].into())).await.unwrap();
+    // Now the first page is in the log, too.
+    let shell = rusqlite::Connection::open(&file).unwrap();
+    shell.execute_batch("CREATE TABLE other (key INTEGER);").unwrap();
+    fs::copy(&file, &copy).unwrap();
+    fs::copy(temporary.path().join("store.db-wal"), temporary.path().join("copy.db-wal")).unwrap();
+    let torn = fs::File::options().write(true).open(&copy).unwrap();
+    torn.write_all_at(&[0xff; 200], 100).unwrap();
+    let refused = open(&StoreOptions::new(&copy)).map(drop).unwrap_err();
+    assert!(matches!(&refused, StoreError::Corrupted(text) if text.contains("this is a copy")), "{refused:?}");
+    drop(shell);
+    store.close().await.unwrap();
+}
