@@ -98,6 +98,14 @@ impl Place {
     pub fn lock_to_replace(&self) -> Result<StoreLock> {
         self.make_folder()?;
         let lock = self.acquire()?;
+        if let Some(other) = self.other_engine()? {
+            let (store, data) = (self.store().display(), self.data());
+            let expected = data.file_name().unwrap_or_default().display();
+            return Err(StoreError::Unsupported(format!(
+                "{store}: expected `{expected}` or no store, got `{other}`, the data of another engine, which are not \
+                 replaced: move them away first"
+            )));
+        }
         self.expect_own_data()?;
         Ok(lock)
     }

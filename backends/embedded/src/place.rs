@@ -233,13 +233,19 @@ impl Place {
     }
 
     fn other_data(&self) -> io::Result<Option<String>> {
+        let mut first = None::<String>;
         for entry in fs::read_dir(&self.store)? {
             let found = entry?.file_name().to_string_lossy().into_owned();
-            if found.starts_with(PREFIX) && found != LOCK && !found.starts_with(self.files.data) {
-                return Ok(Some(found));
+            // The data's own name comes before those beside it, which begin with it.
+            if found.starts_with(PREFIX)
+                && found != LOCK
+                && !found.starts_with(self.files.data)
+                && first.as_ref().is_none_or(|first| found < *first)
+            {
+                first = Some(found);
             }
         }
-        Ok(None)
+        Ok(first)
     }
 
     /// Makes the names of the files durable, and that of the folder.

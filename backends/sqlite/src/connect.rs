@@ -46,7 +46,12 @@ pub(crate) fn inspect(file: &Path) -> Result<bool> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         opened => opened.map_err(fault)?,
     };
-    let length = opened.metadata().map_err(fault)?.len();
+    let metadata = opened.metadata().map_err(fault)?;
+    if metadata.is_dir() {
+        let text = "expected an SQLite file, got a folder: name another path";
+        return Err(StoreError::Unsupported(format!("{}: {text}", file.display())));
+    }
+    let length = metadata.len();
     let [log, journal] = ["-wal", "-journal"].map(|suffix| fs::metadata(beside(file, suffix)).map_or(0, |at| at.len()));
     if length == 0 && log == 0 {
         return Ok(false);

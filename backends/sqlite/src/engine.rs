@@ -171,7 +171,8 @@ impl Engine for SqliteEngine {
         // The last one to close moves the log into the file and removes it.
         let log = connect::beside(&self.file, "-wal");
         if log.exists() {
-            let text = "is left, because another program has the store's file open or the disk is full";
+            let text = "is left, because another program has the store's file open or the disk is full. Nothing is lost: \
+                        the next start takes it in, once there is room";
             return Err(StoreError::Busy(format!("{} {text}", log.display())));
         }
         Ok(())
