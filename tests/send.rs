@@ -284,10 +284,20 @@ async fn what_cannot_be_sent_is_refused_before_anything_is() {
         (&["--message-id", "m", "k", "-"], "--message-id"),
         (&["--stream", "s", "k", "v"], "--stream"),
         (&["--timeout", "never", "k", "v"], "--timeout"),
+        (&["--type", "NACK", "k", "v"], "answer"),
     ] {
         // Nobody is there: it would be status 1 if it went so far.
         let mut refused = Process::spawn([&["send", "--to", "ws://127.0.0.1:1/"], arguments].concat(), &[]);
         assert_eq!(refused.end().await.code(), Some(2), "{arguments:?}: {}", refused.stderr());
         assert_has(&refused.stderr(), [told]);
     }
+}
+
+#[tokio::test]
+async fn a_line_that_the_relay_would_not_take_is_told_and_the_others_are_sent() {
+    let (_folder, relay) = relay().await;
+    let lines = format!("1\n{}\n3\n", "x".repeat(1 << 20));
+    let sending = send(&relay.url(), &["k", "-"], &lines, 1).await;
+    assert_has(&sending.stderr(), ["line 2 ", "983040", "not acknowledged: 1"]);
+    assert_eq!(values(&relay).await, ["1", "3"]);
 }

@@ -49,7 +49,7 @@ pub struct Arguments {
     #[arg(long)]
     id: Option<PeerId>,
     /// Type of the message: SK, SA, SW, GK, GA, GW, CMD or a custom one.
-    #[arg(long = "type", value_name = "TYPE", default_value = "SK")]
+    #[arg(long = "type", value_name = "TYPE", default_value = "SK", value_parser = message_type)]
     message_type: MessageType,
     /// Only peers with one of these tags get it (targetedTags). Without any, every peer does.
     #[arg(long, value_delimiter = ',')]
@@ -146,7 +146,15 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
         Err(fault @ ConnectError::Url { .. }) => return output::fail(output::MISUSED, &fault),
         Err(fault) => return output::fail(output::FAILED, &fault),
     };
-    Sending::new(arguments, ids, clock).run(client, input).await
+    let limit = client.welcome().max_message_bytes;
+    Sending::new(arguments, ids, clock, limit).run(client, input).await
+}
+
+fn message_type(text: &str) -> Result<MessageType, String> {
+    match text {
+        "ACK" | "NACK" => Err(format!("`{text}` is the type of an answer, and none of a message")),
+        _ => MessageType::new(text).map_err(|fault| fault.to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -196,6 +204,8 @@ mod tests {
             &["--message-id", "", "k", "v"],
             &["--expires", "soon", "k", "v"],
             &["--timeout", "0", "k", "v"],
+            &["--type", "ACK", "k", "v"],
+            &["--type", "NACK", "k", "v"],
             &["k"],
         ] {
             assert!(Line::try_parse_from([&["send"], line].concat()).is_err(), "{line:?}");

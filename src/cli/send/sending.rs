@@ -75,6 +75,8 @@ pub(super) struct Sending<'a> {
     arguments: &'a Arguments,
     ids: Ids<'a>,
     clock: SystemClock,
+    /// Longest message that the relay takes, in bytes.
+    limit: u64,
     unanswered: Mutex<Unanswered>,
     /// Told when a message begins to wait while none did.
     waiting: Notify,
@@ -96,11 +98,12 @@ struct Answer<'a> {
 }
 
 impl<'a> Sending<'a> {
-    pub(super) fn new(arguments: &'a Arguments, ids: Ids<'a>, clock: SystemClock) -> Self {
+    pub(super) fn new(arguments: &'a Arguments, ids: Ids<'a>, clock: SystemClock, limit: Option<u64>) -> Self {
         Self {
             arguments,
             ids,
             clock,
+            limit: limit.unwrap_or(u64::MAX),
             unanswered: Mutex::default(),
             waiting: Notify::new(),
             slots: Semaphore::new(IN_FLIGHT as usize),
@@ -172,6 +175,13 @@ impl<'a> Sending<'a> {
         // The clock may have been set while this waited for a line.
         let _step = self.clock.look();
         let text = self.arguments.message(&value, &id, self.clock.wall())?;
+        if text.len() as u64 > self.limit {
+            // The relay would close the link for it.
+            let limit =
+                format!("line {line} makes a message of {} bytes, and the relay takes {}", text.len(), self.limit);
+            self.unanswered.lock().add(id.clone());
+            return self.settle(id.as_str(), Some(&limit));
+        }
         self.unanswered.lock().add(id);
         self.waiting.notify_one();
         sender.send(&text).await?;
