@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::{Future, ready};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -106,7 +107,8 @@ async fn take<I: Inbox>(
             OpCode::Pong => Ok(None),
         };
         match text {
-            Ok(Some(text)) if !control.is_close_sent() => control.until_close_sent(inbox.text(text)).await,
+            // Pinned here, because a future that takes in a message is too large to be moved for each.
+            Ok(Some(text)) if !control.is_close_sent() => control.until_close_sent(pin!(inbox.text(text))).await,
             Ok(_) => {}
             Err(violation) => return Ok(Some(Closing::Violation(violation))),
         }
