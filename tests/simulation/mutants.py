@@ -77,8 +77,8 @@ MUTANTS = [
     Mutant(
         "supersedes what other keys set",
         "src/relay/dispatcher/window.rs",
-        ".filter(|flight| flight.sets.as_ref() == Some(key))",
-        ".filter(|flight| flight.sets.is_some() && key == key)",
+        ".filter(|flight| flight.metadata.sets.as_ref() == Some(key))",
+        ".filter(|flight| flight.metadata.sets.is_some() && key == key)",
         MOODY,
         ("only newer values supersede",),
     ),

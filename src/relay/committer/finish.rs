@@ -10,7 +10,7 @@ use super::Committer;
 use super::batch::{Committed, Reply, Rest};
 use super::queue::Arrival;
 use crate::protocol::{self, Code, Refusal};
-use crate::relay::dispatcher::Forward;
+use crate::relay::dispatcher::{Forward, Metadata};
 
 /// Neighbouring messages with one route, which are forwarded together.
 #[derive(Default)]
@@ -116,14 +116,17 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             self.forward(run);
             run.route = Some(route);
         }
-        run.forwards.push(Arc::new(Forward {
-            sequence,
+        let metadata = Metadata {
             identity: identity.clone(),
             sets: key.clone().filter(|_| protocol::sets_a_key(message_type)),
+            read_at: Some(arrival.read_at),
+        };
+        run.forwards.push(Arc::new(Forward {
+            sequence,
+            metadata: Arc::new(metadata),
             instances: protocol::targeted_instances(text),
             expires_at: *expires_at,
             text: text.clone(),
-            read_at: Some(arrival.read_at),
         }));
     }
 

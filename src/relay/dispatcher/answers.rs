@@ -24,10 +24,10 @@ impl Transit {
             && let Some(flight) = self.window.settle(sequence, now.elapsed)
         {
             self.answered(sequence);
-            self.acknowledged(flight.sequence, flight.sets.as_ref(), decided, now);
+            self.acknowledged(flight.sequence, flight.metadata.sets.as_ref(), decided, now);
             self.forget_earlier_links();
             self.isolate(now.elapsed);
-            return Answered::InFlight(flight.read_at);
+            return Answered::InFlight(flight.metadata.read_at);
         }
         if self.acknowledge_early(decided, id, group, now) { Answered::Early } else { Answered::NotInFlight }
     }
@@ -73,15 +73,15 @@ impl Transit {
         now: Moment,
     ) -> bool {
         let meant = |forward: &Forward| {
-            forward.identity.id == *id && group.is_none_or(|group| forward.identity.group == *group)
+            forward.metadata.identity.id == *id && group.is_none_or(|group| forward.metadata.identity.group == *group)
         };
         if let Some(index) = self.queue.iter().position(|queued| meant(&queued.forward)) {
             if !self.goes_back(&self.queue[index].forward)
                 && let Some(queued) = self.queue.remove(index)
             {
                 self.queue_bytes -= queued.forward.text.len();
-                let Forward { sequence, sets, .. } = &*queued.forward;
-                self.acknowledged(*sequence, sets.as_ref(), decided, now);
+                let Forward { sequence, metadata, .. } = &*queued.forward;
+                self.acknowledged(*sequence, metadata.sets.as_ref(), decided, now);
             }
             return true;
         }
@@ -112,8 +112,8 @@ impl Transit {
         if self.queue.front().is_some_and(|queued| queued.forward.sequence < sequence) {
             let bytes = &mut self.queue_bytes;
             self.queue.retain(|queued| {
-                let Forward { sequence: older, sets, text, .. } = &*queued.forward;
-                let stays = *older > sequence || sets.as_ref() != Some(key);
+                let Forward { sequence: older, metadata, text, .. } = &*queued.forward;
+                let stays = *older > sequence || metadata.sets.as_ref() != Some(key);
                 if !stays {
                     *bytes -= text.len();
                     superseded.push(*older);

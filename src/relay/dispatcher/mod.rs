@@ -37,7 +37,7 @@ use parking_lot::{Mutex, RwLock};
 use slipstream_store::{MessageStore, Operation, PageLimit, PeerId, Roster, Sequence, Timestamp};
 use tokio::sync::Notify;
 
-pub(crate) use lane::{Forward, LaneLimits, LinkEnd, LinkTerms};
+pub(crate) use lane::{Forward, LaneLimits, LinkEnd, LinkTerms, Metadata};
 pub(crate) use peer_lane::{PeerLane, Wake};
 
 use crate::clock::Clock;

@@ -179,7 +179,7 @@ impl Transit {
                 self.through = Some(forward.sequence);
             } else if self.was_acknowledged_early(&forward) {
                 self.through = Some(forward.sequence);
-                self.acknowledged(forward.sequence, forward.sets.as_ref(), decided, now);
+                self.acknowledged(forward.sequence, forward.metadata.sets.as_ref(), decided, now);
             } else {
                 self.queue_up(Queued { forward, attempts });
             }
@@ -216,7 +216,7 @@ impl Transit {
         for pending in page.items {
             let forward = Forward::from(pending);
             // What the peer does not get is no newer value to it.
-            let sets = forward.sets.as_ref().filter(|_| self.terms.permit(&forward));
+            let sets = forward.metadata.sets.as_ref().filter(|_| self.terms.permit(&forward));
             if let Some(superseded) = segment.look(forward.sequence, sets) {
                 decided.supersede(superseded, at);
             }
@@ -286,7 +286,7 @@ impl Transit {
         if flight.state == (FlightState::Again { spends: true }) {
             // It goes out in the place of the older ones of its key, too.
             let mut republished = Vec::new();
-            if let Some(key) = &flight.sets {
+            if let Some(key) = &flight.metadata.sets {
                 self.window.older(sequence, key, &mut republished);
             }
             republished.push(sequence);
@@ -340,7 +340,7 @@ impl Transit {
     /// Once a window of deliveries was sent, all that an earlier link had in flight was sent on this one.
     fn note_key(&mut self, forward: &Forward, limits: &LaneLimits) {
         let Some(keys) = &mut self.sent_keys else { return };
-        keys.extend(forward.sets.clone());
+        keys.extend(forward.metadata.sets.clone());
         self.sent += 1;
         if self.sent >= limits.window() {
             self.sent_keys = None;
@@ -410,7 +410,7 @@ impl Transit {
     /// Ends a flight that the peer has not acknowledged. Older values of its key are not sent on this link any more.
     pub(super) fn end(&mut self, sequence: Sequence, now: Duration) -> Option<Flight> {
         let flight = self.window.remove(sequence)?;
-        if let Some(key) = flight.sets.as_ref().filter(|_| flight.state != FlightState::HeldBack) {
+        if let Some(key) = flight.metadata.sets.as_ref().filter(|_| flight.state != FlightState::HeldBack) {
             let mut overtaken = Vec::new();
             self.window.older(sequence, key, &mut overtaken);
             for older in overtaken {
@@ -458,7 +458,7 @@ impl Transit {
     }
 
     fn was_acknowledged_early(&mut self, forward: &Forward) -> bool {
-        let Identity { id, group } = &forward.identity;
+        let Identity { id, group } = &forward.metadata.identity;
         !self.early.is_empty()
             && (self.early.remove(&(id.clone(), Some(group.clone()))) || self.early.remove(&(id.clone(), None)))
             && !self.goes_back(forward)
@@ -468,7 +468,7 @@ impl Transit {
     /// must come again after the older one.
     pub(super) fn goes_back(&self, forward: &Forward) -> bool {
         let keys = self.sent_keys.as_ref();
-        keys.zip(forward.sets.as_ref()).is_some_and(|(keys, key)| keys.contains(key))
+        keys.zip(forward.metadata.sets.as_ref()).is_some_and(|(keys, key)| keys.contains(key))
     }
 }
 

@@ -3,24 +3,20 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::hash::BuildHasher;
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-use slipstream_store::{ClusterGroup, Identity, Key, MessageId, Sequence};
+use slipstream_store::{ClusterGroup, Key, MessageId, Sequence};
 
-use super::lane::Forward;
+use super::lane::{Forward, Metadata};
 
 /// A delivery that is in flight on a link, or held back on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Flight {
     /// Which delivery of the peer.
     pub(super) sequence: Sequence,
-    /// What the peer's ACK will name.
-    pub(super) identity: Identity,
-    /// The key whose value the message sets, if it sets one.
-    pub(super) sets: Option<Key>,
-    /// When the message was read from its sender, on the clock's own scale, where this process read it.
-    pub(super) read_at: Option<Duration>,
+    pub(super) metadata: Arc<Metadata>,
     /// How often it was republished, on this link and before.
     pub(super) attempts: u32,
     /// The length of its text.
@@ -36,9 +32,7 @@ impl Flight {
     pub(super) fn new(forward: &Forward, attempts: u32) -> Self {
         Self {
             sequence: forward.sequence,
-            identity: forward.identity.clone(),
-            sets: forward.sets.clone(),
-            read_at: forward.read_at,
+            metadata: Arc::clone(&forward.metadata),
             attempts,
             bytes: forward.text.len(),
             overtaken: false,
@@ -121,8 +115,8 @@ impl Window {
     pub(super) fn push(&mut self, mut flight: Flight, is_held: bool) {
         let Self { slots, front, places, hasher, .. } = self;
         let place = *front + slots.len() as u64;
-        places.insert_unique(hasher.hash_one(&flight.identity.id), place, |place| {
-            flight_at(slots, *front, *place).map_or(0, |flight| hasher.hash_one(&flight.identity.id))
+        places.insert_unique(hasher.hash_one(&flight.metadata.identity.id), place, |place| {
+            flight_at(slots, *front, *place).map_or(0, |flight| hasher.hash_one(&flight.metadata.identity.id))
         });
         if is_held {
             self.held += 1;
@@ -155,8 +149,9 @@ impl Window {
 
     /// The flight that an answer names: of that group, or without a group the one that was sent first.
     pub(super) fn named(&self, id: &MessageId, group: Option<&ClusterGroup>) -> Option<Sequence> {
-        let meant =
-            |flight: &Flight| flight.identity.id == *id && group.is_none_or(|group| flight.identity.group == *group);
+        let meant = |flight: &Flight| {
+            flight.metadata.identity.id == *id && group.is_none_or(|group| flight.metadata.identity.group == *group)
+        };
         let places = self.places.iter_hash(self.hasher.hash_one(id)).copied();
         let place = places.filter(|place| flight_at(&self.slots, self.front, *place).is_some_and(meant)).min()?;
         flight_at(&self.slots, self.front, place).map(|flight| flight.sequence)
@@ -179,7 +174,8 @@ impl Window {
         let index = self.index(sequence)?;
         let flight = self.slots.get_mut(index)?.flight.take()?;
         let place = self.front + index as u64;
-        if let Ok(entry) = self.places.find_entry(self.hasher.hash_one(&flight.identity.id), |at| *at == place) {
+        if let Ok(entry) = self.places.find_entry(self.hasher.hash_one(&flight.metadata.identity.id), |at| *at == place)
+        {
             entry.remove();
         }
         if flight.state == FlightState::HeldBack {
@@ -219,17 +215,18 @@ impl Window {
     pub(super) fn older(&self, sequence: Sequence, key: &Key, found: &mut Vec<Sequence>) {
         // An acknowledgement in order leaves nothing older, so mostly this looks at one slot.
         let older = self.slots.iter().take_while(|slot| slot.sequence < sequence);
-        let same = older.filter_map(|slot| slot.flight.as_ref()).filter(|flight| flight.sets.as_ref() == Some(key));
+        let same =
+            older.filter_map(|slot| slot.flight.as_ref()).filter(|flight| flight.metadata.sets.as_ref() == Some(key));
         found.extend(same.map(|flight| flight.sequence));
     }
 
     /// The newest flight that was sent and sets the key that this one sets: itself, if there is none.
     pub(super) fn newest_like(&self, sequence: Sequence) -> Sequence {
-        let Some(key) = self.get(sequence).and_then(|flight| flight.sets.as_ref()) else { return sequence };
+        let Some(key) = self.get(sequence).and_then(|flight| flight.metadata.sets.as_ref()) else { return sequence };
         let newer = self.slots.iter().rev().take_while(|slot| slot.sequence > sequence);
         let mut sent =
             newer.filter_map(|slot| slot.flight.as_ref()).filter(|flight| flight.state != FlightState::HeldBack);
-        sent.find(|flight| flight.sets.as_ref() == Some(key)).map_or(sequence, |flight| flight.sequence)
+        sent.find(|flight| flight.metadata.sets.as_ref() == Some(key)).map_or(sequence, |flight| flight.sequence)
     }
 
     /// A newer value of the key of this flight was sent, and ended without an acknowledgement.
@@ -264,7 +261,7 @@ impl Window {
             if flight.state == FlightState::HeldBack {
                 continue;
             }
-            let has_newer = flight.sets.as_ref().is_some_and(|key| !newer.insert(key));
+            let has_newer = flight.metadata.sets.as_ref().is_some_and(|key| !newer.insert(key));
             let FlightState::Sent { at, place } = flight.state else { continue };
             if has_newer {
                 continue;

@@ -1,3 +1,5 @@
+use slipstream_store::Identity;
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -10,14 +12,19 @@ fn flight(number: u64, group: &str, id: &str) -> Flight {
     let identity = Identity { group: ClusterGroup::new(group).unwrap(), id: MessageId::new(id).unwrap() };
     Flight {
         sequence: sequence(number),
-        identity,
-        sets: None,
-        read_at: None,
+        metadata: Arc::new(Metadata { identity, sets: None, read_at: None }),
         attempts: 0,
         bytes: 10,
         overtaken: false,
         state: FlightState::HeldBack,
     }
+}
+
+fn setting(number: u64, sets: Option<Key>) -> Flight {
+    let mut flight = flight(number, "g", &format!("m{number}"));
+    let identity = flight.metadata.identity.clone();
+    flight.metadata = Arc::new(Metadata { identity, sets, read_at: None });
+    flight
 }
 
 fn send(window: &mut Window, number: u64, now: Duration) {
@@ -80,7 +87,7 @@ fn older_flights_of_the_same_key_are_found() {
     let key = Key::new("k").unwrap();
     for (number, sets) in [(1, "k"), (2, "other"), (3, ""), (4, "k"), (5, "k"), (6, "k")] {
         let sets = (!sets.is_empty()).then(|| Key::new(sets).unwrap());
-        window.push(Flight { sets, ..flight(number, "g", &format!("m{number}")) }, false);
+        window.push(setting(number, sets), false);
     }
     window.remove(sequence(4));
     let mut older = Vec::new();
@@ -165,7 +172,7 @@ fn a_newer_value_stands_in_for_the_older_ones_of_its_key() {
     let mut window = Window::default();
     let key = Key::new("k").unwrap();
     for number in 1..=3 {
-        window.push(Flight { sets: Some(key.clone()), ..flight(number, "g", &format!("m{number}")) }, false);
+        window.push(setting(number, Some(key.clone())), false);
         window.written(SECOND * u32::try_from(number).unwrap(), TIMEOUT);
     }
     assert_eq!(overdue(&mut window, 12 * SECOND), [0; 0]);
