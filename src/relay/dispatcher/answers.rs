@@ -52,15 +52,19 @@ impl Transit {
 
     /// The peer wants a delivery later. If a newer value of its key was sent, that one is sent again in its place.
     fn refused_for_now(&mut self, sequence: Sequence, now: Moment, limits: &LaneLimits) {
-        if self.window.get(sequence).is_none_or(|flight| flight.overtaken) {
+        self.survived(sequence);
+        let newest = self.window.newest_like(sequence);
+        let is_overtaken = self.window.get(sequence).is_none_or(|flight| flight.overtaken);
+        if is_overtaken || newest != sequence {
+            self.window.defer(sequence);
+        }
+        if is_overtaken {
             return;
         }
-        let newest = self.window.newest_like(sequence);
         // The newest one's own answer tells whether the peer wants that one later, too.
         if newest == sequence || self.hold.is_none_or(|hold| !hold.waits_for(newest)) {
             self.hold(newest, now, limits);
         }
-        self.survived(sequence);
     }
 
     /// An acknowledgement of something that this link has not sent: the peer got it on an earlier one. Returns whether

@@ -373,8 +373,11 @@ impl Transit {
         let rules = &limits.rules;
         let due = |flight: &Flight| timeout(rules, flight.attempts, flight.sequence);
         for sequence in self.window.overdue(now.elapsed, rules.ack_timeout / TIMEOUT_PARTS, due) {
-            let Some(&Flight { attempts, overtaken, .. }) = self.window.get(sequence) else { continue };
-            if attempts >= rules.max_republishes {
+            let Some(&Flight { attempts, overtaken, is_deferred, .. }) = self.window.get(sequence) else { continue };
+            if overtaken && is_deferred {
+                // It is left to the next link. Until then a newer value may supersede it.
+                self.window.waits_on(sequence, now.elapsed, timeout(rules, attempts, sequence));
+            } else if attempts >= rules.max_republishes {
                 self.end(sequence, now.elapsed);
                 decided.give_up(sequence, "unacknowledged".to_owned(), attempts, now.time);
             } else if overtaken {

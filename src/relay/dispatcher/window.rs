@@ -24,6 +24,8 @@ pub(super) struct Flight {
     /// A newer value of its key was sent on this link and ended without an acknowledgement. This one is not sent on
     /// this link again, so that no value comes after a newer one.
     pub(super) overtaken: bool,
+    /// The peer has said that it wants it later, and a newer value of its key is sent in its place.
+    pub(super) is_deferred: bool,
     pub(super) state: FlightState,
 }
 
@@ -36,6 +38,7 @@ impl Flight {
             attempts,
             bytes: forward.text.len(),
             overtaken: false,
+            is_deferred: false,
             state: FlightState::Writing { place: 0 },
         }
     }
@@ -227,6 +230,13 @@ impl Window {
         let mut sent =
             newer.filter_map(|slot| slot.flight.as_ref()).filter(|flight| flight.state != FlightState::HeldBack);
         sent.find(|flight| flight.metadata.sets.as_ref() == Some(key)).map_or(sequence, |flight| flight.sequence)
+    }
+
+    /// The peer wants this flight later, in whose place a newer one is sent.
+    pub(super) fn defer(&mut self, sequence: Sequence) {
+        if let Some(flight) = self.get_mut(sequence) {
+            flight.is_deferred = true;
+        }
     }
 
     /// A newer value of the key of this flight was sent, and ended without an acknowledgement.

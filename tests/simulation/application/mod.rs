@@ -35,6 +35,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a connection and its handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// How long an application that wants some messages later keeps a link: what would go back on this one waits for the
+/// next. It is longer than all timeouts of a delivery together, so that what is never answered is given up meanwhile.
+const LINK_LIFE: Duration = Duration::from_secs(600);
+
 /// An application server.
 #[derive(Debug)]
 pub(crate) struct Application {
@@ -143,6 +147,7 @@ impl Application {
         let mut answers: BTreeMap<(Instant, u64), Due> = BTreeMap::new();
         let mut reads_at = Instant::now();
         let mut number = 0;
+        let ends_at = Instant::now() + LINK_LIFE;
         loop {
             let answers_at = answers.keys().next().map(|(at, _)| *at);
             let sends_at = self.writer.lock().due();
@@ -156,6 +161,7 @@ impl Application {
                     }
                 }
                 () = self.begun.notified() => {}
+                () = sleep_until(ends_at), if self.plan.temper.postpones > 0 => return "it begins anew".to_owned(),
                 received = receiver.next(), if reads => match received {
                     Some(Ok(Received::Text(text))) => {
                         number += 1;

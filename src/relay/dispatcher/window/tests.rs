@@ -16,6 +16,7 @@ fn flight(number: u64, group: &str, id: &str) -> Flight {
         attempts: 0,
         bytes: 10,
         overtaken: false,
+        is_deferred: false,
         state: FlightState::HeldBack,
     }
 }

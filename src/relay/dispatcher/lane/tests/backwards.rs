@@ -73,6 +73,33 @@ fn an_older_value_does_not_come_again_where_the_newer_one_was_rejected() {
     assert_eq!(fixture.send(at(130)), [1]);
 }
 
+/// The newer one may be rejected, or expire.
+#[test]
+fn a_value_wanted_later_is_left_to_the_next_link_where_the_newer_one_was_rejected() {
+    for deferred_first in [true, false] {
+        let mut fixture = Fixture::linked(values(2));
+        fixture.send(at(0));
+        let defer = |fixture: &mut Fixture| fixture.refuse(1, Some(Code::RateLimited), at(0));
+        if deferred_first {
+            defer(&mut fixture);
+        }
+        fixture.refuse(2, Some(Code::InvalidMessage), at(0));
+        if !deferred_first {
+            defer(&mut fixture);
+        }
+        for now in (0..2_000).step_by(5) {
+            fixture.tick(at(now));
+            assert_eq!(fixture.send(at(now)), [0; 0], "at {now}");
+            assert_eq!(fixture.commit(), [""; 0], "at {now}: no attempt is spent");
+        }
+        assert_eq!(fixture.store.len(), 1, "it is owed");
+        fixture.lane.unlink(LinkEnd::Lost, at(2_000));
+        fixture.lane.link_up(LinkTerms::default(), at(2_000), &limits());
+        assert_eq!(fixture.send(at(2_000)), [1]);
+        assert_eq!(fixture.acknowledge(1, at(2_001)), ["acknowledge 1"]);
+    }
+}
+
 #[test]
 fn a_value_acknowledged_early_comes_again_if_an_older_one_was_sent_since() {
     let mut fixture = Fixture::new(values(3));
