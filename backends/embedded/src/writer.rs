@@ -88,7 +88,7 @@ impl<E: Engine> Writer<E> {
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<Vec<Outcome>> {
-        self.watch.look()?;
+        self.watch.look_lately()?;
         let mut draft = Draft::new(&self.ledger, &self.engine);
         let outcomes = draft.apply(batch)?;
         draft.end()?;
