@@ -336,11 +336,17 @@ async fn at_the_connection_limit_a_peer_takes_over_its_own_link_and_nobody_else_
     let other = Peer::connect(&relay, "id=other").await;
     // It does not answer, as one that is gone without a trace.
     let mut gone = Vec::new();
-    let mut mute = Peer::connect(&relay, "id=app").await;
+    let app = async || {
+        let mut app = Peer::connect(&relay, "id=app").await;
+        // Its link runs, and stands for this id from now on.
+        app.ping(b"linked").await;
+        app
+    };
+    let mut mute = app().await;
     for _ in 0..3 {
         full("/?id=stranger").await;
         full("/").await;
-        let newer = Peer::connect(&relay, "id=app").await;
+        let newer = app().await;
         full("/?id=stranger").await;
         full("/").await;
         gone.push(std::mem::replace(&mut mute, newer));
@@ -350,7 +356,7 @@ async fn at_the_connection_limit_a_peer_takes_over_its_own_link_and_nobody_else_
     relay.metric_becomes(links, 3.0).await;
     // The links that were taken over do not come back into the count, nor do they leave a place when they end.
     for _ in 0..20 {
-        let newer = Peer::connect(&relay, "id=app").await;
+        let newer = app().await;
         mute.closed().await;
         mute = newer;
     }
