@@ -98,6 +98,7 @@ impl Place {
     pub fn lock_to_replace(&self) -> Result<StoreLock> {
         self.make_folder()?;
         let lock = self.acquire()?;
+        self.expect_no_half_migration()?;
         if let Some(other) = self.other_engine()? {
             let (store, data) = (self.store().display(), self.data());
             let expected = data.file_name().unwrap_or_default().display();
@@ -106,7 +107,6 @@ impl Place {
                  replaced: move them away first"
             )));
         }
-        self.expect_own_data()?;
         Ok(lock)
     }
 

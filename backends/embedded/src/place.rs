@@ -160,18 +160,23 @@ impl Place {
         Ok(lock)
     }
 
-    /// Refuses half a migration, and the data of another engine.
-    pub(crate) fn expect_own_data(&self) -> Result<()> {
-        let store = self.store.display();
-        if self.is_half_migrated() {
-            let workshop = self.workshop(Work::Migrating);
-            return Err(StoreError::Unsupported(format!(
-                "{store}: a migration into it was interrupted; start `slipstream store migrate` again, or remove {}",
-                workshop.display()
-            )));
+    /// Refuses half a migration.
+    pub(crate) fn expect_no_half_migration(&self) -> Result<()> {
+        if !self.is_half_migrated() {
+            return Ok(());
         }
+        let (store, workshop) = (self.store.display(), self.workshop(Work::Migrating));
+        Err(StoreError::Unsupported(format!(
+            "{store}: a migration into it was interrupted; start `slipstream store migrate` again, or remove {}",
+            workshop.display()
+        )))
+    }
+
+    /// Refuses half a migration, and the data of another engine.
+    fn expect_own_data(&self) -> Result<()> {
+        self.expect_no_half_migration()?;
         if let Some(other) = self.other_engine()? {
-            let expected = self.files.data;
+            let (store, expected) = (self.store.display(), self.files.data);
             return Err(StoreError::Unsupported(format!(
                 "{store}: expected `{expected}`, got `{other}`, the data of another engine: name that engine \
                  (SLIPSTREAM_STORE), or another folder"
@@ -233,19 +238,11 @@ impl Place {
     }
 
     fn other_data(&self) -> io::Result<Option<String>> {
-        let mut first = None::<String>;
-        for entry in fs::read_dir(&self.store)? {
-            let found = entry?.file_name().to_string_lossy().into_owned();
-            // The data's own name comes before those beside it, which begin with it.
-            if found.starts_with(PREFIX)
-                && found != LOCK
-                && !found.starts_with(self.files.data)
-                && first.as_ref().is_none_or(|first| found < *first)
-            {
-                first = Some(found);
-            }
-        }
-        Ok(first)
+        let names = fs::read_dir(&self.store)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        let mut names = names.collect::<io::Result<Vec<_>>>()?;
+        names.retain(|name| name.starts_with(PREFIX) && name != LOCK && !name.starts_with(self.files.data));
+        // The data's own name comes before those beside it, which begin with it.
+        Ok(names.into_iter().min())
     }
 
     /// Makes the names of the files durable, and that of the folder.
