@@ -41,9 +41,7 @@ fn has_log(engine: &str) -> bool {
 
 /// A relay over the store at this path.
 fn spawn(engine: &str, path: &Path) -> Process {
-    let fixed = ["serve", "--listen", "127.0.0.1:0", "--metrics-port", "0", "--enable-message-logs=false"];
-    let path = path.to_str().expect("a path of UTF-8");
-    Process::spawn(fixed.into_iter().chain(["--store", engine, "--storage-path", path]), &[])
+    Relay::spawn_over(path, &["--store", engine, "--enable-message-logs=false"])
 }
 
 /// A relay with a peer that is away, and somebody who sends to it without a pause.

@@ -164,10 +164,14 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts a relay over the store in `folder`, on free ports, with further flags. It stops soon, although few of the
-    /// peers here answer a Close.
+    /// Starts a relay over the store in `folder`, as [`spawn_over`](Self::spawn_over) does.
     pub fn spawn(folder: &Path, flags: &[&str]) -> Process {
-        let path = folder.join("store");
+        Self::spawn_over(&folder.join("store"), flags)
+    }
+
+    /// Starts a relay over the store at `path`, on free ports, with further flags. It stops soon, although few of the peers
+    /// here answer a Close.
+    pub fn spawn_over(path: &Path, flags: &[&str]) -> Process {
         let fixed = ["serve", "--listen", "127.0.0.1:0", "--metrics-port", "0", "--storage-path"];
         let arguments = fixed.map(OsStr::new).into_iter().chain([path.as_os_str()]);
         let soon = [("SLIPSTREAM_SHUTDOWN_TIMEOUT", "2s")];

@@ -14,15 +14,15 @@ pub(crate) struct Lmdb(pub(crate) Durability);
 
 #[async_trait]
 impl Harness for Lmdb {
-    fn take_copy(&self, path: &std::path::Path) {
-        let marked = slipstream_lmdb::place(path).salvage();
-        assert!(marked.is_ok(), "{marked:?}");
-    }
-
     type Store = LmdbStore;
 
     async fn open(&self, place: &Path) -> Result<LmdbStore> {
         slipstream_lmdb::open(&StoreOptions::new(place).durability(self.0))
+    }
+
+    fn take_copy(&self, path: &Path) {
+        let marked = slipstream_lmdb::place(path).salvage();
+        assert!(marked.is_ok(), "{marked:?}");
     }
 
     fn flipped_bits(&self) -> FlippedBits {

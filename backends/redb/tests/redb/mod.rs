@@ -14,14 +14,14 @@ pub(crate) struct Redb(pub(crate) Durability);
 
 #[async_trait]
 impl Harness for Redb {
-    fn take_copy(&self, path: &std::path::Path) {
-        let marked = slipstream_redb::place(path).salvage();
-        assert!(marked.is_ok(), "{marked:?}");
-    }
-
     type Store = RedbStore;
 
     async fn open(&self, place: &Path) -> Result<RedbStore> {
         slipstream_redb::open(&StoreOptions::new(place).durability(self.0))
+    }
+
+    fn take_copy(&self, path: &Path) {
+        let marked = slipstream_redb::place(path).salvage();
+        assert!(marked.is_ok(), "{marked:?}");
     }
 }

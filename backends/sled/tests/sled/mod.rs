@@ -14,15 +14,15 @@ pub(crate) struct Sled(pub(crate) Durability);
 
 #[async_trait]
 impl Harness for Sled {
-    fn take_copy(&self, path: &std::path::Path) {
-        let marked = slipstream_sled::place(path).salvage();
-        assert!(marked.is_ok(), "{marked:?}");
-    }
-
     type Store = SledStore;
 
     async fn open(&self, place: &Path) -> Result<SledStore> {
         slipstream_sled::open(&StoreOptions::new(place).durability(self.0))
+    }
+
+    fn take_copy(&self, path: &Path) {
+        let marked = slipstream_sled::place(path).salvage();
+        assert!(marked.is_ok(), "{marked:?}");
     }
 
     fn after_a_cut(&self) -> AfterACut {

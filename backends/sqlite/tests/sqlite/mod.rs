@@ -14,15 +14,15 @@ pub(crate) struct Sqlite(pub(crate) Durability);
 
 #[async_trait]
 impl Harness for Sqlite {
-    fn take_copy(&self, path: &std::path::Path) {
-        let marked = slipstream_sqlite::place(path).salvage();
-        assert!(marked.is_ok(), "{marked:?}");
-    }
-
     type Store = SqliteStore;
 
     async fn open(&self, place: &Path) -> Result<SqliteStore> {
         slipstream_sqlite::open(&StoreOptions::new(place).durability(self.0))
+    }
+
+    fn take_copy(&self, path: &Path) {
+        let marked = slipstream_sqlite::place(path).salvage();
+        assert!(marked.is_ok(), "{marked:?}");
     }
 
     fn flipped_bits(&self) -> FlippedBits {
