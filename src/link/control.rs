@@ -107,7 +107,7 @@ impl LinkControl {
 
     /// The code with which the peer closed the link, if it did, also while the link is still ending.
     pub(crate) fn peer_closed_with(&self) -> Option<CloseCode> {
-        match self.shared.wants.lock().close {
+        match self.why_closing() {
             Some(Closing::Peer { code, .. }) => code,
             _ => None,
         }

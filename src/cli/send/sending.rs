@@ -177,10 +177,10 @@ impl<'a> Sending<'a> {
         let text = self.arguments.message(&value, &id, self.clock.wall())?;
         if text.len() as u64 > self.limit {
             // The relay would close the link for it.
-            let limit =
+            let reason =
                 format!("line {line} makes a message of {} bytes, and the relay takes {}", text.len(), self.limit);
             self.unanswered.lock().add(id.clone());
-            return self.settle(id.as_str(), Some(&limit));
+            return self.settle(id.as_str(), Some(&reason));
         }
         self.unanswered.lock().add(id);
         self.waiting.notify_one();
