@@ -96,7 +96,7 @@ impl<E: Engine> Writer<E> {
         let prepared = draft.finish(&[], 0)?;
         self.write(prepared)?;
         // The files may have gone while they were written.
-        self.watch.look().map_err(|gone| StoreError::Indeterminate(gone.to_string()))?;
+        self.watch.look_at_first().map_err(|gone| StoreError::Indeterminate(gone.to_string()))?;
         Ok(outcomes)
     }
 
