@@ -5,7 +5,7 @@
     tests/simulation/mutants.py NAME ...   # some of them
 
 It works on a copy of the tree in target/mutants, with a build of its own. `bites.rs` breaks what a relay stands on (its
-store, its streams, its disk); this breaks what stands in src/relay. A mutant whose line has changed is an error: adapt it.
+store, its streams, its disk); this breaks what stands in relay/src/relay. A mutant whose line has changed is an error: adapt it.
 """
 
 import os
@@ -44,7 +44,7 @@ TRIANGLE = "a_triangle_holds_through_faults"
 MUTANTS = [
     Mutant(
         "confirms what the store refused",
-        "src/relay/committer/finish.rs",
+        "relay/src/relay/committer/finish.rs",
         "error.to_string(), &record.identity);\n                    self.turn_away(record, arrival, refusal);",
         "error.to_string(), &record.identity);\n                    drop(refusal);\n                    arrival.reply.confirm(record.identity.clone());",
         FAULTS,
@@ -52,7 +52,7 @@ MUTANTS = [
     ),
     Mutant(
         "records and does not forward",
-        "src/relay/committer/finish.rs",
+        "relay/src/relay/committer/finish.rs",
         "self.dispatcher.forward(&route.recipients, &run.forwards);",
         "let _ = route;",
         FAULTS,
@@ -60,7 +60,7 @@ MUTANTS = [
     ),
     Mutant(
         "does not send again what is not acknowledged",
-        "src/relay/dispatcher/transit.rs",
+        "relay/src/relay/dispatcher/transit.rs",
         "self.window.send_again(sequence, true);",
         "",
         MOODY,
@@ -68,7 +68,7 @@ MUTANTS = [
     ),
     Mutant(
         "gives up at the first silence",
-        "src/relay/dispatcher/transit.rs",
+        "relay/src/relay/dispatcher/transit.rs",
         "if attempts >= rules.max_republishes {",
         "if attempts < rules.max_republishes {",
         MOODY,
@@ -76,7 +76,7 @@ MUTANTS = [
     ),
     Mutant(
         "supersedes what other keys set",
-        "src/relay/dispatcher/window.rs",
+        "relay/src/relay/dispatcher/window.rs",
         ".filter(|flight| flight.metadata.sets.as_ref() == Some(key))",
         ".filter(|flight| flight.metadata.sets.is_some() && key == key)",
         MOODY,
@@ -84,7 +84,7 @@ MUTANTS = [
     ),
     Mutant(
         "sends an older value again after a newer one",
-        "src/relay/dispatcher/window.rs",
+        "relay/src/relay/dispatcher/window.rs",
         "            if has_newer {\n                continue;\n            }\n",
         "            let _ = has_newer;\n",
         "values_never_go_backwards",
@@ -92,7 +92,7 @@ MUTANTS = [
     ),
     Mutant(
         "does not note that it fell behind",
-        "src/relay/dispatcher/transit.rs",
+        "relay/src/relay/dispatcher/transit.rs",
         "self.behind = true;\n        self.skips += 1;",
         "",
         FAULTS,
@@ -100,7 +100,7 @@ MUTANTS = [
     ),
     Mutant(
         "leaves itself out of the path",
-        "src/relay/port.rs",
+        "relay/src/relay/port.rs",
         "envelope.outgoing_path(&self.sender.id, relay)",
         "envelope.outgoing_path(&self.sender.id, &self.sender.id)",
         TRIANGLE,

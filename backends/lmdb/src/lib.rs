@@ -13,10 +13,11 @@ mod pages;
 mod room;
 mod tables;
 
-use slipstream_embedded::{EmbeddedStore, Files, Opened, Place, StoreOptions};
+use slipstream_embedded::{EmbeddedStore, Files, Opened, Place};
 use slipstream_store::{Guarantee, Result};
 
 pub use engine::{LmdbEngine, LmdbReader};
+pub use slipstream_embedded::StoreOptions;
 
 /// A [`MessageStore`](slipstream_store::MessageStore) in an LMDB file.
 pub type LmdbStore = EmbeddedStore<LmdbEngine>;

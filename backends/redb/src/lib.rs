@@ -13,11 +13,12 @@ mod room;
 mod tables;
 mod writes;
 
-use slipstream_embedded::{EmbeddedStore, Engine as _, Files, Label, Opened, Place, StoreOptions};
+use slipstream_embedded::{EmbeddedStore, Engine as _, Files, Label, Opened, Place};
 use slipstream_store::{Durability, Guarantee, Result, Survives};
 
 pub use engine::RedbEngine;
 pub use reader::RedbReader;
+pub use slipstream_embedded::StoreOptions;
 
 /// A [`MessageStore`](slipstream_store::MessageStore) in a redb file.
 pub type RedbStore = EmbeddedStore<RedbEngine>;

@@ -15,12 +15,13 @@ mod tables;
 mod views;
 mod wake;
 
-use slipstream_embedded::{EmbeddedStore, Opened, StoreOptions};
+use slipstream_embedded::{EmbeddedStore, Opened};
 use slipstream_store::{Guarantee, Result, Survives};
 
 pub use engine::SledEngine;
 pub use files::place;
 pub use reader::SledReader;
+pub use slipstream_embedded::StoreOptions;
 
 /// A [`MessageStore`](slipstream_store::MessageStore) in a folder of sled's.
 pub type SledStore = EmbeddedStore<SledEngine>;

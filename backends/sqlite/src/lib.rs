@@ -10,11 +10,12 @@ mod place;
 mod sql;
 mod tables;
 
-use slipstream_embedded::{EmbeddedStore, Label, Opened, StoreOptions};
+use slipstream_embedded::{EmbeddedStore, Label, Opened};
 use slipstream_store::{Guarantee, Result};
 
 pub use engine::{SqliteEngine, SqliteReader};
 pub use place::place;
+pub use slipstream_embedded::StoreOptions;
 
 /// A [`MessageStore`](slipstream_store::MessageStore) in an SQLite file.
 pub type SqliteStore = EmbeddedStore<SqliteEngine>;

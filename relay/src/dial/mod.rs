@@ -23,7 +23,7 @@ mod dialler;
 mod tests;
 
 pub(crate) use attempt::DialError;
-pub(crate) use backoff::Backoff;
+pub use backoff::Backoff;
 pub use dialler::DialStatus;
 pub(crate) use dialler::{Contact, Dialler};
 

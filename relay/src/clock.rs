@@ -143,7 +143,7 @@ fn steady() -> Duration {
 }
 
 /// A fraction of `most`, from nothing up to all of it, by chance.
-pub(crate) fn jitter(clock: &dyn Clock, most: Duration) -> Duration {
+pub fn jitter(clock: &dyn Clock, most: Duration) -> Duration {
     #[expect(clippy::cast_precision_loss, reason = "a fraction need not be exact")]
     let fraction = clock.random() as f64 / u64::MAX as f64;
     most.mul_f64(fraction)

@@ -10,14 +10,14 @@ use rustix::process::{Resource, getrlimit};
 pub(crate) const KEPT_FROM_LINKS: u64 = 16;
 
 /// So many of these are kept back from the admin port too.
-pub(crate) const KEPT_FROM_ADMIN: u64 = 4;
+pub const KEPT_FROM_ADMIN: u64 = 4;
 
 /// At most one part in so many of all is kept back.
 const PART: u64 = 4;
 
 /// Whether a file that was just opened took one of the last `kept` descriptors. The system always gives the lowest that
 /// is free, so that all below it are in use.
-pub(crate) fn is_kept_back(file: &impl AsRawFd, kept: u64) -> bool {
+pub fn is_kept_back(file: &impl AsRawFd, kept: u64) -> bool {
     let number = u64::try_from(file.as_raw_fd()).unwrap_or(u64::MAX);
     getrlimit(Resource::Nofile).current.is_some_and(|limit| is_among_the_last(number, limit, kept))
 }

@@ -1,28 +1,29 @@
-//! A relay inside another program, over a store of that program's choice.
+//! A relay inside another program, over the engine that this program chose.
 //!
-//! `cargo run --example embed` starts a relay over the in-memory model store, sends itself one message through a real
-//! WebSocket, receives it as another application, and shuts down. Any other `MessageStore` fits in its place; with
-//! `slipstream_sqlite::open` the messages would be durable.
+//! `cargo run --package slipstream-embed-example` starts a relay over an SQLite store in a temporary folder, sends one
+//! message through a real WebSocket, receives it as another application, and shuts down. Any other `MessageStore` fits
+//! in the place of this one.
 
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use slipstream::client::{Client, ClientOptions, Received};
-use slipstream::clock::SystemClock;
-use slipstream::link::TcpConnector;
-use slipstream::listen::{Listener as _, TcpListener};
-use slipstream::store::PeerId;
-use slipstream::{Relay, Settings};
-use slipstream_conformance::{ModelMedium, ModelStore};
+use slipstream_relay::client::{Client, ClientOptions, Received};
+use slipstream_relay::clock::SystemClock;
+use slipstream_relay::link::TcpConnector;
+use slipstream_relay::listen::{Listener as _, TcpListener};
+use slipstream_relay::store::PeerId;
+use slipstream_relay::{Relay, Settings};
+use slipstream_sqlite::StoreOptions;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let store = Arc::new(ModelStore::open(&ModelMedium::default(), Path::new("embedded"))?);
+    let folder = tempfile::tempdir()?;
+    let options = StoreOptions::new(folder.path().join("store"));
+    let store = Arc::new(tokio::task::spawn_blocking(move || slipstream_sqlite::open(&options)).await??);
     let relay = Relay::open(store, Settings::default(), Arc::new(SystemClock::new())).await?;
     let listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
     let url = format!("ws://{}/", listener.local_addr()?);
@@ -57,7 +58,7 @@ async fn connect(url: &str, id: &str) -> anyhow::Result<Client> {
     Ok(Client::connect(url, &options).await?)
 }
 
-async fn next_text(receiver: &mut slipstream::client::ClientReceiver) -> anyhow::Result<String> {
+async fn next_text(receiver: &mut slipstream_relay::client::ClientReceiver) -> anyhow::Result<String> {
     let next = tokio::time::timeout(Duration::from_secs(10), receiver.next()).await?;
     match next.context("the link ended")?? {
         Received::Text(text) => Ok(String::from_utf8(text.to_vec())?),

@@ -22,7 +22,7 @@ mod queue;
 
 /// Longest message that a client takes which announces no limit of its own: the largest that a relay can be
 /// configured to, and the room for the path that grows on the way.
-pub(crate) const MAX_MESSAGE_BYTES: usize = (256 << 20) + (64 << 10);
+pub const MAX_MESSAGE_BYTES: usize = (256 << 20) + (64 << 10);
 
 /// What a client says of itself.
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ impl ClientOptions {
 
 /// Connects to `ws://HOST:PORT/PATH?QUERY` and asks for a link, which the caller then runs. Answers what the relay said
 /// of itself, too.
-pub(crate) async fn dial(url: &str, options: &ClientOptions) -> Result<(Socket, Announced), ConnectError> {
+pub async fn dial(url: &str, options: &ClientOptions) -> Result<(Socket, Announced), ConnectError> {
     let target = Target::parse(url).map_err(|expected| ConnectError::Url { url: url.to_owned(), expected })?;
     let Target { host, port, authority, path } = &target;
     let connecting = async {

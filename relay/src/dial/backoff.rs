@@ -9,7 +9,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
 /// The pauses between links with one peer.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     limits: DialLimits,
     /// The upper bound of the next pause while the circuit is closed.
     pause: Duration,
@@ -18,44 +18,45 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    pub(crate) fn new(limits: DialLimits) -> Self {
+    /// A circuit that is closed.
+    pub fn new(limits: DialLimits) -> Self {
         let pause = limits.first_pause;
         Self { limits, pause, failures: 0 }
     }
 
     /// Failed dials in a row.
-    pub(crate) fn failures(&self) -> u32 {
+    pub fn failures(&self) -> u32 {
         self.failures
     }
 
     /// Whether the circuit is open.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.failures >= self.limits.attempts
     }
 
     /// A dial has failed. Answers whether that opens the circuit.
-    pub(crate) fn failed(&mut self) -> bool {
+    pub fn failed(&mut self) -> bool {
         let was_open = self.is_open();
         self.failures = self.failures.saturating_add(1);
         self.is_open() && !was_open
     }
 
     /// The peer has a link. Answers whether that closes the circuit.
-    pub(crate) fn linked(&mut self) -> bool {
+    pub fn linked(&mut self) -> bool {
         let was_open = self.is_open();
         self.failures = 0;
         was_open
     }
 
     /// The peer's link has ended, after that long.
-    pub(crate) fn ended(&mut self, up: Duration) {
+    pub fn ended(&mut self, up: Duration) {
         if up >= self.pause {
             self.pause = self.limits.first_pause;
         }
     }
 
     /// How long to wait now. `jitter` takes a duration and gives some part of it.
-    pub(crate) fn pause(&mut self, jitter: impl FnOnce(Duration) -> Duration) -> Duration {
+    pub fn pause(&mut self, jitter: impl FnOnce(Duration) -> Duration) -> Duration {
         if self.is_open() {
             return self.limits.open_pause.max(SHORTEST_PAUSE);
         }
