@@ -41,13 +41,18 @@ impl MachineClock {
         wrong_time(world, self.settings.lock().wrong_by)
     }
 
-    /// The latest time of day that a relay on this machine may believe in: a step must last before it is believed, so
-    /// that it may go by what the clock was set to before.
+    /// The latest time of day that a relay on this machine may believe in. A step must last before it is believed, so
+    /// that while one follows the other it may go by what the clock was before all of them.
     pub(crate) fn latest(&self, world: &World) -> Timestamp {
         let settings = self.settings.lock();
-        let counts_from = world.elapsed().saturating_sub(BELIEVED_AFTER + Duration::from_secs(5));
-        let of_late = settings.before.iter().filter(|(until, _)| *until >= counts_from).map(|(_, wrong_by)| *wrong_by);
-        wrong_time(world, of_late.fold(settings.wrong_by, i64::max))
+        let (mut latest, mut followed_at) = (settings.wrong_by, world.elapsed());
+        for (until, wrong_by) in settings.before.iter().rev() {
+            if *until + BELIEVED_AFTER + Duration::from_secs(5) < followed_at {
+                break;
+            }
+            (latest, followed_at) = (latest.max(*wrong_by), *until);
+        }
+        wrong_time(world, latest)
     }
 }
 
