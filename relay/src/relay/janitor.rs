@@ -8,33 +8,33 @@ use slipstream_store::{Horizon, MessageStore, Peer, StoreError, Timestamp};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
+use super::peers::Registry;
 use super::settings::{STAMP_RETENTION, Settings};
-use super::supervisor::Supervisor;
 use crate::clock::{BELIEVED_AFTER, Step};
 
 /// How often it is noted that a linked peer is still there.
 const SEEN_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Works until it is dropped, or the store fails.
-pub(super) async fn run<S: MessageStore + ?Sized>(supervisor: Supervisor<S>) -> Result<(), StoreError> {
-    let settings = &supervisor.core.settings;
+pub(super) async fn run<S: MessageStore + ?Sized>(registry: Registry<S>) -> Result<(), StoreError> {
+    let settings = &registry.core.settings;
     // A peer that could not link because the relay was down was not away.
-    let started = supervisor.core.clock.now();
+    let started = registry.core.clock.now();
     let mut ticks = interval(settings.stages.janitor_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Some(step) = supervisor.core.clock.look() {
+        if let Some(step) = registry.core.clock.look() {
             tell(step);
         }
-        look_at_disk(&supervisor).await;
-        supervisor.core.notices.tell_rest();
-        let now = supervisor.core.clock.now();
-        let horizon = horizon(settings, now, supervisor.core.clock.wall());
-        while purge(&supervisor, horizon).await? {}
-        let peers = supervisor.core.topology.load().peers().to_vec();
+        look_at_disk(&registry).await;
+        registry.core.notices.tell_rest();
+        let now = registry.core.clock.now();
+        let horizon = horizon(settings, now, registry.core.clock.wall());
+        while purge(&registry, horizon).await? {}
+        let peers = registry.core.topology.load().peers().to_vec();
         for peer in peers {
-            look_after(&supervisor, &peer, now, started).await?;
+            look_after(&registry, &peer, now, started).await?;
         }
     }
 }
@@ -53,8 +53,8 @@ fn tell(step: Step) {
 }
 
 /// Looks how much is free on the disk, on a thread that may block.
-async fn look_at_disk<S: MessageStore + ?Sized>(supervisor: &Supervisor<S>) {
-    let disk = Arc::clone(&supervisor.core.disk);
+async fn look_at_disk<S: MessageStore + ?Sized>(registry: &Registry<S>) {
+    let disk = Arc::clone(&registry.core.disk);
     if disk.is_guarded() {
         // A panic of the look is no reason to stop.
         drop(tokio::task::spawn_blocking(move || disk.look()).await);
@@ -74,8 +74,8 @@ fn horizon(settings: &Settings, now: Timestamp, wall: Timestamp) -> Horizon {
 }
 
 /// Purges once; answers whether there is more.
-async fn purge<S: MessageStore + ?Sized>(supervisor: &Supervisor<S>, horizon: Horizon) -> Result<bool, StoreError> {
-    match supervisor.commits.purge(horizon).await {
+async fn purge<S: MessageStore + ?Sized>(registry: &Registry<S>, horizon: Horizon) -> Result<bool, StoreError> {
+    match registry.commits.purge(horizon).await {
         Ok(purged) => Ok(purged.more),
         // The committer has said so.
         Err(StoreError::Unavailable(_)) => Ok(false),
@@ -88,12 +88,12 @@ async fn purge<S: MessageStore + ?Sized>(supervisor: &Supervisor<S>, horizon: Ho
 }
 
 async fn look_after<S: MessageStore + ?Sized>(
-    supervisor: &Supervisor<S>,
+    registry: &Registry<S>,
     peer: &Peer,
     now: Timestamp,
     started: Timestamp,
 ) -> Result<(), StoreError> {
-    let core = &supervisor.core;
+    let core = &registry.core;
     let Some(lane) = core.dispatcher.lane(&peer.id) else {
         return Ok(());
     };
@@ -102,14 +102,14 @@ async fn look_after<S: MessageStore + ?Sized>(
         if peer.last_seen.plus(SEEN_INTERVAL) > now {
             return Ok(());
         }
-        supervisor.seen(&peer.id).await
+        registry.seen(&peer.id).await
     } else {
         // An anonymous peer without a link is one whose handshake was never completed.
         let ttl = if peer.durable { settings.peer_ttl } else { 2 * settings.listen.handshake_timeout };
         if peer.last_seen.max(started).plus(ttl) > now || core.is_configured(&peer.id) {
             return Ok(());
         }
-        supervisor.forget(&peer.id, peer.last_seen).await
+        registry.forget(&peer.id, peer.last_seen).await
     };
     match noted {
         Err(error) if !error.is_transient() => Err(error),

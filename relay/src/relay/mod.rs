@@ -10,27 +10,19 @@
 //! A stage knows the handle of the next one and never the previous one. Nothing is confirmed or forwarded before it
 //! is durable. Only the committer calls `commit` and `purge`; only the dispatcher calls `pending`.
 
-mod admission;
 mod committer;
-mod dialling;
+mod core;
 mod disk;
 mod dispatcher;
+mod drop_oldest;
 mod janitor;
 mod links;
 mod notices;
 mod observer;
-mod outbox;
-mod port;
-mod rate;
+mod peers;
 mod router;
-mod seat;
 mod settings;
 mod stamps;
-mod subscribers;
-mod supervisor;
-mod takeovers;
-mod topology;
-mod trimmer;
 
 use std::sync::Arc;
 
@@ -42,19 +34,17 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{debug, info, warn};
 
 pub use self::observer::{DialObservation, DialState, Observation, Observer, PeerObservation};
+pub use self::peers::Subscriber;
 pub use self::settings::{BacklogLimit, BacklogPolicy, DeliveryRules, DiskGuard, Settings, StageLimits};
-pub use self::subscribers::Subscriber;
 
-use self::committer::{CommitQueue, Committer, Submission};
-use self::dialling::Dials;
+use self::committer::{CommitQueue, Committer, Reserved, Submission};
+use self::core::Core;
 use self::disk::Disk;
 use self::dispatcher::{Dispatcher, LaneLimits};
-use self::links::Links;
+use self::links::{Links, Rates};
 use self::notices::Notices;
+use self::peers::{Dials, PeerLocks, Registry, SharedTopology, Subscribers};
 use self::stamps::Stamps;
-use self::subscribers::Subscribers;
-use self::supervisor::{Core, PeerLocks, Supervisor};
-use self::topology::SharedTopology;
 use crate::clock::{Clock, Step};
 use crate::link::{CloseCode, Connector};
 use crate::listen::{self, AllowAll, Listener};
@@ -106,7 +96,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             queue_bytes: settings.stages.lane_bytes,
             total_bytes: settings.stages.lanes_bytes,
         };
-        let dispatcher = Arc::new(Dispatcher::new(limits, settings.rate_limit, Arc::clone(&clock)));
+        let dispatcher = Arc::new(Dispatcher::new(limits, Arc::clone(&clock)));
         let topology = Arc::new(SharedTopology::default());
         for remembered in &roster.peers {
             dispatcher.open_lane(&remembered.peer.id, remembered.backlog);
@@ -118,6 +108,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         let at_once = settings.listen.handshake_timeout.max(settings.dial.timeout);
         let core = Core {
             links: Links::new(id.clone(), at_once),
+            rates: Rates::new(settings.rate_limit),
             changing: PeerLocks::new(clock.random()),
             id,
             store,
@@ -168,18 +159,18 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         let Self { core, commits, submissions } = self;
         let failed = CancellationToken::new();
         let committing = AbortOnDropHandle::new(core.spawn_committer(submissions, &failed));
-        let supervisor = Supervisor { core: Arc::clone(&core), commits: commits.clone() };
-        let mut janitor = AbortOnDropHandle::new(tokio::spawn(janitor::run(supervisor.clone())));
-        let mut trimmer = AbortOnDropHandle::new(tokio::spawn(trimmer::run(supervisor.clone())));
+        let registry = Registry { core: Arc::clone(&core), commits: commits.clone() };
+        let mut janitor = AbortOnDropHandle::new(tokio::spawn(janitor::run(registry.clone())));
+        let mut drop_oldest = AbortOnDropHandle::new(tokio::spawn(drop_oldest::run(registry.clone())));
         let links = TaskTracker::new();
         let accepting = CancellationToken::new();
         let listening = listener.map(|listener| {
             let limits = core.settings.listen.clone();
-            let serve = listen::serve(listener, supervisor.clone(), AllowAll, limits, accepting.clone(), links.clone());
+            let serve = listen::serve(listener, registry.clone(), AllowAll, limits, accepting.clone(), links.clone());
             AbortOnDropHandle::new(tokio::spawn(serve))
         });
-        let dialling = supervisor.dial(&connector, &accepting);
-        drop(supervisor);
+        let dialling = registry.dial(&connector, &accepting);
+        drop(registry);
 
         let failure = tokio::select! {
             biased;
@@ -195,13 +186,13 @@ impl<S: MessageStore + ?Sized> Relay<S> {
                 warn!("shutting down because nothing is purged any more");
                 Some(ended)
             }
-            ended = &mut trimmer => {
+            ended = &mut drop_oldest => {
                 warn!("shutting down because backlogs are not kept any more");
                 Some(ended)
             }
         };
         accepting.cancel();
-        drop((janitor, trimmer));
+        drop((janitor, drop_oldest));
         core.links.stop_taking();
         let deadline = tokio::time::Instant::now() + core.settings.shutdown_timeout;
         let ended = tokio::time::timeout_at(deadline, wind_down(&core, commits, links, listening, dialling)).await;
@@ -243,6 +234,7 @@ impl<S: MessageStore + ?Sized> Core<S> {
             backlog: self.settings.backlog,
             disk: Arc::clone(&self.disk),
             overfull: Arc::clone(&self.overfull),
+            reserved: Reserved::default(),
         };
         let ended = ended.clone();
         tokio::spawn(async move {

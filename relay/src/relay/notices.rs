@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use slipstream_store::{MessageId, Peer, PeerId, Sequence, Tag};
 use tracing::{info, warn};
 
-use super::takeovers::TakeOvers;
+use super::links::TakeOvers;
 use crate::clock::Clock;
 use crate::metrics;
 use crate::protocol::Refusal;

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use slipstream_store::{Guarantee, MessageStore, PeerId, PeerKind, Result, Stats, Timestamp};
 
-use super::dialling::Dial;
-use super::supervisor::Core;
+use super::core::Core;
+use super::peers::Dial;
 use crate::dial::DialStatus;
 use crate::metrics;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use slipstream_store::{PeerId, Route, Tag};
 
-use super::topology::{SharedTopology, Target};
+use super::peers::{SharedTopology, Target};
 
 /// Makes routes for the messages of one sender.
 ///

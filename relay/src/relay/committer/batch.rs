@@ -51,9 +51,9 @@ impl Filling {
         self.purge.is_some()
     }
 
-    pub(super) fn record(&mut self, record: Box<Record>, arrival: Arrival, share: Option<OwnedSemaphorePermit>) {
+    pub(super) fn record(&mut self, record: Box<Record>, arrival: Arrival, permit: Option<OwnedSemaphorePermit>) {
         self.makes = Some(self.makes.unwrap_or(0) + record.route.recipients.len());
-        self.submit(Operation::Record(record), Reply::Sender(arrival, share));
+        self.submit(Operation::Record(record), Reply::Sender(arrival, permit));
     }
 
     /// Asks for a message that may not be recorded.
@@ -62,10 +62,10 @@ impl Filling {
         record: Box<Record>,
         arrival: Arrival,
         refusal: Box<Refusal>,
-        share: Option<OwnedSemaphorePermit>,
+        permit: Option<OwnedSemaphorePermit>,
     ) {
         self.makes = Some(self.makes.unwrap_or(0));
-        self.submit(Operation::Recognise(record), Reply::Refused(arrival, refusal, share));
+        self.submit(Operation::Recognise(record), Reply::Refused(arrival, refusal, permit));
     }
 
     pub(super) fn apply(&mut self, operation: Operation, caller: oneshot::Sender<Result<Outcome>>) {

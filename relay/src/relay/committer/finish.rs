@@ -42,16 +42,16 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         let now = self.clock.elapsed();
         for ((operation, outcome), reply) in operations.iter().zip(outcomes).zip(replies) {
             match (operation, reply) {
-                (Operation::Record(record), Reply::Sender(arrival, share)) => {
-                    drop(share);
+                (Operation::Record(record), Reply::Sender(arrival, permit)) => {
+                    drop(permit);
                     self.release(record);
                     if let Outcome::Recorded { sequence } = *outcome {
                         self.recorded(record, sequence, &arrival, &mut run);
                     }
                     self.answer(record, *outcome, arrival, now);
                 }
-                (Operation::Recognise(record), Reply::Refused(arrival, refusal, share)) => {
-                    drop(share);
+                (Operation::Recognise(record), Reply::Refused(arrival, refusal, permit)) => {
+                    drop(permit);
                     match *outcome {
                         Outcome::Unchanged => self.turn_away(record, arrival, *refusal),
                         known => self.answer(record, known, arrival, now),

@@ -3,14 +3,15 @@
 //! Group commit without a timer: while one commit runs the next batch fills, and the committer then takes all there
 //! is, up to a limit. While the store works on a batch, the committer finishes the one before it.
 
-mod admission;
+mod acceptance;
 mod adopted;
 mod batch;
 mod finish;
 mod health;
 mod queue;
+mod reserved;
 mod retry;
-mod share;
+mod settle_budget;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,8 @@ use self::adopted::Adopted;
 use self::batch::{Committed, Filling};
 pub(super) use self::health::StoreHealth;
 pub(super) use self::queue::{Arrival, CommitQueue, Submission, queue};
-use self::share::Share;
+pub(super) use self::reserved::Reserved;
+use self::settle_budget::SettleBudget;
 use super::disk::Disk;
 use super::dispatcher::Dispatcher;
 use super::notices::Notices;
@@ -47,6 +49,8 @@ pub(super) struct Committer<S: ?Sized> {
     pub(super) disk: Arc<Disk>,
     /// Told where a peer may be owed more than the backlog limit.
     pub(super) overfull: Arc<Notify>,
+    /// What is on its way into the store, by recipient.
+    pub(super) reserved: Reserved,
 }
 
 impl<S: MessageStore + ?Sized> Committer<S> {
@@ -59,10 +63,10 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         // Decisions that the store refused for now. No new ones are taken until these are committed.
         let mut held: Vec<Operation> = Vec::new();
         let mut submissions = Submissions { queue: submissions, adopted: Adopted::default() };
-        let mut share = Share::default();
+        let mut budget = SettleBudget::default();
         loop {
             let idle = unfinished.is_none();
-            let Some(filling) = self.gather(&mut submissions, &mut held, &mut share, idle).await else {
+            let Some(filling) = self.gather(&mut submissions, &mut held, &mut budget, idle).await else {
                 if let Some(committed) = unfinished.take() {
                     self.finish(committed);
                 }
@@ -105,7 +109,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         &self,
         submissions: &mut Submissions,
         held: &mut Vec<Operation>,
-        share: &mut Share,
+        budget: &mut SettleBudget,
         idle: bool,
     ) -> Option<Filling> {
         let mut filling = Filling::default();
@@ -126,7 +130,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                 None => break,
             }
         }
-        let decisions = share.next(filling.makes(), self.clock.elapsed(), self.limits.batch_decisions);
+        let decisions = budget.next(filling.makes(), self.clock.elapsed(), self.limits.batch_decisions);
         self.take_decisions(&mut filling, held, decisions);
         Some(filling)
     }

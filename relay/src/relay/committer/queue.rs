@@ -7,7 +7,7 @@ use slipstream_store::{Horizon, Operation, Outcome, Purged, Record, Result, Stor
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::PurgeRequest;
-use crate::relay::outbox::ReplyTo;
+use crate::relay::links::ReplyTo;
 use crate::relay::settings::StageLimits;
 
 /// What comes with a message through the committer: how it arrived, and who is answered.
@@ -59,8 +59,8 @@ impl CommitQueue {
     /// is not confirmed was not promised.
     pub(in crate::relay) async fn message(&self, record: Box<Record>, arrival: Arrival) {
         let bytes = u32::try_from(record.text.len()).unwrap_or(u32::MAX).min(self.max_bytes);
-        let share = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.ok();
-        let _ = self.submissions.send(Submission::Message(record, arrival, share)).await;
+        let permit = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.ok();
+        let _ = self.submissions.send(Submission::Message(record, arrival, permit)).await;
     }
 
     /// Applies one operation, in the next batch.

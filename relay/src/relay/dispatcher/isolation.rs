@@ -4,26 +4,27 @@ use std::time::Duration;
 
 use slipstream_store::Sequence;
 
+use super::in_flight::DeliveryState;
+use super::link_state::LinkState;
 use super::poison::{HoldBack, Loss, Step};
-use super::transit::Transit;
-use super::window::FlightState;
 
-impl Transit {
+impl LinkState {
     /// Takes the next step with what is held back. Returns whether nothing else may be sent meanwhile.
     pub(super) fn isolate(&mut self, now: Duration) -> bool {
         let lived = now.saturating_sub(self.lives_since);
         let all_read = self.queue.is_empty() && !self.is_behind();
         while let Some(hold_back) = &mut self.hold_back {
-            match hold_back.step(lived, self.window.len() == 0, all_read) {
+            match hold_back.step(lived, self.in_flight.len() == 0, all_read) {
                 Step::Send => return false,
                 Step::Wait(Some(_)) => return true,
-                Step::Wait(None) if self.window.held().next().is_some() => return true,
+                Step::Wait(None) if self.in_flight.held().next().is_some() => return true,
                 Step::Try => {
                     // A newer value may have been sent meanwhile: then this one is not sent on this link.
-                    let first = self.window.held().find(|flight| !flight.overtaken).map(|flight| flight.sequence);
+                    let first =
+                        self.in_flight.held().find(|delivery| !delivery.overtaken).map(|delivery| delivery.sequence);
                     if let Some(first) = first {
                         hold_back.tries(first);
-                        self.window.send_again(first, false);
+                        self.in_flight.send_again(first, false);
                         return true;
                     }
                     self.hold_back = None;
@@ -34,7 +35,7 @@ impl Transit {
         false
     }
 
-    /// The peer has settled a flight.
+    /// The peer has settled a delivery.
     pub(super) fn answered(&mut self, sequence: Sequence) {
         if let Some(hold_back) = &mut self.hold_back {
             hold_back.answered(sequence);
@@ -53,9 +54,9 @@ impl Transit {
     /// Sends what is held back as usual.
     fn release(&mut self) {
         self.hold_back = None;
-        let held = self.window.held().filter(|flight| !flight.overtaken).map(|flight| flight.sequence);
+        let held = self.in_flight.held().filter(|delivery| !delivery.overtaken).map(|delivery| delivery.sequence);
         for sequence in held.collect::<Vec<_>>() {
-            self.window.send_again(sequence, false);
+            self.in_flight.send_again(sequence, false);
         }
     }
 
@@ -67,8 +68,10 @@ impl Transit {
     /// The link is lost.
     pub(super) fn lost(&mut self, now: Duration) -> Loss {
         let was_tried = |alone: Sequence| {
-            let flight = self.window.get(alone);
-            flight.is_some_and(|flight| matches!(flight.state, FlightState::Writing { .. } | FlightState::Sent { .. }))
+            let delivery = self.in_flight.get(alone);
+            delivery.is_some_and(|delivery| {
+                matches!(delivery.state, DeliveryState::Writing { .. } | DeliveryState::Sent { .. })
+            })
         };
         let hold_back = self.hold_back.take().map(|hold_back| match hold_back.alone() {
             Some(alone) if was_tried(alone) => hold_back,
@@ -76,7 +79,7 @@ impl Transit {
         });
         Loss {
             has_settled: self.has_settled,
-            oldest: self.window.first_sent().map(|flight| flight.sequence),
+            oldest: self.in_flight.first_sent().map(|delivery| delivery.sequence),
             lived: now.saturating_sub(self.lives_since),
             hold_back,
         }

@@ -1,396 +1,284 @@
-//! A peer's lane: what is on its way to one peer. Pure: no clock, no I/O, no tokio.
-//!
-//! While its link is up a lane is *live* (it is handed each delivery as it is committed) or *behind* (its deliveries
-//! come in pages from the store until it has reached the head). A lane that cannot take what it is handed falls
-//! behind: a slow peer costs disk, never memory. What is sent again is read from the store again, for the same reason.
+//! The lane of one peer: what is on its way to it, with the lock and the wake-ups that the dispatcher, the link's reader
+//! and the link's writer share.
 
-use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use slipstream_store::{
-    ClusterGroup, DeadLetter, DeadLetterCursor, Identity, Key, MessageId, Operation, Page, Peer, PeerId, PeerKind,
-    Pending, Sequence, Timestamp,
-};
+use parking_lot::{Mutex, MutexGuard};
+use slipstream_store::{ClusterGroup, MessageId, Operation, PeerId, Pending, Sequence};
+use tokio::sync::Notify;
 
-use super::decided::Decided;
-use super::late::LateAcks;
-use super::poison::Suspicion;
-use super::transit::{TOO_LARGE, Transit};
+use super::answers::Answered;
+use super::environment::Environment;
+use super::forward::Forward;
+use super::send_state::{SendState, Wanted};
+use super::terms::{LinkEnd, LinkTerms};
 use crate::clock::Moment;
-use crate::protocol::{self, Nack};
-use crate::relay::settings::DeliveryRules;
+use crate::protocol::Nack;
 
-/// A committed message on its way to its recipients, shared by all of them.
-#[derive(Debug)]
-pub(crate) struct Forward {
-    /// Its place in commit order.
-    pub(crate) sequence: Sequence,
-    /// What is kept of it while it is in flight.
-    pub(crate) metadata: Arc<Metadata>,
-    /// `targetedInstances`: the only applications that it is for; empty means no such limit.
-    pub(crate) instances: Box<[PeerId]>,
-    /// When it loses its point.
-    pub(crate) expires_at: Option<Timestamp>,
-    /// The outgoing text.
-    pub(crate) text: Bytes,
-}
-
-/// What is kept of a message for as long as it is in flight, once for all of its recipients: all but the text, which
-/// can be read from the store again.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Metadata {
-    /// What the peer's ACK will name.
-    pub(crate) identity: Identity,
-    /// The key whose value it sets, if it sets one.
-    pub(crate) sets: Option<Key>,
-    /// When it was read from its sender, on the clock's own scale, where this process read it.
-    pub(crate) read_at: Option<Duration>,
-}
-
-impl From<Pending> for Forward {
-    fn from(pending: Pending) -> Self {
-        let Pending { sequence, identity, message_type, key, expires_at, text, .. } = pending;
-        let sets = key.filter(|_| protocol::sets_a_key(&message_type));
-        let instances = protocol::targeted_instances(&text);
-        let metadata = Arc::new(Metadata { identity, sets, read_at: None });
-        Self { sequence, metadata, instances, expires_at, text }
-    }
-}
-
-/// How a lane sends, and what it may hold.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LaneLimits {
-    /// When deliveries are sent, and sent again.
-    pub(crate) rules: DeliveryRules,
-    /// Most deliveries that wait in memory to be sent.
-    pub(crate) queue_items: usize,
-    /// Most bytes of them; one delivery may always wait.
-    pub(crate) queue_bytes: usize,
-    /// Most bytes that all lanes together hold before each keeps only its next delivery.
-    pub(crate) total_bytes: usize,
-}
-
-impl LaneLimits {
-    pub(super) fn window(&self) -> usize {
-        usize::try_from(self.rules.window.get()).unwrap_or(usize::MAX)
-    }
-}
-
-/// What goes over a link to its peer.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct LinkTerms {
-    /// The largest message that it takes, where it announced a limit.
-    pub(crate) max_message_bytes: Option<u64>,
-    /// Whether it gets, after being away, only the newest value of each key.
-    pub(crate) coalesce: bool,
-    /// Who it is, where it is an application. A relay gets whatever is held for it.
-    pub(crate) application: Option<Arc<Addressee>>,
-}
-
-/// An application, as messages name it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Addressee {
-    id: PeerId,
-    /// The name under which it was held for until it said its id.
-    alias: Option<PeerId>,
-}
-
-/// How many times the bytes that may be in flight to an application may be in flight to a relay.
-const RELAY_WINDOW_FACTOR: usize = 16;
-
-impl LinkTerms {
-    /// Most bytes in flight to the peer; one message may always be.
-    pub(super) fn window_bytes(&self, limits: &LaneLimits) -> usize {
-        let bytes = limits.rules.window_bytes;
-        if self.application.is_some() { bytes } else { bytes.saturating_mul(RELAY_WINDOW_FACTOR) }
-    }
-
-    /// The same, for this peer.
-    pub(crate) fn with(self, peer: &Peer) -> Self {
-        let addressee = || Arc::new(Addressee { id: peer.id.clone(), alias: peer.alias.clone() });
-        Self { application: (peer.kind == PeerKind::Application).then(addressee), ..self }
-    }
-
-    /// Whether a delivery is one for this peer. It was routed before it was known that the peer is an application, or
-    /// who it is, where it is not.
-    pub(super) fn permit(&self, forward: &Forward) -> bool {
-        let Some(Addressee { id, alias }) = self.application.as_deref() else { return true };
-        let named = |instance: &PeerId| instance == id || Some(instance) == alias.as_ref();
-        let is_meant = forward.instances.is_empty() || forward.instances.iter().any(named);
-        // Only under an alias can a message have been held for the peer that sent it.
-        is_meant && (alias.is_none() || !protocol::path(&forward.text).contains(id))
-    }
-}
-
-/// What a lane asks of its surroundings after a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Wanted {
-    /// Something can be sent.
-    pub(super) send: bool,
-    /// A page of the store.
-    pub(super) page: bool,
-    /// A commit of what was decided.
-    pub(super) commit: bool,
-}
-
-/// The reason of dead letters that their reader died of.
-const POISON: &str = "poison";
-
-/// What became of an answer of the peer.
+/// Which of the links that began since the start of the relay. A lane serves one at a time, and is deaf to every other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answered {
-    /// It is about this delivery in flight, whose message was read from its sender at that time, where that is known.
-    InFlight(Option<Duration>),
-    /// It is about a delivery that waits to be sent on this link: the peer got it on an earlier one.
-    Early,
-    /// Nothing of that id is in flight.
-    NotInFlight,
-}
+pub(crate) struct Generation(pub(crate) u64);
 
-/// A wish for a page, as of the moment when it was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PageRequest {
-    /// Where the page starts, exclusive.
-    pub(super) after: Option<Sequence>,
-    /// Most items that the lane takes.
-    pub(super) items: usize,
-    pub(super) purpose: Purpose,
-    /// Which link of the lane wishes it.
-    link: u64,
-}
-
-/// What a page is read for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// To be sent in turn. Counts what the lane was told of and skipped until then.
-    Send { skips: u64 },
-    /// To find what is in flight and is to be sent again.
-    Resend,
-    /// To find what is superseded before anything is sent.
-    Coalesce,
+/// The wake-ups of one link.
+#[derive(Debug, Default)]
+pub(crate) struct Wake {
+    /// For the writer: something may be sent.
+    pub(crate) send: Notify,
+    /// For the pager: the lane may want a page, or to be woken earlier.
+    pub(super) page: Notify,
 }
 
 /// The lane of one peer.
-#[derive(Debug)]
-pub(super) struct Lane {
-    decided: Decided,
-    /// The last of its oldest deliveries that were given up.
-    given_up: Option<Sequence>,
-    /// Given up when a link ended, until the store knows it.
-    given_up_at_end: BTreeSet<Sequence>,
-    suspicion: Option<Box<Suspicion>>,
-    late: Option<Box<LateAcks>>,
-    /// Counts the links, so that what one asked for is not given to the next.
-    links: u64,
-    transit: Option<Box<Transit>>,
+pub(crate) struct Lane {
+    peer: PeerId,
+    state: Mutex<State>,
+    backlog: AtomicU64,
+    republishes: AtomicU64,
+    pub(super) environment: Arc<Environment>,
 }
 
-/// How a link ended, as far as its deliveries are concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LinkEnd {
-    /// The peer closed it with 1009: something in flight was too large for it.
-    TooLarge,
-    /// In any other way.
-    Lost,
+pub(super) struct State {
+    pub(super) send: SendState,
+    /// How much of the environment's sum of queued bytes is this lane's.
+    queued_bytes: usize,
+    link: Option<(Generation, Arc<Wake>)>,
+    /// When the pager wakes by itself.
+    pub(super) pager_wakes_at: Option<Duration>,
+    /// Whether the lane stands in the list of decisions.
+    listed: bool,
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").field("peer", &self.peer).finish_non_exhaustive()
+    }
 }
 
 impl Lane {
-    pub(super) fn new(peer: PeerId) -> Self {
+    pub(super) fn new(peer: PeerId, backlog: u64, environment: Arc<Environment>) -> Self {
+        let send = SendState::new(peer.clone());
+        let state = State { send, queued_bytes: 0, link: None, pager_wakes_at: None, listed: false };
         Self {
-            decided: Decided::new(peer),
-            given_up: None,
-            given_up_at_end: BTreeSet::new(),
-            suspicion: None,
-            late: None,
-            links: 0,
-            transit: None,
+            peer,
+            state: Mutex::new(state),
+            backlog: AtomicU64::new(backlog),
+            republishes: AtomicU64::new(0),
+            environment,
         }
     }
 
-    /// A link begins, or begins anew: everything that is still owed is sent again, oldest first.
-    pub(super) fn link_up(&mut self, terms: LinkTerms, now: Moment, limits: &LaneLimits) -> Wanted {
-        self.links += 1;
-        let hold_back = self.suspicion.as_ref().and_then(|suspicion| suspicion.next_link(limits.window()));
-        self.transit = Some(Box::new(Transit::new(terms, self.given_up_at_end.clone(), hold_back, now.elapsed)));
-        Wanted { page: true, ..Wanted::default() }
+    pub(crate) fn peer(&self) -> &PeerId {
+        &self.peer
     }
 
-    /// The link ended. What was decided still waits for its commit.
-    pub(super) fn unlink(&mut self, end: LinkEnd, now: Moment) {
-        let Some(mut transit) = self.transit.take() else { return };
-        if end == LinkEnd::TooLarge
-            && let Some(largest) = transit.window.largest().map(|flight| flight.sequence)
-        {
-            self.give_up_at_end(&mut transit, largest, TOO_LARGE, now);
-            transit.has_settled = true;
-        }
-        let loss = transit.lost(now.elapsed);
-        let mut suspicion = self.suspicion.take().unwrap_or_default();
-        if let Some(poison) = suspicion.lost(loss, |sequence| transit.may_be_owed(sequence)) {
-            self.give_up_at_end(&mut transit, poison, POISON, now);
-        }
-        self.suspicion = (!suspicion.is_idle()).then_some(suspicion);
+    /// How many deliveries the peer is owed, in flight ones included.
+    pub(crate) fn backlog(&self) -> u64 {
+        self.backlog.load(Ordering::Relaxed)
     }
 
-    fn give_up_at_end(&mut self, transit: &mut Transit, sequence: Sequence, reason: &str, now: Moment) {
-        let attempts = transit.end(sequence, now.elapsed).map_or(0, |flight| flight.attempts);
-        self.decided.give_up(sequence, reason.to_owned(), attempts, now.time);
-        self.given_up_at_end.insert(sequence);
+    /// How many deliveries were republished to the peer since the start of the relay.
+    pub(crate) fn republishes(&self) -> u64 {
+        self.republishes.load(Ordering::Relaxed)
     }
 
-    /// What was handed to the link until now has been taken by the operating system.
-    pub(super) fn written(&mut self, now: Moment, limits: &LaneLimits) {
-        if let Some(transit) = &mut self.transit {
-            transit.written(now.elapsed, limits);
-        }
-    }
-
-    pub(super) fn in_flight(&self) -> usize {
-        self.transit.as_ref().map_or(0, |transit| transit.in_flight())
+    /// How many deliveries are in flight to the peer.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.state.lock().send.link.in_flight.len()
     }
 
     /// Bytes that wait in memory to be sent.
-    pub(super) fn queued_bytes(&self) -> usize {
-        self.transit.as_ref().map_or(0, |transit| transit.queued_bytes())
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.state.lock().queued_bytes
     }
 
-    /// Hands over a delivery that was just committed.
-    pub(super) fn offer(&mut self, forward: &Arc<Forward>, limits: &LaneLimits) {
-        if let Some(transit) = &mut self.transit {
-            transit.offer(forward, limits);
+    pub(crate) fn is_linked(&self) -> bool {
+        self.state.lock().link.is_some()
+    }
+
+    /// A link begins. The lane is deaf to every earlier one from now on; `former` tells how the last one ends, if that was
+    /// not noticed yet.
+    pub(crate) fn link_up(&self, generation: Generation, wake: &Arc<Wake>, terms: LinkTerms, former: LinkEnd) {
+        let now = self.now();
+        let mut state = self.state.lock();
+        state.send.unlink(former, now);
+        state.link = Some((generation, Arc::clone(wake)));
+        self.begin(&mut state, terms, now);
+    }
+
+    /// Everything that is owed is sent anew on this link, from the oldest on.
+    pub(crate) fn rewind(&self, generation: Generation, terms: LinkTerms) {
+        if let Some(mut state) = self.serving(generation) {
+            self.begin(&mut state, terms, self.now());
         }
     }
 
-    /// Something may have been committed for this peer that was never offered: read on from the store.
-    pub(super) fn resync(&mut self) {
-        if let Some(transit) = &mut self.transit {
-            transit.fall_behind();
+    fn begin(&self, state: &mut State, terms: LinkTerms, now: Moment) {
+        state.pager_wakes_at = None;
+        state.send.link_up(terms, now, &self.environment.limits());
+        self.changed(state);
+    }
+
+    /// The link ended. Returns whether it was the lane's link until now.
+    pub(crate) fn link_down(&self, generation: Generation, end: LinkEnd) -> bool {
+        let Some(mut state) = self.serving(generation) else { return false };
+        state.link = None;
+        state.send.unlink(end, self.now());
+        self.changed(&mut state);
+        true
+    }
+
+    /// Hands over what was just committed for this peer.
+    pub(super) fn offer(&self, forwards: &[Arc<Forward>]) {
+        self.backlog.fetch_add(forwards.len() as u64, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        if state.link.is_none() {
+            return;
+        }
+        let limits = self.environment.limits();
+        for forward in forwards {
+            state.send.link.offer(forward, &limits);
+        }
+        self.changed(&mut state);
+    }
+
+    /// The commit of that many decisions of the lane has ended; that many settled a delivery.
+    pub(super) fn committed(&self, decisions: usize, settled: u64) {
+        self.backlog.fetch_sub(settled, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        state.send.committed(decisions);
+        if state.send.decided.is_settled() {
+            self.changed(&mut state);
         }
     }
 
-    /// What the lane wants to read next from the store, if anything.
-    pub(super) fn wants_page(&self, limits: &LaneLimits) -> Option<PageRequest> {
-        let (after, purpose) = self.transit.as_ref()?.wants_page(&self.decided, limits)?;
-        Some(PageRequest { after, items: limits.queue_items, purpose, link: self.links })
+    /// A delivery of the peer was settled elsewhere, and that is committed.
+    pub(super) fn settled_elsewhere(&self, sequence: Sequence) {
+        self.backlog.fetch_sub(1, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        state.send.settled(sequence, self.now());
+        self.changed(&mut state);
     }
 
-    /// Takes in the page that [`wants_page`](Self::wants_page) asked for.
-    pub(super) fn load(&mut self, request: PageRequest, page: Page<Pending>, now: Moment) {
-        if let Some(transit) = self.transit.as_mut().filter(|_| request.link == self.links) {
-            transit.load(request, page, &mut self.decided, now);
-        }
+    /// Something may be owed that was never offered: it is read from the store.
+    pub(super) fn resync(&self, backlog: u64) {
+        self.backlog.store(backlog, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        state.send.link.fall_behind();
+        self.changed(&mut state);
     }
 
-    /// Takes the next delivery to send, which is in flight from now on. What must not be sent is settled instead.
-    pub(super) fn next(&mut self, now: Moment, limits: &LaneLimits) -> Option<Arc<Forward>> {
-        self.transit.as_mut()?.next(&mut self.decided, now, limits)
-    }
-
-    /// The peer acknowledges.
-    pub(super) fn acknowledge(&mut self, id: &MessageId, group: Option<&ClusterGroup>, now: Moment) -> Answered {
-        let Some(transit) = &mut self.transit else { return Answered::NotInFlight };
-        let answered = transit.acknowledge(&mut self.decided, id, group, now);
-        if answered == Answered::NotInFlight {
-            self.late.get_or_insert_default().note(id, group);
-        }
-        answered
-    }
-
-    /// After which dead letter of the peer a page is wanted now, to find those that it has acknowledged after all.
-    pub(super) fn wants_dead_letters(&mut self, now: Duration) -> Option<Option<DeadLetterCursor>> {
-        // One that was given up just now is to be found, too.
-        if !self.decided.is_settled() {
-            return None;
-        }
-        self.late.as_mut()?.wants_page(now)
-    }
-
-    /// Takes in the page that [`wants_dead_letters`](Self::wants_dead_letters) asked for.
-    pub(super) fn load_dead_letters(&mut self, page: Page<DeadLetter>, now: Moment) {
-        if let Some(late) = &mut self.late {
-            late.load(page, &mut self.decided, now);
-        }
-        if self.late.as_ref().is_some_and(|late| late.wakes_at().is_none()) {
-            self.late = None;
-        }
-    }
-
-    /// The peer refuses, for now or for good.
-    pub(super) fn refuse(&mut self, nack: &Nack, now: Moment, limits: &LaneLimits) -> Answered {
-        match &mut self.transit {
-            Some(transit) => transit.refuse(&mut self.decided, nack, now, limits),
-            None => Answered::NotInFlight,
-        }
-    }
-
-    /// Time goes by.
-    pub(super) fn tick(&mut self, now: Moment, limits: &LaneLimits) {
-        if let Some(transit) = &mut self.transit {
-            transit.tick(&mut self.decided, now, limits);
-        }
-    }
-
-    /// When [`tick`](Self::tick) is wanted next, on the clock's own scale.
-    pub(super) fn wakes_at(&self) -> Option<Duration> {
-        let late = self.late.as_ref().filter(|_| self.decided.is_settled()).and_then(|late| late.wakes_at());
-        self.transit.as_ref()?.wakes_at().into_iter().chain(late).min()
-    }
-
-    /// Gives deliveries up, the oldest that are owed, each with its attempts. Answers whether there was one that was not
-    /// given up before: until the store has taken that in, it shows them still.
-    pub(super) fn give_up(
-        &mut self,
-        oldest: impl IntoIterator<Item = (Sequence, u32)>,
-        reason: &str,
-        now: Moment,
-    ) -> bool {
-        let before = self.given_up;
-        for (sequence, attempts) in oldest.into_iter().filter(|(sequence, _)| Some(*sequence) > before) {
-            self.given_up = Some(sequence);
-            if let Some(transit) = &mut self.transit {
-                transit.skip(sequence, now.elapsed);
+    /// Calls `send` with each delivery that may go out on this link now, while it answers that there is room.
+    pub(crate) fn send_into(&self, generation: Generation, mut send: impl FnMut(&Forward) -> bool) {
+        let Some(mut state) = self.serving(generation) else { return };
+        let now = self.now();
+        let limits = self.environment.limits();
+        // The writer asks for more once all that it was given is with the operating system.
+        state.send.link.written(now.elapsed, &limits);
+        while let Some(forward) = state.send.next(now, &limits) {
+            if !send(&forward) {
+                break;
             }
-            self.decided.give_up(sequence, reason.to_owned(), attempts, now.time);
         }
-        self.given_up > before
+        // The writer comes back by itself while it has something to write.
+        let wanted = Wanted { send: false, ..state.send.wanted(&self.environment.limits()) };
+        self.wake(&mut state, wanted);
     }
 
-    /// A delivery was settled elsewhere.
-    pub(super) fn settled(&mut self, sequence: Sequence, now: Moment) {
-        if let Some(transit) = &mut self.transit {
-            transit.end(sequence, now.elapsed);
-            transit.isolate(now.elapsed);
+    /// The peer acknowledges on this link. Calls `each` with when the message was read from its sender, if that is known,
+    /// or with `None` if the ACK names nothing in flight.
+    pub(crate) fn acknowledge(
+        &self,
+        generation: Generation,
+        ids: &[MessageId],
+        group: Option<&ClusterGroup>,
+        mut each: impl FnMut(Option<Option<Duration>>),
+    ) {
+        let now = self.now();
+        let Some(mut state) = self.serving(generation) else { return };
+        for id in ids {
+            match state.send.acknowledge(id, group, now) {
+                Answered::InFlight(read_at) => each(Some(read_at)),
+                Answered::Early => each(Some(None)),
+                Answered::NotInFlight => each(None),
+            }
         }
+        self.changed(&mut state);
     }
 
-    /// Whether the store knows all that was decided.
-    pub(super) fn is_settled(&self) -> bool {
-        self.decided.is_settled()
+    /// The peer refuses on this link. Returns whether the NACK names something in flight.
+    pub(crate) fn refuse(&self, generation: Generation, nack: &Nack) -> bool {
+        let Some(mut state) = self.serving(generation) else { return false };
+        let answered = state.send.refuse(nack, self.now(), &self.environment.limits());
+        self.changed(&mut state);
+        answered != Answered::NotInFlight
     }
 
-    /// Moves what was decided, the oldest `most` of it, to `operations`.
-    pub(super) fn take_decided(&mut self, operations: &mut Vec<Operation>, most: usize) {
-        self.decided.take(operations, most);
+    /// Gives up the oldest deliveries that the peer is owed. Returns whether that is new of any.
+    pub(super) fn give_up(&self, oldest: &[Pending], reason: &str) -> bool {
+        let mut state = self.state.lock();
+        let oldest = oldest.iter().map(|pending| (pending.sequence, pending.attempts));
+        let is_new = state.send.give_up(oldest, reason, self.now());
+        self.changed(&mut state);
+        is_new
     }
 
-    /// The commit of this many decisions has ended.
-    pub(super) fn committed(&mut self, operations: usize) {
-        self.decided.committed(operations);
-        if self.decided.is_settled() {
-            self.given_up_at_end.clear();
+    /// Moves what was decided, the oldest `most` of it, to `operations`. What is left is listed again, behind others.
+    pub(super) fn take_decided(&self, operations: &mut Vec<Operation>, most: usize) {
+        let mut state = self.state.lock();
+        state.listed = false;
+        let was_full = state.send.decided.is_full();
+        let first = operations.len();
+        state.send.decided.take(operations, most);
+        let republishes = operations[first..].iter().filter(|operation| matches!(operation, Operation::Attempt { .. }));
+        self.republishes.fetch_add(republishes.count() as u64, Ordering::Relaxed);
+        let wanted = state.send.wanted(&self.environment.limits());
+        self.wake(&mut state, Wanted { send: was_full && wanted.send, ..wanted });
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        Moment::now(&*self.environment.clock)
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// The state, if the lane serves this link.
+    pub(super) fn serving(&self, generation: Generation) -> Option<MutexGuard<'_, State>> {
+        let state = self.state.lock();
+        let serves = state.link.as_ref().is_some_and(|(serving, _)| *serving == generation);
+        serves.then_some(state)
+    }
+
+    /// Follows up on a change.
+    pub(super) fn changed(&self, state: &mut State) {
+        let wanted = state.send.wanted(&self.environment.limits());
+        self.wake(state, wanted);
+    }
+
+    /// Counts what the lane holds, and wakes whom it wants.
+    fn wake(&self, state: &mut State, wanted: Wanted) {
+        let now = state.send.link.queued_bytes();
+        self.environment.count_queued(state.queued_bytes, now);
+        state.queued_bytes = now;
+        if let Some((_, wake)) = &state.link {
+            if wanted.send {
+                wake.send.notify_one();
+            }
+            let sleeps_too_long = match (state.send.wakes_at(), state.pager_wakes_at) {
+                (Some(wanted), Some(set)) => wanted < set,
+                (wanted, set) => wanted.is_some() && set.is_none(),
+            };
+            if wanted.page || sleeps_too_long {
+                wake.page.notify_one();
+            }
         }
-    }
-
-    pub(super) fn wanted(&self, limits: &LaneLimits) -> Wanted {
-        Wanted {
-            send: !self.decided.is_full() && self.transit.as_ref().is_some_and(|transit| transit.can_send(limits)),
-            page: self.wants_page(limits).is_some(),
-            commit: self.decided.is_waiting(),
+        if wanted.commit && !state.listed {
+            state.listed = true;
+            self.environment.decisions.list(&self.peer);
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

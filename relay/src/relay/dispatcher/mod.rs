@@ -6,93 +6,68 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `peer_lane` | a lane with its lock, its wake-ups and its reading of the store |
-//! | `lane` | what is on its way to one peer, with or without a link |
-//! | `transit`, `answers` | what goes out on one link, and what the peer's answers do |
-//! | `window` | what is in flight |
+//! | `lane` | what is on its way to one peer, with its lock and its wake-ups |
+//! | `pager` | reads for a lane from the store |
+//! | `send_state`, `link_state` | the pure state of a lane: what outlives its links, and what is on its way over one |
+//! | `sending`, `reading`, `answers` | what goes out, what pages bring, and what the peer's answers do |
+//! | `in_flight` | what is sent and not settled |
 //! | `poison`, `isolation` | what is held back from a peer that may die of it: which delivery, and on one link |
 //! | `late` | acknowledgements of dead letters |
-//! | `schedule` | when something is sent again |
+//! | `redelivery` | when something is sent again |
 //! | `coalesce` | what is superseded in a backlog |
 //! | `decided` | what is to be committed |
+//! | `forward`, `terms`, `environment` | a message on its way; what lanes keep to; what they share |
 
 mod answers;
 mod coalesce;
 mod decided;
+mod environment;
+mod forward;
+mod in_flight;
 mod isolation;
 mod lane;
 mod late;
-mod peer_lane;
+mod link_state;
+mod pager;
 mod poison;
-mod schedule;
-mod transit;
-mod window;
+mod reading;
+mod redelivery;
+mod send_state;
+mod sending;
+mod terms;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use slipstream_store::{MessageStore, Operation, PageLimit, PeerId, Roster, Sequence, Timestamp};
-use tokio::sync::Notify;
 
-pub(crate) use lane::{Forward, LaneLimits, LinkEnd, LinkTerms, Metadata};
-pub(crate) use peer_lane::{PeerLane, Wake};
+pub(crate) use forward::{Forward, Metadata};
+pub(crate) use lane::{Generation, Lane, Wake};
+pub(crate) use terms::{LaneLimits, LinkEnd, LinkTerms};
 
+use self::environment::Environment;
 use crate::clock::Clock;
 
 /// All lanes.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
-    lanes: RwLock<HashMap<PeerId, Arc<PeerLane>>>,
-    shared: Arc<Shared>,
-}
-
-/// What all lanes share.
-#[derive(Debug)]
-struct Shared {
-    decisions: Decisions,
-    /// Bytes that wait in memory to be sent, summed over the lanes. What several lanes hold counts several times.
-    queued_bytes: AtomicUsize,
-    limits: LaneLimits,
-    /// Most messages a second that one peer may send.
-    rate_limit: Option<NonZeroU32>,
-    clock: Arc<dyn Clock>,
-}
-
-impl Shared {
-    /// What a lane may hold now. Where all lanes together hold too much, each keeps only what it sends next, and
-    /// the rest stays on disk: everyone gets on, and memory stays bounded.
-    fn limits(&self) -> LaneLimits {
-        if self.queued_bytes.load(Ordering::Relaxed) < self.limits.total_bytes {
-            self.limits
-        } else {
-            LaneLimits { queue_items: 1, ..self.limits }
-        }
-    }
-}
-
-/// The lanes that decided something which is not committed yet, each once.
-#[derive(Debug, Default)]
-struct Decisions {
-    lanes: Mutex<VecDeque<Arc<PeerLane>>>,
-    made: Notify,
+    lanes: RwLock<HashMap<PeerId, Arc<Lane>>>,
+    environment: Arc<Environment>,
 }
 
 impl Dispatcher {
-    pub(crate) fn new(limits: LaneLimits, rate_limit: Option<NonZeroU32>, clock: Arc<dyn Clock>) -> Self {
-        let (decisions, queued_bytes) = (Decisions::default(), AtomicUsize::new(0));
-        let shared = Shared { decisions, queued_bytes, limits, rate_limit, clock };
-        Self { lanes: RwLock::default(), shared: Arc::new(shared) }
+    pub(crate) fn new(limits: LaneLimits, clock: Arc<dyn Clock>) -> Self {
+        Self { lanes: RwLock::default(), environment: Arc::new(Environment::new(limits, clock)) }
     }
 
     /// The lane of a peer, made where there is none.
-    pub(crate) fn open_lane(&self, peer: &PeerId, backlog: u64) -> Arc<PeerLane> {
+    pub(crate) fn open_lane(&self, peer: &PeerId, backlog: u64) -> Arc<Lane> {
         let mut lanes = self.lanes.write();
         let lane = lanes
             .entry(peer.clone())
-            .or_insert_with(|| Arc::new(PeerLane::new(peer.clone(), backlog, Arc::clone(&self.shared))));
+            .or_insert_with(|| Arc::new(Lane::new(peer.clone(), backlog, Arc::clone(&self.environment))));
         Arc::clone(lane)
     }
 
@@ -101,7 +76,7 @@ impl Dispatcher {
         self.lanes.write().remove(peer);
     }
 
-    pub(crate) fn lane(&self, peer: &PeerId) -> Option<Arc<PeerLane>> {
+    pub(crate) fn lane(&self, peer: &PeerId) -> Option<Arc<Lane>> {
         self.lanes.read().get(peer).cloned()
     }
 
@@ -113,27 +88,20 @@ impl Dispatcher {
         }
     }
 
-    /// Admits a message on its way into the store at all of its recipients, or answers the one that is owed `most`
-    /// already. What is admitted is to be [`released`](Self::released).
-    pub(crate) fn admit<'r>(&self, recipients: &'r [PeerId], most: u64) -> Result<(), &'r PeerId> {
+    /// The first of these peers that would be owed more than `most` with one more delivery. `reserved` tells how many are
+    /// on their way into the store for a peer.
+    pub(crate) fn full<'r>(
+        &self,
+        recipients: &'r [PeerId],
+        most: u64,
+        reserved: impl Fn(&PeerId) -> u64,
+    ) -> Option<&'r PeerId> {
         let lanes = self.lanes.read();
-        for (index, peer) in recipients.iter().enumerate() {
-            if lanes.get(peer).is_some_and(|lane| !lane.admit(most)) {
-                recipients[..index].iter().filter_map(|peer| lanes.get(peer)).for_each(|lane| lane.released());
-                return Err(peer);
-            }
-        }
-        Ok(())
-    }
-
-    /// A message that was admitted is in the store now, or was refused.
-    pub(crate) fn released(&self, recipients: &[PeerId]) {
-        let lanes = self.lanes.read();
-        recipients.iter().filter_map(|peer| lanes.get(peer)).for_each(|lane| lane.released());
+        recipients.iter().find(|peer| lanes.get(*peer).is_some_and(|lane| lane.backlog() + reserved(peer) >= most))
     }
 
     /// The lanes of peers that are owed more than this.
-    pub(crate) fn lanes_over(&self, most: u64) -> Vec<Arc<PeerLane>> {
+    pub(crate) fn lanes_over(&self, most: u64) -> Vec<Arc<Lane>> {
         let mut lanes: Vec<_> = self.lanes.read().values().filter(|lane| lane.backlog() > most).cloned().collect();
         lanes.sort_by(|one, other| one.peer().cmp(other.peer()));
         lanes
@@ -142,7 +110,7 @@ impl Dispatcher {
     /// Gives up the oldest deliveries that a peer is owed; false where the store shows none that was not given up before.
     pub(crate) async fn give_up_oldest<S: MessageStore + ?Sized>(
         &self,
-        lane: &Arc<PeerLane>,
+        lane: &Arc<Lane>,
         store: &S,
         limit: PageLimit,
         reason: &str,
@@ -154,7 +122,7 @@ impl Dispatcher {
     /// When the oldest message that a peer is owed was received, if it is owed any.
     pub(crate) async fn oldest<S: MessageStore + ?Sized>(
         &self,
-        lane: &PeerLane,
+        lane: &Lane,
         store: &S,
     ) -> slipstream_store::Result<Option<Timestamp>> {
         let one = PageLimit::items(NonZeroU32::MIN);
@@ -191,18 +159,18 @@ impl Dispatcher {
 
     /// Waits until a lane has decided something.
     pub(crate) async fn decided(&self) {
-        self.shared.decisions.made.notified().await;
+        self.environment.decisions.made().await;
     }
 
     /// Takes the decisions of the lanes in turn, until there are `limit` operations or no more decisions.
     pub(crate) fn take_decided(&self, operations: &mut Vec<Operation>, limit: usize) {
+        let decisions = &self.environment.decisions;
         while operations.len() < limit {
-            let Some(lane) = self.shared.decisions.lanes.lock().pop_front() else {
-                return;
-            };
-            let room = limit - operations.len();
-            lane.take_decided(operations, room);
+            let Some(peer) = decisions.take() else { return };
+            if let Some(lane) = self.lane(&peer) {
+                lane.take_decided(operations, limit - operations.len());
+            }
         }
-        self.shared.decisions.made.notify_one();
+        decisions.leave();
     }
 }

@@ -20,19 +20,19 @@ pub struct Subscriber {
 
 /// The subscribers, by their ids.
 #[derive(Debug, Default)]
-pub(super) struct Subscribers(BTreeMap<PeerId, Subscriber>);
+pub(in crate::relay) struct Subscribers(BTreeMap<PeerId, Subscriber>);
 
 impl Subscribers {
-    pub(super) fn new(configured: &[Subscriber]) -> Self {
+    pub(in crate::relay) fn new(configured: &[Subscriber]) -> Self {
         Self(configured.iter().map(|subscriber| (subscriber.id.clone(), subscriber.clone())).collect())
     }
 
-    pub(super) fn of(&self, peer: &PeerId) -> Option<&Subscriber> {
+    pub(in crate::relay) fn of(&self, peer: &PeerId) -> Option<&Subscriber> {
         self.0.get(peer)
     }
 
     /// What is configured wins over what a peer says of itself.
-    pub(super) fn configure(&self, peer: &mut Peer) {
+    pub(in crate::relay) fn configure(&self, peer: &mut Peer) {
         let Some(Subscriber { tags, group, .. }) = self.of(&peer.id) else { return };
         peer.durable = true;
         if let Some(tags) = tags {
@@ -44,7 +44,7 @@ impl Subscribers {
     }
 
     /// The peers as they are to be remembered at the start.
-    pub(super) fn peers(&self, roster: &Roster, now: Timestamp) -> Vec<Peer> {
+    pub(in crate::relay) fn peers(&self, roster: &Roster, now: Timestamp) -> Vec<Peer> {
         let peer = |id: &PeerId| {
             let known = roster.peers.iter().map(|remembered| &remembered.peer).find(|peer| peer.id == *id);
             let mut peer = known.cloned().unwrap_or_else(|| Peer {

@@ -1,114 +1,29 @@
-//! What is remembered of peers: who is there, who has taken whose place, who is forgotten.
+//! The registry of peers: who is there, who has taken whose place, who is forgotten.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use slipstream_store::{MessageStore, Operation, Peer, PeerId, StoreError, Timestamp};
-use tokio::sync::{Mutex, MutexGuard, Notify};
 use tracing::{debug, warn};
 
-use super::committer::{CommitQueue, StoreHealth};
-use super::dialling::Dials;
-use super::disk::Disk;
-use super::dispatcher::Dispatcher;
-use super::links::Links;
-use super::notices::Notices;
-use super::settings::Settings;
-use super::stamps::Stamps;
-use super::subscribers::Subscribers;
-use super::topology::SharedTopology;
-use crate::clock::Clock;
-use crate::metrics::Metrics;
-
-/// What every link needs of the relay.
-#[derive(Debug)]
-pub(super) struct Core<S: ?Sized> {
-    pub(super) id: PeerId,
-    pub(super) store: Arc<S>,
-    pub(super) settings: Settings,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) topology: Arc<SharedTopology>,
-    pub(super) dispatcher: Arc<Dispatcher>,
-    pub(super) stamps: Arc<Stamps>,
-    pub(super) dials: Dials,
-    pub(super) subscribers: Subscribers,
-    pub(super) links: Links,
-    pub(super) health: Arc<StoreHealth>,
-    pub(super) changing: PeerLocks,
-    pub(super) disk: Arc<Disk>,
-    /// Told where a peer may be owed more than the backlog limit.
-    pub(super) overfull: Arc<Notify>,
-    pub(super) notices: Arc<Notices>,
-}
-
-impl<S: ?Sized> Core<S> {
-    /// Whether messages are held for this peer for as long as it is configured.
-    pub(super) fn is_configured(&self, peer: &PeerId) -> bool {
-        self.dials.of(peer).is_some() || self.subscribers.of(peer).is_some()
-    }
-
-    /// Whether this peer gets, after being away, only the newest value of each key.
-    pub(super) fn coalesces(&self, peer: &PeerId) -> bool {
-        let dialled = self.dials.of(peer).is_some_and(|dial| dial.configured.coalesce);
-        dialled || self.subscribers.of(peer).is_some_and(|subscriber| subscriber.coalesce)
-    }
-}
-
-/// Has the changes to what is remembered of one peer follow each other. Peers share a lock by chance, which costs
-/// them a commit's time at most.
-#[derive(Debug)]
-pub(super) struct PeerLocks {
-    locks: [Mutex<()>; Self::COUNT],
-    seed: u64,
-}
-
-impl PeerLocks {
-    const COUNT: usize = 64;
-
-    /// `seed` decides by chance which peers share a lock.
-    pub(super) fn new(seed: u64) -> Self {
-        Self { locks: std::array::from_fn(|_| Mutex::default()), seed }
-    }
-
-    pub(super) async fn lock(&self, peer: &PeerId) -> MutexGuard<'_, ()> {
-        self.locks[self.index(peer)].lock().await
-    }
-
-    /// Locks two peers, or one that is given twice.
-    pub(super) async fn lock_both(&self, one: &PeerId, other: &PeerId) -> [Option<MutexGuard<'_, ()>>; 2] {
-        let (one, other) = (self.index(one), self.index(other));
-        // Always in the same order, so that nobody waits for each other.
-        let first = self.locks[one.min(other)].lock().await;
-        let second = if one == other { None } else { Some(self.locks[one.max(other)].lock().await) };
-        [Some(first), second]
-    }
-
-    fn index(&self, peer: &PeerId) -> usize {
-        let mut hasher = DefaultHasher::new();
-        (self.seed, peer).hash(&mut hasher);
-        #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
-        let bits = hasher.finish() as usize;
-        bits % Self::COUNT
-    }
-}
+use crate::relay::committer::CommitQueue;
+use crate::relay::core::Core;
 
 /// Changes what is remembered of peers. Each holds a way into the committer, so that the committer outlives the links.
-pub(super) struct Supervisor<S: ?Sized> {
-    pub(super) core: Arc<Core<S>>,
-    pub(super) commits: CommitQueue,
+pub(in crate::relay) struct Registry<S: ?Sized> {
+    pub(in crate::relay) core: Arc<Core<S>>,
+    pub(in crate::relay) commits: CommitQueue,
 }
 
-impl<S: ?Sized> Clone for Supervisor<S> {
+impl<S: ?Sized> Clone for Registry<S> {
     fn clone(&self) -> Self {
         Self { core: Arc::clone(&self.core), commits: self.commits.clone() }
     }
 }
 
-impl<S: MessageStore + ?Sized> Supervisor<S> {
+impl<S: MessageStore + ?Sized> Registry<S> {
     /// Remembers a peer as it says it is, except for what is configured; answers the peer as it is remembered. From
     /// when this returns the peer is owed every message that matches it.
-    pub(super) async fn remember(&self, mut peer: Peer) -> Result<Peer, StoreError> {
+    pub(in crate::relay) async fn remember(&self, mut peer: Peer) -> Result<Peer, StoreError> {
         let core = &self.core;
         let _changing = core.changing.lock(&peer.id).await;
         core.subscribers.configure(&mut peer);
@@ -147,7 +62,7 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
     }
 
     /// Makes a peer known to the store first, then to the routers. Its lock is held.
-    pub(super) async fn put(&self, peer: Peer) -> Result<(), StoreError> {
+    pub(in crate::relay) async fn put(&self, peer: Peer) -> Result<(), StoreError> {
         self.commits.apply(Operation::RememberPeer(Box::new(peer.clone()))).await?;
         self.core.dispatcher.open_lane(&peer.id, 0);
         self.core.topology.put([peer]);
@@ -155,7 +70,7 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
     }
 
     /// Has a peer take the place of an alias, with all that the alias is owed. The locks of both are held.
-    pub(super) async fn adopt(&self, alias: &PeerId, peer: Peer) -> Result<(), StoreError> {
+    pub(in crate::relay) async fn adopt(&self, alias: &PeerId, peer: Peer) -> Result<(), StoreError> {
         let core = &self.core;
         // What the alias has acknowledged must be settled under the alias.
         self.commits.drain().await;
@@ -165,19 +80,19 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
         let adopt = Operation::AdoptPeer { alias: alias.clone(), peer: Box::new(peer.clone()) };
         if let Err(error) = self.commits.apply(adopt).await {
             if !was_known {
-                core.dispatcher.close_lane(&peer.id);
+                self.close(&peer.id);
             }
             return Err(error);
         }
         core.links.rewind(&peer);
         core.topology.replace(alias, peer);
         core.links.evict(alias);
-        core.dispatcher.close_lane(alias);
+        self.close(alias);
         Ok(())
     }
 
     /// Notes that a peer was seen, where it is still remembered.
-    pub(super) async fn seen(&self, id: &PeerId) -> Result<(), StoreError> {
+    pub(in crate::relay) async fn seen(&self, id: &PeerId) -> Result<(), StoreError> {
         let core = &self.core;
         let _changing = core.changing.lock(id).await;
         let Some(peer) = core.topology.load().peer(id).map(|peer| Peer::clone(peer)) else {
@@ -188,7 +103,7 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
 
     /// Forgets a peer and all that it is owed, unless it has a link, is configured, or was seen after
     /// `unless_seen_after`.
-    pub(super) async fn forget(&self, id: &PeerId, unless_seen_after: Timestamp) -> Result<(), StoreError> {
+    pub(in crate::relay) async fn forget(&self, id: &PeerId, unless_seen_after: Timestamp) -> Result<(), StoreError> {
         let core = &self.core;
         let _changing = core.changing.lock(id).await;
         let Some(peer) = core.topology.load().peer(id).map(|peer| Peer::clone(peer)) else { return Ok(()) };
@@ -205,14 +120,20 @@ impl<S: MessageStore + ?Sized> Supervisor<S> {
         // What was committed until then, together with it too, is counted into the lane.
         self.commits.drain().await;
         let owed = lane.backlog();
-        core.dispatcher.close_lane(id);
+        self.close(id);
         core.metrics.forgotten(peer.durable, owed);
         core.notices.forgotten(&peer, owed);
         Ok(())
     }
 
+    /// Nothing more is kept of a peer in memory.
+    fn close(&self, peer: &PeerId) {
+        self.core.dispatcher.close_lane(peer);
+        self.core.rates.forget(peer);
+    }
+
     /// A peer's link has ended, and no other has taken its place.
-    pub(super) async fn left(&self, peer: &Peer) {
+    pub(in crate::relay) async fn left(&self, peer: &Peer) {
         let id = &peer.id;
         let noted = if peer.durable {
             self.seen(id).await

@@ -22,7 +22,7 @@ fn the_newest_value_spends_the_attempts_of_those_that_it_stands_in_for() {
     fixture.send(at(0));
     fixture.tick(at(40));
     fixture.read(at(40));
-    assert_eq!(fixture.lane.next(at(40), &limits()).unwrap().sequence, sequence(2));
+    assert_eq!(fixture.state.next(at(40), &limits()).unwrap().sequence, sequence(2));
     assert_eq!(fixture.commit(), ["attempt 1 1", "attempt 2 1"]);
 }
 
@@ -32,7 +32,7 @@ fn values_that_are_never_settled_are_given_up_all() {
     fixture.send(at(0));
     let mut given_up = Vec::new();
     for now in (0..2_000).step_by(5) {
-        fixture.lane.tick(at(now), &limits());
+        fixture.state.tick(at(now), &limits());
         given_up.extend(fixture.commit());
         assert!(fixture.send(at(now)).iter().all(|sent| *sent == 3), "at {now}");
     }
@@ -55,7 +55,7 @@ fn a_value_refused_for_now_comes_again_as_the_newest() {
     fixture.tick(at(3));
     assert_eq!(fixture.send(at(3)), [3]);
     assert_eq!(fixture.acknowledge(3, at(3)), ["acknowledge 3", "supersede 1", "supersede 2"]);
-    assert_eq!(fixture.lane.wakes_at().filter(|at| *at < 10 * SECOND), None, "nothing is held");
+    assert_eq!(fixture.state.wakes_at().filter(|at| *at < 10 * SECOND), None, "nothing is held");
 }
 
 #[test]
@@ -68,8 +68,8 @@ fn an_older_value_does_not_come_again_where_the_newer_one_was_rejected() {
         assert_eq!(fixture.send(at(now)), [0; 0]);
     }
     assert_eq!(fixture.store.len(), 1, "it is owed");
-    fixture.lane.unlink(LinkEnd::Lost, at(130));
-    fixture.lane.link_up(LinkTerms::default(), at(130), &limits());
+    fixture.state.unlink(LinkEnd::Lost, at(130));
+    fixture.state.link_up(LinkTerms::default(), at(130), &limits());
     assert_eq!(fixture.send(at(130)), [1]);
 }
 
@@ -93,8 +93,8 @@ fn a_value_wanted_later_is_left_to_the_next_link_where_the_newer_one_was_rejecte
             assert_eq!(fixture.commit(), [""; 0], "at {now}: no attempt is spent");
         }
         assert_eq!(fixture.store.len(), 1, "it is owed");
-        fixture.lane.unlink(LinkEnd::Lost, at(2_000));
-        fixture.lane.link_up(LinkTerms::default(), at(2_000), &limits());
+        fixture.state.unlink(LinkEnd::Lost, at(2_000));
+        fixture.state.link_up(LinkTerms::default(), at(2_000), &limits());
         assert_eq!(fixture.send(at(2_000)), [1]);
         assert_eq!(fixture.acknowledge(1, at(2_001)), ["acknowledge 1"]);
     }
@@ -104,7 +104,7 @@ fn a_value_wanted_later_is_left_to_the_next_link_where_the_newer_one_was_rejecte
 fn a_value_acknowledged_early_comes_again_if_an_older_one_was_sent_since() {
     let mut fixture = Fixture::new(values(3));
     fixture.limits.rules.window_bytes = 1;
-    fixture.lane.link_up(LinkTerms::default().with(&peer(PeerKind::Application, None)), at(0), &limits());
+    fixture.state.link_up(LinkTerms::default().with(&peer(PeerKind::Application, None)), at(0), &limits());
     assert_eq!(fixture.send(at(0)), [1]);
     // The peer handled the third one on an earlier link, and handles the first one again.
     assert!(fixture.acknowledge(3, at(0)).is_empty());
@@ -139,7 +139,7 @@ fn bytes_in_flight_are_bounded_and_one_delivery_may_always_go() {
     let with = |bytes: usize, number| Pending { text: Bytes::from("v".repeat(bytes)), ..pending(number) };
     let mut fixture = Fixture::new([with(300, 1), with(10, 2), with(80, 3), with(20, 4)]);
     fixture.limits.rules.window_bytes = 100;
-    fixture.lane.link_up(LinkTerms::default().with(&peer(PeerKind::Application, None)), at(0), &limits());
+    fixture.state.link_up(LinkTerms::default().with(&peer(PeerKind::Application, None)), at(0), &limits());
     assert_eq!(fixture.send(at(0)), [1]);
     fixture.acknowledge(1, at(0));
     assert_eq!(fixture.send(at(0)), [2, 3]);
@@ -148,7 +148,7 @@ fn bytes_in_flight_are_bounded_and_one_delivery_may_always_go() {
     let mut fixture = Fixture::new((1..=8).map(|number| with(400, number)));
     fixture.limits.rules.window_bytes = 100;
     fixture.limits.rules.window = NonZeroU32::new(100).unwrap();
-    fixture.lane.link_up(LinkTerms::default().with(&peer(PeerKind::Relay, None)), at(0), &limits());
+    fixture.state.link_up(LinkTerms::default().with(&peer(PeerKind::Relay, None)), at(0), &limits());
     assert_eq!(fixture.send(at(0)), [1, 2, 3, 4], "a relay may have sixteen times as many");
 }
 
@@ -157,10 +157,11 @@ fn the_largest_delivery_is_given_up_when_the_peer_says_that_one_is_too_large() {
     let mut fixture = Fixture::linked([pending(1), pending(2), pending(3)]);
     fixture.store[1].text = Bytes::from_static(b"a long text");
     fixture.send(at(0));
-    fixture.lane.unlink(LinkEnd::TooLarge, at(1));
-    fixture.lane.link_up(LinkTerms::default(), at(1), &limits());
+    fixture.state.unlink(LinkEnd::TooLarge, at(1));
+    fixture.state.link_up(LinkTerms::default(), at(1), &limits());
     // The store does not know it yet.
-    fixture.lane.load(fixture.lane.wants_page(&limits()).unwrap(), page(1..=3, false), at(1));
+    fixture.state.ask_page(&limits()).unwrap();
+    fixture.state.load(page(1..=3, false), at(1));
     assert_eq!(fixture.commit(), ["dead 2 too_large 0"]);
     assert_eq!(fixture.send(at(1)), [1, 3]);
 }

@@ -15,9 +15,9 @@ fn a_refusal_for_now_holds_everything_back_and_spends_no_attempt() {
         assert!(fixture.refuse(number, Some(Code::RateLimited), at(0)).is_empty());
     }
     fixture.store.push(pending(4));
-    fixture.lane.offer(&forward(4), &limits());
+    fixture.state.link.offer(&forward(4), &limits());
     assert_eq!(fixture.send(at(0)), Vec::<u64>::new(), "it pauses");
-    assert_eq!(fixture.lane.wakes_at(), Some(SECOND));
+    assert_eq!(fixture.state.wakes_at(), Some(SECOND));
     fixture.tick(at(1));
     assert_eq!(fixture.send(at(1)), [1], "only the oldest one goes out until it is answered");
     assert!(fixture.refuse(1, Some(Code::RateLimited), at(1)).is_empty());
@@ -35,7 +35,7 @@ fn a_refused_delivery_that_ends_lets_the_others_go() {
     fixture.limits.rules.window = NonZeroU32::MIN;
     assert_eq!(fixture.send(at(0)), [1]);
     fixture.refuse(1, Some(Code::StorageUnavailable), at(0));
-    fixture.lane.settled(sequence(1), at(0));
+    fixture.state.settled(sequence(1), at(0));
     assert_eq!(fixture.send(at(0)), [2]);
 }
 
@@ -46,7 +46,7 @@ fn the_pause_outlives_the_refused_delivery_while_others_were_refused_too() {
     for number in 1..=3 {
         fixture.refuse(number, Some(Code::StorageUnavailable), at(0));
     }
-    fixture.lane.give_up([(sequence(1), 0)], "backlog", at(0));
+    fixture.state.give_up([(sequence(1), 0)], "backlog", at(0));
     assert_eq!(fixture.commit(), ["dead 1 backlog 0"]);
     assert_eq!(fixture.send(at(0)), Vec::<u64>::new(), "it pauses");
     fixture.tick(at(1));
@@ -64,10 +64,10 @@ fn an_older_delivery_that_is_refused_while_a_page_is_read_is_not_lost() {
         fixture.refuse(number, Some(Code::RateLimited), at(0));
     }
     fixture.tick(at(1));
-    let request = fixture.lane.wants_page(&fixture.limits).unwrap();
+    fixture.state.ask_page(&fixture.limits).unwrap();
     // The page begins behind this one, and what it shows would take all the room.
     fixture.refuse(1, Some(Code::RateLimited), at(1));
-    fixture.lane.load(request, page([2, 3], false), at(1));
+    fixture.state.load(page([2, 3], false), at(1));
     assert_eq!(fixture.send(at(1)), [1]);
     fixture.acknowledge(1, at(1));
     assert_eq!(fixture.send(at(1)), [2, 3]);
@@ -79,7 +79,7 @@ fn holds_and_goes_on(limits: LaneLimits) {
     const DELIVERIES: u64 = 40;
     let mut fixture = Fixture::new((1..=DELIVERIES).map(pending));
     fixture.limits = limits;
-    fixture.lane.link_up(LinkTerms::default(), at(0), &limits);
+    fixture.state.link_up(LinkTerms::default(), at(0), &limits);
     let mut sent = fixture.send(at(0));
     let mut now = 0;
     let mut oldest = 1;
@@ -88,7 +88,7 @@ fn holds_and_goes_on(limits: LaneLimits) {
             fixture.refuse(number, Some(Code::StorageUnavailable), at(now));
             fixture.read(at(now));
             // What was never sent waits beside what is sent again.
-            assert!(fixture.lane.queued_bytes() <= 2 * limits.queue_bytes, "{limits:?}");
+            assert!(fixture.state.link.queued_bytes() <= 2 * limits.queue_bytes, "{limits:?}");
         }
         assert_eq!(fixture.send(at(now)), Vec::<u64>::new(), "it pauses");
         now += 60;
@@ -144,7 +144,7 @@ fn nothing_new_overtakes_what_is_still_to_be_read_again() {
     fixture.read(at(1));
     // The writer may be quicker than the store.
     let limits = fixture.limits;
-    let at_once: Vec<_> = std::iter::from_fn(|| fixture.lane.next(at(1), &limits)).collect();
+    let at_once: Vec<_> = std::iter::from_fn(|| fixture.state.next(at(1), &limits)).collect();
     assert!(at_once.iter().all(|forward| forward.sequence < sequence(5)), "{at_once:?}");
     let rest = fixture.send(at(1));
     assert_eq!([at_once.iter().map(|forward| forward.sequence.get()).collect(), rest].concat(), [2, 3, 4, 5]);
@@ -160,6 +160,6 @@ fn an_older_delivery_that_is_not_answered_goes_again_beside_the_refused_one() {
     assert_eq!(fixture.send(at(38)), [1, 2], "the one is due, and the pause of the other has ended");
     fixture.acknowledge(2, at(38));
     fixture.store.push(pending(3));
-    fixture.lane.resync();
+    fixture.state.link.fall_behind();
     assert_eq!(fixture.send(at(38)), [3], "it was the answer to the refused one that counts");
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use slipstream_store::{ClusterGroup, Key, MessageId, Sequence};
 
-use super::lane::{Forward, Metadata};
+use super::forward::{Forward, Metadata};
 
 /// A delivery that is in flight on a link, or held back on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Flight {
+pub(super) struct Delivery {
     /// Which delivery of the peer.
     pub(super) sequence: Sequence,
     pub(super) metadata: Arc<Metadata>,
@@ -26,10 +26,10 @@ pub(super) struct Flight {
     pub(super) overtaken: bool,
     /// The peer has said that it wants it later, and a newer value of its key is sent in its place.
     pub(super) is_deferred: bool,
-    pub(super) state: FlightState,
+    pub(super) state: DeliveryState,
 }
 
-impl Flight {
+impl Delivery {
     /// A delivery that was republished this often before, and is being sent.
     pub(super) fn new(forward: &Forward, attempts: u32) -> Self {
         Self {
@@ -39,14 +39,14 @@ impl Flight {
             bytes: forward.text.len(),
             overtaken: false,
             is_deferred: false,
-            state: FlightState::Writing { place: 0 },
+            state: DeliveryState::Writing { place: 0 },
         }
     }
 }
 
-/// What a flight waits for.
+/// What a delivery waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FlightState {
+pub(super) enum DeliveryState {
     /// To be sent once the peer has settled others: it may be what the peer dies of.
     HeldBack,
     /// The operating system, which has not taken all of it yet.
@@ -68,42 +68,42 @@ pub(super) enum FlightState {
     },
 }
 
-/// The place of a flight, which outlives it until it comes to the front.
+/// The place of a delivery, which outlives it until it comes to the front.
 #[derive(Debug)]
 struct Slot {
     sequence: Sequence,
-    flight: Option<Flight>,
+    delivery: Option<Delivery>,
     /// When the peer settled it, if the peer did.
     settled_at: Option<Duration>,
 }
 
-/// The flights of one link in the order of sending, which is that of their sequences, found by the message id that
+/// The deliveries of one link in the order of sending, which is that of their sequences, found by the message id that
 /// an ACK names.
 ///
 /// Peers mostly acknowledge in order, so the settled ones mostly leave at the front.
 #[derive(Debug, Default)]
-pub(super) struct Window {
+pub(super) struct InFlight {
     slots: VecDeque<Slot>,
     /// The place of the front, counted over the life of the window.
     front: u64,
     /// When the peer last settled what was in front of the front.
     settled_at: Option<Duration>,
-    /// The places of the flights, by message id.
+    /// The places of the deliveries, by message id.
     places: HashTable<u64>,
     hasher: DefaultHashBuilder,
-    /// How many flights are held back.
+    /// How many deliveries are held back.
     held: usize,
-    /// The bytes of the flights that are not held back.
+    /// The bytes of the deliveries that are not held back.
     bytes: usize,
-    /// The places of the flights that are being written.
+    /// The places of the deliveries that are being written.
     writing: Vec<u64>,
-    /// The flights that are to be read from the store, to be sent again.
+    /// The deliveries that are to be read from the store, to be sent again.
     unread: BTreeSet<Sequence>,
-    /// No flight is due before.
+    /// No delivery is due before.
     due: Option<Duration>,
 }
 
-impl Window {
+impl InFlight {
     /// How many are in flight.
     pub(super) fn len(&self) -> usize {
         self.places.len() - self.held
@@ -115,21 +115,21 @@ impl Window {
     }
 
     /// Takes in what is being sent from now on, or is held back, newer than all before.
-    pub(super) fn push(&mut self, mut flight: Flight, is_held: bool) {
+    pub(super) fn push(&mut self, mut delivery: Delivery, is_held: bool) {
         let Self { slots, front, places, hasher, .. } = self;
         let place = *front + slots.len() as u64;
-        places.insert_unique(hasher.hash_one(&flight.metadata.identity.id), place, |place| {
-            flight_at(slots, *front, *place).map_or(0, |flight| hasher.hash_one(&flight.metadata.identity.id))
+        places.insert_unique(hasher.hash_one(&delivery.metadata.identity.id), place, |place| {
+            delivery_at(slots, *front, *place).map_or(0, |delivery| hasher.hash_one(&delivery.metadata.identity.id))
         });
         if is_held {
             self.held += 1;
-            flight.state = FlightState::HeldBack;
+            delivery.state = DeliveryState::HeldBack;
         } else {
-            self.bytes += flight.bytes;
+            self.bytes += delivery.bytes;
             self.writing.push(place);
-            flight.state = FlightState::Writing { place };
+            delivery.state = DeliveryState::Writing { place };
         }
-        self.slots.push_back(Slot { sequence: flight.sequence, flight: Some(flight), settled_at: None });
+        self.slots.push_back(Slot { sequence: delivery.sequence, delivery: Some(delivery), settled_at: None });
     }
 
     /// What was being written is with the operating system now. From now on the peer may be late, `timeout` from now
@@ -140,126 +140,132 @@ impl Window {
         }
         let mut writing = std::mem::take(&mut self.writing);
         for place in writing.drain(..) {
-            if let Some(flight) = self.index_of(place).and_then(|index| self.slots.get_mut(index)?.flight.as_mut())
-                && let FlightState::Writing { place } = flight.state
+            if let Some(delivery) = self.index_of(place).and_then(|index| self.slots.get_mut(index)?.delivery.as_mut())
+                && let DeliveryState::Writing { place } = delivery.state
             {
-                flight.state = FlightState::Sent { at: now, place };
+                delivery.state = DeliveryState::Sent { at: now, place };
             }
         }
         self.writing = writing;
         self.look_at(now + timeout);
     }
 
-    /// The flight that an answer names: of that group, or without a group the one that was sent first.
+    /// The delivery that an answer names: of that group, or without a group the one that was sent first.
     pub(super) fn named(&self, id: &MessageId, group: Option<&ClusterGroup>) -> Option<Sequence> {
-        let meant = |flight: &Flight| {
-            flight.metadata.identity.id == *id && group.is_none_or(|group| flight.metadata.identity.group == *group)
+        let meant = |delivery: &Delivery| {
+            delivery.metadata.identity.id == *id && group.is_none_or(|group| delivery.metadata.identity.group == *group)
         };
         let places = self.places.iter_hash(self.hasher.hash_one(id)).copied();
-        let place = places.filter(|place| flight_at(&self.slots, self.front, *place).is_some_and(meant)).min()?;
-        flight_at(&self.slots, self.front, place).map(|flight| flight.sequence)
+        let place = places.filter(|place| delivery_at(&self.slots, self.front, *place).is_some_and(meant)).min()?;
+        delivery_at(&self.slots, self.front, place).map(|delivery| delivery.sequence)
     }
 
-    /// The flight of this sequence.
-    pub(super) fn get(&self, sequence: Sequence) -> Option<&Flight> {
-        self.slots.get(self.index(sequence)?)?.flight.as_ref()
+    /// The delivery of this sequence.
+    pub(super) fn get(&self, sequence: Sequence) -> Option<&Delivery> {
+        self.slots.get(self.index(sequence)?)?.delivery.as_ref()
     }
 
-    /// Ends a flight because the peer has settled it.
-    pub(super) fn settle(&mut self, sequence: Sequence, now: Duration) -> Option<Flight> {
+    /// Ends a delivery because the peer has settled it.
+    pub(super) fn settle(&mut self, sequence: Sequence, now: Duration) -> Option<Delivery> {
         let index = self.index(sequence)?;
         self.slots.get_mut(index)?.settled_at = Some(now);
         self.remove(sequence)
     }
 
-    /// Ends a flight.
-    pub(super) fn remove(&mut self, sequence: Sequence) -> Option<Flight> {
+    /// Ends a delivery.
+    pub(super) fn remove(&mut self, sequence: Sequence) -> Option<Delivery> {
         let index = self.index(sequence)?;
-        let flight = self.slots.get_mut(index)?.flight.take()?;
+        let delivery = self.slots.get_mut(index)?.delivery.take()?;
         let place = self.front + index as u64;
-        if let Ok(entry) = self.places.find_entry(self.hasher.hash_one(&flight.metadata.identity.id), |at| *at == place)
+        if let Ok(entry) =
+            self.places.find_entry(self.hasher.hash_one(&delivery.metadata.identity.id), |at| *at == place)
         {
             entry.remove();
         }
-        if flight.state == FlightState::HeldBack {
+        if delivery.state == DeliveryState::HeldBack {
             self.held -= 1;
         } else {
-            self.bytes -= flight.bytes;
+            self.bytes -= delivery.bytes;
         }
         self.unread.remove(&sequence);
-        while let Some(slot) = self.slots.pop_front_if(|slot| slot.flight.is_none()) {
+        while let Some(slot) = self.slots.pop_front_if(|slot| slot.delivery.is_none()) {
             self.settled_at = self.settled_at.max(slot.settled_at);
             self.front += 1;
         }
         if self.slots.is_empty() {
             self.give_back_memory();
         }
-        Some(flight)
+        Some(delivery)
     }
 
-    /// The oldest flight that was sent.
-    pub(super) fn first_sent(&self) -> Option<&Flight> {
-        self.flights().find(|flight| flight.state != FlightState::HeldBack)
+    /// The oldest delivery that was sent.
+    pub(super) fn first_sent(&self) -> Option<&Delivery> {
+        self.deliveries().find(|delivery| delivery.state != DeliveryState::HeldBack)
     }
 
-    /// The flights that are held back.
-    pub(super) fn held(&self) -> impl Iterator<Item = &Flight> {
+    /// The deliveries that are held back.
+    pub(super) fn held(&self) -> impl Iterator<Item = &Delivery> {
         let held = if self.held == 0 { 0 } else { usize::MAX };
-        self.flights().filter(|flight| flight.state == FlightState::HeldBack).take(held)
+        self.deliveries().filter(|delivery| delivery.state == DeliveryState::HeldBack).take(held)
     }
 
-    /// The largest flight that was sent; of several the oldest.
-    pub(super) fn largest(&self) -> Option<&Flight> {
-        let sent = self.flights().filter(|flight| flight.state != FlightState::HeldBack);
-        sent.reduce(|largest, flight| if flight.bytes > largest.bytes { flight } else { largest })
+    /// The largest delivery that was sent; of several the oldest.
+    pub(super) fn largest(&self) -> Option<&Delivery> {
+        let sent = self.deliveries().filter(|delivery| delivery.state != DeliveryState::HeldBack);
+        sent.reduce(|largest, delivery| if delivery.bytes > largest.bytes { delivery } else { largest })
     }
 
-    /// Adds the flights before `sequence` that set this key to `found`.
+    /// Adds the deliveries before `sequence` that set this key to `found`.
     pub(super) fn older(&self, sequence: Sequence, key: &Key, found: &mut Vec<Sequence>) {
         // An acknowledgement in order leaves nothing older, so mostly this looks at one slot.
         let older = self.slots.iter().take_while(|slot| slot.sequence < sequence);
-        let same =
-            older.filter_map(|slot| slot.flight.as_ref()).filter(|flight| flight.metadata.sets.as_ref() == Some(key));
-        found.extend(same.map(|flight| flight.sequence));
+        let same = older
+            .filter_map(|slot| slot.delivery.as_ref())
+            .filter(|delivery| delivery.metadata.sets.as_ref() == Some(key));
+        found.extend(same.map(|delivery| delivery.sequence));
     }
 
-    /// The newest flight that was sent and sets the key that this one sets: itself, if there is none.
+    /// The newest delivery that was sent and sets the key that this one sets: itself, if there is none.
     pub(super) fn newest_like(&self, sequence: Sequence) -> Sequence {
-        let Some(key) = self.get(sequence).and_then(|flight| flight.metadata.sets.as_ref()) else { return sequence };
+        let Some(key) = self.get(sequence).and_then(|delivery| delivery.metadata.sets.as_ref()) else {
+            return sequence;
+        };
         let newer = self.slots.iter().rev().take_while(|slot| slot.sequence > sequence);
-        let mut sent =
-            newer.filter_map(|slot| slot.flight.as_ref()).filter(|flight| flight.state != FlightState::HeldBack);
-        sent.find(|flight| flight.metadata.sets.as_ref() == Some(key)).map_or(sequence, |flight| flight.sequence)
+        let mut sent = newer
+            .filter_map(|slot| slot.delivery.as_ref())
+            .filter(|delivery| delivery.state != DeliveryState::HeldBack);
+        sent.find(|delivery| delivery.metadata.sets.as_ref() == Some(key))
+            .map_or(sequence, |delivery| delivery.sequence)
     }
 
-    /// The peer wants this flight later, in whose place a newer one is sent.
+    /// The peer wants this delivery later, in whose place a newer one is sent.
     pub(super) fn defer(&mut self, sequence: Sequence) {
-        if let Some(flight) = self.get_mut(sequence) {
-            flight.is_deferred = true;
+        if let Some(delivery) = self.get_mut(sequence) {
+            delivery.is_deferred = true;
         }
     }
 
-    /// A newer value of the key of this flight was sent, and ended without an acknowledgement.
+    /// A newer value of the key of this delivery was sent, and ended without an acknowledgement.
     pub(super) fn overtake(&mut self, sequence: Sequence, now: Duration) {
-        if let Some(flight) = self.get_mut(sequence) {
-            flight.overtaken = true;
+        if let Some(delivery) = self.get_mut(sequence) {
+            delivery.overtaken = true;
         }
         self.look_at(now);
     }
 
-    /// When a flight may be due next, if any waits.
+    /// When a delivery may be due next, if any waits.
     pub(super) fn due(&self) -> Option<Duration> {
         self.due
     }
 
-    /// The flights that are due by `now`, where each may take `timeout` from when it was sent, or from when the peer
+    /// The deliveries that are due by `now`, where each may take `timeout` from when it was sent, or from when the peer
     /// last settled what was sent before it. A newer value of its key stands in for an older one: only the newest
     /// is due. Further ones are looked for after `pause` at the earliest.
     pub(super) fn overdue(
         &mut self,
         now: Duration,
         pause: Duration,
-        timeout: impl Fn(&Flight) -> Duration,
+        timeout: impl Fn(&Delivery) -> Duration,
     ) -> Vec<Sequence> {
         if self.due.is_none_or(|due| due > now) {
             return Vec::new();
@@ -267,20 +273,20 @@ impl Window {
         let progress = self.progress();
         let (mut overdue, mut next) = (Vec::new(), None::<Duration>);
         let mut newer = HashSet::new();
-        for flight in self.slots.iter().rev().filter_map(|slot| slot.flight.as_ref()) {
-            if flight.state == FlightState::HeldBack {
+        for delivery in self.slots.iter().rev().filter_map(|slot| slot.delivery.as_ref()) {
+            if delivery.state == DeliveryState::HeldBack {
                 continue;
             }
-            let has_newer = flight.metadata.sets.as_ref().is_some_and(|key| !newer.insert(key));
-            let FlightState::Sent { at, place } = flight.state else { continue };
+            let has_newer = delivery.metadata.sets.as_ref().is_some_and(|key| !newer.insert(key));
+            let DeliveryState::Sent { at, place } = delivery.state else { continue };
             if has_newer {
                 continue;
             }
             let settled =
                 self.index_of(place).and_then(|index| progress.get(index)).copied().unwrap_or(self.settled_at);
-            let due = Some(at).max(settled).unwrap_or(at) + timeout(flight);
+            let due = Some(at).max(settled).unwrap_or(at) + timeout(delivery);
             if due <= now {
-                overdue.push(flight.sequence);
+                overdue.push(delivery.sequence);
             } else {
                 next = Some(next.map_or(due, |next| next.min(due)));
             }
@@ -299,12 +305,12 @@ impl Window {
         std::iter::once(self.settled_at).chain(self.slots.iter().scan(self.settled_at, latest)).collect()
     }
 
-    /// A flight is to be sent again, or for the first time if it was held back.
+    /// A delivery is to be sent again, or for the first time if it was held back.
     pub(super) fn send_again(&mut self, sequence: Sequence, spends: bool) {
-        let Some(flight) = self.get_mut(sequence) else { return };
-        let was_held = flight.state == FlightState::HeldBack;
-        let bytes = flight.bytes;
-        flight.state = FlightState::Again { spends };
+        let Some(delivery) = self.get_mut(sequence) else { return };
+        let was_held = delivery.state == DeliveryState::HeldBack;
+        let bytes = delivery.bytes;
+        delivery.state = DeliveryState::Again { spends };
         self.unread.insert(sequence);
         if was_held {
             self.held -= 1;
@@ -312,50 +318,50 @@ impl Window {
         }
     }
 
-    /// A flight that is to be sent again, and was read, is to be read once more.
+    /// A delivery that is to be sent again, and was read, is to be read once more.
     pub(super) fn read_again(&mut self, sequence: Sequence) {
         self.unread.insert(sequence);
     }
 
-    /// The first flight that is to be read from the store.
+    /// The first delivery that is to be read from the store.
     pub(super) fn first_unread(&self) -> Option<Sequence> {
         self.unread.first().copied()
     }
 
-    /// Whether this flight is to be read from the store; from now on it is not.
+    /// Whether this delivery is to be read from the store; from now on it is not.
     pub(super) fn was_read(&mut self, sequence: Sequence) -> bool {
         self.unread.remove(&sequence)
     }
 
-    /// The flights after one and up to another that are to be read from the store.
+    /// The deliveries after one and up to another that are to be read from the store.
     pub(super) fn unread(&self, after: Option<Sequence>, through: Sequence) -> impl Iterator<Item = Sequence> {
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.unread.range((after, Bound::Included(through))).copied()
     }
 
-    /// A flight is being sent again. All that was ever sent was sent before it.
+    /// A delivery is being sent again. All that was ever sent was sent before it.
     pub(super) fn resent(&mut self, sequence: Sequence) {
         let next = self.front + self.slots.len() as u64;
         if let Some(index) = self.index(sequence)
-            && let Some(flight) = self.slots.get_mut(index).and_then(|slot| slot.flight.as_mut())
+            && let Some(delivery) = self.slots.get_mut(index).and_then(|slot| slot.delivery.as_mut())
         {
-            flight.state = FlightState::Writing { place: next };
+            delivery.state = DeliveryState::Writing { place: next };
             self.writing.push(self.front + index as u64);
         }
     }
 
-    /// Notes how often a flight was republished.
+    /// Notes how often a delivery was republished.
     pub(super) fn attempted(&mut self, sequence: Sequence, attempts: u32) {
-        if let Some(flight) = self.get_mut(sequence) {
-            flight.attempts = attempts;
+        if let Some(delivery) = self.get_mut(sequence) {
+            delivery.attempts = attempts;
         }
     }
 
-    /// A flight that is overdue and is not sent again waits once more, from now on.
+    /// A delivery that is overdue and is not sent again waits once more, from now on.
     pub(super) fn waits_on(&mut self, sequence: Sequence, now: Duration, timeout: Duration) {
         let place = self.front + self.slots.len() as u64;
-        if let Some(flight) = self.get_mut(sequence) {
-            flight.state = FlightState::Sent { at: now, place };
+        if let Some(delivery) = self.get_mut(sequence) {
+            delivery.state = DeliveryState::Sent { at: now, place };
         }
         self.look_at(now + timeout);
     }
@@ -365,8 +371,8 @@ impl Window {
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
     }
 
-    fn flights(&self) -> impl Iterator<Item = &Flight> {
-        self.slots.iter().filter_map(|slot| slot.flight.as_ref())
+    fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
+        self.slots.iter().filter_map(|slot| slot.delivery.as_ref())
     }
 
     fn index(&self, sequence: Sequence) -> Option<usize> {
@@ -381,9 +387,9 @@ impl Window {
         usize::try_from(place.checked_sub(self.front)?).ok()
     }
 
-    fn get_mut(&mut self, sequence: Sequence) -> Option<&mut Flight> {
+    fn get_mut(&mut self, sequence: Sequence) -> Option<&mut Delivery> {
         let index = self.index(sequence)?;
-        self.slots.get_mut(index)?.flight.as_mut()
+        self.slots.get_mut(index)?.delivery.as_mut()
     }
 
     /// An idle link should cost little, so what a burst took goes back; a dense stream would allocate it again and
@@ -398,8 +404,8 @@ impl Window {
     }
 }
 
-fn flight_at(slots: &VecDeque<Slot>, front: u64, place: u64) -> Option<&Flight> {
-    slots.get(usize::try_from(place.checked_sub(front)?).ok()?)?.flight.as_ref()
+fn delivery_at(slots: &VecDeque<Slot>, front: u64, place: u64) -> Option<&Delivery> {
+    slots.get(usize::try_from(place.checked_sub(front)?).ok()?)?.delivery.as_ref()
 }
 
 #[cfg(test)]

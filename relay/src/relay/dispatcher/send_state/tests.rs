@@ -3,9 +3,16 @@ mod holds;
 mod isolation;
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use slipstream_store::{ClusterGroup, Identity, Key, MessageId, Operation, Peer, PeerKind, Pending, Timestamp};
 
 use super::*;
-use crate::protocol::Code;
+use crate::protocol::{Code, Nack};
+use crate::relay::dispatcher::answers::Answered;
+use crate::relay::dispatcher::forward::Forward;
+use crate::relay::settings::DeliveryRules;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -54,28 +61,28 @@ fn page(numbers: impl IntoIterator<Item = u64>, more: bool) -> Page<Pending> {
     Page { items: numbers.into_iter().map(pending).collect(), more }
 }
 
-/// A lane, and the deliveries that its store has as pending.
+/// A state, and the deliveries that its store has as pending.
 struct Fixture {
-    lane: Lane,
+    state: SendState,
     limits: LaneLimits,
     store: Vec<Pending>,
 }
 
 impl Fixture {
     fn new(store: impl IntoIterator<Item = Pending>) -> Self {
-        let lane = Lane::new(PeerId::new("p").unwrap());
-        Self { lane, limits: limits(), store: store.into_iter().collect() }
+        let state = SendState::new(PeerId::new("p").unwrap());
+        Self { state, limits: limits(), store: store.into_iter().collect() }
     }
 
     fn linked(store: impl IntoIterator<Item = Pending>) -> Self {
         let mut fixture = Self::new(store);
-        fixture.lane.link_up(LinkTerms::default(), at(0), &limits());
+        fixture.state.link_up(LinkTerms::default(), at(0), &limits());
         fixture
     }
 
-    /// Gives the lane the pages that it wants.
+    /// Gives the state the pages that it wants.
     fn read(&mut self, now: Moment) {
-        while let Some(request) = self.lane.wants_page(&self.limits) {
+        while let Some(request) = self.state.ask_page(&self.limits) {
             let mut items: Vec<_> =
                 self.store.iter().filter(|pending| Some(pending.sequence) > request.after).cloned().collect();
             let mut bytes = 0;
@@ -86,7 +93,7 @@ impl Fixture {
             let most = fit.count().max(1).min(request.items);
             let more = items.len() > most;
             items.truncate(most);
-            self.lane.load(request, Page { items, more }, now);
+            self.state.load(Page { items, more }, now);
             self.commit();
         }
     }
@@ -96,35 +103,35 @@ impl Fixture {
         let mut sent = Vec::new();
         loop {
             self.read(now);
-            let Some(forward) = self.lane.next(now, &self.limits) else { break };
+            let Some(forward) = self.state.next(now, &self.limits) else { break };
             sent.push(forward.sequence.get());
         }
-        self.lane.written(now, &self.limits);
+        self.state.link.written(now.elapsed, &self.limits);
         self.commit();
         sent
     }
 
     fn tick(&mut self, now: Moment) {
-        self.lane.tick(now, &self.limits);
+        self.state.tick(now, &self.limits);
         self.commit();
     }
 
     fn acknowledge(&mut self, number: u64, now: Moment) -> Vec<String> {
-        self.lane.acknowledge(&identity(number).id, None, now);
+        self.state.acknowledge(&identity(number).id, None, now);
         self.commit()
     }
 
     fn refuse(&mut self, number: u64, code: Option<Code>, now: Moment) -> Vec<String> {
         let nack = Nack { id: identity(number).id, group: None, code, reason: "no".to_owned() };
-        self.lane.refuse(&nack, now, &self.limits);
+        self.state.refuse(&nack, now, &self.limits);
         self.commit()
     }
 
     /// Applies what was decided, and tells it in short.
     fn commit(&mut self) -> Vec<String> {
         let mut operations = Vec::new();
-        self.lane.take_decided(&mut operations, usize::MAX);
-        self.lane.committed(operations.len());
+        self.state.decided.take(&mut operations, usize::MAX);
+        self.state.committed(operations.len());
         let store = &mut self.store;
         let mut settle = |sequence: &Sequence| store.retain(|pending| pending.sequence != *sequence);
         let mut told = Vec::new();
@@ -154,72 +161,73 @@ impl Fixture {
     }
 }
 
-fn send_all(lane: &mut Lane) -> Vec<u64> {
-    std::iter::from_fn(|| lane.next(at(0), &limits())).map(|forward| forward.sequence.get()).collect()
+fn send_all(state: &mut SendState) -> Vec<u64> {
+    std::iter::from_fn(|| state.next(at(0), &limits())).map(|forward| forward.sequence.get()).collect()
 }
 
-fn live() -> Lane {
+fn live() -> SendState {
     let mut fixture = Fixture::linked([]);
     fixture.read(at(0));
-    fixture.lane
+    fixture.state
 }
 
 #[test]
 fn a_new_link_reads_the_store_before_it_is_live() {
-    let mut lane = Lane::new(PeerId::new("p").unwrap());
-    lane.offer(&forward(1), &limits());
-    assert_eq!(lane.wanted(&limits()), Wanted::default(), "nobody is linked");
-    assert!(lane.link_up(LinkTerms::default(), at(0), &limits()).page);
-    let request = lane.wants_page(&limits()).unwrap();
+    let mut state = SendState::new(PeerId::new("p").unwrap());
+    state.link.offer(&forward(1), &limits());
+    assert_eq!(state.link.queued_bytes(), 0, "nobody is linked");
+    state.link_up(LinkTerms::default(), at(0), &limits());
+    assert_eq!(state.wanted(&limits()), Wanted { page: true, ..Wanted::default() });
+    state.ask_page(&limits()).unwrap();
     // Committed after the page was read: it must come with the next page.
-    lane.offer(&forward(3), &limits());
-    assert!(!lane.wanted(&limits()).send);
-    lane.load(request, page([1, 2], false), at(0));
-    assert_eq!(send_all(&mut lane), [1, 2]);
-    let request = lane.wants_page(&limits()).unwrap();
+    state.link.offer(&forward(3), &limits());
+    assert!(!state.wanted(&limits()).send);
+    state.load(page([1, 2], false), at(0));
+    assert_eq!(send_all(&mut state), [1, 2]);
+    let request = state.ask_page(&limits()).unwrap();
     assert_eq!(request.after, Some(sequence(2)));
-    lane.load(request, page([3], false), at(0));
-    assert!(lane.wants_page(&limits()).is_none(), "live");
+    state.load(page([3], false), at(0));
+    assert!(state.wants_page(&limits()).is_none(), "live");
     // Committed before the page was read, offered after it.
-    lane.offer(&forward(3), &limits());
-    lane.offer(&forward(4), &limits());
-    assert_eq!(send_all(&mut lane), [3, 4]);
+    state.link.offer(&forward(3), &limits());
+    state.link.offer(&forward(4), &limits());
+    assert_eq!(send_all(&mut state), [3, 4]);
 }
 
 #[test]
 fn what_was_skipped_and_is_gone_does_not_hold_the_lane_back() {
-    let mut lane = Lane::new(PeerId::new("p").unwrap());
-    lane.link_up(LinkTerms::default(), at(0), &limits());
-    lane.offer(&forward(9), &limits());
-    let request = lane.wants_page(&limits()).unwrap();
-    lane.load(request, page([], false), at(0));
-    assert!(lane.wants_page(&limits()).is_none());
+    let mut state = SendState::new(PeerId::new("p").unwrap());
+    state.link_up(LinkTerms::default(), at(0), &limits());
+    state.link.offer(&forward(9), &limits());
+    state.ask_page(&limits()).unwrap();
+    state.load(page([], false), at(0));
+    assert!(state.wants_page(&limits()).is_none());
 }
 
 #[test]
 fn a_page_for_an_earlier_link_is_not_taken() {
-    let mut lane = Lane::new(PeerId::new("p").unwrap());
-    lane.link_up(LinkTerms::default(), at(0), &limits());
-    let request = lane.wants_page(&limits()).unwrap();
-    lane.link_up(LinkTerms::default(), at(0), &limits());
-    lane.load(request, page([1], false), at(0));
-    assert_eq!(send_all(&mut lane), Vec::<u64>::new());
-    assert!(lane.wants_page(&limits()).is_some(), "it reads for itself");
+    let mut state = SendState::new(PeerId::new("p").unwrap());
+    state.link_up(LinkTerms::default(), at(0), &limits());
+    state.ask_page(&limits()).unwrap();
+    state.link_up(LinkTerms::default(), at(0), &limits());
+    state.load(page([1], false), at(0));
+    assert_eq!(send_all(&mut state), Vec::<u64>::new());
+    assert!(state.wants_page(&limits()).is_some(), "it reads for itself");
 }
 
 #[test]
 fn a_full_lane_falls_behind_and_misses_nothing() {
-    let mut lane = live();
+    let mut state = live();
     for number in 1..=6 {
-        lane.offer(&forward(number), &limits());
+        state.link.offer(&forward(number), &limits());
     }
-    assert_eq!(send_all(&mut lane), [1, 2, 3, 4]);
-    assert!(lane.next(at(0), &limits()).is_none(), "the window is full");
-    let request = lane.wants_page(&limits()).unwrap();
+    assert_eq!(send_all(&mut state), [1, 2, 3, 4]);
+    assert!(state.next(at(0), &limits()).is_none(), "the window is full");
+    let request = state.ask_page(&limits()).unwrap();
     assert_eq!(request.after, Some(sequence(4)));
-    lane.load(request, page([5, 6], false), at(0));
-    assert_eq!(lane.acknowledge(&identity(3).id, None, at(0)), Answered::InFlight(None));
-    assert_eq!(send_all(&mut lane), [5]);
+    state.load(page([5, 6], false), at(0));
+    assert_eq!(state.acknowledge(&identity(3).id, None, at(0)), Answered::InFlight(None));
+    assert_eq!(send_all(&mut state), [5]);
 }
 
 #[test]
@@ -245,9 +253,9 @@ fn what_is_too_large_or_expired_is_never_sent() {
     let mut fixture = Fixture::new([pending(1), pending(2)]);
     fixture.store[1].expires_at = Some(at(5).time);
     fixture.store[1].text = Bytes::from_static(b"short");
-    fixture.lane.link_up(LinkTerms { max_message_bytes: Some(5), ..LinkTerms::default() }, at(0), &limits());
+    fixture.state.link_up(LinkTerms { max_message_bytes: Some(5), ..LinkTerms::default() }, at(0), &limits());
     fixture.read(at(5));
-    assert!(fixture.lane.next(at(5), &limits()).is_none());
+    assert!(fixture.state.next(at(5), &limits()).is_none());
     assert_eq!(fixture.commit(), ["dead 1 too_large 0", "expire 2"]);
 }
 
@@ -278,15 +286,15 @@ fn an_application_gets_nothing_that_names_only_others() {
         (PeerKind::Relay, None, &[1, 2, 3, 4]),
     ] {
         let mut fixture = Fixture::new(held());
-        fixture.lane.link_up(LinkTerms::default().with(&peer(kind, alias)), at(0), &limits());
+        fixture.state.link_up(LinkTerms::default().with(&peer(kind, alias)), at(0), &limits());
         assert_eq!(fixture.send(at(0)), sent, "{kind:?} {alias:?}");
         assert_eq!(fixture.store.len(), sent.len(), "the rest is settled");
     }
     let mut fixture = Fixture::new([]);
-    fixture.lane.link_up(LinkTerms::default().with(&peer(PeerKind::Application, None)), at(0), &limits());
+    fixture.state.link_up(LinkTerms::default().with(&peer(PeerKind::Application, None)), at(0), &limits());
     fixture.read(at(0));
-    fixture.lane.offer(&Arc::new(Forward::from(only_for(1, r#""q""#))), &limits());
-    assert!(fixture.lane.next(at(0), &limits()).is_none(), "it was routed before the link began");
+    fixture.state.link.offer(&Arc::new(Forward::from(only_for(1, r#""q""#))), &limits());
+    assert!(fixture.state.next(at(0), &limits()).is_none(), "it was routed before the link began");
     assert_eq!(fixture.commit(), ["expire 1"]);
 }
 
@@ -295,7 +303,7 @@ fn what_was_held_under_an_alias_does_not_go_back_to_its_sender() {
     let mut own = pending(1);
     own.text = Bytes::from_static(br#"{"type":"EVENT","messagePath":["p","here"]}"#);
     let mut fixture = Fixture::new([own, pending(2)]);
-    fixture.lane.link_up(LinkTerms::default().with(&peer(PeerKind::Application, Some("far"))), at(0), &limits());
+    fixture.state.link_up(LinkTerms::default().with(&peer(PeerKind::Application, Some("far"))), at(0), &limits());
     assert_eq!(fixture.send(at(0)), [2]);
     assert_eq!(fixture.store.len(), 1);
 }
@@ -304,20 +312,20 @@ fn what_was_held_under_an_alias_does_not_go_back_to_its_sender() {
 fn a_value_that_a_coalescing_peer_does_not_get_supersedes_none_that_it_does() {
     let mut fixture = Fixture::new([sets(1, "k"), sets(2, "k"), only_for(3, r#""q""#)]);
     let terms = LinkTerms { coalesce: true, ..LinkTerms::default() };
-    fixture.lane.link_up(terms.with(&peer(PeerKind::Application, None)), at(0), &limits());
+    fixture.state.link_up(terms.with(&peer(PeerKind::Application, None)), at(0), &limits());
     assert_eq!(fixture.send(at(0)), [2]);
     assert!(fixture.store.iter().map(|pending| pending.sequence).eq([sequence(2)]));
 }
 
 #[test]
 fn what_was_decided_outlives_the_link() {
-    let mut lane = live();
-    lane.offer(&forward(1), &limits());
-    send_all(&mut lane);
-    lane.acknowledge(&identity(1).id, None, at(0));
-    lane.unlink(LinkEnd::Lost, at(0));
+    let mut state = live();
+    state.link.offer(&forward(1), &limits());
+    send_all(&mut state);
+    state.acknowledge(&identity(1).id, None, at(0));
+    state.unlink(LinkEnd::Lost, at(0));
     let mut operations = Vec::new();
-    lane.take_decided(&mut operations, usize::MAX);
+    state.decided.take(&mut operations, usize::MAX);
     assert!(matches!(operations[..], [Operation::Acknowledge { .. }]));
 }
 
@@ -335,28 +343,28 @@ fn what_is_not_settled_in_time_is_republished_and_given_up_in_the_end() {
         now += timeout + timeout / 4 + timeout / 16 + 1;
         fixture.tick(at(now));
         fixture.read(at(now));
-        assert_eq!(fixture.lane.next(at(now), &limits()).unwrap().sequence, sequence(1));
-        fixture.lane.written(at(now), &limits());
+        assert_eq!(fixture.state.next(at(now), &limits()).unwrap().sequence, sequence(1));
+        fixture.state.link.written(at(now).elapsed, &limits());
         assert_eq!(fixture.commit(), [format!("attempt 1 {attempt}")]);
-        assert_eq!(fixture.lane.in_flight(), 1);
+        assert_eq!(fixture.state.link.in_flight.len(), 1);
     }
     now += 240 + 61;
-    fixture.lane.tick(at(now), &limits());
+    fixture.state.tick(at(now), &limits());
     assert_eq!(fixture.commit(), ["dead 1 unacknowledged 3"]);
-    assert_eq!((fixture.lane.in_flight(), fixture.send(at(now))), (0, vec![]));
+    assert_eq!((fixture.state.link.in_flight.len(), fixture.send(at(now))), (0, vec![]));
 }
 
 #[test]
 fn attempts_count_on_from_earlier_links_and_a_new_link_spends_none() {
     let mut fixture = Fixture::linked([Pending { attempts: 3, ..pending(1) }]);
     assert_eq!(fixture.send(at(0)), [1]);
-    fixture.lane.unlink(LinkEnd::Lost, at(0));
+    fixture.state.unlink(LinkEnd::Lost, at(0));
     fixture.tick(at(10_000));
-    fixture.lane.link_up(LinkTerms::default(), at(0), &limits());
+    fixture.state.link_up(LinkTerms::default(), at(0), &limits());
     assert_eq!(fixture.send(at(10_000)), [1], "being away spends no attempt");
     fixture.tick(at(10_000 + 239));
     assert_eq!(fixture.store.len(), 1, "its timeout has doubled three times");
-    fixture.lane.tick(at(10_000 + 301), &limits());
+    fixture.state.tick(at(10_000 + 301), &limits());
     assert_eq!(fixture.commit(), ["dead 1 unacknowledged 3"]);
 }
 
@@ -368,7 +376,7 @@ fn an_ack_while_a_delivery_is_being_sent_again_settles_it() {
     fixture.read(at(40));
     assert_eq!(fixture.acknowledge(1, at(40)), ["acknowledge 1"]);
     assert_eq!(fixture.send(at(40)), Vec::<u64>::new());
-    assert_eq!(fixture.lane.queued_bytes(), 0);
+    assert_eq!(fixture.state.link.queued_bytes(), 0);
 }
 
 #[test]
@@ -378,7 +386,7 @@ fn what_is_gone_from_the_store_is_not_sent_again() {
     fixture.tick(at(40));
     fixture.store.remove(0);
     assert_eq!(fixture.send(at(40)), [2]);
-    assert_eq!(fixture.lane.in_flight(), 1);
+    assert_eq!(fixture.state.link.in_flight.len(), 1);
 }
 
 #[test]
@@ -414,7 +422,7 @@ fn a_coalescing_peer_gets_only_the_newest_value_of_each_key() {
     let mut fixture = Fixture::new((1..=9).map(|number| sets(number, if number % 2 == 0 { "even" } else { "odd" })));
     fixture.store[4] = pending(5);
     fixture.limits.queue_items = 2;
-    fixture.lane.link_up(LinkTerms { coalesce: true, ..LinkTerms::default() }, at(0), &limits());
+    fixture.state.link_up(LinkTerms { coalesce: true, ..LinkTerms::default() }, at(0), &limits());
     assert_eq!(fixture.send(at(0)), [5, 8, 9]);
     let left: Vec<_> = fixture.store.iter().map(|pending| pending.sequence.get()).collect();
     assert_eq!(left, [5, 8, 9]);
@@ -422,16 +430,16 @@ fn a_coalescing_peer_gets_only_the_newest_value_of_each_key() {
 
 #[test]
 fn coalescing_waits_until_what_it_superseded_is_committed() {
-    let mut lane = Lane::new(PeerId::new("p").unwrap());
-    lane.link_up(LinkTerms { coalesce: true, ..LinkTerms::default() }, at(0), &limits());
-    let request = lane.wants_page(&limits()).unwrap();
-    lane.load(request, Page { items: vec![sets(1, "k"), sets(2, "k")], more: false }, at(0));
-    assert!(lane.wants_page(&limits()).is_none());
+    let mut state = SendState::new(PeerId::new("p").unwrap());
+    state.link_up(LinkTerms { coalesce: true, ..LinkTerms::default() }, at(0), &limits());
+    state.ask_page(&limits()).unwrap();
+    state.load(Page { items: vec![sets(1, "k"), sets(2, "k")], more: false }, at(0));
+    assert!(state.wants_page(&limits()).is_none());
     let mut operations = Vec::new();
-    lane.take_decided(&mut operations, usize::MAX);
-    assert!(matches!(operations[..], [Operation::Supersede { .. }]) && lane.wants_page(&limits()).is_none());
-    lane.committed(1);
-    assert!(lane.wants_page(&limits()).is_some());
+    state.decided.take(&mut operations, usize::MAX);
+    assert!(matches!(operations[..], [Operation::Supersede { .. }]) && state.wants_page(&limits()).is_none());
+    state.committed(1);
+    assert!(state.wants_page(&limits()).is_some());
 }
 
 #[test]
@@ -439,20 +447,20 @@ fn what_is_given_up_is_not_sent_any_more() {
     let mut fixture = Fixture::linked([pending(1), pending(2), pending(3)]);
     fixture.limits.rules.window = NonZeroU32::MIN;
     assert_eq!(fixture.send(at(0)), [1]);
-    fixture.lane.give_up([(sequence(1), 0), (sequence(2), 0)], "backlog", at(0));
+    fixture.state.give_up([(sequence(1), 0), (sequence(2), 0)], "backlog", at(0));
     assert_eq!(fixture.commit(), ["dead 1 backlog 0", "dead 2 backlog 0"]);
     assert_eq!(fixture.send(at(0)), [3]);
-    assert_eq!(fixture.lane.in_flight(), 1);
+    assert_eq!(fixture.state.link.in_flight.len(), 1);
 }
 
 #[test]
 fn what_was_given_up_is_not_given_up_again_while_the_store_shows_it() {
-    let mut lane = live();
+    let mut state = live();
     let oldest = [(sequence(1), 0), (sequence(2), 0)];
-    assert!(lane.give_up(oldest, "backlog", at(0)));
-    assert!(!lane.give_up(oldest, "backlog", at(0)));
-    assert!(lane.give_up([(sequence(2), 0), (sequence(3), 0)], "backlog", at(0)));
+    assert!(state.give_up(oldest, "backlog", at(0)));
+    assert!(!state.give_up(oldest, "backlog", at(0)));
+    assert!(state.give_up([(sequence(2), 0), (sequence(3), 0)], "backlog", at(0)));
     let mut operations = Vec::new();
-    lane.take_decided(&mut operations, usize::MAX);
+    state.decided.take(&mut operations, usize::MAX);
     assert_eq!(operations.len(), 3);
 }

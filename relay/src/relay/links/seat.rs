@@ -7,19 +7,21 @@ use std::sync::atomic::AtomicBool;
 use slipstream_store::{MessageStore, Peer};
 use tracing::{info, warn};
 
-use super::dispatcher::{LinkTerms, Wake};
+use super::intake::{Intake, sender};
 use super::outbox::Outbox;
-use super::port::{Intake, Port, sender};
-use super::router::Router;
-use super::supervisor::{Core, Supervisor};
+use super::peer_link::PeerLink;
 use crate::link::{self, Announced, CloseCode, Ended, Hello, LinkControl, Role, Socket};
 use crate::listen::Seat;
 use crate::metrics::Metrics;
 use crate::protocol::ids_within;
+use crate::relay::core::Core;
+use crate::relay::dispatcher::{LinkTerms, Wake};
+use crate::relay::peers::Registry;
+use crate::relay::router::Router;
 
 /// What the far end of a link takes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Terms {
+pub(in crate::relay) struct Terms {
     /// One ACK for many messages.
     ack_batch: bool,
     /// Longest message, where it has a limit.
@@ -39,25 +41,25 @@ impl From<&Announced> for Terms {
 }
 
 /// A peer whose link is about to begin.
-pub(super) struct PeerSeat<S: ?Sized> {
-    pub(super) supervisor: Supervisor<S>,
-    pub(super) peer: Peer,
+pub(in crate::relay) struct PeerSeat<S: ?Sized> {
+    pub(in crate::relay) registry: Registry<S>,
+    pub(in crate::relay) peer: Peer,
     /// The address of its end.
-    pub(super) remote: SocketAddr,
-    pub(super) terms: Terms,
+    pub(in crate::relay) remote: SocketAddr,
+    pub(in crate::relay) terms: Terms,
     /// Longest message that is taken from the peer, as it was told.
-    pub(super) max_message_bytes: usize,
+    pub(in crate::relay) max_message_bytes: usize,
     /// What this end is to the link.
-    pub(super) role: Role,
+    pub(in crate::relay) role: Role,
 }
 
 impl<S: MessageStore + ?Sized> Seat for PeerSeat<S> {
     async fn run(self, socket: Socket) {
-        let core = &self.supervisor.core;
+        let core = &self.registry.core;
         let peer = &self.peer;
-        let port = self.port();
+        let link = self.peer_link();
         let (dialled, remote) = (self.role == Role::Client, self.remote);
-        let entry = core.links.enter(&port, peer, self.role);
+        let entry = core.links.enter(&link, peer, self.role);
         if entry.stays {
             info!(peer = %peer.id, %remote, kind = ?peer.kind, tags = ?peer.tags, durable = peer.durable, dialled, "link up");
         } else {
@@ -67,7 +69,7 @@ impl<S: MessageStore + ?Sized> Seat for PeerSeat<S> {
             core.metrics.taken_over();
             core.notices.taken_over(&peer.id, remote, other);
         }
-        let ended = self.live(socket, &port).await;
+        let ended = self.live(socket, &link).await;
         if matches!(ended, Ended::Stalled) {
             Metrics::link_stalled();
             warn!(peer = %peer.id, %ended, "link down");
@@ -80,22 +82,23 @@ impl<S: MessageStore + ?Sized> Seat for PeerSeat<S> {
         if dialled && matches!(ended, Ended::Peer { code: Some(CloseCode::TAKEN_OVER), .. }) {
             core.notices.thrown_out(&peer.id, remote);
         }
-        core.links.leave(&port);
-        if port.lane.link_down(&port.wake, port.end()) {
-            self.supervisor.left(peer).await;
+        core.links.leave(&link);
+        if link.lane.link_down(link.generation, link.end()) {
+            self.registry.left(peer).await;
         }
     }
 }
 
 impl<S: MessageStore + ?Sized> PeerSeat<S> {
-    fn port(&self) -> Arc<Port> {
-        let core = &self.supervisor.core;
+    fn peer_link(&self) -> Arc<PeerLink> {
+        let core = &self.registry.core;
         let stages = &core.settings.stages;
         let wake = Arc::new(Wake::default());
         let limit = self.terms.max_message_bytes;
         let max_answer = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-        Arc::new(Port {
+        Arc::new(PeerLink {
             lane: core.dispatcher.open_lane(&self.peer.id, 0),
+            generation: core.links.begin(),
             outbox: Arc::new(Outbox::new(stages.unanswered, Arc::clone(&wake))),
             wake,
             control: LinkControl::new(),
@@ -114,15 +117,15 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
     }
 
     /// The link, from its first frame to its last.
-    async fn live(&self, socket: Socket, port: &Arc<Port>) -> Ended {
-        let core = &self.supervisor.core;
+    async fn live(&self, socket: Socket, link: &Arc<PeerLink>) -> Ended {
+        let core = &self.registry.core;
         let limits = link::LinkLimits { max_message_bytes: self.max_message_bytes, ..core.settings.link.clone() };
-        let control = port.control.clone();
-        let running = link::run(socket, self.role, self.intake(port), Arc::clone(port), limits, control);
+        let control = link.control.clone();
+        let running = link::run(socket, self.role, self.intake(link), Arc::clone(link), limits, control);
         tokio::select! {
             biased;
             ended = running => ended,
-            failed = port.lane.catch_up(&port.wake, &*core.store, core.settings.stages.page) => {
+            failed = link.lane.catch_up(link.generation, &link.wake, &*core.store, core.settings.stages.page) => {
                 // The committer says what is wrong with the store; without its store a link is of no use.
                 if let Err(error) = failed {
                     warn!(peer = %self.peer.id, %error, "the peer's deliveries cannot be read");
@@ -132,15 +135,16 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
         }
     }
 
-    fn intake(&self, port: &Arc<Port>) -> Intake {
-        let Core { topology, stamps, clock, metrics, notices, .. } = &*self.supervisor.core;
+    fn intake(&self, link: &Arc<PeerLink>) -> Intake {
+        let Core { topology, stamps, clock, metrics, notices, .. } = &*self.registry.core;
         Intake {
-            port: Arc::clone(port),
+            link: Arc::clone(link),
             sender: sender(&self.peer),
-            max_depth: self.supervisor.core.settings.max_depth,
+            rate: self.registry.core.rates.of(&self.peer.id),
+            max_depth: self.registry.core.settings.max_depth,
             router: Router::new(Arc::clone(topology)),
             stamps: Arc::clone(stamps),
-            commits: self.supervisor.commits.clone(),
+            commits: self.registry.commits.clone(),
             clock: Arc::clone(clock),
             metrics: Arc::clone(metrics),
             notices: Arc::clone(notices),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,24 +11,26 @@ use slipstream_store::{Peer, PeerId, PeerKind};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::dispatcher::LinkEnd;
-use super::port::Port;
+use super::peer_link::PeerLink;
 use crate::link::{CloseCode, Role};
+use crate::relay::dispatcher::{Generation, LinkEnd};
 
 /// The links that live.
 #[derive(Debug)]
-pub(super) struct Links {
+pub(in crate::relay) struct Links {
     /// This relay.
     own: PeerId,
     /// Two links that begin within this time were dialled at once, each end not knowing of the other's.
     at_once: Duration,
     live: Mutex<BTreeMap<PeerId, Live>>,
-    pub(super) closing: AtomicBool,
+    /// How many links began since the start of the relay.
+    begun: AtomicU64,
+    pub(in crate::relay) closing: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Live {
-    port: Arc<Port>,
+    link: Arc<PeerLink>,
     role: Role,
     since: Instant,
     /// Cancelled when the link is no longer its peer's.
@@ -37,40 +39,45 @@ struct Live {
 
 /// What became of a link that was to be its peer's.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
+pub(in crate::relay) struct Entry {
     /// Whether it is the peer's link now.
-    pub(super) stays: bool,
+    pub(in crate::relay) stays: bool,
     /// Where the peer has another link: one of the two gives way. This is the address of the other's end.
-    pub(super) other: Option<SocketAddr>,
+    pub(in crate::relay) other: Option<SocketAddr>,
 }
 
 impl Links {
-    pub(super) fn new(own: PeerId, at_once: Duration) -> Self {
-        Self { own, at_once, live: Mutex::default(), closing: AtomicBool::new(false) }
+    pub(in crate::relay) fn new(own: PeerId, at_once: Duration) -> Self {
+        Self { own, at_once, live: Mutex::default(), begun: AtomicU64::new(0), closing: AtomicBool::new(false) }
+    }
+
+    /// A link begins.
+    pub(in crate::relay) fn begin(&self) -> Generation {
+        Generation(self.begun.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Makes this the link of its peer, or has it give way to the one that there is. `role` is this end's.
-    pub(super) fn enter(&self, port: &Arc<Port>, peer: &Peer, role: Role) -> Entry {
+    pub(in crate::relay) fn enter(&self, link: &Arc<PeerLink>, peer: &Peer, role: Role) -> Entry {
         // The lock is held until the lane serves the link, so that the lane serves the one that stands here.
         let mut live = self.live.lock();
         let older = live.get(&peer.id);
-        let other = older.map(|older| older.port.remote);
+        let other = older.map(|older| older.link.remote);
         // The peer may be back before the end of its former link was noticed.
-        let former = older.map_or(LinkEnd::Lost, |older| older.port.end());
+        let former = older.map_or(LinkEnd::Lost, |older| older.link.end());
         if let Some(older) = older {
             let crossed = older.role != role && peer.kind == PeerKind::Relay && older.since.elapsed() < self.at_once;
             if crossed && self.dialled_by_smaller(older.role, &peer.id) {
-                port.give_way();
+                link.give_way();
                 return Entry { stays: false, other };
             }
-            older.port.give_way();
+            older.link.give_way();
         }
         let ended = CancellationToken::new().drop_guard();
-        live.insert(peer.id.clone(), Live { port: Arc::clone(port), role, since: Instant::now(), ended });
-        port.lane.link_up(&port.wake, port.terms.clone(), former);
+        live.insert(peer.id.clone(), Live { link: Arc::clone(link), role, since: Instant::now(), ended });
+        link.lane.link_up(link.generation, &link.wake, link.terms.clone(), former);
         if self.closing.load(Ordering::Acquire) {
-            port.deaf.store(true, Ordering::Release);
-            port.control.close(CloseCode::AWAY, "shutting down");
+            link.deaf.store(true, Ordering::Release);
+            link.control.close(CloseCode::AWAY, "shutting down");
         }
         Entry { stays: true, other }
     }
@@ -85,49 +92,49 @@ impl Links {
     }
 
     /// The link has ended.
-    pub(super) fn leave(&self, port: &Arc<Port>) {
+    pub(in crate::relay) fn leave(&self, link: &Arc<PeerLink>) {
         let mut live = self.live.lock();
-        if live.get(port.lane.peer()).is_some_and(|current| Arc::ptr_eq(&current.port, port)) {
-            live.remove(port.lane.peer());
+        if live.get(link.lane.peer()).is_some_and(|current| current.link.generation == link.generation) {
+            live.remove(link.lane.peer());
         }
     }
 
     /// Something that is cancelled when the link that this peer has now is no longer its link.
-    pub(super) fn linked(&self, peer: &PeerId) -> Option<CancellationToken> {
+    pub(in crate::relay) fn linked(&self, peer: &PeerId) -> Option<CancellationToken> {
         self.live.lock().get(peer).map(|live| live.ended.token().clone())
     }
 
     /// Whether this peer has a link that it began itself.
-    pub(super) fn was_accepted(&self, peer: &PeerId) -> bool {
+    pub(in crate::relay) fn was_accepted(&self, peer: &PeerId) -> bool {
         self.live.lock().get(peer).is_some_and(|live| live.role == Role::Server)
     }
 
     /// Older deliveries have come to be owed to this peer: where it has a link, everything is sent from the oldest on.
-    pub(super) fn rewind(&self, peer: &Peer) {
-        if let Some(Live { port, .. }) = self.live.lock().get(&peer.id) {
-            port.lane.rewind(&port.wake, port.terms.clone().with(peer));
+    pub(in crate::relay) fn rewind(&self, peer: &Peer) {
+        if let Some(Live { link, .. }) = self.live.lock().get(&peer.id) {
+            link.lane.rewind(link.generation, link.terms.clone().with(peer));
         }
     }
 
     /// Another peer has taken the place of this one: its link ends.
-    pub(super) fn evict(&self, peer: &PeerId) {
+    pub(in crate::relay) fn evict(&self, peer: &PeerId) {
         if let Some(live) = self.live.lock().remove(peer) {
-            live.port.give_way();
+            live.link.give_way();
         }
     }
 
     /// From now on no message is taken in on any link, and no link begins.
-    pub(super) fn stop_taking(&self) {
+    pub(in crate::relay) fn stop_taking(&self) {
         self.closing.store(true, Ordering::Release);
         for live in self.live.lock().values() {
-            live.port.deaf.store(true, Ordering::Release);
+            live.link.deaf.store(true, Ordering::Release);
         }
     }
 
     /// Closes every link, and waits so long for the Close of each peer.
-    pub(super) fn close_all(&self, within: Duration, code: CloseCode, reason: &'static str) {
+    pub(in crate::relay) fn close_all(&self, within: Duration, code: CloseCode, reason: &'static str) {
         for live in self.live.lock().values() {
-            live.port.control.close_within(within, code, reason);
+            live.link.control.close_within(within, code, reason);
         }
     }
 }

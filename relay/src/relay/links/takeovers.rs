@@ -19,11 +19,11 @@ const MAX_PEERS: usize = 1_024;
 
 /// The take-overs of late.
 #[derive(Debug, Default)]
-pub(super) struct TakeOvers(BTreeMap<PeerId, VecDeque<Duration>>);
+pub(in crate::relay) struct TakeOvers(BTreeMap<PeerId, VecDeque<Duration>>);
 
 impl TakeOvers {
     /// Notes one; `now` is on the clock's own scale. Returns whether there were several of late.
-    pub(super) fn note(&mut self, peer: &PeerId, now: Duration) -> bool {
+    pub(in crate::relay) fn note(&mut self, peer: &PeerId, now: Duration) -> bool {
         if self.0.len() >= MAX_PEERS && !self.0.contains_key(peer) {
             let stalest = self.0.iter().min_by_key(|(_, times)| times.back().copied()).map(|(peer, _)| peer.clone());
             stalest.map(|peer| self.0.remove(&peer));

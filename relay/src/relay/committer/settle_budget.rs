@@ -16,15 +16,15 @@ const BESIDE_TRAFFIC: usize = 256;
 /// Of the deliveries that were made, one part in so many is forgotten with each batch.
 const FADES: usize = 8;
 
-/// The share of the decisions in the batches.
+/// How many decisions the next batch may take.
 #[derive(Debug, Default)]
-pub(super) struct Share {
+pub(super) struct SettleBudget {
     last_message: Option<Duration>,
     /// The deliveries made by the batches of late.
     made: usize,
 }
 
-impl Share {
+impl SettleBudget {
     /// How many decisions the next batch takes, `most` at most. Its messages make `makes` deliveries; `None` where
     /// there is no message. `now` is on the clock's own scale.
     pub(super) fn next(&mut self, makes: Option<usize>, now: Duration, most: usize) -> usize {
@@ -49,31 +49,31 @@ mod tests {
 
     #[test]
     fn without_traffic_a_batch_takes_all_it_may() {
-        let mut share = Share::default();
-        assert_eq!(share.next(None, at(0), MOST), MOST);
-        share.next(Some(1), at(10), MOST);
-        assert_eq!(share.next(None, at(1_010), MOST), MOST);
+        let mut budget = SettleBudget::default();
+        assert_eq!(budget.next(None, at(0), MOST), MOST);
+        budget.next(Some(1), at(10), MOST);
+        assert_eq!(budget.next(None, at(1_010), MOST), MOST);
     }
 
     #[test]
     fn beside_a_trickle_a_backlog_is_settled_little_by_little() {
-        let mut share = Share::default();
+        let mut budget = SettleBudget::default();
         for number in 0..1_000 {
             let makes = (number % 3 == 0).then_some(1);
-            assert!(share.next(makes, at(number), MOST) <= BESIDE_TRAFFIC + FADES);
+            assert!(budget.next(makes, at(number), MOST) <= BESIDE_TRAFFIC + FADES);
         }
         // A message that nobody wants makes nothing, and its sender waits all the same.
-        assert!(share.next(Some(0), at(2_500), MOST) <= BESIDE_TRAFFIC + FADES);
+        assert!(budget.next(Some(0), at(2_500), MOST) <= BESIDE_TRAFFIC + FADES);
     }
 
     #[test]
     fn what_traffic_makes_is_settled_as_fast_as_it_is_made() {
         for makes in [1, 50, 2_000, 8_000] {
-            let mut share = Share::default();
+            let mut budget = SettleBudget::default();
             let mut owed = 0;
             for number in 0..1_000 {
                 owed += makes;
-                owed -= share.next(Some(makes), at(number), MOST).min(owed);
+                owed -= budget.next(Some(makes), at(number), MOST).min(owed);
             }
             assert_eq!(owed, 0, "{makes} a batch");
         }
@@ -81,9 +81,9 @@ mod tests {
 
     #[test]
     fn a_burst_is_settled_in_large_batches_though_no_more_comes() {
-        let mut share = Share::default();
-        share.next(Some(25_000), at(0), MOST);
-        let settled: usize = (1..=4).map(|number| share.next(None, at(number), MOST)).sum();
+        let mut budget = SettleBudget::default();
+        budget.next(Some(25_000), at(0), MOST);
+        let settled: usize = (1..=4).map(|number| budget.next(None, at(number), MOST)).sum();
         assert!(settled >= 25_000, "{settled}");
     }
 }

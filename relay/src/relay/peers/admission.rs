@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use slipstream_store::{GeneratedFor, MessageStore, Peer, PeerId, PeerKind};
 use tracing::warn;
 
-use super::seat::{PeerSeat, Terms};
-use super::supervisor::Supervisor;
+use super::registry::Registry;
 use crate::link::{Hello, Refusal, Role, Welcome};
 use crate::listen::Admission;
+use crate::relay::links::{PeerSeat, Terms};
 
 #[async_trait]
-impl<S: MessageStore + ?Sized> Admission for Supervisor<S> {
+impl<S: MessageStore + ?Sized> Admission for Registry<S> {
     type Seat = PeerSeat<S>;
 
     async fn admit(&self, hello: Hello) -> Result<(Welcome, Self::Seat), Refusal> {
@@ -35,7 +35,7 @@ impl<S: MessageStore + ?Sized> Admission for Supervisor<S> {
             max_message_bytes: max_message_bytes as u64,
         };
         let (terms, remote) = (Terms::from(&hello), hello.remote);
-        Ok((welcome, PeerSeat { supervisor: self.clone(), peer, remote, terms, max_message_bytes, role: Role::Server }))
+        Ok((welcome, PeerSeat { registry: self.clone(), peer, remote, terms, max_message_bytes, role: Role::Server }))
     }
 
     fn takes_over(&self, hello: &Hello) -> bool {
@@ -43,7 +43,7 @@ impl<S: MessageStore + ?Sized> Admission for Supervisor<S> {
     }
 }
 
-impl<S: MessageStore + ?Sized> Supervisor<S> {
+impl<S: MessageStore + ?Sized> Registry<S> {
     fn peer(&self, hello: &Hello) -> Result<Peer, Refusal> {
         let core = &self.core;
         if hello.id.as_ref() == Some(&core.id) {

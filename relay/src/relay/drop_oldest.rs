@@ -10,9 +10,9 @@ use slipstream_store::{MessageStore, PageLimit, StoreError};
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::dispatcher::PeerLane;
+use super::dispatcher::Lane;
+use super::peers::Registry;
 use super::settings::BacklogPolicy;
-use super::supervisor::Supervisor;
 
 /// The reason of the dead letters.
 const REASON: &str = "backlog";
@@ -21,15 +21,15 @@ const REASON: &str = "backlog";
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Works until it is dropped, or the store fails for good. Without such a limit there is nothing to do.
-pub(super) async fn run<S: MessageStore + ?Sized>(supervisor: Supervisor<S>) -> Result<(), StoreError> {
-    let core = &supervisor.core;
+pub(super) async fn run<S: MessageStore + ?Sized>(registry: Registry<S>) -> Result<(), StoreError> {
+    let core = &registry.core;
     let Some(limit) = core.settings.backlog.filter(|limit| limit.policy == BacklogPolicy::DropOldest) else {
         return std::future::pending().await;
     };
     let most = limit.deliveries.get();
     loop {
         for lane in core.dispatcher.lanes_over(most) {
-            match trim(&supervisor, &lane, most).await {
+            match trim(&registry, &lane, most).await {
                 Err(error) if error.is_transient() => {
                     warn!(peer = %lane.peer(), %error, "a backlog was not trimmed yet")
                 }
@@ -48,12 +48,8 @@ pub(super) async fn run<S: MessageStore + ?Sized>(supervisor: Supervisor<S>) -> 
 
 /// Gives up the oldest deliveries of a peer until it is owed no more than `most`, or the store shows none that was not
 /// given up before.
-async fn trim<S: MessageStore + ?Sized>(
-    supervisor: &Supervisor<S>,
-    lane: &Arc<PeerLane>,
-    most: u64,
-) -> Result<(), StoreError> {
-    let core = &supervisor.core;
+async fn trim<S: MessageStore + ?Sized>(registry: &Registry<S>, lane: &Arc<Lane>, most: u64) -> Result<(), StoreError> {
+    let core = &registry.core;
     let page = core.settings.stages.page;
     warn!(peer = %lane.peer(), backlog = lane.backlog(), most, "a peer is owed too much; its oldest deliveries are given up");
     while let Some(excess) = NonZeroU32::new(u32::try_from(lane.backlog().saturating_sub(most)).unwrap_or(u32::MAX)) {
@@ -62,7 +58,7 @@ async fn trim<S: MessageStore + ?Sized>(
             break;
         }
         // What was decided is in the store before the oldest are looked for again.
-        supervisor.commits.drain().await;
+        registry.commits.drain().await;
     }
     Ok(())
 }

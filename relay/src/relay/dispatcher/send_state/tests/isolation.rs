@@ -30,11 +30,11 @@ impl Reader {
     /// has had one for which it says false, or the link has lived for `life` milliseconds.
     fn link(&mut self, life: u64, mut takes: impl FnMut(u64) -> bool) {
         self.links += 1;
-        self.fixture.lane.link_up(LinkTerms::default(), self.time(), &self.fixture.limits);
+        self.fixture.state.link_up(LinkTerms::default(), self.time(), &self.fixture.limits);
         let mut waiting = std::collections::VecDeque::new();
         for _ in 0..life {
             let now = self.time();
-            self.fixture.lane.tick(now, &self.fixture.limits);
+            self.fixture.state.tick(now, &self.fixture.limits);
             self.decided.extend(self.fixture.commit());
             waiting.extend(self.fixture.send(now));
             self.now += 1;
@@ -46,7 +46,7 @@ impl Reader {
             let decided = self.fixture.acknowledge(number, self.time());
             self.decided.extend(decided);
         }
-        self.fixture.lane.unlink(LinkEnd::Lost, self.time());
+        self.fixture.state.unlink(LinkEnd::Lost, self.time());
         self.decided.extend(self.fixture.commit());
     }
 
@@ -74,11 +74,11 @@ fn a_poison_is_found_behind_others_that_were_not_acknowledged_yet() {
     let mut reader = Reader::new((1..=100).map(pending));
     while reader.fixture.store.len() > 1 && reader.links < 60 {
         reader.links += 1;
-        reader.fixture.lane.link_up(LinkTerms::default(), reader.time(), &reader.fixture.limits);
+        reader.fixture.state.link_up(LinkTerms::default(), reader.time(), &reader.fixture.limits);
         let mut handled = Vec::new();
         for _ in 0..500 {
             let now = reader.time();
-            reader.fixture.lane.tick(now, &reader.fixture.limits);
+            reader.fixture.state.tick(now, &reader.fixture.limits);
             let sent = reader.fixture.send(now);
             reader.now += 1;
             if sent.contains(&7) {
@@ -92,7 +92,7 @@ fn a_poison_is_found_behind_others_that_were_not_acknowledged_yet() {
                 }
             }
         }
-        reader.fixture.lane.unlink(LinkEnd::Lost, reader.time());
+        reader.fixture.state.unlink(LinkEnd::Lost, reader.time());
         let decided = reader.fixture.commit();
         reader.decided.extend(decided);
     }

@@ -1,5 +1,5 @@
-//! Whether a message may be recorded: not where it must have a recipient and has none, nor while the disk is low, nor
-//! where an application sent it and a recipient is owed as much as it may be.
+//! Whether a message is accepted: not if it must have a recipient and has none, nor while the disk is low, nor if an
+//! application sent it and a recipient is owed as much as it may be.
 //!
 //! What comes from another relay was confirmed to somebody. To refuse it for a backlog would only leave it owed one
 //! relay earlier, and relays whose backlogs are full would wait for each other for ever.
@@ -17,9 +17,9 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     /// confirmed again, and the rest refused.
     pub(super) fn take(&self, submission: Submission, filling: &mut Filling) {
         match submission {
-            Submission::Message(record, arrival, share) => match self.admit(&record, &arrival) {
-                Ok(()) => filling.record(record, arrival, share),
-                Err(refusal) => filling.recognise(record, arrival, refusal, share),
+            Submission::Message(record, arrival, permit) => match self.accept(&record, &arrival) {
+                Ok(()) => filling.record(record, arrival, permit),
+                Err(refusal) => filling.recognise(record, arrival, refusal, permit),
             },
             Submission::Apply(operation, caller) => filling.apply(operation, caller),
             Submission::Purge(request) => filling.purge(request),
@@ -27,8 +27,8 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         }
     }
 
-    /// Admits a message, which is then to be [`released`](Self::release), or says why it may not be recorded.
-    fn admit(&self, record: &Record, arrival: &Arrival) -> Result<(), Box<Refusal>> {
+    /// Accepts a message, which is then to be [`released`](Self::release), or says why it may not be recorded.
+    fn accept(&self, record: &Record, arrival: &Arrival) -> Result<(), Box<Refusal>> {
         let refusal = |code, reason| Box::new(Refusal::of(code, reason, &record.identity));
         if arrival.mandatory && record.route.recipients.is_empty() {
             return Err(refusal(Code::Unrouted, "mandatory: no peer matches now".to_owned()));
@@ -38,15 +38,21 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         }
         let Some(limit) = self.rejects_above() else { return Ok(()) };
         let most = if arrival.from_relay { u64::MAX } else { limit };
-        self.dispatcher.admit(&record.route.recipients, most).map_err(|peer| {
-            refusal(Code::BacklogFull, format!("{peer} is owed {limit} messages, as many as one peer may be"))
-        })
+        // The committer alone reserves, so that nothing comes in between.
+        if let Some(peer) = self.dispatcher.full(&record.route.recipients, most, |peer| self.reserved.of(peer)) {
+            return Err(refusal(
+                Code::BacklogFull,
+                format!("{peer} is owed {limit} messages, as many as one peer may be"),
+            ));
+        }
+        self.reserved.reserve(&record.route.recipients);
+        Ok(())
     }
 
-    /// A record that was admitted is in the store now, or was refused by it.
+    /// A record that was accepted is in the store now, or was refused by it.
     pub(super) fn release(&self, record: &Record) {
         if self.rejects_above().is_some() {
-            self.dispatcher.released(&record.route.recipients);
+            self.reserved.release(&record.route.recipients);
         }
         if self.backlog.is_some_and(|limit| limit.policy == BacklogPolicy::DropOldest) {
             self.overfull.notify_one();

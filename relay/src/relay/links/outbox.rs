@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use slipstream_store::Identity;
 use tokio::sync::Semaphore;
 
-use super::dispatcher::Wake;
 use crate::protocol::Refusal;
+use crate::relay::dispatcher::Wake;
 
 /// What the sender of a message is told of it.
 #[derive(Debug)]

@@ -1,0 +1,54 @@
+//! What the tasks of one relay have in common: its settings, its stages and what is known of its peers. Nothing here
+//! runs.
+
+use std::sync::Arc;
+
+use slipstream_store::PeerId;
+use tokio::sync::Notify;
+
+use super::committer::StoreHealth;
+use super::disk::Disk;
+use super::dispatcher::Dispatcher;
+use super::links::{Links, Rates};
+use super::notices::Notices;
+use super::peers::{Dials, PeerLocks, SharedTopology, Subscribers};
+use super::settings::Settings;
+use super::stamps::Stamps;
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+
+/// What every link needs of the relay.
+#[derive(Debug)]
+pub(super) struct Core<S: ?Sized> {
+    pub(super) id: PeerId,
+    pub(super) store: Arc<S>,
+    pub(super) settings: Settings,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) topology: Arc<SharedTopology>,
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) stamps: Arc<Stamps>,
+    pub(super) dials: Dials,
+    pub(super) subscribers: Subscribers,
+    pub(super) links: Links,
+    pub(super) rates: Rates,
+    pub(super) health: Arc<StoreHealth>,
+    pub(super) changing: PeerLocks,
+    pub(super) disk: Arc<Disk>,
+    /// Told where a peer may be owed more than the backlog limit.
+    pub(super) overfull: Arc<Notify>,
+    pub(super) notices: Arc<Notices>,
+}
+
+impl<S: ?Sized> Core<S> {
+    /// Whether messages are held for this peer for as long as it is configured.
+    pub(super) fn is_configured(&self, peer: &PeerId) -> bool {
+        self.dials.of(peer).is_some() || self.subscribers.of(peer).is_some()
+    }
+
+    /// Whether this peer gets, after being away, only the newest value of each key.
+    pub(super) fn coalesces(&self, peer: &PeerId) -> bool {
+        let dialled = self.dials.of(peer).is_some_and(|dial| dial.configured.coalesce);
+        dialled || self.subscribers.of(peer).is_some_and(|subscriber| subscriber.coalesce)
+    }
+}

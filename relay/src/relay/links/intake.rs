@@ -1,0 +1,139 @@
+//! The entry stage of a link: what its reader does with a text.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use slipstream_store::{Peer, PeerKind, Record, Route};
+
+use super::outbox::{Answer, ReplyTo};
+use super::peer_link::PeerLink;
+use super::rate::Rate;
+use crate::clock::Clock;
+use crate::link::Inbox;
+use crate::metrics::Metrics;
+use crate::protocol::{self, Ack, Code, Envelope, Incoming, Refusal, Sender};
+use crate::relay::committer::{Arrival, CommitQueue};
+use crate::relay::notices::Notices;
+use crate::relay::peers::Target;
+use crate::relay::router::Router;
+use crate::relay::stamps::Stamps;
+
+/// The entry stage of a link: decodes, routes, submits.
+#[derive(Debug)]
+pub(in crate::relay) struct Intake {
+    pub(in crate::relay) link: Arc<PeerLink>,
+    pub(in crate::relay) sender: Sender,
+    pub(in crate::relay) rate: Option<Arc<Rate>>,
+    /// Most levels of a message.
+    pub(in crate::relay) max_depth: NonZeroUsize,
+    pub(in crate::relay) router: Router,
+    pub(in crate::relay) stamps: Arc<Stamps>,
+    pub(in crate::relay) commits: CommitQueue,
+    pub(in crate::relay) clock: Arc<dyn Clock>,
+    pub(in crate::relay) metrics: Arc<Metrics>,
+    pub(in crate::relay) notices: Arc<Notices>,
+}
+
+impl Intake {
+    async fn message(&mut self, envelope: Envelope<'_>) {
+        let link = Arc::clone(&self.link);
+        let read_at = self.clock.elapsed();
+        link.outbox.reserve().await;
+        // A link that another took over must not bring its messages in between those of the new one.
+        if link.deaf.load(Ordering::Acquire) {
+            return;
+        }
+        let reply = ReplyTo(Arc::clone(&link.outbox));
+        if envelope.path().contains(&link.relay) {
+            self.metrics.looped();
+            return reply.confirm(envelope.identity().clone());
+        }
+        if let Err(rate) = self.may_send(read_at) {
+            let reason = format!("this peer may send {rate} messages a second");
+            let refusal = Refusal::of(Code::RateLimited, reason, envelope.identity());
+            self.count_refusal(&refusal);
+            return reply.refuse(refusal);
+        }
+        let record = self.record(&envelope);
+        let from_relay = self.sender.kind == PeerKind::Relay;
+        let mandatory = envelope.is_mandatory();
+        let unrouted = record.route.recipients.is_empty().then(|| envelope.targeted_tags().into());
+        self.commits.message(record, Arrival { reply, read_at, from_relay, unrouted, mandatory }).await;
+    }
+
+    /// Whether the peer may send a message now, which then counts; otherwise how many it may send in a second.
+    fn may_send(&self, now: Duration) -> Result<(), NonZeroU32> {
+        self.rate.as_ref().map_or(Ok(()), |rate| rate.permits(now))
+    }
+
+    fn record(&mut self, envelope: &Envelope<'_>) -> Box<Record> {
+        let relay = &self.link.relay;
+        let target = Target {
+            sender: &self.sender.id,
+            path: envelope.path(),
+            tags: envelope.targeted_tags(),
+            instances: envelope.targeted_instances(),
+        };
+        let route: Arc<Route> = self.router.route(target, || envelope.outgoing_path(&self.sender.id, relay));
+        let stamp = self.stamps.on_the_way_out(&self.sender, envelope.stamp());
+        Box::new(Record {
+            identity: envelope.identity().clone(),
+            fingerprint: envelope.fingerprint(),
+            message_type: envelope.message_type().clone(),
+            key: envelope.key().cloned(),
+            expires_at: envelope.expires_at(),
+            received_at: self.clock.now(),
+            stamp: envelope.stamp(),
+            text: envelope.encode(&self.sender.id, &route.path, stamp),
+            route,
+        })
+    }
+
+    fn acknowledged(&self, ack: &Ack) {
+        let now = self.clock.elapsed();
+        self.link.lane.acknowledge(self.link.generation, ack.ids(), ack.group(), |read_at| match read_at {
+            Some(read_at) => {
+                self.link.control.note_settled();
+                self.metrics.acknowledged(read_at.map(|read_at| now.saturating_sub(read_at)));
+            }
+            None => self.metrics.stray_ack(),
+        });
+    }
+
+    fn count_refusal(&self, refusal: &Refusal) {
+        self.metrics.rejected(refusal.code());
+        self.notices.refused(&self.sender.id, refusal);
+    }
+
+    async fn refuse(&self, refusal: Refusal) {
+        self.count_refusal(&refusal);
+        self.link.outbox.reserve().await;
+        self.link.outbox.answer(Answer::Refuse(refusal));
+    }
+}
+
+impl Inbox for Intake {
+    async fn text(&mut self, text: Bytes) {
+        // The link has checked the encoding; should that ever be wrong, nothing is taken in.
+        let Ok(text) = std::str::from_utf8(&text) else { return };
+        match protocol::decode(text, &self.sender, self.max_depth, || self.clock.ulid()) {
+            Ok(Incoming::Message(envelope)) => self.message(envelope).await,
+            Ok(Incoming::Ack(ack)) => self.acknowledged(&ack),
+            Ok(Incoming::Nack(nack)) => {
+                if !self.link.lane.refuse(self.link.generation, &nack) {
+                    self.metrics.stray_ack();
+                }
+            }
+            Err(refusal) if refusal.is_answered() => self.refuse(refusal).await,
+            Err(_) => self.metrics.stray_ack(),
+        }
+    }
+}
+
+/// What a peer is to the protocol.
+pub(in crate::relay) fn sender(peer: &Peer) -> Sender {
+    Sender { id: peer.id.clone(), group: peer.group.clone(), kind: peer.kind }
+}

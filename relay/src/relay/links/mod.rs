@@ -1,0 +1,24 @@
+//! The links of this relay: where each meets the stages, and which of two links of one peer stays.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `seat` | a peer and its link, from the handshake to its end |
+//! | `intake` | what the reader of a link does with a text |
+//! | `peer_link`, `outbox` | what its writer gets to send: the answers to what was taken in, then deliveries |
+//! | `live` | the links that live, one a peer |
+//! | `takeovers` | whether links of one id throw each other out |
+//! | `rate` | how fast a peer may send |
+
+mod intake;
+mod live;
+mod outbox;
+mod peer_link;
+mod rate;
+mod seat;
+mod takeovers;
+
+pub(super) use live::Links;
+pub(super) use outbox::ReplyTo;
+pub(super) use rate::Rates;
+pub(super) use seat::{PeerSeat, Terms};
+pub(super) use takeovers::TakeOvers;

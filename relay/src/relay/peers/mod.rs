@@ -1,0 +1,26 @@
+//! The peers of this relay: who is known, who may link, who is dialled, who is forgotten.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `registry` | remembers, adopts and forgets peers, in the store first |
+//! | `admission` | who gets a link that asks for one, and under which id |
+//! | `dials`, `dialling` | who is dialled, and who turned out to be there; how that goes |
+//! | `subscribers` | the applications that are configured |
+//! | `topology` | who matches a message |
+//! | `locks` | the changes to one peer follow each other |
+
+mod admission;
+mod dialling;
+mod dials;
+mod locks;
+mod registry;
+mod subscribers;
+mod topology;
+
+pub use subscribers::Subscriber;
+
+pub(super) use dials::{Dial, Dials};
+pub(super) use locks::PeerLocks;
+pub(super) use registry::Registry;
+pub(super) use subscribers::Subscribers;
+pub(super) use topology::{SharedTopology, Target};
