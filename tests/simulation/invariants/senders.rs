@@ -119,6 +119,9 @@ impl Oracle {
                         .violated("identities are kept apart", format!("{relay}: {} is a conflict", record.identity));
                 }
                 (_, Outcome::Applied) => self.settled(&mut facts, relay, operation),
+                (Operation::Acknowledge { peer, sequence, .. }, Outcome::Unchanged) => {
+                    self.acknowledged_late(&mut facts, relay, peer, *sequence);
+                }
                 _ => {}
             }
         }

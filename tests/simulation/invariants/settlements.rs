@@ -50,12 +50,22 @@ impl Oracle {
         self.world.holds("acknowledgements are true", handled, || {
             format!("{relay} counts {identity} as acknowledged by {peer}, which did not")
         });
-        if let Some(key) = facts.messages.get(identity).and_then(|message| message.sent.sets()).cloned() {
-            let here = known(&mut facts.relays, relay);
-            let newest = here.newest_of_key.entry((peer.clone(), key)).or_insert((sequence, Instant::now()));
-            if newest.0 < sequence {
-                *newest = (sequence, Instant::now());
-            }
+        self.handled(facts, relay, peer, sequence, identity);
+    }
+
+    /// A peer has acknowledged a value that expired meanwhile: it stands in for older ones all the same.
+    pub(super) fn acknowledged_late(&self, facts: &mut Facts, relay: &PeerId, peer: &PeerId, sequence: Sequence) {
+        if let Some(identity) = facts.relays[relay].by_sequence.get(&sequence).cloned() {
+            self.handled(facts, relay, peer, sequence, &identity);
+        }
+    }
+
+    fn handled(&self, facts: &mut Facts, relay: &PeerId, peer: &PeerId, sequence: Sequence, identity: &Identity) {
+        let Some(key) = facts.messages.get(identity).and_then(|message| message.sent.sets()).cloned() else { return };
+        let here = known(&mut facts.relays, relay);
+        let newest = here.newest_of_key.entry((peer.clone(), key)).or_insert((sequence, Instant::now()));
+        if newest.0 < sequence {
+            *newest = (sequence, Instant::now());
         }
     }
 
