@@ -19,6 +19,7 @@ mod janitor;
 mod links;
 mod notices;
 mod observer;
+mod operator;
 mod peers;
 mod router;
 mod settings;
@@ -34,6 +35,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{debug, info, warn};
 
 pub use self::observer::{DialObservation, DialState, Observation, Observer, PeerObservation};
+pub use self::operator::Operator;
 pub use self::peers::Subscriber;
 pub use self::settings::{BacklogLimit, BacklogPolicy, DeliveryRules, DiskGuard, Settings, StageLimits};
 
@@ -138,6 +140,12 @@ impl<S: MessageStore + ?Sized> Relay<S> {
     #[must_use]
     pub fn observer(&self) -> Observer<S> {
         Observer::new(Arc::clone(&self.core))
+    }
+
+    /// A handle with which an operator acts on the relay while it runs.
+    #[must_use]
+    pub fn operator(&self) -> Operator<S> {
+        Operator::new(Arc::clone(&self.core), self.commits.downgrade())
     }
 
     /// Runs until `shutdown` is cancelled, or the store fails for good. Either way it ends in order: it stops taking

@@ -57,7 +57,12 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                         known => self.answer(record, known, arrival, now),
                     }
                 }
-                (_, Reply::Caller(caller)) => drop(caller.send(Ok(*outcome))),
+                (operation, Reply::Caller(caller)) => {
+                    if let (Operation::Redrive { peer, .. }, Outcome::Redriven { .. }) = (operation, outcome) {
+                        self.dispatcher.redriven(peer);
+                    }
+                    drop(caller.send(Ok(*outcome)));
+                }
                 (_, Reply::Sender(..) | Reply::Refused(..)) => {}
             }
         }

@@ -23,7 +23,7 @@ use tracing::{error, warn};
 use self::adopted::Adopted;
 use self::batch::{Committed, Filling};
 pub(super) use self::health::StoreHealth;
-pub(super) use self::queue::{Arrival, CommitQueue, Submission, queue};
+pub(super) use self::queue::{Arrival, CommitQueue, Submission, WeakCommitQueue, queue};
 pub(super) use self::reserved::Reserved;
 use self::settle_budget::SettleBudget;
 use super::disk::Disk;

@@ -46,6 +46,25 @@ pub(in crate::relay) struct CommitQueue {
     max_bytes: u32,
 }
 
+/// A way in that does not keep the committer alive.
+#[derive(Debug, Clone)]
+pub(in crate::relay) struct WeakCommitQueue {
+    submissions: mpsc::WeakSender<Submission>,
+    bytes: Arc<Semaphore>,
+    max_bytes: u32,
+}
+
+impl WeakCommitQueue {
+    /// The way in.
+    ///
+    /// # Errors
+    /// `Closed` if the committer has ended, or is about to.
+    pub(in crate::relay) fn upgrade(&self) -> Result<CommitQueue> {
+        let Self { submissions, bytes, max_bytes } = self.clone();
+        Ok(CommitQueue { submissions: submissions.upgrade().ok_or(StoreError::Closed)?, bytes, max_bytes })
+    }
+}
+
 /// A queue and its other end, for [`Committer::run`](super::Committer::run).
 pub(in crate::relay) fn queue(limits: &StageLimits) -> (CommitQueue, mpsc::Receiver<Submission>) {
     let (submissions, taken) = mpsc::channel(limits.commit_queue);
@@ -61,6 +80,12 @@ impl CommitQueue {
         let bytes = u32::try_from(record.text.len()).unwrap_or(u32::MAX).min(self.max_bytes);
         let permit = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.ok();
         let _ = self.submissions.send(Submission::Message(record, arrival, permit)).await;
+    }
+
+    /// The same way in, for somebody who may outlive the committer.
+    pub(in crate::relay) fn downgrade(&self) -> WeakCommitQueue {
+        let Self { submissions, bytes, max_bytes } = self.clone();
+        WeakCommitQueue { submissions: submissions.downgrade(), bytes, max_bytes }
     }
 
     /// Applies one operation, in the next batch.

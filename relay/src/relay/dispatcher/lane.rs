@@ -162,6 +162,11 @@ impl Lane {
         self.changed(&mut state);
     }
 
+    /// One more delivery is owed, which is read from the store.
+    pub(super) fn redriven(&self) {
+        self.resync(self.backlog() + 1);
+    }
+
     /// Something may be owed that was never offered: it is read from the store.
     pub(super) fn resync(&self, backlog: u64) {
         self.backlog.store(backlog, Ordering::Relaxed);

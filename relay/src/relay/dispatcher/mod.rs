@@ -129,6 +129,13 @@ impl Dispatcher {
         Ok(store.pending(lane.peer(), None, one).await?.items.first().map(|pending| pending.received_at))
     }
 
+    /// A dead letter of a peer is owed again. A peer with a link gets it at once.
+    pub(crate) fn redriven(&self, peer: &PeerId) {
+        if let Some(lane) = self.lane(peer) {
+            lane.redriven();
+        }
+    }
+
     /// Tells a lane that the commit of that many of its decisions has ended; that many settled a delivery.
     pub(crate) fn committed(&self, peer: &PeerId, decisions: usize, settled: u64) {
         if let Some(lane) = self.lanes.read().get(peer) {
