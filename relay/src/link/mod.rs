@@ -7,8 +7,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `stream`, `target` | the byte streams that a link runs over, who makes them, and where they lead |
-//! | `hello`, `refusal` | who a peer says it is, and why it may not be here |
-//! | `upgrade`, `subprotocol` | the HTTP exchange, both sides |
+//! | `handshake/` | the HTTP exchange, both sides: who a peer says it is, and why it may not be here |
 //! | `frames` | outgoing frames, gathered into one write |
 //! | `assembler` | incoming frames to whole texts |
 //! | `reader`, `writer` | the two halves of a running link |
@@ -23,18 +22,15 @@ pub(crate) mod awake;
 mod close;
 mod control;
 mod frames;
-mod hello;
+mod handshake;
 mod keepalive;
 mod limits;
 mod reader;
-mod refusal;
 mod run;
 mod sent;
 mod silence;
 mod stream;
-mod subprotocol;
 mod target;
-mod upgrade;
 mod writer;
 
 #[cfg(test)]
@@ -43,13 +39,11 @@ mod tests;
 pub use close::{CloseCode, Ended};
 pub use control::LinkControl;
 pub use frames::{FrameBatch, Role};
-pub use hello::{Announced, Hello, Secret, Welcome};
+pub(crate) use handshake::accept;
+pub use handshake::{Announced, HandshakeError, Hello, Offer, Refusal, RetryAfter, Secret, Welcome, offer};
 pub use limits::LinkLimits;
 pub use reader::Inbox;
-pub use refusal::Refusal;
 pub use run::run;
 pub use stream::{Connector, ReadHalf, SendHalf, Socket, Stream, TcpConnector, WriteHalf};
 pub use target::Target;
-pub(crate) use upgrade::accept;
-pub use upgrade::{HandshakeError, Offer, RetryAfter, offer};
 pub use writer::Outbound;

@@ -16,9 +16,12 @@ use hyper_util::rt::TokioIo;
 use sha1::{Digest as _, Sha1};
 use slipstream_store::{ClusterGroup, PeerId, Tag, Timestamp};
 
-use super::hello::{self, Announced, Secret, checked, join};
+use super::headers::{self, checked, join};
+use super::hello::{Announced, Welcome};
+use super::refusal::Refusal;
+use super::secret::Secret;
 use super::subprotocol::Named;
-use super::{Refusal, Socket, Stream, Welcome};
+use crate::link::stream::{Socket, Stream};
 
 const WEBSOCKET: &str = "websocket";
 const UPGRADE: &str = "upgrade";
@@ -191,12 +194,12 @@ impl Offer {
             .map_err(|error| fault(&error))?;
         let headers = request.headers_mut();
         let mut set = |name, value: Option<HeaderValue>| value.map(|value| headers.insert(name, value));
-        set(hello::ID, self.id.as_ref().map(|id| checked(id.as_str())));
-        set(hello::TAGS, (!self.tags.is_empty()).then(|| checked(&join(&self.tags))));
-        set(hello::GROUP, self.group.as_ref().map(|group| checked(group.as_str())));
-        set(hello::KIND, self.as_relay.then(|| HeaderValue::from_static(hello::RELAY)));
-        set(hello::ACCEPT, self.ack_batch.then(|| HeaderValue::from_static(hello::ACK_BATCH)));
-        set(hello::MAX_MESSAGE_BYTES, self.max_message_bytes.map(HeaderValue::from));
+        set(headers::ID, self.id.as_ref().map(|id| checked(id.as_str())));
+        set(headers::TAGS, (!self.tags.is_empty()).then(|| checked(&join(&self.tags))));
+        set(headers::GROUP, self.group.as_ref().map(|group| checked(group.as_str())));
+        set(headers::KIND, self.as_relay.then(|| HeaderValue::from_static(headers::RELAY)));
+        set(headers::ACCEPT, self.ack_batch.then(|| HeaderValue::from_static(headers::ACK_BATCH)));
+        set(headers::MAX_MESSAGE_BYTES, self.max_message_bytes.map(HeaderValue::from));
         if let Some(token) = &self.token {
             let text = format!("Bearer {}", token.expose());
             let mut value =
@@ -260,7 +263,7 @@ async fn refused(head: &response::Parts, body: Incoming) -> HandshakeError {
         status: head.status,
         reason: reason(body).await,
         retry_after: head.headers.get(header::RETRY_AFTER).and_then(RetryAfter::read),
-        server: head.headers.get(hello::ID).and_then(|id| PeerId::new(id.to_str().ok()?).ok()),
+        server: head.headers.get(headers::ID).and_then(|id| PeerId::new(id.to_str().ok()?).ok()),
     }
 }
 

@@ -6,7 +6,8 @@
 
 use hyper::header::{self, HeaderMap};
 
-use super::{Refusal, Secret};
+use super::refusal::Refusal;
+use super::secret::Secret;
 
 /// The subprotocol.
 pub(super) const SLIPSTREAM: &str = "slipstream.v1";

@@ -10,50 +10,18 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request;
 use slipstream_store::{ClusterGroup, PeerId, PeerKind, Tag};
 
-use super::Refusal;
+use super::headers::{
+    ACCEPT, ACK_BATCH, GROUP, ID, KIND, MAX_MESSAGE_BYTES, PEER_ID, PROTOCOL, RELAY, TAGS, checked, join,
+};
+use super::refusal::Refusal;
+use super::secret::Secret;
 use super::subprotocol::Named;
-
-pub(super) const ID: HeaderName = HeaderName::from_static("slipstream-id");
-pub(super) const TAGS: HeaderName = HeaderName::from_static("slipstream-tags");
-pub(super) const GROUP: HeaderName = HeaderName::from_static("slipstream-cluster-group");
-pub(super) const KIND: HeaderName = HeaderName::from_static("slipstream-kind");
-pub(super) const ACCEPT: HeaderName = HeaderName::from_static("slipstream-accept");
-pub(super) const MAX_MESSAGE_BYTES: HeaderName = HeaderName::from_static("slipstream-max-message-bytes");
-pub(super) const PROTOCOL: HeaderName = HeaderName::from_static("slipstream-protocol");
-pub(super) const PEER_ID: HeaderName = HeaderName::from_static("slipstream-peer-id");
-
-pub(super) const ACK_BATCH: &str = "ack-batch";
-pub(super) const RELAY: &str = "relay";
 
 /// The version of the protocol that is spoken here.
 const PROTOCOL_VERSION: &str = "1";
 
 /// Most tags that a peer may carry.
 const MAX_TAGS: usize = 64;
-
-/// A text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a secret into keeping.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The secret itself.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
 
 /// What a peer that asks for a link says of itself. Nothing of it is proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,15 +200,6 @@ impl Welcome {
             (PEER_ID, checked(self.peer_id.as_str())),
         ])
     }
-}
-
-/// Ids, tags and their lists only have characters that headers allow.
-pub(super) fn checked(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-pub(super) fn join(tags: &[Tag]) -> String {
-    tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(",")
 }
 
 /// What a dialled server says of itself in its 101. An ordinary WebSocket server says nothing.

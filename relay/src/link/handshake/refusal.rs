@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use slipstream_store::PeerId;
 
-use super::hello;
+use super::headers;
 
 /// The answer to an upgrade request that is not granted: a status and one line of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Refusal {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs()));
         }
         if let Some(relay) = &self.relay {
-            headers.insert(hello::ID, hello::checked(relay.as_str()));
+            headers.insert(headers::ID, headers::checked(relay.as_str()));
         }
         headers
     }
