@@ -2,8 +2,7 @@
 
 use slipstream_store::{ClusterGroup, Identity, MessageId, PeerId};
 
-use super::fields::{Field, Fields};
-use super::read::{self, Fault};
+use super::fields::{Fault, Field, Fields, read};
 use super::write;
 
 /// What a peer acknowledges.

@@ -2,12 +2,14 @@
 
 use std::num::NonZeroUsize;
 
-use slipstream_store::{ClusterGroup, PeerId, PeerKind};
 use ulid::Ulid;
 
+use super::ack::Ack;
+use super::envelope::{Envelope, Sender};
+use super::fields::json::text;
 use super::fields::{Field, Fields};
-use super::read::text;
-use super::{Ack, Envelope, Nack, Refusal};
+use super::nack::Nack;
+use super::refusal::Refusal;
 
 /// One text frame, decoded. It borrows from the text.
 #[derive(Debug)]
@@ -22,17 +24,6 @@ pub enum Incoming<'a> {
     Ack(Ack),
     /// The peer does not take a message that was sent to it.
     Nack(Nack),
-}
-
-/// Who sent a text, as far as its reading depends on that.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sender {
-    /// The sending peer's id.
-    pub id: PeerId,
-    /// Its cluster group, which counts for messages that name none.
-    pub group: ClusterGroup,
-    /// Only a relay's stamps and paths come from relays: an application's `relayStamp` is ignored.
-    pub kind: PeerKind,
 }
 
 /// Reads one text frame.

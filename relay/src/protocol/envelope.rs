@@ -1,14 +1,27 @@
 //! A message that keeps all the rules, and what the relay needs to know of it.
 
-use slipstream_store::{Fingerprint, Identity, Key, MessageId, MessageType, PeerId, PeerKind, Stamp, Tag, Timestamp};
+use slipstream_store::{
+    ClusterGroup, Fingerprint, Identity, Key, MessageId, MessageType, PeerId, PeerKind, Stamp, Tag, Timestamp,
+};
 use ulid::Ulid;
 
-use super::fields::{Field, Fields};
-use super::read::{self, Fault};
-use super::{Refusal, Sender, path, stamp};
+use super::fields::{Fault, Field, Fields, json, read};
+use super::refusal::Refusal;
+use super::{path, stamp};
 
 /// Most tags, and most instances, that a message may target.
 const MAX_TARGETS: usize = 64;
+
+/// Who sent a text, as far as its reading depends on that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// The sending peer's id.
+    pub id: PeerId,
+    /// Its cluster group, which counts for messages that name none.
+    pub group: ClusterGroup,
+    /// Only a relay's stamps and paths come from relays: an application's `relayStamp` is ignored.
+    pub kind: PeerKind,
+}
 
 /// A valid message. What the relay does not need stays as it stands in the text.
 #[derive(Debug)]
@@ -189,7 +202,7 @@ impl Wants {
             (Value::Any | Value::Array, None) => Err(Fault::missing(Field::Value, message_type)),
             (Value::Array, Some(json)) if !json.starts_with('[') => {
                 // Only the kind: what a message carries is for its recipients, not for reasons and logs.
-                Err(Fault(format!("value: {message_type} wants an array, got {}", read::kind(json))))
+                Err(Fault(format!("value: {message_type} wants an array, got {}", json::kind(json))))
             }
             _ => Ok(()),
         }

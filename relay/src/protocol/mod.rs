@@ -7,9 +7,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `decode` | from a text to an [`Incoming`] or a [`Refusal`] |
-//! | `fields` | one pass over the JSON object: the field names, and where each value stands in the text |
-//! | `depth` | how deep JSON is nested |
-//! | `read` | from the JSON text of one field to its value, or to the [`Refusal`]'s reason |
+//! | `fields/` | the fields of the JSON object, from their names to the values that stand in them |
 //! | `envelope` | a message that keeps all the rules |
 //! | `encode` | the outgoing text of a message |
 //! | `outgoing` | whom an outgoing text is for |
@@ -20,14 +18,12 @@
 
 mod ack;
 mod decode;
-mod depth;
 mod encode;
 mod envelope;
 mod fields;
 mod nack;
 mod outgoing;
 mod path;
-mod read;
 mod refusal;
 mod stamp;
 mod write;
@@ -36,9 +32,9 @@ mod write;
 mod tests;
 
 pub use ack::{Ack, ids_within, write_ack, write_ack_batch};
-pub use decode::{Incoming, Sender, decode};
-pub use depth::DEFAULT_MAX_DEPTH;
-pub use envelope::{Envelope, sets_a_key};
+pub use decode::{Incoming, decode};
+pub use envelope::{Envelope, Sender, sets_a_key};
+pub use fields::DEFAULT_MAX_DEPTH;
 pub use nack::{Nack, write_nack};
 pub use outgoing::{path, targeted_instances};
 pub use path::max_path;

@@ -2,8 +2,7 @@
 
 use slipstream_store::{ClusterGroup, MessageId, PeerId};
 
-use super::fields::{Field, Fields};
-use super::read::{self, Fault};
+use super::fields::{Fault, Field, Fields, json, read};
 use super::{Code, Refusal, write};
 
 /// What a peer does not take, and why.
@@ -29,8 +28,8 @@ impl Nack {
         fields.check_once()?;
         let id = read::name(fields, Field::MessageId)?.ok_or_else(|| Fault::missing(Field::MessageId, "NACK"))?;
         let group = read::name(fields, Field::ClusterGroupId)?;
-        let code = fields.get(Field::Code).and_then(read::text);
-        let reason = fields.get(Field::Reason).and_then(read::text).filter(|reason| !reason.is_empty());
+        let code = fields.get(Field::Code).and_then(json::text);
+        let reason = fields.get(Field::Reason).and_then(json::text).filter(|reason| !reason.is_empty());
         Ok(Self {
             id,
             group,

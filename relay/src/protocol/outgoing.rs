@@ -5,8 +5,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 use slipstream_store::PeerId;
 
-use super::fields::{Field, Fields};
-use super::read;
+use super::fields::{Field, Fields, read};
 
 static TARGETED_INSTANCES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"targetedInstances\""));
 

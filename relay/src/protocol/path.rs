@@ -2,8 +2,7 @@
 
 use slipstream_store::{PeerId, PeerKind};
 
-use super::fields::{Field, Fields};
-use super::read::{self, Fault};
+use super::fields::{Fault, Field, Fields, read};
 
 /// Most hops on the path of a message that comes from a peer of this kind.
 ///

@@ -4,8 +4,7 @@ use std::fmt;
 
 use slipstream_store::{ClusterGroup, Identity, MessageId};
 
-use super::fields::{Field, Fields};
-use super::read::{self, Fault};
+use super::fields::{Fault, Field, Fields, read};
 
 /// The code of a NACK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

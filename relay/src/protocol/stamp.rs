@@ -3,15 +3,14 @@
 use slipstream_store::Stamp;
 use ulid::Ulid;
 
-use super::fields::{Field, Fields};
-use super::read::{self, Fault};
+use super::fields::{Fault, Field, Fields, json};
 
 /// The stamp of a message that a relay sent, if it has one.
 pub(super) fn read(fields: &Fields<'_>) -> Result<Option<Stamp>, Fault> {
     let Some(json) = fields.get(Field::RelayStamp) else {
         return Ok(None);
     };
-    match read::text(json).and_then(|text| parse(&text)) {
+    match json::text(json).and_then(|text| parse(&text)) {
         Some(stamp) => Ok(Some(stamp)),
         None => Err(Fault::expected(Field::RelayStamp, "EPOCH:N, a ULID and a decimal number below 2^64", json)),
     }

@@ -5,113 +5,35 @@ use std::fmt;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::depth;
-use super::read::{self, Fault};
-
-/// A field that the protocol knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
-    Type,
-    Key,
-    Value,
-    MessageId,
-    OriginInstanceId,
-    SourceInstanceId,
-    MessagePath,
-    TargetedTags,
-    TargetedInstances,
-    ClusterGroupId,
-    ExpiresAt,
-    Mandatory,
-    InReplyTo,
-    RelayStamp,
-    /// Of an ACK. In a message it is a field like any unknown one, and so are the next two.
-    MessageIds,
-    /// Of a NACK.
-    Code,
-    /// Of a NACK.
-    Reason,
-}
-
-impl Field {
-    const COUNT: usize = Self::Reason as usize + 1;
-
-    fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "type" => Self::Type,
-            "key" => Self::Key,
-            "value" => Self::Value,
-            "messageId" => Self::MessageId,
-            "originInstanceId" => Self::OriginInstanceId,
-            "sourceInstanceId" => Self::SourceInstanceId,
-            "messagePath" => Self::MessagePath,
-            "targetedTags" => Self::TargetedTags,
-            "targetedInstances" => Self::TargetedInstances,
-            "clusterGroupId" => Self::ClusterGroupId,
-            "expiresAt" => Self::ExpiresAt,
-            "mandatory" => Self::Mandatory,
-            "inReplyTo" => Self::InReplyTo,
-            "relayStamp" => Self::RelayStamp,
-            "messageIds" => Self::MessageIds,
-            "code" => Self::Code,
-            "reason" => Self::Reason,
-            _ => return None,
-        })
-    }
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Type => "type",
-            Self::Key => "key",
-            Self::Value => "value",
-            Self::MessageId => "messageId",
-            Self::OriginInstanceId => "originInstanceId",
-            Self::SourceInstanceId => "sourceInstanceId",
-            Self::MessagePath => "messagePath",
-            Self::TargetedTags => "targetedTags",
-            Self::TargetedInstances => "targetedInstances",
-            Self::ClusterGroupId => "clusterGroupId",
-            Self::ExpiresAt => "expiresAt",
-            Self::Mandatory => "mandatory",
-            Self::InReplyTo => "inReplyTo",
-            Self::RelayStamp => "relayStamp",
-            Self::MessageIds => "messageIds",
-            Self::Code => "code",
-            Self::Reason => "reason",
-        }
-    }
-
-    /// Whether the field is in the table of the envelope, and so may stand only once.
-    const fn is_of_the_envelope(self) -> bool {
-        !matches!(self, Self::MessageIds | Self::Code | Self::Reason)
-    }
-}
+use super::fault::Fault;
+use super::field::Field;
+use super::{depth, json};
 
 /// The fields of one JSON object, each as the JSON text of its value, which is known to be valid JSON.
 #[derive(Debug)]
-pub(super) struct Fields<'a> {
+pub(in crate::protocol) struct Fields<'a> {
     /// The length of the whole text in bytes.
-    pub(super) text_len: usize,
+    pub(in crate::protocol) text_len: usize,
     values: [Option<&'a str>; Field::COUNT],
     /// The first field of the envelope's table that stands twice.
-    pub(super) twice: Option<Field>,
+    pub(in crate::protocol) twice: Option<Field>,
     /// Most levels that the object may be deep, itself counted.
     max_depth: usize,
     /// The JSON text of the name of the first field with which it is deeper.
     too_deep: Option<&'a str>,
     /// Every other field in its order, each as `,"name":value` with the bytes of its name and value as they came.
-    pub(super) others: Vec<u8>,
+    pub(in crate::protocol) others: Vec<u8>,
 }
 
 impl<'a> Fields<'a> {
     /// No fields yet. They are filled in by [`scan`](Self::scan) in place, because moving them costs.
-    pub(super) const fn new(max_depth: usize) -> Self {
+    pub(in crate::protocol) const fn new(max_depth: usize) -> Self {
         Self { text_len: 0, values: [None; Field::COUNT], twice: None, max_depth, too_deep: None, others: Vec::new() }
     }
 
     /// Finds the fields of a text that is one JSON object and nothing else. A text of any depth can be scanned, since
     /// serde_json skips values without recursion: so a refusal can name a message that is too deep.
-    pub(super) fn scan(&mut self, text: &'a str) -> Result<(), Fault> {
+    pub(in crate::protocol) fn scan(&mut self, text: &'a str) -> Result<(), Fault> {
         let start = text.trim_ascii_start();
         if !start.starts_with('{') {
             return Err(Fault::not_an_object(start));
@@ -122,22 +44,22 @@ impl<'a> Fields<'a> {
     }
 
     /// The JSON text of a field that is there and not `null`, which means the same as not being there.
-    pub(super) fn get(&self, field: Field) -> Option<&'a str> {
+    pub(in crate::protocol) fn get(&self, field: Field) -> Option<&'a str> {
         self.raw(field).filter(|json| *json != "null")
     }
 
     /// The JSON text of a field that is there.
-    pub(super) fn raw(&self, field: Field) -> Option<&'a str> {
+    pub(in crate::protocol) fn raw(&self, field: Field) -> Option<&'a str> {
         self.values[field as usize]
     }
 
     /// That no field of the envelope's table stands twice.
-    pub(super) fn check_once(&self) -> Result<(), Fault> {
+    pub(in crate::protocol) fn check_once(&self) -> Result<(), Fault> {
         self.twice.map_or(Ok(()), |field| Err(Fault::twice(field)))
     }
 
     /// That no field makes the object too deep.
-    pub(super) fn check_depth(&self) -> Result<(), Fault> {
+    pub(in crate::protocol) fn check_depth(&self) -> Result<(), Fault> {
         self.too_deep.map_or(Ok(()), |name| Err(Fault::too_deep(name, self.max_depth)))
     }
 
@@ -145,7 +67,7 @@ impl<'a> Fields<'a> {
         if depth::is_deeper(value, self.max_depth - 1) {
             self.too_deep = self.too_deep.or(Some(name));
         }
-        let field = read::text(name).and_then(|name| Field::named(&name));
+        let field = json::text(name).and_then(|name| Field::named(&name));
         match field {
             Some(field) if field.is_of_the_envelope() => {
                 if self.raw(field).is_some() {
