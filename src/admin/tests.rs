@@ -280,6 +280,9 @@ async fn the_metrics_page_has_histograms_with_buckets_and_the_process() {
     assert!(text.contains(r#"slipstream_commit_seconds_bucket{le="0.001"} 0"#), "{text}");
     assert!(text.contains(r#"slipstream_commit_seconds_bucket{le="1"} 1"#), "{text}");
     assert!(text.contains("# TYPE process_cpu_seconds_total") && text.contains("process_open_fds "), "{text}");
+    assert!(text.contains(r#"slipstream_backlog{peer="a"} 3"#), "{text}");
+    let text = page.render(|| ());
+    assert!(!text.contains("slipstream_backlog"), "a peer that is gone is on no later page: {text}");
     assert!(MetricsPage::install(&[]).is_err(), "a process has one recorder");
     let shutdown = CancellationToken::new();
     shutdown.cancel();

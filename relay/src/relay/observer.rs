@@ -8,7 +8,11 @@ use slipstream_store::{Guarantee, MessageStore, PeerId, PeerKind, Result, Stats,
 use super::core::Core;
 use super::peers::Dial;
 use crate::dial::DialStatus;
-use crate::metrics;
+use crate::metrics::table::{
+    ACTIVE_CONNECTIONS, BACKLOG, BUILD_INFO, CIRCUIT_OPEN, DEAD_LETTERS, DEDUP_IDENTITIES, IN_FLIGHT,
+    OLDEST_DELIVERY_AGE, RECONNECTS, REPUBLISHES, STORE_BYTES, STORE_FREE_BYTES, describe_sampled,
+};
+use crate::metrics::{ANONYMOUS, kind_label};
 
 /// A view of a relay. Cloning is cheap.
 #[derive(Debug)]
@@ -190,19 +194,17 @@ impl<S: MessageStore + ?Sized> Observer<S> {
 
     /// Records what is seen now, on the metrics page that is being made.
     pub async fn record(&self) {
-        metrics::describe_observed();
+        describe_sampled();
         let Observation { guarantee, store, peers, dials, .. } = self.observe().await;
-        let version = env!("CARGO_PKG_VERSION");
-        metrics::observe("slipstream_build_info", &[("version", version), ("store", guarantee.engine)], 1.0);
-        for (label, kind) in [("application", PeerKind::Application), ("relay", PeerKind::Relay)] {
+        BUILD_INFO.gauge([env!("CARGO_PKG_VERSION"), guarantee.engine]).set(1.0);
+        for kind in [PeerKind::Application, PeerKind::Relay] {
             let links = peers.iter().filter(|peer| peer.linked && peer.kind == kind).count();
-            metrics::observe("slipstream_active_connections", &[("kind", label)], float(links as u64));
+            ACTIVE_CONNECTIONS.gauge([kind_label(kind)]).set(float(links as u64));
         }
         for dial in dials {
-            let labels: metrics::Labels<'_> = &[("peer", dial.peer.as_str())];
             let open = dial.state == DialState::CircuitOpen;
-            metrics::observe("slipstream_circuit_open", labels, f64::from(u8::from(open)));
-            metrics::count("slipstream_reconnects_total", labels, dial.reconnects);
+            CIRCUIT_OPEN.gauge([dial.peer.as_str()]).set(f64::from(u8::from(open)));
+            RECONNECTS.counter([dial.peer.as_str()]).absolute(dial.reconnects);
         }
         let (durable, anonymous): (Vec<_>, Vec<_>) = peers.into_iter().partition(|peer| peer.durable);
         let now = self.core.clock.now();
@@ -210,29 +212,28 @@ impl<S: MessageStore + ?Sized> Observer<S> {
             record_peers(peer.id.as_str(), std::slice::from_ref(peer), now);
         }
         if !anonymous.is_empty() {
-            record_peers("anonymous", &anonymous, now);
+            record_peers(ANONYMOUS, &anonymous, now);
         }
         if let Ok(stats) = store {
-            metrics::observe("slipstream_dedup_identities", &[], float(stats.identities));
-            metrics::observe("slipstream_dead_letters", &[], float(stats.dead_letters));
-            metrics::observe("slipstream_store_bytes", &[], float(stats.bytes));
+            DEDUP_IDENTITIES.gauge([]).set(float(stats.identities));
+            DEAD_LETTERS.gauge([]).set(float(stats.dead_letters));
+            STORE_BYTES.gauge([]).set(float(stats.bytes));
         }
         if let Some(free) = self.disk_free() {
-            metrics::observe("slipstream_store_free_bytes", &[], float(free));
+            STORE_FREE_BYTES.gauge([]).set(float(free));
         }
     }
 }
 
 /// Records peers that share one label.
 fn record_peers(label: &str, peers: &[PeerObservation], now: Timestamp) {
-    let labels: metrics::Labels<'_> = &[("peer", label)];
     let sum = |each: fn(&PeerObservation) -> u64| peers.iter().map(each).sum::<u64>();
-    metrics::observe("slipstream_backlog", labels, float(sum(|peer| peer.backlog)));
-    metrics::observe("slipstream_inflight", labels, float(sum(|peer| peer.in_flight as u64)));
-    metrics::count("slipstream_republishes_total", labels, sum(|peer| peer.republishes));
+    BACKLOG.gauge([label]).set(float(sum(|peer| peer.backlog)));
+    IN_FLIGHT.gauge([label]).set(float(sum(|peer| peer.in_flight as u64)));
+    REPUBLISHES.counter([label]).absolute(sum(|peer| peer.republishes));
     let oldest = peers.iter().filter_map(|peer| peer.oldest).min();
     let age = oldest.map_or(0, |oldest| now.as_millis().saturating_sub(oldest.as_millis()));
-    metrics::observe("slipstream_oldest_delivery_age_seconds", labels, float(age) / 1000.0);
+    OLDEST_DELIVERY_AGE.gauge([label]).set(float(age) / 1000.0);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; counts beyond 2^52 do not occur")]

@@ -1,0 +1,144 @@
+//! Handles of what is counted while messages flow.
+
+use std::time::Duration;
+
+use metrics::{Counter, Histogram};
+use slipstream_store::{DuplicateBy, MessageType, PeerKind};
+
+use super::labels::{CUSTOM, TYPES, class_of_dead_letter, kind_label};
+use super::table::{
+    COMMIT_OPERATIONS, COMMIT_SECONDS, DEAD_LETTERS_TOTAL, DELIVERIES, DUPLICATE, FORGOTTEN, LATENCY, LINK_ERRORS,
+    LOOPED, PROCESSED, REJECTED, STALLED, STRAY_ACKS, TAKEOVERS, UNROUTED, describe_counted,
+};
+use crate::protocol::Code;
+
+/// They count into the recorder that was installed when they were
+/// made.
+pub(crate) struct Metrics {
+    processed: Vec<[Counter; 2]>,
+    unrouted: Counter,
+    looped: Counter,
+    duplicate: [Counter; 2],
+    taken_over: Counter,
+    acknowledged: Counter,
+    expired: Counter,
+    stray_acks: Counter,
+    commit_seconds: Histogram,
+    commit_operations: Histogram,
+    commit_latency: Histogram,
+    delivery_latency: Histogram,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        describe_counted();
+        let processed = TYPES.into_iter().chain([CUSTOM]).map(|label| {
+            [PeerKind::Application, PeerKind::Relay].map(|origin| PROCESSED.counter([label, kind_label(origin)]))
+        });
+        Self {
+            processed: processed.collect(),
+            unrouted: UNROUTED.counter([]),
+            looped: LOOPED.counter([]),
+            duplicate: ["identity", "stamp"].map(|by| DUPLICATE.counter([by])),
+            taken_over: TAKEOVERS.counter([]),
+            acknowledged: DELIVERIES.counter(["acknowledged"]),
+            expired: DELIVERIES.counter(["expired"]),
+            stray_acks: STRAY_ACKS.counter([]),
+            commit_seconds: COMMIT_SECONDS.histogram([]),
+            commit_operations: COMMIT_OPERATIONS.histogram([]),
+            commit_latency: LATENCY.histogram(["commit"]),
+            delivery_latency: LATENCY.histogram(["delivery"]),
+        }
+    }
+
+    /// A message was recorded.
+    pub(crate) fn recorded(&self, message_type: &MessageType, from_relay: bool, unrouted: bool) {
+        let label = TYPES.iter().position(|known| *known == message_type.as_str()).unwrap_or(TYPES.len());
+        self.processed[label][usize::from(from_relay)].increment(1);
+        if unrouted {
+            self.unrouted.increment(1);
+        }
+    }
+
+    /// A message was confirmed that long after it was read.
+    pub(crate) fn confirmed(&self, after: Duration) {
+        self.commit_latency.record(after);
+    }
+
+    /// An ACK settled a delivery, that long after its message was read, where that is known.
+    pub(crate) fn acknowledged(&self, after: Option<Duration>) {
+        if let Some(after) = after {
+            self.delivery_latency.record(after);
+        }
+    }
+
+    pub(crate) fn rejected(&self, code: Code) {
+        REJECTED.counter([code.as_str()]).increment(1);
+    }
+
+    pub(crate) fn duplicate(&self, by: DuplicateBy) {
+        let index = match by {
+            DuplicateBy::Identity => 0,
+            DuplicateBy::Stamp => 1,
+        };
+        self.duplicate[index].increment(1);
+    }
+
+    pub(crate) fn looped(&self) {
+        self.looped.increment(1);
+    }
+
+    /// An ACK or NACK that settles nothing, or that cannot be read.
+    pub(crate) fn stray_ack(&self) {
+        self.stray_acks.increment(1);
+    }
+
+    pub(crate) fn settled(&self, outcome: &'static str) {
+        match outcome {
+            "acknowledged" => self.acknowledged.increment(1),
+            other => DELIVERIES.counter([other]).increment(1),
+        }
+    }
+
+    pub(crate) fn expired(&self, deliveries: usize) {
+        self.expired.increment(deliveries as u64);
+    }
+
+    /// A delivery was given up.
+    pub(crate) fn dead_letter(&self, reason: &str) {
+        DEAD_LETTERS_TOTAL.counter([class_of_dead_letter(reason)]).increment(1);
+    }
+
+    /// Of two links of one peer one gives way to the other.
+    pub(crate) fn taken_over(&self) {
+        self.taken_over.increment(1);
+    }
+
+    /// A peer was forgotten, with what it was owed.
+    pub(crate) fn forgotten(&self, durable: bool, owed: u64) {
+        DELIVERIES.counter(["forgotten"]).increment(owed);
+        FORGOTTEN.counter([]).increment(u64::from(durable));
+    }
+
+    pub(crate) fn committed(&self, operations: usize, took: Duration) {
+        self.commit_seconds.record(took);
+        #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^52 operations")]
+        self.commit_operations.record(operations as f64);
+    }
+
+    /// A link was dropped because its peer took nothing.
+    pub(crate) fn link_stalled() {
+        STALLED.counter([]).increment(1);
+    }
+
+    /// A link ended with an error, a handshake was refused, or a dial failed.
+    pub(crate) fn link_error(reason: &'static str) {
+        LINK_ERRORS.counter([reason]).increment(1);
+    }
+}

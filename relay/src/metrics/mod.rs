@@ -1,0 +1,19 @@
+//! The relay's metrics: the name, help, unit, labels and buckets of each, and the handles that the stages count with.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `table` | every metric: its name, labels, unit, help and buckets |
+//! | `metric` | a metric, and its series |
+//! | `labels` | the values of labels |
+//! | `counts` | what is counted as it happens |
+//!
+//! What is sampled is recorded by `relay/observer.rs`, when the metrics page is made.
+
+mod counts;
+mod labels;
+mod metric;
+pub(crate) mod table;
+
+pub(crate) use counts::Metrics;
+pub(crate) use labels::{ANONYMOUS, class_of_dead_letter, kind_label};
+pub use table::BUCKETS;
