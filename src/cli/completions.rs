@@ -3,10 +3,10 @@
 use std::io::{ErrorKind, Write as _, stdout};
 use std::process::ExitCode;
 
-use clap::{Args, Command, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::{Cli, output};
+use super::output;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -36,10 +36,10 @@ fn visible(command: &Command) -> Command {
     }
 }
 
-/// Prints the script.
-pub(super) fn run(arguments: &Arguments) -> ExitCode {
+/// Prints the script for `program`.
+pub(super) fn run(arguments: &Arguments, program: &Command) -> ExitCode {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut visible(&Cli::command()), "slipstream", &mut script);
+    clap_complete::generate(arguments.shell, &mut visible(program), "slipstream", &mut script);
     match stdout().lock().write_all(&script) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,

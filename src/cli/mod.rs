@@ -127,7 +127,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Store(command) => store::run(&command).await,
             Command::Bench(subject) => bench::run(subject).await,
             Command::Config(command) => config::run(&command),
-            Command::Completions(arguments) => completions::run(&arguments),
+            Command::Completions(arguments) => completions::run(&arguments, &Cli::command()),
         }
     });
     // A read of stdin may still stand on a thread of its own; the program does not wait for it.

@@ -5,7 +5,9 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::config::{self, Config, Engine, Inspection, SETTINGS, Setting, Sources};
+use crate::backend;
+use crate::config::{self, Config, Engine, Faults, Inspection, Origin, SETTINGS, Setting, Sources};
+use crate::offline::Located;
 
 /// The settings that were given as flags, with their text.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +55,19 @@ impl StoreFlags {
     #[must_use]
     pub fn inspect(&self, engines: &[Engine]) -> Inspection {
         self.0.inspect(engines)
+    }
+
+    /// The store that the settings name. Where they name no engine, it is that whose data are there.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the configuration.
+    pub(super) fn located(&self) -> Result<Located, Faults> {
+        let config = self.inspect(backend::COMPILED).outcome?;
+        let is_given = Setting::by_key("store").is_some_and(|store| config.origin(store) != Origin::Default);
+        if is_given {
+            return Ok(Located { engine: config.store, path: config.storage_path });
+        }
+        Ok(Located::find(&config.storage_path, config.store))
     }
 }
 

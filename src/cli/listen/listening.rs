@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use slipstream_store::{ClusterGroup, MessageId};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Arguments, End};
+use super::arguments::Arguments;
 use crate::cli::frame::Frame;
 use crate::cli::output;
 use crate::cli::patience::Patience;
@@ -31,6 +31,19 @@ const PAUSES: DialLimits = DialLimits {
 
 /// Most that a relay's `Retry-After` is followed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// How listening ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// So many were printed as were asked for.
+    Counted,
+    /// A signal asked for it.
+    Asked,
+    /// Nobody reads what is printed.
+    Unread,
+    /// Nothing more came in time.
+    Quiet,
+}
 
 /// Why a link did not go on.
 enum Broken {

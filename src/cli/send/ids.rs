@@ -8,14 +8,11 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use slipstream_store::{MessageId, PeerId, Tag};
 
-use super::Arguments;
+use super::arguments::Arguments;
 use crate::clock::{Clock as _, SystemClock};
 
 /// What the ids of a stream begin with that has no name.
 const UNNAMED: &str = "line";
-
-/// Longest name of a stream; with the number of a line and the hash it is no longer than an id may be.
-const MAX_NAME_BYTES: usize = 64;
 
 /// Where the ids come from.
 pub(super) enum Ids<'a> {
@@ -100,17 +97,10 @@ fn in_field(text: &str, field: &str) -> Result<MessageId, String> {
     MessageId::new(id).map_err(|invalid| format!("field {field:?}: {invalid}"))
 }
 
-/// Reads the name of a stream.
-pub(super) fn stream_name(text: &str) -> Result<String, String> {
-    if (1..=MAX_NAME_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(text.to_owned());
-    }
-    Err(format!("expected 1 to {MAX_NAME_BYTES} of the ASCII characters `!` to `~`"))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::tests::arguments;
+    use super::super::arguments::MAX_NAME_BYTES;
+    use super::super::arguments::tests::arguments;
     use super::*;
 
     fn id_of(line: &[&str], text: &str, number: u64) -> Result<String, String> {

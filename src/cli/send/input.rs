@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tokio::io::AsyncRead;
 
-use super::Arguments;
+use super::arguments::Arguments;
 use crate::cli::lines::{Lines, MAX_LINE_BYTES};
 
 /// An input that is open.

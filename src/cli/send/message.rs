@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use slipstream_store::{MessageId, PeerId, Tag, Timestamp};
 
-use super::Arguments;
+use super::arguments::Arguments;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,7 +49,7 @@ impl Arguments {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::arguments;
+    use super::super::arguments::tests::arguments;
     use super::*;
 
     fn message(line: &[&str]) -> String {

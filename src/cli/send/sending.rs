@@ -13,7 +13,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::Arguments;
+use super::arguments::Arguments;
 use super::ids::Ids;
 use super::input::Input;
 use crate::cli::frame::Frame;

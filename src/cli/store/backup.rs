@@ -7,10 +7,10 @@ use clap::Args;
 use indicatif::HumanBytes;
 use serde_json::json;
 
+use super::failure::Failure;
 use super::progress::Bar;
-use super::{Failure, StoreFlags};
 use crate::admin;
-use crate::cli::{output, urls};
+use crate::cli::{StoreFlags, output, urls};
 use crate::offline::{self, OfflineError, Progress as _};
 
 const EXAMPLE: &str = "\

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::failure::Failure;
 use super::progress::Bar;
-use super::{Failure, StoreFlags};
-use crate::cli::output;
+use crate::cli::{StoreFlags, output};
 use crate::store::{Defect, Depth};
 
 const EXAMPLE: &str = "\

@@ -6,9 +6,9 @@ use clap::Args;
 use indicatif::HumanBytes;
 use serde_json::json;
 
+use super::failure::Failure;
 use super::progress::Bar;
-use super::{Failure, StoreFlags};
-use crate::cli::output;
+use crate::cli::{StoreFlags, output};
 use crate::offline;
 
 const EXAMPLE: &str = "\

@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 
-use super::Failure;
+use super::failure::Failure;
 use super::progress::Bar;
 use super::stats::Counts;
 use crate::backend;

@@ -3,22 +3,19 @@
 mod backup;
 mod check;
 mod compact;
+mod failure;
 mod migrate;
 mod progress;
 mod restore;
 mod stats;
 
-use std::fmt::Display;
-use std::io;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{StoreFlags, output};
+use self::failure::Failure;
+use super::output;
 use crate::admin::ClientError;
-use crate::backend;
-use crate::config::{Faults, Origin, Setting};
-use crate::offline::{Located, OfflineError};
 
 pub(super) const EXAMPLE: &str = "\
 Examples:
@@ -47,20 +44,6 @@ pub enum Command {
     Migrate(migrate::Arguments),
 }
 
-/// Why a command did not do what it was asked to.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    /// It was not asked rightly.
-    #[error("{0}")]
-    Configuration(#[from] Faults),
-    #[error("{0}")]
-    Store(#[from] OfflineError),
-    #[error("{0}")]
-    Relay(#[from] ClientError),
-    #[error("{0}")]
-    Output(#[from] io::Error),
-}
-
 /// Runs the command.
 pub(super) async fn run(command: &Command) -> ExitCode {
     let done = match command {
@@ -79,21 +62,4 @@ pub(super) async fn run(command: &Command) -> ExitCode {
         }
         Err(fault) => output::fail(output::FAILED, &fault),
     }
-}
-
-impl StoreFlags {
-    /// The store that the settings name. Where they name no engine, it is that whose data are there.
-    fn located(&self) -> Result<Located, Faults> {
-        let config = self.inspect(backend::COMPILED).outcome?;
-        let is_given = Setting::by_key("store").is_some_and(|store| config.origin(store) != Origin::Default);
-        if is_given {
-            return Ok(Located { engine: config.store, path: config.storage_path });
-        }
-        Ok(Located::find(&config.storage_path, config.store))
-    }
-}
-
-/// A line of a table: what, and how much.
-fn row(what: &str, value: &dyn Display) -> io::Result<()> {
-    output::line(&format!("{what:<14}{value:>14}"))
 }

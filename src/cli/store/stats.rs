@@ -1,13 +1,15 @@
 //! `slipstream store stats`.
 
+use std::fmt::Display;
+use std::io;
 use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use super::{Failure, StoreFlags, row};
-use crate::cli::output;
+use super::failure::Failure;
+use crate::cli::{StoreFlags, output};
 use crate::store::Stats;
 
 const EXAMPLE: &str = "\
@@ -46,7 +48,7 @@ impl Counts {
     }
 
     /// Prints a table.
-    pub(super) fn show(&self) -> std::io::Result<()> {
+    pub(super) fn show(&self) -> io::Result<()> {
         row("engine", &self.engine)?;
         row("peers", &HumanCount(self.peers).to_string())?;
         row("messages", &HumanCount(self.messages).to_string())?;
@@ -66,4 +68,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         counts.show()?
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line of a table: what, and how much.
+fn row(what: &str, value: &dyn Display) -> io::Result<()> {
+    output::line(&format!("{what:<14}{value:>14}"))
 }
