@@ -4,59 +4,34 @@
 //! Nothing here opens a store, a socket or (but for the settings file, through a function that is passed in) a file.
 //! A setting is one entry of `table.rs`: its field, variable, file key, flag, help, default and limits follow from it.
 
-mod entry;
 mod fault;
 mod file;
-mod list;
+mod gathered;
+mod lists;
 mod names;
-mod peers;
+mod nearest;
 mod rules;
+mod setting;
 mod sources;
-mod subscribers;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text;
 mod value;
-
-use std::fmt;
 
 use self::table::{SUBSCRIBERS, URL_CONFIG};
 use crate::dial::DialledPeer;
 use crate::relay::Subscriber;
 
 pub use fault::{Fault, Faults};
-pub use file::{MAX_FILE_BYTES, read_file, read_text};
+pub use lists::{MAX_PEERS, MAX_SUBSCRIBERS, encode_peers};
 pub(crate) use names::{ADMIN_URL, RELAY_URL};
-pub use peers::{MAX_PEERS, encode_peers};
+pub use setting::{Effective, Origin, Setting};
 pub use sources::Sources;
-pub use subscribers::MAX_SUBSCRIBERS;
-pub use table::{Config, SETTINGS, Setting};
+pub use table::{Config, SETTINGS};
+pub use text::{MAX_FILE_BYTES, read_file, read_text};
 pub use value::{Engine, Listen, LogFormat};
 pub(crate) use value::{durability, duration, engine};
-
-/// Where the value of a setting came from, the strongest source first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Origin {
-    /// A flag of the command line.
-    Flag,
-    /// An environment variable.
-    Environment,
-    /// The TOML file.
-    File,
-    /// Nobody gave one.
-    Default,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Flag => "flag",
-            Self::Environment => "environment",
-            Self::File => "file",
-            Self::Default => "default",
-        })
-    }
-}
 
 /// What the sources say, whether or not it can be run.
 #[derive(Debug)]
@@ -69,18 +44,6 @@ pub struct Inspection {
     pub subscribers: Vec<Subscriber>,
     /// The configuration to run, or all that is wrong.
     pub outcome: Result<Config, Faults>,
-}
-
-/// What a setting comes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Effective {
-    /// The setting.
-    pub setting: &'static Setting,
-    /// The value as its source writes it, empty where there is none; `None` where it has a fault. For the peers it is
-    /// how many they are, so nothing secret is in it.
-    pub value: Option<String>,
-    /// The strongest source that gives it.
-    pub origin: Origin,
 }
 
 impl Config {

@@ -7,7 +7,10 @@ use std::time::Duration;
 use slipstream_embedded::resolved;
 use slipstream_store::PeerId;
 
-use super::{Config, Engine, Fault, Listen, Origin, Setting};
+use super::fault::Fault;
+use super::setting::{Origin, Setting};
+use super::table::Config;
+use super::value::{Engine, Listen};
 use crate::dial::DialledPeer;
 
 /// A rule between settings. It is not asked where one of them could not be read.

@@ -8,46 +8,14 @@ use std::time::Duration;
 
 use slipstream_store::{ClusterGroup, Durability, PeerId, Tag};
 
-use super::sources::{Found, Gathered};
+use super::gathered::{Found, Gathered};
+use super::lists;
+use super::setting::{Origin, Setting};
 use super::value::{self, Engine, INSTANT, Listen, LogFormat, MAX_REDIAL_PAUSE};
-use super::{Origin, peers, subscribers};
 use crate::dial::DialledPeer;
 use crate::relay::{BacklogPolicy, Subscriber};
 
-/// One setting, as far as it is text: what it is called, and what an operator is told about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Setting {
-    /// The environment variable.
-    pub variable: &'static str,
-    /// The key in the TOML file; with `-` for `_` the flag.
-    pub key: &'static str,
-    /// What stands where nobody gives a value, as it would be written; empty where it stands for none.
-    pub default: &'static str,
-    /// What kind of value it takes, as help shows it.
-    pub kind: &'static str,
-    /// What it means.
-    pub help: &'static str,
-}
-
 impl Setting {
-    /// The name of its flag, without the leading dashes.
-    #[must_use]
-    pub fn flag(&self) -> String {
-        self.key.replace('_', "-")
-    }
-
-    /// Whether it is an on-off switch, whose flag may stand without a value.
-    #[must_use]
-    pub fn is_switch(&self) -> bool {
-        self.kind == "BOOL"
-    }
-
-    /// Whether its value holds secrets, and so is never shown.
-    #[must_use]
-    pub fn is_secret(&self) -> bool {
-        self.key == URL_CONFIG.key
-    }
-
     /// The setting with this file key.
     #[must_use]
     pub fn by_key(key: &str) -> Option<&'static Self> {
@@ -55,7 +23,7 @@ impl Setting {
     }
 }
 
-/// The peers to dial. They are read by rules of their own, which live in `peers.rs`; the file has `[[peer]]` tables for
+/// The peers to dial. They are read by rules of their own, which live in `lists/`; the file has `[[peer]]` tables for
 /// them too.
 pub(super) const URL_CONFIG: Setting = Setting {
     variable: "URL_CONFIG",
@@ -101,8 +69,8 @@ macro_rules! settings {
         impl Config {
             /// Reads each setting. What cannot be read is noted in `gathered`, and a weaker source stands in for it.
             pub(super) fn take(gathered: &mut Gathered) -> Option<Self> {
-                let peers = gathered.take_list(&URL_CONFIG, &peers::PEERS);
-                let subscribers = gathered.take_list(&SUBSCRIBERS, &subscribers::SUBSCRIBERS);
+                let peers = gathered.take_list(&URL_CONFIG, &lists::PEERS);
+                let subscribers = gathered.take_list(&SUBSCRIBERS, &lists::SUBSCRIBERS);
                 $(let $key = gathered.take(stringify!($key), $read);)+
                 let (found, service_links) = (gathered.found().clone(), gathered.service_links().to_vec());
                 Some(Self { peers: peers?, subscribers: subscribers?, $($key: $key?,)+ found, service_links })

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use slipstream_store::{Durability, InvalidId, Tag};
 
-use super::names::nearest;
+use super::nearest::nearest;
 use crate::relay::BacklogPolicy;
 
 /// Most tags that one peer or one message may carry.

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use slipstream_store::{ClusterGroup, Tag};
 
 use super::{environment, faults, load};
-use crate::config::list::ListFault;
-use crate::config::peers::{MAX_PEERS, PEERS};
+use crate::config::lists::list::ListFault;
+use crate::config::lists::{MAX_PEERS, PEERS};
 use crate::config::table::URL_CONFIG;
 use crate::config::{Config, Origin, encode_peers};
 use crate::dial::DialledPeer;

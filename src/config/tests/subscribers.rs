@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use slipstream_store::{ClusterGroup, Tag};
 
 use super::{environment, faults, load};
-use crate::config::subscribers::{MAX_SUBSCRIBERS, SUBSCRIBERS};
+use crate::config::lists::{MAX_SUBSCRIBERS, SUBSCRIBERS};
 use crate::config::table::SUBSCRIBERS as SETTING;
 use crate::config::{Config, Origin};
 use crate::relay::Subscriber;

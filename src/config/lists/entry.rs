@@ -10,9 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use slipstream_store::{InvalidId, PeerId, Tag};
 
-use super::Fault;
-use super::names::{hint, nearest};
-use super::value::MAX_TAGS;
+use crate::config::fault::Fault;
+use crate::config::nearest::{hint, nearest};
+use crate::config::value::MAX_TAGS;
 
 /// How the names of fields are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use serde_json::Value;
 use slipstream_store::PeerId;
 
-use super::Faults;
 use super::entry::{Entry, name, switch, tags};
 use super::list::List;
+use crate::config::fault::Faults;
 use crate::dial::DialledPeer;
 use crate::link::{Secret, Target};
 
@@ -17,7 +17,7 @@ const MAX_TOKEN: usize = 4096;
 
 const NO_TLS: &str = "this version does not speak TLS yet; take it out";
 
-pub(super) const PEERS: List<DialledPeer> = List {
+pub(in crate::config) const PEERS: List<DialledPeer> = List {
     what: "peers",
     table: "peer",
     most: MAX_PEERS,

@@ -8,7 +8,7 @@ use crate::relay::Subscriber;
 /// Most subscribers of a relay.
 pub const MAX_SUBSCRIBERS: usize = 10_000;
 
-pub(super) const SUBSCRIBERS: List<Subscriber> = List {
+pub(in crate::config) const SUBSCRIBERS: List<Subscriber> = List {
     what: "subscribers",
     table: "subscriber",
     most: MAX_SUBSCRIBERS,

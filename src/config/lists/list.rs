@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use slipstream_store::PeerId;
 
 use super::entry::{Entry, Fields, Notation};
-use super::file::without_mark;
-use super::{Fault, Faults};
+use crate::config::fault::{Fault, Faults};
+use crate::config::text::without_mark;
 
 /// Standard base64, with or without its padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -21,7 +21,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// One kind of list: no two entries of it have the same id.
-pub(super) struct List<T> {
+pub(in crate::config) struct List<T> {
     /// What its entries are.
     pub(super) what: &'static str,
     /// The name of a table of the file that is an entry.
@@ -36,7 +36,7 @@ pub(super) struct List<T> {
 
 /// One thing that is wrong with a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ListFault {
+pub(in crate::config) struct ListFault {
     /// The entry, where it is about one.
     entry: Option<String>,
     /// What is wrong, in words.
@@ -49,7 +49,7 @@ impl ListFault {
     }
 
     /// The fault of a list that stands there.
-    pub(super) fn at(self, place: &str) -> Fault {
+    pub(in crate::config) fn at(self, place: &str) -> Fault {
         match self.entry {
             Some(entry) => Fault::new(format!("{place} {entry}"), self.problem),
             None => Fault::new(place, self.problem),
@@ -59,7 +59,7 @@ impl ListFault {
 
 impl<T> List<T> {
     /// Reads a JSON array, or its base64 in either alphabet. An empty text is an empty list.
-    pub(super) fn in_text(&self, text: &str) -> Result<Vec<T>, Vec<ListFault>> {
+    pub(in crate::config) fn in_text(&self, text: &str) -> Result<Vec<T>, Vec<ListFault>> {
         let text = without_mark(text).trim();
         if text.is_empty() {
             return Ok(Vec::new());
@@ -74,7 +74,7 @@ impl<T> List<T> {
     }
 
     /// Reads what stands under its tables in the settings file.
-    pub(super) fn in_tables(&self, tables: &toml::Value) -> Result<Vec<T>, Vec<ListFault>> {
+    pub(in crate::config) fn in_tables(&self, tables: &toml::Value) -> Result<Vec<T>, Vec<ListFault>> {
         let expected = || ListFault::all(format!("expected tables, each under [[{}]]", self.table));
         let tables = tables.as_array().ok_or_else(expected)?;
         let entries: Vec<Option<Fields>> = tables.iter().map(|table| Fields::from_table(table.as_table()?)).collect();
@@ -95,7 +95,7 @@ impl<T> List<T> {
     }
 
     /// How many entries there are, in words; empty for none.
-    pub(super) fn count(&self, entries: usize) -> String {
+    pub(in crate::config) fn count(&self, entries: usize) -> String {
         match entries {
             0 => String::new(),
             1 => format!("1 {}", self.table),
