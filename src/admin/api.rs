@@ -1,22 +1,13 @@
 //! The API under `/api/v1/`: JSON in, JSON out.
 
 use hyper::body::Incoming;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::Pages;
 use super::answer::{Answer, error, json};
 use super::body;
-use super::route::Endpoint;
+use super::pages::Pages;
 use crate::logging::{Level, SwitchChange};
-
-/// Answers a request that may use the API, with a method that the endpoint takes.
-pub(super) async fn answer(pages: &Pages, endpoint: Endpoint, request: Request<Incoming>) -> Answer {
-    match endpoint {
-        Endpoint::Logging => logging(pages, request).await,
-        Endpoint::Backup => backup(pages, request).await,
-    }
-}
 
 /// What is to be logged, and what is.
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,14 +17,18 @@ struct LoggingBody {
     level: Option<Level>,
 }
 
-async fn logging(pages: &Pages, request: Request<Incoming>) -> Answer {
-    let mut change = SwitchChange::default();
-    if *request.method() == Method::PUT {
-        change = match body::json(request).await {
-            Ok(LoggingBody { message_logs, level }) => SwitchChange { messages: message_logs, level },
-            Err(refusal) => return refusal,
-        };
+pub(super) async fn logging(pages: &Pages) -> Answer {
+    switch(pages, SwitchChange::default())
+}
+
+pub(super) async fn change_logging(pages: &Pages, request: Request<Incoming>) -> Answer {
+    match body::json(request).await {
+        Ok(LoggingBody { message_logs, level }) => switch(pages, SwitchChange { messages: message_logs, level }),
+        Err(refusal) => refusal,
     }
+}
+
+fn switch(pages: &Pages, change: SwitchChange) -> Answer {
     match (pages.logging)(change) {
         Ok(now) => json(StatusCode::OK, &LoggingBody { message_logs: Some(now.messages), level: Some(now.level) }),
         Err(problem) => error(StatusCode::INTERNAL_SERVER_ERROR, "internal", &problem),
@@ -47,16 +42,16 @@ struct BackupBody {
     name: String,
 }
 
-async fn backup(pages: &Pages, request: Request<Incoming>) -> Answer {
-    let Some(backups) = &pages.backups else {
-        return error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the store is being opened; ask again later");
-    };
-    if *request.method() != Method::POST {
-        return match backups.last() {
-            Some(last) => json(StatusCode::OK, &last),
-            None => error(StatusCode::NOT_FOUND, "not_found", "no backup was begun since the start"),
-        };
+pub(super) async fn last_backup(pages: &Pages) -> Answer {
+    let Some(backups) = &pages.backups else { return not_open() };
+    match backups.last() {
+        Some(last) => json(StatusCode::OK, &last),
+        None => error(StatusCode::NOT_FOUND, "not_found", "no backup was begun since the start"),
     }
+}
+
+pub(super) async fn begin_backup(pages: &Pages, request: Request<Incoming>) -> Answer {
+    let Some(backups) = &pages.backups else { return not_open() };
     let begun = match body::json(request).await {
         Ok(BackupBody { name }) => backups.begin(&name),
         Err(refusal) => return refusal,
@@ -65,4 +60,8 @@ async fn backup(pages: &Pages, request: Request<Incoming>) -> Answer {
         Ok(begun) => json(StatusCode::ACCEPTED, &begun),
         Err((status, code, message)) => error(status, code, &message),
     }
+}
+
+fn not_open() -> Answer {
+    error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the store is being opened; ask again later")
 }

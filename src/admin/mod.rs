@@ -6,8 +6,9 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `server` | the accept loop |
-//! | `route`, `access` | what a path is, and who may use the API |
-//! | `pages`, `api` | what each path answers |
+//! | `route`, `access` | the table of what can be asked for, and who may use the API |
+//! | `health`, `api` | what each path answers |
+//! | `pages` | where they get what they show |
 //! | `answer`, `body` | what answers and requests are made of |
 //! | `backup` | backups of the running relay |
 //! | `client` | asking all this of another relay |
@@ -19,6 +20,7 @@ mod api;
 mod backup;
 mod body;
 pub(crate) mod client;
+mod health;
 mod metrics_page;
 mod pages;
 mod route;

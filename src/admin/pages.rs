@@ -1,18 +1,12 @@
-//! What each path answers.
+//! What the pages show, and where they get it.
 
 use std::fmt;
 use std::sync::Arc;
 
-use hyper::body::Incoming;
-use hyper::header::ALLOW;
-use hyper::{Request, StatusCode};
 use serde::Serialize;
 
 use super::access::ApiAccess;
-use super::answer::{Answer, PROMETHEUS, TEXT, error, json, page};
-use super::api;
 use super::backup::Backups;
-use super::route::{Route, is_api};
 use crate::logging::{SwitchChange, Switches};
 
 /// Whether the relay takes messages, and what its ACK is worth.
@@ -58,53 +52,4 @@ impl fmt::Debug for Pages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Pages")
     }
-}
-
-impl Pages {
-    /// Answers a request.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
-        let path = request.uri().path();
-        if is_api(path)
-            && let Err((code, message)) = self.api.check(request.headers())
-        {
-            return error(StatusCode::FORBIDDEN, code, message);
-        }
-        let Some(route) = Route::at(path) else {
-            return error(StatusCode::NOT_FOUND, "not_found", &format!("there is nothing at {path}"));
-        };
-        if !route.takes(request.method()) {
-            let allowed = route.allowed();
-            let message = format!("{path} takes {}, not {}", allowed.to_str().unwrap_or_default(), request.method());
-            let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &message);
-            answer.headers_mut().insert(ALLOW, allowed);
-            return answer;
-        }
-        match route {
-            Route::Metrics => self.metrics().await,
-            Route::Alive => page(StatusCode::OK, TEXT, "ok\n"),
-            Route::Ready => self.ready(),
-            Route::Api(endpoint) => api::answer(self, endpoint, request).await,
-        }
-    }
-
-    async fn metrics(&self) -> Answer {
-        let render = Arc::clone(&self.render);
-        match tokio::task::spawn_blocking(move || render()).await {
-            Ok(text) => page(StatusCode::OK, PROMETHEUS, text),
-            Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the metrics page could not be made"),
-        }
-    }
-
-    fn ready(&self) -> Answer {
-        let readiness = (self.readiness)();
-        let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        json(status, &ReadinessBody { ready: readiness.is_ready(), readiness: &readiness })
-    }
-}
-
-#[derive(Serialize)]
-struct ReadinessBody<'a> {
-    ready: bool,
-    #[serde(flatten)]
-    readiness: &'a Readiness,
 }

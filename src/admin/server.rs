@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Pages;
+use super::pages::Pages;
+use super::route;
 use crate::descriptors::{self, KEPT_FROM_ADMIN};
 
 /// Most connections at once. Others wait in the backlog of the socket.
@@ -57,7 +58,7 @@ pub async fn serve(listener: TcpListener, pages: watch::Receiver<Pages>, shutdow
 }
 
 async fn answer(stream: TcpStream, pages: Pages) {
-    let service = service_fn(|request| async { Ok::<_, Infallible>(pages.answer(request).await) });
+    let service = service_fn(|request| async { Ok::<_, Infallible>(route::answer(&pages, request).await) });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)

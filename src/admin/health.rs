@@ -1,0 +1,34 @@
+//! The pages for everyone who reaches the port: the metrics, and whether the process is alive and ready.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use serde::Serialize;
+
+use super::answer::{Answer, PROMETHEUS, TEXT, error, json, page};
+use super::pages::{Pages, Readiness};
+
+pub(super) async fn metrics(pages: &Pages) -> Answer {
+    let render = Arc::clone(&pages.render);
+    match tokio::task::spawn_blocking(move || render()).await {
+        Ok(text) => page(StatusCode::OK, PROMETHEUS, text),
+        Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the metrics page could not be made"),
+    }
+}
+
+pub(super) async fn alive() -> Answer {
+    page(StatusCode::OK, TEXT, "ok\n")
+}
+
+pub(super) async fn ready(pages: &Pages) -> Answer {
+    let readiness = (pages.readiness)();
+    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json(status, &ReadinessBody { ready: readiness.is_ready(), readiness: &readiness })
+}
+
+#[derive(Serialize)]
+struct ReadinessBody<'a> {
+    ready: bool,
+    #[serde(flatten)]
+    readiness: &'a Readiness,
+}
