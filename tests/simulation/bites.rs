@@ -11,8 +11,7 @@ use slipstream::store::{
     MessageStore, Operation, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats, Trace,
 };
 
-use crate::faults::Fault;
-use crate::plan::{Breakage, Plan};
+use crate::plan::{Breakage, Fault, Plan};
 use crate::run::{run, run_with};
 use crate::tampering::{Tamper, Tampering};
 use crate::world::Violation;

@@ -6,9 +6,8 @@ use std::time::Duration;
 use slipstream::relay::DialState;
 
 use crate::application::Topics;
-use crate::faults::Fault;
 use crate::network::Weather;
-use crate::plan::Plan;
+use crate::plan::{Fault, Plan};
 use crate::run::{run, run_with};
 use crate::seeds::hold;
 

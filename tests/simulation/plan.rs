@@ -11,7 +11,6 @@ use slipstream::relay::{BacklogLimit, BacklogPolicy};
 use slipstream::store::{MessageStore, PeerId, Tag};
 
 use crate::application::{Sent, Temper, Topics};
-use crate::faults::{Fault, FaultPlan};
 use crate::network::Weather;
 
 /// A whole simulation.
@@ -172,5 +171,65 @@ impl Plan {
             last.durable = false;
         }
         self
+    }
+}
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A connection is reset; both ends learn of it.
+    Reset,
+    /// A connection is dead, in one direction or both, and neither end learns of it.
+    Sever,
+    /// Two hosts do not reach each other for a while, in one direction or both. What was sent comes late.
+    Cut,
+    /// A route is slow and loses much for a while.
+    Storm,
+    /// A relay is killed, or its machine.
+    RelayCrash,
+    /// A relay is asked to end, and started again.
+    RelayRestart,
+    /// An application is killed.
+    ApplicationCrash,
+    /// A disk is slow, busy, full, or does not say whether it committed.
+    Disk,
+    /// A disk fails for good; the relay must be started again.
+    DiskFailure,
+    /// A machine's clock is set.
+    ClockJump,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Reset,
+        Self::Sever,
+        Self::Cut,
+        Self::Storm,
+        Self::RelayCrash,
+        Self::RelayRestart,
+        Self::ApplicationCrash,
+        Self::Disk,
+        Self::DiskFailure,
+        Self::ClockJump,
+    ];
+}
+
+/// Which faults happen, and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FaultPlan {
+    pub(crate) kinds: Vec<Fault>,
+    /// The pause between two faults is up to twice this.
+    pub(crate) every: Duration,
+    /// How long one that lasts does at most.
+    pub(crate) lasts: Duration,
+}
+
+impl FaultPlan {
+    pub(crate) fn none() -> Self {
+        Self { kinds: Vec::new(), every: Duration::from_secs(1), lasts: Duration::from_secs(1) }
+    }
+
+    pub(crate) fn hurt_disks(&self) -> bool {
+        self.kinds.iter().any(|kind| matches!(kind, Fault::Disk | Fault::DiskFailure))
     }
 }

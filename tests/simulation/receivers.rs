@@ -8,9 +8,8 @@ use slipstream::store::PeerId;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::application::{Temper, Topics};
-use crate::faults::Fault;
 use crate::network::Life;
-use crate::plan::Plan;
+use crate::plan::{Fault, Plan};
 use crate::run::run_with;
 use crate::seeds::{hold, hold_with};
 

@@ -1,7 +1,6 @@
 //! One relay with three applications.
 
-use crate::faults::Fault;
-use crate::plan::Plan;
+use crate::plan::{Fault, Plan};
 use crate::run::run;
 use crate::seeds::hold;
 

@@ -7,9 +7,8 @@ use slipstream::relay::StageLimits;
 use slipstream::store::PageLimit;
 
 use crate::application::Temper;
-use crate::faults::Fault;
 use crate::network::Weather;
-use crate::plan::Plan;
+use crate::plan::{Fault, Plan};
 use crate::seeds::hold;
 
 /// The plan with relays whose limits each message or two reach, and applications that answer late, so that much more
