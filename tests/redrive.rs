@@ -49,7 +49,8 @@ impl Running {
         let of_peer = DeadLetterFilter { peer: Some(peer(id)), ..DeadLetterFilter::default() };
         tokio::time::timeout(GENEROUS, async {
             loop {
-                let page = self.store.dead_letters(&of_peer, None, PageLimit::items(std::num::NonZeroU32::MAX)).await.unwrap();
+                let page =
+                    self.store.dead_letters(&of_peer, None, PageLimit::items(std::num::NonZeroU32::MAX)).await.unwrap();
                 if page.items.len() == count {
                     return page.items.into_iter().map(|dead| dead.sequence).collect();
                 }
@@ -90,7 +91,11 @@ async fn a_redriven_dead_letter_reaches_a_linked_peer_at_once() {
     let redriven = running.operator.redrive(&peer("warehouse"), dead[1]).await.unwrap();
     assert!(redriven > Some(dead[2]));
     assert_eq!(message(&mut deliveries).await["value"], 2);
-    assert_eq!(running.operator.redrive(&peer("warehouse"), dead[1]).await.unwrap(), None, "it is no dead letter any more");
+    assert_eq!(
+        running.operator.redrive(&peer("warehouse"), dead[1]).await.unwrap(),
+        None,
+        "it is no dead letter any more"
+    );
 
     assert!(running.operator.discard(&peer("warehouse"), dead[0]).await.unwrap());
     assert!(!running.operator.discard(&peer("warehouse"), dead[0]).await.unwrap());

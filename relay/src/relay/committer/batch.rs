@@ -5,8 +5,7 @@ use std::sync::Arc;
 use slipstream_store::{Batch, Operation, Outcome, Record, Result, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::queue::Arrival;
-use super::{PurgeRequest, is_fatal};
+use super::queue::{Arrival, PurgeRequest};
 use crate::protocol::Refusal;
 
 /// Who hears of an operation's outcome.
@@ -153,4 +152,9 @@ impl Committed {
             _ => Vec::new(),
         }
     }
+}
+
+/// Whether a store that answered this can be used on.
+fn is_fatal(error: &StoreError) -> bool {
+    !matches!(error, StoreError::Busy(_) | StoreError::Full(_) | StoreError::Unavailable(_))
 }

@@ -16,8 +16,8 @@ mod settle_budget;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slipstream_store::{Horizon, MessageStore, Operation, Purged, Result, StoreError};
-use tokio::sync::{Notify, mpsc, oneshot};
+use slipstream_store::{Horizon, MessageStore, Operation, Purged, Result};
+use tokio::sync::{Notify, mpsc};
 use tracing::{error, warn};
 
 use self::adopted::Adopted;
@@ -192,11 +192,4 @@ impl Submissions {
         self.adopted.follow(&mut submission);
         submission
     }
-}
-
-type PurgeRequest = (Horizon, oneshot::Sender<Result<Purged>>);
-
-/// Whether a store that answered this can be used on.
-fn is_fatal(error: &StoreError) -> bool {
-    !matches!(error, StoreError::Busy(_) | StoreError::Full(_) | StoreError::Unavailable(_))
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use slipstream_store::{Horizon, Operation, Outcome, Purged, Record, Result, StoreError, Tag};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::PurgeRequest;
 use crate::relay::links::ReplyTo;
 use crate::relay::settings::StageLimits;
 
@@ -37,6 +36,9 @@ pub(in crate::relay) enum Submission {
     /// Answer when everything submitted before is committed and answered.
     Barrier(oneshot::Sender<()>),
 }
+
+/// A horizon to purge up to, and who hears of it.
+pub(super) type PurgeRequest = (Horizon, oneshot::Sender<Result<Purged>>);
 
 /// The way in. Cloning is cheap; the committer ends when the last one is dropped.
 #[derive(Debug, Clone)]

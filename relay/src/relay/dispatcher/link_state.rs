@@ -25,6 +25,27 @@ pub(super) struct Queued {
     pub(super) attempts: u32,
 }
 
+/// A page that is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PageRequest {
+    /// Where the page starts, exclusive.
+    pub(super) after: Option<Sequence>,
+    /// Most items that the lane takes.
+    pub(super) items: usize,
+    pub(super) purpose: Purpose,
+}
+
+/// What a page is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be sent in turn. Counts what the lane was told of and skipped until then.
+    Send { skips: u64 },
+    /// To find what is in flight and is to be sent again.
+    Resend,
+    /// To find what is superseded before anything is sent.
+    Coalesce,
+}
+
 /// What is on its way over the link that a lane has, or over the next one.
 #[derive(Debug)]
 pub(super) struct LinkState {

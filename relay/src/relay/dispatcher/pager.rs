@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::lane::{Generation, Lane, State, Wake};
-use super::reading::PageRequest;
+use super::link_state::PageRequest;
 
 /// What a pager does next.
 enum Next {

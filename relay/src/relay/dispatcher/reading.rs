@@ -10,31 +10,10 @@ use slipstream_store::{Page, Pending, Sequence, Timestamp};
 
 use super::coalesce::{Coalescing, Segment};
 use super::forward::Forward;
-use super::link_state::Queued;
+use super::link_state::{PageRequest, Purpose, Queued};
 use super::send_state::SendState;
 use super::terms::LaneLimits;
 use crate::clock::Moment;
-
-/// A page that is to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PageRequest {
-    /// Where the page starts, exclusive.
-    pub(super) after: Option<Sequence>,
-    /// Most items that the lane takes.
-    pub(super) items: usize,
-    pub(super) purpose: Purpose,
-}
-
-/// What a page is read for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// To be sent in turn. Counts what the lane was told of and skipped until then.
-    Send { skips: u64 },
-    /// To find what is in flight and is to be sent again.
-    Resend,
-    /// To find what is superseded before anything is sent.
-    Coalesce,
-}
 
 impl SendState {
     /// What is to be read next from the store, if anything. Whoever reads it [`loads`](Self::load) it.

@@ -11,9 +11,8 @@ use slipstream_store::{DeadLetter, DeadLetterCursor, Page, PeerId, Sequence};
 
 use super::decided::Decided;
 use super::late::LateAcks;
-use super::link_state::LinkState;
+use super::link_state::{LinkState, PageRequest};
 use super::poison::Suspicion;
-use super::reading::PageRequest;
 use super::terms::{LaneLimits, LinkEnd, LinkTerms};
 use crate::clock::Moment;
 
