@@ -9,16 +9,17 @@ use bytes::Bytes;
 use serde::Serialize;
 use slipstream_store::{ClusterGroup, MessageId, PeerId, Tag};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::queue::{Incoming, Outgoing};
 use crate::link::{
-    self, Announced, CloseCode, Connector as _, Ended, HandshakeError, LinkControl, LinkLimits, Offer, Role, Secret,
-    Socket, Stream, Target, TcpConnector,
+    self, Announced, CloseCode, Ended, HandshakeError, LinkControl, LinkLimits, Offer, Role, Secret, Socket, Stream,
+    Target, TcpConnector,
 };
 
 mod queue;
+
+pub use crate::link::ConnectError;
 
 /// Longest message that a client takes which announces no limit of its own: the largest that a relay can be
 /// configured to, and the room for the path that grows on the way.
@@ -74,51 +75,15 @@ impl ClientOptions {
     }
 }
 
-/// Connects to `ws://HOST:PORT/PATH?QUERY` and asks for a link, which the caller then runs. Answers what the relay said
+/// Connects to `ws://HOST:PORT/PATH?QUERY` and asks for a link, which the caller then runs. Returns what the relay said
 /// of itself, too.
+///
+/// # Errors
+/// [`ConnectError`].
 pub async fn dial(url: &str, options: &ClientOptions) -> Result<(Socket, Announced), ConnectError> {
     let target = Target::parse(url).map_err(|expected| ConnectError::Url { url: url.to_owned(), expected })?;
-    let Target { host, port, authority, path } = &target;
-    let connecting = async {
-        let connected = TcpConnector.connect(host, *port).await;
-        let (stream, _) =
-            connected.map_err(|error| ConnectError::Unreachable { host: host.clone(), port: *port, error })?;
-        Ok(link::offer(stream, authority, path, &options.offer()).await?)
-    };
-    match timeout(options.connect_timeout, connecting).await {
-        Ok(connected) => connected,
-        Err(_) => Err(ConnectError::TimedOut(options.connect_timeout)),
-    }
-}
-
-/// Why there is no link.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The URL is not one of a WebSocket that this client can reach.
-    #[error("{url:?}: {expected}")]
-    Url {
-        /// The URL, as it was given.
-        url: String,
-        /// What was expected.
-        expected: &'static str,
-    },
-    /// Nobody answers there.
-    #[error("{host}:{port}: {error}")]
-    Unreachable {
-        /// The host of the URL.
-        host: String,
-        /// Its port.
-        port: u16,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// The server granted no link.
-    #[error(transparent)]
-    Handshake(#[from] HandshakeError),
-    /// It took longer than the options allow.
-    #[error("no link within {0:?}")]
-    TimedOut(Duration),
+    let connected = link::connect(&TcpConnector, &target, &options.offer(), options.connect_timeout).await?;
+    Ok((connected.socket, connected.announced))
 }
 
 /// The link has ended, and how.

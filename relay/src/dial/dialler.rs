@@ -16,7 +16,7 @@ use super::attempt::{DialError, attempt};
 use super::backoff::Backoff;
 use super::{DialLimits, DialledPeer};
 use crate::clock::{self, Clock};
-use crate::link::{Announced, Connector, Offer};
+use crate::link::{Announced, Connected, Connector, Offer, Socket};
 use crate::listen::Seat;
 use crate::metrics::Metrics;
 
@@ -111,9 +111,10 @@ impl<C: Contact> Dialler<C> {
         })
     }
 
-    async fn dial_and_meet(&self) -> Result<(crate::link::Socket, C::Seat), DialError> {
+    async fn dial_and_meet(&self) -> Result<(Socket, C::Seat), DialError> {
         let Self { contact, peer, limits, connector, .. } = self;
-        let (socket, announced, remote) = attempt(&**connector, &peer.target, &contact.offer(), limits.timeout).await?;
+        let connected = attempt(&**connector, &peer.target, &contact.offer(), limits.timeout).await?;
+        let Connected { socket, announced, remote } = connected;
         Ok((socket, contact.meet(announced, remote).await?))
     }
 

@@ -76,8 +76,8 @@ struct Script {
 
 #[async_trait]
 impl Connector for Script {
-    async fn connect(&self, host: &str, port: u16) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
-        assert_eq!((host, port), ("far", 7171));
+    async fn connect(&self, target: &Target) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+        assert_eq!((target.host.as_str(), target.port), ("far", 7171));
         self.dialled.lock().push(Instant::now());
         let server = {
             let mut servers = self.servers.lock();
@@ -92,7 +92,7 @@ impl Connector for Script {
         }
         let (near, far) = tokio::io::duplex(4096);
         tokio::spawn(serve(far, server));
-        Ok((Box::new(near), SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
+        Ok((Box::new(near), SocketAddr::from((Ipv4Addr::LOCALHOST, target.port))))
     }
 }
 

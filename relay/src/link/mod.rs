@@ -2,7 +2,7 @@
 //!
 //! What a text means is not decided here: the reader hands it to an [`Inbox`] and waits until that has taken it, the
 //! writer asks an [`Outbound`] for what is to be sent whenever it has room. Between the two nothing is queued but one
-//! batch of bytes. How links begin is `listen.rs` and `client.rs`.
+//! batch of bytes. Who dials whom, and who is let in, is decided in `dial/`, `client.rs` and `listen.rs`.
 //!
 //! | file | subject |
 //! | --- | --- |
@@ -14,12 +14,14 @@
 //! | `silence`, `sent` | how long nothing came, and what became of what was written |
 //! | `keepalive` | whether the peer lives |
 //! | `awake` | waiting in time that this process saw pass |
+//! | `connect` | how a link begins from the end that dials |
 //! | `control`, `close` | how a link is asked to end, and how it ended |
 //! | `run` | the halves together |
 
 mod assembler;
 pub(crate) mod awake;
 mod close;
+mod connect;
 mod control;
 mod frames;
 mod handshake;
@@ -37,6 +39,7 @@ mod writer;
 mod tests;
 
 pub use close::{CloseCode, Ended};
+pub use connect::{ConnectError, Connected, connect};
 pub use control::LinkControl;
 pub use frames::{FrameBatch, Role};
 pub(crate) use handshake::accept;

@@ -9,6 +9,8 @@ use tokio::io::{self, AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 
+use super::target::Target;
+
 /// The reading half of a [`Stream`].
 pub type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
 /// The writing half of a [`Stream`].
@@ -53,12 +55,11 @@ impl Stream for DuplexStream {}
 /// Reaches out to other hosts.
 #[async_trait]
 pub trait Connector: Send + Sync {
-    /// Connects to a port of a host, which is a name or an address (an IPv6 one without brackets). Returns the stream
-    /// and the address that it leads to.
+    /// Connects to the host and the port of a target. Returns the stream and the address that it leads to.
     ///
     /// # Errors
     /// Where the name cannot be resolved or nobody answers. The caller tries again later. There is no timeout here.
-    async fn connect(&self, host: &str, port: u16) -> io::Result<(Box<dyn Stream>, SocketAddr)>;
+    async fn connect(&self, target: &Target) -> io::Result<(Box<dyn Stream>, SocketAddr)>;
 }
 
 /// Connects over TCP.
@@ -67,8 +68,8 @@ pub struct TcpConnector;
 
 #[async_trait]
 impl Connector for TcpConnector {
-    async fn connect(&self, host: &str, port: u16) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
-        let stream = TcpStream::connect((host, port)).await?;
+    async fn connect(&self, target: &Target) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+        let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
         // Writes are gathered already; Nagle's algorithm would only hold them back.
         stream.set_nodelay(true)?;
         let remote = stream.peer_addr()?;

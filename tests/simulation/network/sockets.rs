@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use slipstream::link::{Connector, Stream};
+use slipstream::link::{Connector, Stream, Target};
 use slipstream::listen::Listener;
 use slipstream::store::PeerId;
 use tokio::time::sleep;
@@ -92,9 +92,9 @@ impl SimConnector {
 
 #[async_trait]
 impl Connector for SimConnector {
-    async fn connect(&self, host: &str, port: u16) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
-        let to = PeerId::new(host).map_err(io::Error::other)?;
+    async fn connect(&self, target: &Target) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+        let to = PeerId::new(&target.host).map_err(io::Error::other)?;
         let stream = self.reach(&to).await?;
-        Ok((Box::new(stream), SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
+        Ok((Box::new(stream), SocketAddr::from((Ipv4Addr::LOCALHOST, target.port))))
     }
 }

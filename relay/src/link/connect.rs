@@ -1,0 +1,74 @@
+//! How a link begins from the end that dials: connects, and asks for it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::awake;
+use super::handshake::{Announced, HandshakeError, Offer, offer};
+use super::stream::{Connector, Socket};
+use super::target::Target;
+
+/// A link that was granted, before its first frame.
+#[derive(Debug)]
+pub struct Connected {
+    /// The WebSocket.
+    pub socket: Socket,
+    /// What the server said of itself.
+    pub announced: Announced,
+    /// The address of its end.
+    pub remote: SocketAddr,
+}
+
+/// Connects to a server and asks it for a link, within `limit`.
+///
+/// # Errors
+/// [`ConnectError`], but never [`ConnectError::Url`].
+///
+/// # Cancellation
+/// Dropping the future drops the stream.
+pub async fn connect(
+    connector: &dyn Connector,
+    target: &Target,
+    asked: &Offer,
+    limit: Duration,
+) -> Result<Connected, ConnectError> {
+    let Target { host, port, authority, path } = target;
+    let connecting = async {
+        let connected = connector.connect(target).await;
+        let (stream, remote) =
+            connected.map_err(|error| ConnectError::Unreachable { host: host.clone(), port: *port, error })?;
+        let (socket, announced) = offer(stream, authority, path, asked).await?;
+        Ok(Connected { socket, announced, remote })
+    };
+    awake::timeout(limit, connecting).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
+}
+
+/// Why there is no link.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL is not one of a WebSocket that this client can reach.
+    #[error("{url:?}: {expected}")]
+    Url {
+        /// The URL, as it was given.
+        url: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// Nobody answers there.
+    #[error("{host}:{port}: {error}")]
+    Unreachable {
+        /// The host of the URL.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The server granted no link.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// It took longer than the options allow.
+    #[error("no link within {0:?}")]
+    TimedOut(Duration),
+}
