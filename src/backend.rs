@@ -17,6 +17,7 @@ struct Backend {
     open: fn(&StoreOptions) -> Result<Arc<dyn MessageStore>, StoreError>,
     open_tables: fn(&StoreOptions) -> Result<Box<dyn OfflineStore>, StoreError>,
     place: fn(&Path) -> Place,
+    not_recommended: Option<&'static str>,
 }
 
 macro_rules! backends {
@@ -34,6 +35,7 @@ macro_rules! backends {
                 open: |options| Ok(Arc::new($backend::open(options)?)),
                 open_tables: |options| Ok(Box::new($backend::open_tables(options)?)),
                 place: $backend::place,
+                not_recommended: $backend::NOT_RECOMMENDED,
             },
         )+];
     };
@@ -118,4 +120,10 @@ pub fn open_tables(engine: Engine, path: &Path) -> Result<Box<dyn OfflineStore>,
 /// [`StoreError::Unsupported`] for an engine that is not compiled in.
 pub fn place(engine: Engine, path: &Path) -> Result<Place, StoreError> {
     backend(engine).map(|backend| (backend.place)(path))
+}
+
+/// Why an engine is not recommended; nothing for one that is, or that is not compiled in.
+#[must_use]
+pub fn not_recommended(engine: Engine) -> Option<&'static str> {
+    backend(engine).ok()?.not_recommended
 }

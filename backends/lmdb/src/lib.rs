@@ -24,6 +24,9 @@ pub type LmdbStore = EmbeddedStore<LmdbEngine>;
 
 const FILES: Files = Files { data: "slipstream.mdb", within: &[], log: None, beside: &["-lock"] };
 
+/// Why it is not recommended. Nothing speaks against it.
+pub const NOT_RECOMMENDED: Option<&str> = None;
+
 /// Opens the store, and makes it where there is none; the folder is made with mode 0700. In it the file is
 /// `slipstream.mdb`.
 ///

@@ -28,6 +28,9 @@ const FILES: Files = Files { data: "slipstream.redb", within: &[], log: None, be
 /// Why redb keeps more where less is asked for.
 const RELAXED: &str = "redb syncs every commit, also where `relaxed` is asked for";
 
+/// Why it is not recommended. Nothing speaks against it.
+pub const NOT_RECOMMENDED: Option<&str> = None;
+
 /// Opens the store in this folder, and makes it where there is none, the folder with mode 0700. The file in it is
 /// `slipstream.redb`.
 ///

@@ -29,6 +29,9 @@ pub type SledStore = EmbeddedStore<SledEngine>;
 /// What sled keeps, as far as it could be shown: see "What a power cut does" in `docs/sled.md`.
 const NOTE: &str = "a power cut may take the last confirmed messages, and sled may then not open";
 
+/// Why it is not recommended, in short; `docs/sled.md` has more.
+pub const NOT_RECOMMENDED: Option<&str> = Some("its last stable release is from 2021");
+
 /// Opens the store, and makes it where there is none; the folder is made with mode 0700. Sled's files are in the
 /// folder `slipstream.sled` in it.
 ///

@@ -20,6 +20,9 @@ pub use slipstream_embedded::StoreOptions;
 /// A [`MessageStore`](slipstream_store::MessageStore) in an SQLite file.
 pub type SqliteStore = EmbeddedStore<SqliteEngine>;
 
+/// Why it is not recommended. Nothing speaks against it.
+pub const NOT_RECOMMENDED: Option<&str> = None;
+
 /// Opens the store, and makes it where there is none; a folder is made with mode 0700. A path that ends in `.db`,
 /// `.sqlite` or `.sqlite3` is the file itself; any other is a folder, in which the file is `slipstream.db`.
 ///
