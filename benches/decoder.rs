@@ -7,8 +7,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use slipstream::protocol::{self, DEFAULT_MAX_DEPTH, Envelope, Incoming, Sender};
-use slipstream::store::{ClusterGroup, Identity, MessageId, PeerId, PeerKind, Stamp};
+use slipstream_relay::protocol::{self, DEFAULT_MAX_DEPTH, Envelope, Incoming, Sender};
+use slipstream_store::{ClusterGroup, Identity, MessageId, PeerId, PeerKind, Stamp};
 use ulid::Ulid;
 
 const ASSIGNED: Ulid = Ulid::from_parts(1_700_000_000_000, 42);

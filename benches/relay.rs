@@ -12,15 +12,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use slipstream::bench::{Goal, Load, Mode, Plan, Run};
-use slipstream::clock::{Clock as _, SystemClock};
-use slipstream::link::TcpConnector;
-use slipstream::listen::{Listener as _, TcpListener};
-use slipstream::store::{
+use slipstream_benches::load::{Goal, Load, Mode, Plan, Run};
+use slipstream_relay::clock::{Clock as _, SystemClock};
+use slipstream_relay::link::TcpConnector;
+use slipstream_relay::listen::{Listener as _, TcpListener};
+use slipstream_relay::{Relay, Settings};
+use slipstream_sqlite::StoreOptions;
+use slipstream_store::{
     Batch, ClusterGroup, Durability, Fingerprint, Identity, MessageId, MessageStore, MessageType, Operation, Outcome,
     Peer, PeerId, PeerKind, Record, Route, Timestamp,
 };
-use slipstream::{Relay, Settings, backend, config::Engine};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +44,8 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn open(name: &str) -> Arc<dyn MessageStore> {
-    backend::open(Engine::Sqlite, &folder(name), Durability::Full).expect("the store opens")
+    let options = StoreOptions::new(folder(name)).durability(Durability::Full);
+    Arc::new(slipstream_sqlite::open(&options).expect("the store opens"))
 }
 
 /// A load of one publisher and one subscriber, with links.

@@ -13,7 +13,6 @@
 //! | [`backend`] | configuration to open store; the only place that knows engines |
 //! | [`admin`] | HTTP for operators: metrics, health, the API |
 //! | [`offline`] | work on a whole store that no relay has open |
-//! | [`mod@bench`] | load on a running relay, and the engines side by side |
 //! | [`logging`] | log lines and their switches |
 //! | `disk` | how much room is left where the store is |
 //!
@@ -23,7 +22,6 @@
 
 pub mod admin;
 pub mod backend;
-pub mod bench;
 pub mod cli;
 pub mod config;
 mod disk;

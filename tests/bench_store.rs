@@ -165,7 +165,7 @@ async fn a_table_is_for_people_and_a_store_that_is_there_is_left_alone() {
 
 #[tokio::test]
 async fn it_leaves_nothing_when_it_is_interrupted() {
-    for (signal, at_work) in [(Signal::INT, "disk"), (Signal::TERM, "flow")] {
+    for (signal, at_work) in [(Signal::INT, "disk"), (Signal::TERM, "workload")] {
         let folder = tempfile::tempdir().expect("a folder");
         let mut process = bench(&folder, &[]);
         eventually("it is at work", || async {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde_json::Value;
-use slipstream::backend::COMPILED;
-use slipstream::bench::store::number;
+use slipstream_benches::engines::number;
+
+use crate::compared::ENGINES;
 
 /// Messages a second of each engine.
 type Rates = BTreeMap<String, f64>;
@@ -36,14 +37,14 @@ impl Begun {
                 cells.entry(cell).or_default().insert(engine, rate);
             }
         }
-        let Some(first) = COMPILED.first().filter(|_| !cells.is_empty()) else { return };
-        println!("\nmessages a second, and how many times those of {first} in the same run (medians)");
-        let names: String = COMPILED.iter().map(|engine| format!("{:>20}", engine.name())).collect();
+        let Some(first) = ENGINES.first().filter(|_| !cells.is_empty()) else { return };
+        println!("\nmessages a second, and how many times those of {} in the same run (medians)", first.name);
+        let names: String = ENGINES.iter().map(|engine| format!("{:>20}", engine.name)).collect();
         println!("{:<64}{names}", "");
         for (cell, rates) in cells {
-            let reference = rates.get(first.name()).copied();
+            let reference = rates.get(first.name).copied();
             let columns: String =
-                COMPILED.iter().map(|engine| column(rates.get(engine.name()).copied(), reference)).collect();
+                ENGINES.iter().map(|engine| column(rates.get(engine.name).copied(), reference)).collect();
             println!("{cell:<64}{columns}");
         }
     }

@@ -12,17 +12,18 @@
 //! On a filesystem in memory the syncs cost nothing, and the figures mean little.
 #![expect(clippy::expect_used, reason = "a bench is read and run, and ends where it cannot go on")]
 
-mod bed;
+mod compared;
 mod comparison;
+mod fixture;
 mod matrix;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, Throughput};
-use slipstream::backend::COMPILED;
 
-use crate::bed::Bed;
+use crate::compared::ENGINES;
+use crate::fixture::Fixture;
 use crate::matrix::{Cell, Contents};
 
 /// Messages that are pending in a store that is not empty, where nothing else is asked for.
@@ -55,7 +56,7 @@ fn main() {
 /// Measures every cell with these contents. The engines take turns, cell by cell; their stores are made when the first
 /// cell is measured, so that a filter costs nothing.
 fn measure(criterion: &mut Criterion, contents: Contents, is_full: bool, pending: u64) {
-    let mut beds: Vec<Option<Bed>> = COMPILED.iter().map(|_| None).collect();
+    let mut fixtures: Vec<Option<Fixture>> = ENGINES.iter().map(|_| None).collect();
     for cell in Cell::all().filter(|cell| cell.contents == contents && (is_full || cell.is_chosen())) {
         let mut group = criterion.benchmark_group(cell.to_string());
         group
@@ -64,11 +65,11 @@ fn measure(criterion: &mut Criterion, contents: Contents, is_full: bool, pending
             .warm_up_time(Duration::from_millis(500))
             .measurement_time(Duration::from_secs(2))
             .throughput(Throughput::Elements(cell.batch));
-        for (&engine, bed) in COMPILED.iter().zip(&mut beds) {
-            group.bench_function(engine.name(), |bencher| {
-                let bed = bed.get_or_insert_with(|| Bed::make(engine, contents, pending));
-                bed.turn_to(&cell);
-                bencher.iter_custom(|times| (0..times).map(|_| bed.run(&cell)).sum());
+        for (engine, fixture) in ENGINES.iter().zip(&mut fixtures) {
+            group.bench_function(engine.name, |bencher| {
+                let fixture = fixture.get_or_insert_with(|| Fixture::make(engine, contents, pending));
+                fixture.turn_to(&cell);
+                bencher.iter_custom(|times| (0..times).map(|_| fixture.run(&cell)).sum());
             });
         }
         group.finish();

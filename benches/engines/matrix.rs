@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use slipstream::bench::store::{BATCHES, FAN_OUTS};
+use slipstream_benches::engines::{BATCHES, FAN_OUTS};
 
 /// Bytes of a message's value.
 const SIZES: [usize; 2] = [256, 4096];

@@ -1,5 +1,7 @@
-//! `slipstream bench`: measurements, one file a subject.
+//! `slipstream bench`: measurements, which are made by the library in `benches/`.
 
+mod host;
+mod metrics_page;
 mod relay;
 mod store;
 mod table;

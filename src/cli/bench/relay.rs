@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use slipstream_benches::load::{self, Goal, LoadError, Plan, Progress, Source};
 use tokio::runtime::Builder;
 
+use super::metrics_page::Asked;
 use super::table::{Table, grouped};
-use crate::bench::{self, BenchError, Goal, Plan, Progress, Source};
 use crate::cli::output;
 use crate::cli::urls::{self, RelayUrl};
 use crate::clock::SystemClock;
@@ -128,11 +129,11 @@ impl Arguments {
     /// What does not fit together.
     fn plan(&self) -> Result<Plan, String> {
         let mode = match (self.mode, self.rate) {
-            (Mode::Paced, rate) => bench::Mode::Paced(rate.unwrap_or(DEFAULT_RATE)),
+            (Mode::Paced, rate) => load::Mode::Paced(rate.unwrap_or(DEFAULT_RATE)),
             (_, Some(_)) => return Err("--rate: only --mode paced keeps a rate".to_owned()),
-            (Mode::Live, None) => bench::Mode::Live,
-            (Mode::Offline, None) => bench::Mode::Offline,
-            (Mode::FanOut, None) => bench::Mode::FanOut,
+            (Mode::Live, None) => load::Mode::Live,
+            (Mode::Offline, None) => load::Mode::Offline,
+            (Mode::FanOut, None) => load::Mode::FanOut,
         };
         let goal = match (self.messages, self.duration, self.mode) {
             (Some(messages), ..) => Goal::Messages(messages),
@@ -159,7 +160,7 @@ impl Arguments {
 
     fn source(&self) -> Source {
         let admin = || urls::admin(self.admin.as_deref()).unwrap_or_else(|| DEFAULT_ADMIN.to_owned());
-        self.pid.map_or_else(|| Source::Admin(admin()), Source::Process)
+        self.pid.map_or_else(|| Source::Page(Box::new(Asked(admin()))), Source::Process)
     }
 }
 
@@ -184,9 +185,9 @@ pub(super) async fn run(arguments: Arguments) -> ExitCode {
             progress(stage, now);
         }
     };
-    let report = match bench::run(plan, &arguments.source(), &SystemClock::new(), &tell).await {
+    let report = match load::run(plan, &arguments.source(), &SystemClock::new(), &tell).await {
         Ok(report) => report,
-        Err(fault @ BenchError::Plan(_)) => return output::fail(output::MISUSED, &fault),
+        Err(fault @ LoadError::Plan(_)) => return output::fail(output::MISUSED, &fault),
         Err(fault) => return output::fail(output::FAILED, &fault),
     };
     let printed = if arguments.json { output::record(&report) } else { output::line(&Table(&report).to_string()) };
@@ -239,9 +240,9 @@ mod tests {
 
     #[test]
     fn a_rate_belongs_to_mode_paced() {
-        assert_eq!(plan("--mode paced").expect("a plan").mode, bench::Mode::Paced(DEFAULT_RATE));
+        assert_eq!(plan("--mode paced").expect("a plan").mode, load::Mode::Paced(DEFAULT_RATE));
         let rate = NonZeroU32::new(50).expect("not 0");
-        assert_eq!(plan("--mode paced --rate 50").expect("a plan").mode, bench::Mode::Paced(rate));
+        assert_eq!(plan("--mode paced --rate 50").expect("a plan").mode, load::Mode::Paced(rate));
         assert!(plan("--rate 50").expect_err("refused").contains("--mode paced"));
     }
 

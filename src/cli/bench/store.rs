@@ -6,13 +6,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use slipstream_benches::engines::{self, Plan, Progress, Report, number, rows};
 use slipstream_store::Durability;
 
+use super::host::{Program, compared};
 use crate::backend;
-use crate::bench::store::{self, Plan, Progress, Report, number, rows};
 use crate::cli::signals::Signals;
 use crate::cli::{SettingFlags, output};
-use crate::clock::SystemClock;
 use crate::config::{self, Engine};
 use crate::logging::wants_plain_text;
 
@@ -91,6 +91,7 @@ impl Arguments {
         if page_folder.is_some_and(|folder| !folder.is_dir()) || self.report.is_dir() {
             return Err(format!("--report: expected a file in a folder that is there, got {}", self.report.display()));
         }
+        let engines = engines.into_iter().map(compared).collect();
         let plan = if self.quick { Plan::quick(engines) } else { Plan::full(engines) };
         if let Some(path) = self.path.as_ref().filter(|path| !path.is_dir()) {
             return Err(format!("--path: expected a folder, got {}", path.display()));
@@ -104,14 +105,13 @@ impl Arguments {
                 (folder, durability.unwrap_or(config.durability))
             }
         };
-        let program = std::env::current_exe().map_err(|error| format!("this program's own path: {error}"))?;
-        let plan = Plan { program, folder, durability, messages: self.messages.unwrap_or(plan.messages), ..plan };
+        let plan = Plan { folder, durability, messages: self.messages.unwrap_or(plan.messages), ..plan };
         Ok(Plan { command: self.command(&plan), ..plan })
     }
 
     /// How to ask for the same again.
     fn command(&self, plan: &Plan) -> String {
-        let engines: Vec<_> = plan.engines.iter().map(|engine| engine.name()).collect();
+        let engines: Vec<_> = plan.engines.iter().map(|engine| engine.name).collect();
         let quick = if self.quick { " --quick" } else { "" };
         let folder = plan.folder.canonicalize().unwrap_or_else(|_| plan.folder.clone());
         format!(
@@ -141,8 +141,9 @@ fn nearest_folder(path: &Path) -> PathBuf {
 
 /// Measures, writes the page, and prints the result.
 pub(super) async fn run(arguments: Arguments) -> ExitCode {
-    let plan = match arguments.plan(backend::COMPILED) {
-        Ok(plan) => plan,
+    let plan = arguments.plan(backend::COMPILED);
+    let (program, plan) = match plan.and_then(|plan| Ok((Program::new(plan.durability)?, plan))) {
+        Ok(both) => both,
         Err(fault) => return output::fail(output::MISUSED, &fault),
     };
     let bar = progress_bar(!arguments.json && stderr().is_terminal() && !wants_plain_text());
@@ -152,9 +153,8 @@ pub(super) async fn run(arguments: Arguments) -> ExitCode {
         bar.set_message(progress.next);
     };
     // Dropping the measurement kills what it started and removes what it made.
-    let clock = SystemClock::new();
     let measured = tokio::select! {
-        report = store::run(&plan, &clock, &tell) => Some(report),
+        report = engines::run(&plan, &program, &tell) => Some(report),
         () = asked_to_stop() => None,
     };
     bar.finish_and_clear();
@@ -163,7 +163,7 @@ pub(super) async fn run(arguments: Arguments) -> ExitCode {
         Some(Err(fault)) => return output::fail(output::FAILED, &output::printable(&fault.to_string())),
         None => return output::fail(output::FAILED, &"stopped; nothing is left of it"),
     };
-    if let Err(fault) = std::fs::write(&arguments.report, store::page(&report)) {
+    if let Err(fault) = std::fs::write(&arguments.report, engines::page(&report)) {
         return output::fail(output::FAILED, &format_args!("{}: {fault}", arguments.report.display()));
     }
     let printed =
@@ -176,7 +176,8 @@ pub(super) async fn run(arguments: Arguments) -> ExitCode {
 
 /// Serves one engine.
 pub(super) async fn run_worker(worker: Worker) -> ExitCode {
-    match store::serve(worker.engine, &worker.path, worker.durability).await {
+    let Worker { engine, path, durability } = worker;
+    match engines::serve(&path, |path| backend::open(engine, path, durability)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => output::fail(output::FAILED, &fault),
     }
@@ -264,8 +265,9 @@ mod tests {
 
     #[test]
     fn engines_keep_their_order_and_must_be_compiled_in() {
-        assert_eq!(plan("").expect("a plan").engines, COMPILED);
-        assert_eq!(plan("--engines lmdb,sqlite").expect("a plan").engines, [Engine::Sqlite, Engine::Lmdb]);
+        let engines = |line| plan(line).expect("a plan").engines.iter().map(|engine| engine.name).collect::<Vec<_>>();
+        assert_eq!(engines(""), ["sqlite", "redb", "lmdb"]);
+        assert_eq!(engines("--engines lmdb,sqlite"), ["sqlite", "lmdb"]);
         assert!(plan("--engines sled").expect_err("refused").contains("cargo feature `sled`"));
         assert!(plan("--engines sqlit").expect_err("refused").contains("did you mean `sqlite`"));
     }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::bench::{Count, Percentiles, Report, Stage, Usage};
+use slipstream_benches::Percentiles;
+use slipstream_benches::load::{Count, Report, Stage, Usage};
 
 /// Displays a report.
 pub(super) struct Table<'r>(pub(super) &'r Report);
