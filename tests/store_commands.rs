@@ -205,7 +205,7 @@ async fn a_compaction_that_is_killed_leaves_a_whole_store() {
             let mut process = spawn_store(&["compact", "--storage-path", text(&path)]);
             tokio::time::sleep(Duration::from_micros(rng.u64(0..took))).await;
             process.kill().await;
-            println!("{engine}, kill {kill}: a workshop is left: {}", path.join("compacting").exists());
+            println!("{engine}, kill {kill}: a staging folder is left: {}", path.join("compacting").exists());
             assert_eq!(counts(&path).await, before, "{engine}, kill {kill}");
             assert_whole(&path).await;
         }

@@ -24,11 +24,11 @@ pub fn compact(store: &Located, progress: &dyn Progress) -> Result<Compacted, Of
     let source = store.open()?;
     let fault = |error| store.fault(error);
     let before = place.bytes().map_err(fault)?;
-    let workshop = place.make_workshop(Work::Compacting).map_err(fault)?;
-    let made = Located { engine: store.engine, path: workshop.join("store") };
+    let staging = place.staging(Work::Compacting).make_folder().map_err(fault)?;
+    let made = Located { engine: store.engine, path: staging.join("store") };
     if let Err(error) = rewrite(store, &*source, &made, progress) {
         // Where it cannot be removed, it is in nobody's way, and the next time removes it.
-        drop((place.remove_workshop(Work::Compacting), source.close()));
+        drop((place.staging(Work::Compacting).remove(), source.close()));
         return Err(error);
     }
     // From here to the end, this lock keeps others away.

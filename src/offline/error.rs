@@ -17,12 +17,12 @@ pub enum OfflineError {
         expected: String,
     },
     /// A migration into this store was interrupted.
-    #[error("{path}: a migration into it was interrupted; start it again, or remove {workshop}", path = .path.display(), workshop = .workshop.display())]
+    #[error("{path}: a migration into it was interrupted; start it again, or remove {staging}", path = .path.display(), staging = .staging.display())]
     HalfMigrated {
         /// The store.
         path: PathBuf,
         /// What is left of the migration.
-        workshop: PathBuf,
+        staging: PathBuf,
     },
     /// Another process has it open.
     #[error("{path} is in use by another process: stop the relay that has it open, and try again", path = .0.display())]

@@ -46,8 +46,8 @@ impl Located {
     pub fn open(&self) -> Result<Box<dyn OfflineStore>, OfflineError> {
         let place = self.place()?;
         if place.is_half_migrated() {
-            let workshop = place.workshop(Work::Migrating);
-            return Err(OfflineError::HalfMigrated { path: self.path.clone(), workshop });
+            let staging = place.staging(Work::Migrating).path().to_owned();
+            return Err(OfflineError::HalfMigrated { path: self.path.clone(), staging });
         }
         if !place.has_store() {
             let mut expected = format!("the data of {} in {}", self.engine, place.data().display());

@@ -21,7 +21,7 @@ pub struct Migrated {
 /// owed in its order and with its attempts, dead letters, stamps, traces, the relay's id. The new store is compared with
 /// the old one row by row, and checked, before one rename makes it a store; `from` is only read.
 ///
-/// An interrupted migration leaves a workshop by which a start and these commands know it. It begins anew.
+/// An interrupted migration leaves a staging folder by which a start and these commands know it. It begins anew.
 ///
 /// # Errors
 /// As [`Located::open`]; `Defects` where the source has any; `SamePlace`; `Store` where there is a store at `to`, or
@@ -35,10 +35,10 @@ pub fn migrate(from: &Located, to: &Located, progress: &dyn Progress) -> Result<
     let fault = |error| to.fault(error);
     from.read(|source| {
         let _lock = place.lock_empty().map_err(fault)?;
-        let made = Located { engine: to.engine, path: place.make_workshop(Work::Migrating).map_err(fault)? };
+        let made = Located { engine: to.engine, path: place.staging(Work::Migrating).make_folder().map_err(fault)? };
         let (amount, mut stats) = transfer(from, source, &made, progress).inspect_err(|_| {
             // A start may take the place for an empty one again; the operator was told.
-            drop(place.remove_workshop(Work::Migrating));
+            drop(place.staging(Work::Migrating).remove());
         })?;
         place.install(&made.place()?, Work::Migrating).map_err(fault)?;
         stats.bytes = place.bytes().map_err(fault)?;

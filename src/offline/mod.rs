@@ -1,7 +1,7 @@
 //! Work on a whole store that no relay has open: check, count, copy, rewrite, restore, move to another engine. All of it blocks.
 //!
 //! None of it makes a store where there is none, and none changes the one that it reads: what is written is a new store,
-//! in a workshop beside its place ([`slipstream_embedded::Work`]), which is compared with the old one row by row before
+//! in a staging folder beside its place ([`slipstream_embedded::Work`]), which is compared with the old one row by row before
 //! one rename puts it there.
 
 mod backup;

@@ -64,7 +64,7 @@ impl Backup {
     }
 }
 
-/// Puts a backup in the place of `to`: copies it into a workshop there, opens and checks it whole, and gives it its place by
+/// Puts a backup in the place of `to`: copies it into a staging folder there, opens and checks it whole, and gives it its place by
 /// one rename. A crash leaves what was there, or the backup; or, for a moment, the backup beside the log of what was there,
 /// which a start refuses and the same restore mends.
 ///
@@ -87,8 +87,8 @@ pub fn restore(
         true => place.lock_to_replace().map_err(fault)?,
         false => place.lock_empty().map_err(|error| to.fault(hint(error)))?,
     };
-    let workshop = place.make_workshop(Work::Restoring).map_err(fault)?;
-    let made = Located { engine: backup.engine, path: workshop };
+    let staging = place.staging(Work::Restoring).make_folder().map_err(fault)?;
+    let made = Located { engine: backup.engine, path: staging };
     let done = bring(backup, &made, allowed.unclean, progress).and_then(|stats| {
         let bytes = made.place()?.bytes().map_err(fault)?;
         place.install(&made.place()?, Work::Restoring).map_err(fault)?;
@@ -96,7 +96,7 @@ pub fn restore(
     });
     if done.is_err() {
         // What cannot be removed is removed by the next restore.
-        drop(place.remove_workshop(Work::Restoring));
+        drop(place.staging(Work::Restoring).remove());
     }
     done.map_err(|error| about(backup, &made, error))
 }

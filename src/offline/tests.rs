@@ -90,13 +90,13 @@ async fn the_old_store_stays_where_the_new_one_cannot_be_made() {
     let folder = tempfile::tempdir().unwrap();
     let store = made(&folder.path().join("store")).await;
     let before = store.stats().unwrap();
-    let workshop = store.path.join("compacting");
+    let staging = store.path.join("compacting");
     // What is in the way keeps the new one from being written.
-    let block = || fs::create_dir(workshop.join("store")).unwrap();
+    let block = || fs::create_dir(staging.join("store")).unwrap();
     let failed = compact(&store, &At::new("rewriting", &block));
     assert!(matches!(failed, Err(OfflineError::Store { error: StoreError::Unsupported(_), .. })), "{failed:?}");
     assert_eq!(store.stats(), Ok(before));
-    assert!(!workshop.exists());
+    assert!(!staging.exists());
     compact(&store, &Silent).unwrap();
     assert_eq!(store.stats().unwrap().peers, before.peers);
 }

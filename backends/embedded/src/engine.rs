@@ -1,124 +1,23 @@
 //! What an engine supplies: a few ordered tables, one atomic write at a time, and snapshots to read.
 //!
 //! An engine knows nothing of peers or deliveries. All its calls block; the threads that make them are in
-//! `writer.rs` and `readers.rs`.
+//! `store/`.
 
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use bincode::{BorrowDecode, Encode};
 use slipstream_store::{Defect, Depth, Result};
 
-use crate::opening::{Label, Opening};
-
-/// The tables whose keys and values are bytes, ordered by key. Messages are apart, see [`MessageRow`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Table {
-    /// Peer number and block (8 bytes each): the block's deliveries that are pending.
-    Owed,
-    /// Stamp epoch (16 bytes) and block (8): the block's stamps that were seen.
-    Seen,
-    /// Peer number and sequence (8 bytes each): attempts of a pending delivery, and whence it was redriven.
-    Notes,
-    /// Sequence (8 bytes) and peer id: a dead letter with its whole message.
-    Dead,
-    /// First sequence of a message (8 bytes) and peer id: the sequence that the delivery was last redriven under.
-    Redriven,
-    /// Block (8 bytes): which of its messages are stored, the earliest expiry, the latest change.
-    Blocks,
-    /// Commit number (8 bytes): what the commit recorded and settled.
-    Journal,
-    /// Peer id: the peer.
-    Peers,
-    /// A word: what there is once a store.
-    Meta,
-}
-
-/// What the keys of a table are; an engine may store them as such.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyKind {
-    /// A number below 2⁶³, big-endian in 8 bytes.
-    Number,
-    /// UTF-8.
-    Text,
-    /// Bytes, at most 136.
-    Bytes,
-}
-
-impl Table {
-    /// Every table.
-    pub const ALL: [Self; 9] = [
-        Self::Owed,
-        Self::Seen,
-        Self::Notes,
-        Self::Dead,
-        Self::Redriven,
-        Self::Blocks,
-        Self::Journal,
-        Self::Peers,
-        Self::Meta,
-    ];
-
-    /// Its name in the engine.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Owed => "owed",
-            Self::Seen => "seen",
-            Self::Notes => "notes",
-            Self::Dead => "dead",
-            Self::Redriven => "redriven",
-            Self::Blocks => "blocks",
-            Self::Journal => "journal",
-            Self::Peers => "peers",
-            Self::Meta => "meta",
-        }
-    }
-
-    /// What its keys are.
-    #[must_use]
-    pub const fn keys(self) -> KeyKind {
-        match self {
-            Self::Blocks | Self::Journal => KeyKind::Number,
-            Self::Peers | Self::Meta => KeyKind::Text,
-            _ => KeyKind::Bytes,
-        }
-    }
-}
-
-/// A row of the table of messages. An engine with columns gives each field one; an engine without takes
-/// [`encode`](Self::encode) and [`decode`](Self::decode).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
-pub struct MessageRow<'a> {
-    /// The key of the row, 1 to 2⁶³ - 1.
-    pub sequence: u64,
-    /// The cluster group of the identity.
-    pub group: &'a str,
-    /// The message id of the identity.
-    pub id: &'a str,
-    /// The type.
-    pub message_type: &'a str,
-    /// The key that the message is about.
-    pub key: Option<&'a str>,
-    /// In milliseconds since the Unix epoch, below 2⁶³.
-    pub expires_at: Option<u64>,
-    /// In milliseconds since the Unix epoch, below 2⁶³.
-    pub received_at: u64,
-    /// The peer that it came from.
-    pub received_from: &'a str,
-    /// The ids of its path, parted by spaces.
-    pub path: &'a str,
-    /// The outgoing text. It is mostly, but not surely, UTF-8.
-    pub text: &'a [u8],
-}
+use crate::files::opening::{Label, Opening};
+use crate::rows::table::{MessageRow, Table};
 
 /// One change to the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write<'a> {
     /// Adds a message. Its sequence is above every earlier one.
     Message(MessageRow<'a>),
-    /// Removes the messages from `first` to `last`, both included, where they are there.
+    /// Removes the messages from `first` to `last`, both included, if they are there.
     RemoveMessages {
         /// The first sequence.
         first: u64,
@@ -134,7 +33,7 @@ pub enum Write<'a> {
         /// What.
         value: &'a [u8],
     },
-    /// Removes a row, where it is there.
+    /// Removes a row, if it is there.
     Remove {
         /// Where.
         table: Table,
@@ -151,13 +50,13 @@ pub trait Tables {
     /// The value under this key.
     ///
     /// # Errors
-    /// `Corrupted` where the medium gives back what was not written; otherwise as the engine says.
+    /// `Corrupted` if the medium gives back what was not written; otherwise as the engine says.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
     /// Shows the rows with keys from `first` to `last`, both included, in ascending order, until `visit` has enough.
     ///
     /// # Errors
-    /// As [`get`](Self::get), and what `visit` answers.
+    /// As [`get`](Self::get), and what `visit` returns.
     fn scan(
         &self,
         table: Table,
@@ -169,7 +68,7 @@ pub trait Tables {
     /// Shows the messages from `first` to `last`, both included, in ascending order, until `visit` has enough.
     ///
     /// # Errors
-    /// As [`get`](Self::get), and what `visit` answers.
+    /// As [`get`](Self::get), and what `visit` returns.
     fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()>;
 }
 
@@ -178,13 +77,13 @@ pub trait Reader: Send + 'static {
     /// Calls `work` once with the tables as of one commit. It never waits for a commit, nor does a commit wait for it.
     ///
     /// # Errors
-    /// What `work` answers, or `Busy` where there is no view to be had.
+    /// What `work` returns, or `Busy` if there is no view to be had.
     fn read(&mut self, work: &mut dyn FnMut(&dyn Tables) -> Result<()>) -> Result<()>;
 
     /// Lets the engine look over its own structures.
     ///
     /// # Errors
-    /// Where it could not look; what it finds are defects.
+    /// If it could not look; what it finds are defects.
     fn verify(&mut self, depth: Depth) -> Result<Vec<Defect>>;
 
     /// Writes a copy of the tables, as of one commit and in the smallest form that the engine has, to `target`, synced, with
@@ -192,7 +91,7 @@ pub trait Reader: Send + 'static {
     /// Something is at `target`: an error.
     ///
     /// # Errors
-    /// Where it could not be written; what was begun at `target` is removed then.
+    /// If it could not be written; what was begun at `target` is removed then.
     fn backup(&mut self, target: &Path) -> Result<()>;
 }
 
@@ -204,11 +103,11 @@ pub trait Engine: Tables + fmt::Debug + Send + Sized + 'static {
     /// Applies all of `writes`, in order, or none, and returns once they are as durable as the store was opened for.
     ///
     /// # Errors
-    /// `Full` or `Busy` where surely nothing was done; `Poisoned` where that is not sure.
+    /// `Full` or `Busy` if surely nothing was done; `Poisoned` if that is not sure.
     fn apply(&mut self, writes: &[Write<'_>]) -> Result<()>;
 
-    /// Puts the label of an opening into the data, and returns once it is there and synced, also where the store was
-    /// opened for less. An engine with a log has it in the data themselves, where the opening is not over; it counts
+    /// Puts the label of an opening into the data, and returns once it is there and synced, also if the store was
+    /// opened for less. An engine with a log has it in the data themselves, if the opening is not over; it counts
     /// from then on that there is a log. The label is in none of the tables, and in no copy of them.
     ///
     /// # Errors
@@ -218,22 +117,22 @@ pub trait Engine: Tables + fmt::Debug + Send + Sized + 'static {
     /// The label that is there.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// If it cannot be read.
     fn label(&self) -> Result<Label>;
 
     /// Another reader.
     ///
     /// # Errors
-    /// Where the engine cannot open one.
+    /// If the engine cannot open one.
     fn reader(&self) -> Result<Self::Reader>;
 
     /// How many bytes the store takes on the medium.
     ///
     /// # Errors
-    /// Where that cannot be found out.
+    /// If that cannot be found out.
     fn bytes(&self) -> Result<u64>;
 
-    /// Gives a bounded part of the free space back to the medium, where there is much of it. Called after a purge.
+    /// Gives a bounded part of the free space back to the medium, if there is much of it. Called after a purge.
     ///
     /// # Errors
     /// As [`apply`](Self::apply); nothing of what is stored is at stake.
@@ -243,6 +142,6 @@ pub trait Engine: Tables + fmt::Debug + Send + Sized + 'static {
     /// readers are gone by then.
     ///
     /// # Errors
-    /// Where that failed; everything that was applied is durable nevertheless.
+    /// If that failed; everything that was applied is durable nevertheless.
     fn close(self) -> Result<()>;
 }

@@ -27,59 +27,50 @@
 //!
 //! # One way through
 //!
-//! A commit goes to the writer thread, which applies it to a *draft* on top of the *ledger*, its memory of the store.
-//! The draft becomes writes, the engine makes them durable in one transaction, and only then the ledger takes the
-//! draft in: a write that fails leaves memory and medium as they were. Reader threads each have a view of their own
-//! on the tables and never wait for the writer.
+//! A commit goes to the writer thread, which applies it as a *transaction* on top of the *ledger*, its memory of the
+//! store. The transaction comes to a *write set*: the engine makes its writes durable in one transaction of its own, and
+//! only then the ledger applies the changes. A write that fails leaves memory and medium as they were. Reader threads
+//! each have a view of their own on the tables and never wait for the writer.
+//!
+//! # Where things are
+//!
+//! | folder | what is in it |
+//! | --- | --- |
+//! | `engine.rs` | what an engine supplies: ordered tables, atomic writes, snapshots |
+//! | `rows/` | the tables by name, their keys and values, and the bytes of each |
+//! | `ledger/` | what the writer keeps in memory as of the last commit, and reading it at opening |
+//! | `transaction/` | a batch or a purge applied on top of the ledger, and the write set that it comes to |
+//! | `reading/` | pages, traces and checks, read from the tables as of one commit |
+//! | `store/` | the threads and queues of an open store; whole stores, which commands copy and compare |
+//! | `files/` | where a store is and who may open it; staging, by which whatever is made gets its name |
+//!
+//! `rows/` knows none of the other folders; `ledger/` and `reading/` read rows from the tables of an `Engine`, `transaction/`
+//! works on the ledger, and `store/` brings them together with the files.
 
-mod adopt;
-mod ages;
-mod backup;
-mod bits;
-mod check;
-mod codec;
-mod copy;
-mod deliveries;
-mod draft;
 mod engine;
-mod foreign;
-mod identities;
-mod install;
-mod journal;
-mod keys;
+mod files;
 mod ledger;
-mod load;
-mod lock;
-mod marker;
 #[cfg(test)]
 mod memory;
-mod offline;
-mod opening;
-mod owned;
-mod pages;
-mod peers;
-mod place;
-mod prepared;
-mod purge;
-mod readers;
+mod reading;
 mod rows;
-mod settled;
-mod stamps;
 mod store;
-pub mod system;
 #[cfg(test)]
 mod tests;
-mod trace;
-mod watch;
-mod writer;
+mod transaction;
 
-pub use copy::{Amount, Done, compare, copy, measure};
-pub use engine::{Engine, KeyKind, MessageRow, Reader, Table, Tables, Visited, Write};
-pub use foreign::engine_of;
-pub use install::Work;
-pub use lock::StoreLock;
-pub use marker::Marker;
-pub use offline::{OfflineStore, Opened};
-pub use opening::{Label, Opening};
-pub use place::{Files, Place, StoreOptions, copies_on_write, resolved};
-pub use store::EmbeddedStore;
+pub use engine::{Engine, Reader, Tables, Visited, Write};
+pub use files::folders::{copies_on_write, resolved};
+pub use files::foreign::engine_of;
+pub use files::lock::StoreLock;
+pub use files::marker::Marker;
+pub use files::names::Files;
+pub use files::opening::{Label, Opening};
+pub use files::place::{Place, StoreOptions};
+pub use files::staging::{Staging, Work};
+pub use files::system;
+pub use rows::table::{KeyKind, MessageRow, Table};
+pub use store::copy::{Amount, Done, compare, copy, measure};
+pub use store::embedded::EmbeddedStore;
+pub use store::offline::OfflineStore;
+pub use store::opened::Opened;

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use slipstream_store::{Defect, Depth, Result, StoreError};
 
-use crate::engine::{Engine, MessageRow, Reader, Table, Tables, Visited, Write};
-use crate::opening::{Label, Opening};
+use crate::engine::{Engine, Reader, Tables, Visited, Write};
+use crate::files::opening::{Label, Opening};
+use crate::rows::table::{MessageRow, Table};
 
 /// The tables as of one commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

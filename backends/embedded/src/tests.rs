@@ -10,8 +10,9 @@ use slipstream_store::{
 };
 use ulid::Ulid;
 
+use crate::ledger::load;
 use crate::memory::Medium;
-use crate::{EmbeddedStore, Engine as _, Files, Opened, Place, load};
+use crate::{EmbeddedStore, Engine as _, Files, Opened, Place};
 
 /// The tables of a store in this folder.
 pub(crate) fn opened(medium: &Medium, folder: &std::path::Path) -> Opened<Medium> {

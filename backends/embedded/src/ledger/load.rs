@@ -1,0 +1,121 @@
+//! Opening: the ledger as the tables have it. It only reads, so that a damaged store stays as it is.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use hashbrown::HashMap;
+use slipstream_store::{PeerId, Result, Sequence, StoreError};
+
+use crate::engine::Tables;
+use crate::ledger::blocks::MessageBlock;
+use crate::ledger::counters::{Counters, OldestRow};
+use crate::ledger::identities::{IdentityHash, NewIdentity, Print};
+use crate::ledger::peers;
+use crate::ledger::state::Ledger;
+use crate::rows::bits::Bits;
+use crate::rows::codec::{self, BlockRow, MetaRow, OwedRow};
+use crate::rows::journal::JournalRow;
+use crate::rows::table::Table;
+use crate::rows::{keys, read};
+
+/// Reads the ledger of a store; of a new one it is empty.
+pub(crate) fn load(tables: &dyn Tables) -> Result<Ledger> {
+    let mut ledger = Ledger::default();
+    let Some(value) = tables.get(Table::Meta, keys::META)? else { return Ok(ledger) };
+    let meta: MetaRow<'_> = codec::decode(&value, "the ledger's counters")?;
+    ledger.counters = Counters::from_row(&meta);
+    ledger.relay = meta.relay.map(read::name).transpose()?;
+    load_peers(tables, &mut ledger)?;
+    load_blocks(tables, &mut ledger)?;
+    load_owed(tables, &mut ledger)?;
+    load_journal(tables, &mut ledger)?;
+    Ok(ledger)
+}
+
+fn load_peers(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
+    tables.scan(Table::Peers, &[], &[0xFF], &mut |key, value| {
+        let id = std::str::from_utf8(key).map_err(|_| read::bad_key(Table::Peers))?;
+        let id: PeerId = read::name(id)?;
+        ledger.peers.insert(id.clone(), peers::decode(id, value)?);
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+fn load_blocks(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
+    tables.scan(Table::Blocks, &keys::number(0), &keys::number(Sequence::LAST.get()), &mut |key, value| {
+        let number = keys::first_number(key).ok_or_else(|| read::bad_key(Table::Blocks))?;
+        let row: BlockRow = codec::decode(value, "a block of messages")?;
+        ledger.replace_block(number, Some(MessageBlock::from_row(&row)));
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+/// Counts what every peer is owed, and finds the blocks in which there are messages that nobody is owed.
+fn load_owed(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
+    let mut backlogs: HashMap<u64, u64> = HashMap::new();
+    let mut pending: BTreeMap<u64, Bits> = BTreeMap::new();
+    tables.scan(Table::Owed, &[], &[0xFF; 16], &mut |key, value| {
+        let (Some(peer), Some(block)) = (keys::first_number(key), keys::last_number(key)) else {
+            return Err(read::bad_key(Table::Owed));
+        };
+        let row: OwedRow = codec::decode(value, "a block of pending deliveries")?;
+        let bits = Bits::from_bytes(&row.bits);
+        *backlogs.entry(peer).or_default() += bits.count();
+        *pending.entry(block).or_default() |= bits;
+        ledger.count_owing(block, false, !bits.is_empty());
+        Ok(ControlFlow::Continue(()))
+    })?;
+    for state in ledger.peers.values_mut() {
+        state.backlog = backlogs.remove(&state.number).unwrap_or(0);
+        ledger.pending += state.backlog;
+    }
+    if let Some(peer) = backlogs.keys().min() {
+        return Err(StoreError::Corrupted(format!("peer number {peer} is owed messages but not remembered")));
+    }
+    for (&number, block) in &ledger.blocks {
+        let pending = pending.remove(&number).unwrap_or_default();
+        if !(pending & !block.stored).is_empty() {
+            return Err(StoreError::Corrupted(format!("block {number} has pending messages that are not stored")));
+        }
+        if !(block.stored & !pending).is_empty() {
+            ledger.dirty.insert(number);
+        }
+    }
+    match pending.keys().next() {
+        Some(block) => Err(StoreError::Corrupted(format!("block {block} has pending messages but is not there"))),
+        None => Ok(()),
+    }
+}
+
+/// Reads the remembered identities, and what is known of the first row.
+fn load_journal(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
+    let last = keys::number(Sequence::LAST.get());
+    let mut oldest = None;
+    tables.scan(Table::Journal, &keys::number(0), &last, &mut |key, value| {
+        let row: JournalRow<'_> = codec::decode(value, "a journal row")?;
+        let commit = keys::first_number(key).ok_or_else(|| read::bad_key(Table::Journal))?;
+        oldest = Some(OldestRow { commit, latest: row.latest, last_recorded: row.last_recorded() });
+        Ok(ControlFlow::Break(()))
+    })?;
+    ledger.oldest_row = oldest;
+    let first = keys::number(ledger.counters.identities_commit);
+    tables.scan(Table::Journal, &first, &last, &mut |key, value| {
+        let row: JournalRow<'_> = codec::decode(value, "a journal row")?;
+        let commit = keys::first_number(key).ok_or_else(|| read::bad_key(Table::Journal))?;
+        let from = ledger.counters.identities_from;
+        let mut first = None;
+        for recorded in row.recorded.iter().filter(|recorded| recorded.sequence >= from) {
+            first.get_or_insert(recorded.sequence);
+            ledger.identities.push(NewIdentity {
+                hash: IdentityHash::of_parts(row.name(recorded.group)?, recorded.id),
+                sequence: recorded.sequence,
+                print: Print::of(recorded.fingerprint),
+                received_at: recorded.received_at,
+            });
+        }
+        if let Some(first) = first {
+            ledger.mark(commit, first);
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+}

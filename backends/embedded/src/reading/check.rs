@@ -1,0 +1,128 @@
+//! Looking for contradictions between the tables.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use slipstream_store::{Defect, Depth, Result, StoreError};
+
+use crate::engine::Tables;
+use crate::ledger::load;
+use crate::ledger::state::Ledger;
+use crate::rows::bits::{BLOCK, Bits};
+use crate::rows::codec::{self, DeadRow, NoteRow, RedrivenRow, SeenRow};
+use crate::rows::journal::{JournalRow, state_of};
+use crate::rows::table::Table;
+use crate::rows::{keys, read};
+
+/// Most defects that are listed.
+const MOST_DEFECTS: usize = 100;
+
+/// Looks at a row.
+type Look<'v> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'v;
+
+/// What is wrong with the tables. `Quick` goes over everything but messages, dead letters and the journal.
+pub(crate) fn check(tables: &dyn Tables, depth: Depth) -> Result<Vec<Defect>> {
+    let mut defects = Vec::new();
+    let ledger = match load::load(tables) {
+        Ok(ledger) => ledger,
+        Err(StoreError::Corrupted(text) | StoreError::Unsupported(text)) => return Ok(vec![Defect(text)]),
+        Err(other) => return Err(other),
+    };
+    each(tables, Table::Seen, &mut defects, &mut |_, value| codec::decode::<SeenRow>(value, "stamps").map(drop))?;
+    check_notes(tables, &mut defects)?;
+    if depth == Depth::Full {
+        check_messages(tables, &ledger, &mut defects)?;
+        check_dead(tables, &ledger, &mut defects)?;
+        check_journal(tables, &ledger, &mut defects)?;
+    }
+    defects.truncate(MOST_DEFECTS);
+    Ok(defects)
+}
+
+/// Goes over a table; what `look` finds wrong with a row is a defect.
+fn each(tables: &dyn Tables, table: Table, defects: &mut Vec<Defect>, look: &mut Look<'_>) -> Result<()> {
+    tables.scan(table, &[], &[0xFF; 137], &mut |key, value| {
+        if let Err(error) = look(key, value) {
+            defects.push(Defect(format!("table {}: {error}", table.name())));
+        }
+        Ok(if defects.len() < MOST_DEFECTS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })
+}
+
+fn defect<T>(text: String) -> Result<T> {
+    Err(StoreError::Corrupted(text))
+}
+
+/// Every note belongs to a pending delivery.
+fn check_notes(tables: &dyn Tables, defects: &mut Vec<Defect>) -> Result<()> {
+    each(tables, Table::Notes, defects, &mut |key, value| {
+        let _: NoteRow = codec::decode(value, "a note")?;
+        let (Some(peer), Some(sequence)) = (keys::first_number(key), keys::last_number(key)) else {
+            return Err(read::bad_key(Table::Notes));
+        };
+        let owed = tables.get(Table::Owed, &keys::pair(peer, sequence / BLOCK))?;
+        let bits = owed.map(|value| codec::decode::<codec::OwedRow>(&value, "pending deliveries")).transpose()?;
+        if bits.is_some_and(|row| Bits::from_bytes(&row.bits).has(sequence)) {
+            return Ok(());
+        }
+        defect(format!("a note tells of delivery {sequence} of peer number {peer}, which is not pending"))
+    })?;
+    each(tables, Table::Redriven, defects, &mut |_, value| {
+        codec::decode::<RedrivenRow>(value, "a redriven delivery").map(drop)
+    })
+}
+
+/// The messages that are stored are those that their blocks name.
+fn check_messages(tables: &dyn Tables, ledger: &Ledger, defects: &mut Vec<Defect>) -> Result<()> {
+    let mut found: BTreeMap<u64, Bits> = BTreeMap::new();
+    tables.messages(0, i64::MAX.unsigned_abs(), &mut |row| {
+        found.entry(row.sequence / BLOCK).or_default().set(row.sequence);
+        if let Err(error) = read::identity(row).and_then(|_| read::path(row.path)) {
+            defects.push(Defect(format!("message {}: {error}", row.sequence)));
+        }
+        Ok(if defects.len() < MOST_DEFECTS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
+    for (number, block) in &ledger.blocks {
+        let found = found.remove(number).unwrap_or_default();
+        if found != block.stored {
+            let (named, there) = (block.stored.count(), found.count());
+            defects.push(Defect(format!("block {number} names {named} stored messages, {there} are there")));
+        }
+    }
+    defects.extend(found.keys().map(|number| Defect(format!("messages of block {number} are stored without it"))));
+    Ok(())
+}
+
+fn check_dead(tables: &dyn Tables, ledger: &Ledger, defects: &mut Vec<Defect>) -> Result<()> {
+    let mut count = 0;
+    each(tables, Table::Dead, defects, &mut |key, value| {
+        count += 1;
+        keys::split_sequence_and_peer(key).ok_or_else(|| read::bad_key(Table::Dead))?;
+        let dead: DeadRow<'_> = codec::decode(value, "a dead letter")?;
+        read::identity(&dead.message).map(drop)
+    })?;
+    if count != ledger.counters.dead_letters && defects.len() < MOST_DEFECTS {
+        let counted = ledger.counters.dead_letters;
+        defects.push(Defect(format!("{count} dead letters are there, {counted} were counted")));
+    }
+    Ok(())
+}
+
+fn check_journal(tables: &dyn Tables, ledger: &Ledger, defects: &mut Vec<Defect>) -> Result<()> {
+    let mut bytes = 0;
+    each(tables, Table::Journal, defects, &mut |_, value| {
+        bytes += value.len() as u64;
+        let row: JournalRow<'_> = codec::decode(value, "a journal row")?;
+        for recorded in &row.recorded {
+            row.name(recorded.group)?;
+            row.name(recorded.message_type)?;
+            row.route(recorded.route)?;
+        }
+        row.settled.iter().try_for_each(|settled| state_of(settled.state).map(drop))
+    })?;
+    if bytes != ledger.counters.journal_bytes && defects.len() < MOST_DEFECTS {
+        let counted = ledger.counters.journal_bytes;
+        defects.push(Defect(format!("the journal takes {bytes} bytes, {counted} were counted")));
+    }
+    Ok(())
+}

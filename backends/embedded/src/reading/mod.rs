@@ -1,0 +1,5 @@
+//! Reading: what the tables say, as of one commit. Nothing here waits for the writer, or changes anything.
+
+pub(crate) mod check;
+pub(crate) mod pages;
+pub(crate) mod trace;

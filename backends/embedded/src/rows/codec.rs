@@ -1,0 +1,257 @@
+//! The rows as bytes. The only place that knows bincode; what it writes stays readable for ever.
+//!
+//! A row is one byte that names the format and then its fields, integers in bincode's variable length. Trailing
+//! bytes are refused, and so is a row that is larger than [`LIMIT`].
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::{BorrowDecode, Encode};
+use slipstream_store::{Result, StoreError};
+
+use crate::rows::table::MessageRow;
+
+/// The format of every row but those that have a later one.
+const FORMAT: u8 = 1;
+
+/// The format of a peer's row that has an alias.
+const FORMAT_WITH_ALIAS: u8 = 2;
+
+/// The largest row, in bytes. Decoding never reserves more.
+const LIMIT: usize = 1 << 30;
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<LIMIT>> = bincode::config::standard().with_limit::<LIMIT>();
+
+/// A block's pending deliveries of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
+pub(crate) struct OwedRow {
+    pub(crate) bits: [u8; 128],
+}
+
+/// A block's stamps of an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
+pub(crate) struct SeenRow {
+    pub(crate) bits: [u8; 128],
+    /// The latest time at which a message with one of them was received.
+    pub(crate) latest: u64,
+}
+
+/// What is special about a pending delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, BorrowDecode)]
+pub(crate) struct NoteRow {
+    pub(crate) attempts: u32,
+    pub(crate) last_attempt_at: Option<u64>,
+    /// The sequence that the message was recorded under, if the delivery was redriven.
+    pub(crate) origin: Option<u64>,
+}
+
+/// A dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
+pub(crate) struct DeadRow<'a> {
+    pub(crate) reason: &'a str,
+    pub(crate) attempts: u32,
+    pub(crate) dead_at: u64,
+    /// The sequence that the message was recorded under, if the delivery had been redriven.
+    pub(crate) origin: Option<u64>,
+    pub(crate) message: MessageRow<'a>,
+}
+
+/// The sequence that a delivery was redriven under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
+pub(crate) struct RedrivenRow {
+    pub(crate) sequence: u64,
+}
+
+/// A block of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
+pub(crate) struct BlockRow {
+    pub(crate) stored: [u8; 128],
+    pub(crate) earliest_expiry: Option<u64>,
+    pub(crate) latest_change: u64,
+}
+
+/// A remembered peer.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
+pub(crate) struct PeerRow<'a> {
+    pub(crate) number: u64,
+    pub(crate) relay: bool,
+    pub(crate) group: &'a str,
+    pub(crate) tags: Vec<&'a str>,
+    pub(crate) durable: bool,
+    pub(crate) last_seen: u64,
+}
+
+/// A remembered peer that has an alias.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
+struct AliasedPeerRow<'a> {
+    peer: PeerRow<'a>,
+    alias: &'a str,
+}
+
+/// What there is once a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
+pub(crate) struct MetaRow<'a> {
+    pub(crate) next_sequence: u64,
+    pub(crate) next_commit: u64,
+    pub(crate) next_peer: u64,
+    pub(crate) dead_letters: u64,
+    pub(crate) journal_bytes: u64,
+    pub(crate) identities_from: u64,
+    pub(crate) identities_commit: u64,
+    pub(crate) relay: Option<&'a str>,
+}
+
+/// The row as bytes.
+pub(crate) fn encode<T: Encode>(row: &T) -> Result<Vec<u8>> {
+    encode_as(FORMAT, row)
+}
+
+/// A peer as bytes: without an alias in the format that programs without aliases know.
+pub(crate) fn encode_peer(peer: PeerRow<'_>, alias: Option<&str>) -> Result<Vec<u8>> {
+    match alias {
+        None => encode(&peer),
+        Some(alias) => encode_as(FORMAT_WITH_ALIAS, &AliasedPeerRow { peer, alias }),
+    }
+}
+
+fn encode_as<T: Encode>(format: u8, row: &T) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(160);
+    bytes.push(format);
+    bincode::encode_into_std_write(row, &mut bytes, CONFIG)
+        .map_err(|error| StoreError::Unsupported(format!("a row cannot be written: {error}")))?;
+    if bytes.len() > LIMIT {
+        return Err(StoreError::Unsupported(format!("a row of {} bytes: expected at most {LIMIT}", bytes.len())));
+    }
+    Ok(bytes)
+}
+
+/// The row that `bytes` are; `what` says in an error which one that is.
+pub(crate) fn decode<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8], what: &str) -> Result<T> {
+    let Some((&format, rest)) = bytes.split_first() else {
+        return Err(StoreError::Corrupted(format!("{what}: expected a row, got nothing")));
+    };
+    if format != FORMAT {
+        return Err(StoreError::Unsupported(format!("{what}: expected row format {FORMAT}, got {format}")));
+    }
+    decode_fields(rest, what)
+}
+
+/// The peer that `bytes` are, and its alias.
+pub(crate) fn decode_peer(bytes: &[u8]) -> Result<(PeerRow<'_>, Option<&str>)> {
+    match bytes.split_first() {
+        Some((&FORMAT_WITH_ALIAS, rest)) => {
+            let AliasedPeerRow { peer, alias } = decode_fields(rest, "a peer")?;
+            Ok((peer, Some(alias)))
+        }
+        _ => Ok((decode(bytes, "a peer")?, None)),
+    }
+}
+
+fn decode_fields<'a, T: BorrowDecode<'a, ()>>(rest: &'a [u8], what: &str) -> Result<T> {
+    match bincode::borrow_decode_from_slice(rest, CONFIG) {
+        Ok((row, length)) if length == rest.len() => Ok(row),
+        Ok((_, length)) => Err(StoreError::Corrupted(format!("{what}: {} bytes follow the row", rest.len() - length))),
+        Err(error) => Err(StoreError::Corrupted(format!("{what}: {error}"))),
+    }
+}
+
+impl<'a> MessageRow<'a> {
+    /// The row as bytes, for an engine without columns.
+    ///
+    /// # Errors
+    /// `Unsupported` if it is larger than 1 GiB.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        encode(self)
+    }
+
+    /// The row that [`encode`](Self::encode) made these bytes of.
+    ///
+    /// # Errors
+    /// `Corrupted` if they are not such bytes; `Unsupported` if their format is not known.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self> {
+        decode(bytes, "a message")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTE: NoteRow = NoteRow { attempts: 3, last_attempt_at: Some(1_000), origin: None };
+
+    const MESSAGE: MessageRow<'static> = MessageRow {
+        sequence: 300,
+        group: "g",
+        id: "m1",
+        message_type: "SK",
+        key: Some("k"),
+        expires_at: None,
+        received_at: 7,
+        received_from: "a",
+        path: "a b",
+        text: b"{}",
+    };
+
+    #[test]
+    fn what_was_written_stays_readable() {
+        // Bytes of format 1, as they are on people's disks. They may never change; a new format has a new number.
+        assert_eq!(encode(&NOTE).unwrap(), [1, 3, 1, 251, 232, 3, 0]);
+        let message = [
+            1, 251, 44, 1, 1, b'g', 2, b'm', b'1', 2, b'S', b'K', 1, 1, b'k', 0, 7, 1, b'a', 3, b'a', b' ', b'b', 2,
+            b'{', b'}',
+        ];
+        assert_eq!(MESSAGE.encode().unwrap(), message);
+        assert_eq!(MessageRow::decode(&message).unwrap(), MESSAGE);
+        let meta = MetaRow {
+            next_sequence: 1,
+            next_commit: 2,
+            next_peer: 3,
+            dead_letters: 4,
+            journal_bytes: 5,
+            identities_from: 6,
+            identities_commit: 7,
+            relay: Some("r"),
+        };
+        assert_eq!(encode(&meta).unwrap(), [1, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r']);
+    }
+
+    #[test]
+    fn a_peer_with_an_alias_has_a_format_of_its_own() {
+        let row = || PeerRow { number: 3, relay: true, group: "g", tags: vec!["x", "yz"], durable: true, last_seen: 9 };
+        // Format 1 is on people's disks too, from before there were aliases.
+        let fields = [3, 1, 1, b'g', 2, 1, b'x', 2, b'y', b'z', 1, 9];
+        let plain = [&[1], &fields[..]].concat();
+        assert_eq!(encode_peer(row(), None).unwrap(), plain);
+        assert_eq!(decode_peer(&plain).unwrap(), (row(), None));
+        let aliased = [&[2], &fields[..], &[3, b'u', b'r', b'l']].concat();
+        assert_eq!(encode_peer(row(), Some("url")).unwrap(), aliased);
+        assert_eq!(decode_peer(&aliased).unwrap(), (row(), Some("url")));
+
+        let long = [&aliased[..], &[0]].concat();
+        assert!(matches!(decode_peer(&long), Err(StoreError::Corrupted(_))));
+        let later = [&[3], &fields[..]].concat();
+        assert!(matches!(decode_peer(&later), Err(StoreError::Unsupported(_))));
+        assert!(matches!(decode_peer(&[]), Err(StoreError::Corrupted(_))));
+    }
+
+    #[test]
+    fn a_block_is_its_128_bytes() {
+        let bits: [u8; 128] = std::array::from_fn(|index| u8::try_from(index).unwrap());
+        let bytes = encode(&OwedRow { bits }).unwrap();
+        assert_eq!((bytes.len(), bytes[0], &bytes[1..]), (129, 1, &bits[..]));
+    }
+
+    #[test]
+    fn what_is_not_a_row_is_refused() {
+        let good = encode(&NOTE).unwrap();
+        assert_eq!(decode::<NoteRow>(&good, "a note"), Ok(NOTE));
+        for length in 0..good.len() {
+            assert!(matches!(decode::<NoteRow>(&good[..length], "a note"), Err(StoreError::Corrupted(_))), "{length}");
+        }
+        let long = [&good[..], &[0]].concat();
+        assert!(matches!(decode::<NoteRow>(&long, "a note"), Err(StoreError::Corrupted(_))));
+        let other = [&[2], &good[1..]].concat();
+        assert!(matches!(decode::<NoteRow>(&other, "a note"), Err(StoreError::Unsupported(_))));
+        // A length that lies reserves nothing.
+        let lying = [&[FORMAT, 1, 253][..], &[0xFF; 8]].concat();
+        assert!(matches!(decode::<MessageRow<'_>>(&lying, "a message"), Err(StoreError::Corrupted(_))));
+    }
+}

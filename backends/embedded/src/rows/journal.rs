@@ -1,0 +1,124 @@
+//! The journal: one row a commit, of what it recorded, settled and redrove. Traces and identities come from it.
+//!
+//! Rows stand alone: names (of peers, groups and types) are in a dictionary within the row. Deliveries that were
+//! redriven are named together with their origin, the sequence that the message was recorded under. What a purge
+//! still needs of a row that it removes, it writes again into its own row; the order of rows therefore says nothing,
+//! the sequences say everything.
+
+use bincode::{BorrowDecode, Encode};
+use hashbrown::HashMap;
+use slipstream_store::{DeliveryState, Result, StoreError};
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, BorrowDecode)]
+pub(crate) struct JournalRow<'a> {
+    /// The latest time in the row.
+    pub(crate) latest: u64,
+    pub(crate) names: Vec<&'a str>,
+    pub(crate) routes: Vec<RouteEntry>,
+    pub(crate) recorded: Vec<Recorded<'a>>,
+    pub(crate) settled: Vec<Settled>,
+    pub(crate) redriven: Vec<Redriven>,
+}
+
+/// Where messages came from and which remembered peers they were owed to. All numbers point into the names.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
+pub(crate) struct RouteEntry {
+    pub(crate) received_from: u32,
+    pub(crate) path: Vec<u32>,
+    pub(crate) recipients: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
+pub(crate) struct Recorded<'a> {
+    pub(crate) sequence: u64,
+    pub(crate) group: u32,
+    pub(crate) id: &'a str,
+    pub(crate) fingerprint: u64,
+    pub(crate) message_type: u32,
+    pub(crate) key: Option<&'a str>,
+    pub(crate) received_at: u64,
+    pub(crate) route: u32,
+}
+
+/// Deliveries of one peer that were settled alike: runs of a first sequence and a count. If `origin` is set there
+/// is one delivery, and it had been redriven.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
+pub(crate) struct Settled {
+    pub(crate) peer: u32,
+    pub(crate) state: u8,
+    pub(crate) at: u64,
+    pub(crate) origin: Option<u64>,
+    pub(crate) runs: Vec<(u64, u64)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
+pub(crate) struct Redriven {
+    pub(crate) peer: u32,
+    pub(crate) origin: u64,
+    pub(crate) sequence: u64,
+}
+
+impl JournalRow<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.recorded.is_empty() && self.settled.is_empty() && self.redriven.is_empty()
+    }
+
+    /// The last sequence that the row records.
+    pub(crate) fn last_recorded(&self) -> Option<u64> {
+        self.recorded.iter().map(|recorded| recorded.sequence).max()
+    }
+
+    pub(crate) fn name(&self, index: u32) -> Result<&str> {
+        let name = usize::try_from(index).ok().and_then(|index| self.names.get(index));
+        name.copied().ok_or_else(|| dangling("name", index))
+    }
+
+    pub(crate) fn route(&self, index: u32) -> Result<&RouteEntry> {
+        let route = usize::try_from(index).ok().and_then(|index| self.routes.get(index));
+        route.ok_or_else(|| dangling("route", index))
+    }
+}
+
+fn dangling(what: &str, index: u32) -> StoreError {
+    StoreError::Corrupted(format!("a journal row points to {what} {index}, which it does not have"))
+}
+
+/// The names of a row while it is made.
+#[derive(Debug, Default)]
+pub(crate) struct Names<'a> {
+    list: Vec<&'a str>,
+    index: HashMap<&'a str, u32>,
+}
+
+impl<'a> Names<'a> {
+    pub(crate) fn of(&mut self, name: &'a str) -> u32 {
+        *self.index.entry(name).or_insert_with(|| {
+            self.list.push(name);
+            u32::try_from(self.list.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+
+    pub(crate) fn into_list(self) -> Vec<&'a str> {
+        self.list
+    }
+}
+
+pub(crate) fn state_code(state: DeliveryState) -> u8 {
+    match state {
+        DeliveryState::Pending => 0,
+        DeliveryState::Acknowledged => 1,
+        DeliveryState::Superseded => 2,
+        DeliveryState::Expired => 3,
+        DeliveryState::Dead => 4,
+    }
+}
+
+pub(crate) fn state_of(code: u8) -> Result<DeliveryState> {
+    match code {
+        1 => Ok(DeliveryState::Acknowledged),
+        2 => Ok(DeliveryState::Superseded),
+        3 => Ok(DeliveryState::Expired),
+        4 => Ok(DeliveryState::Dead),
+        other => Err(StoreError::Corrupted(format!("a journal row has the delivery state {other}: expected 1 to 4"))),
+    }
+}

@@ -1,0 +1,104 @@
+//! The tables by name, and the row of a message, which an engine may give columns.
+
+use bincode::{BorrowDecode, Encode};
+
+/// The tables whose keys and values are bytes, ordered by key. Messages are apart, see [`MessageRow`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Peer number and block (8 bytes each): the block's deliveries that are pending.
+    Owed,
+    /// Stamp epoch (16 bytes) and block (8): the block's stamps that were seen.
+    Seen,
+    /// Peer number and sequence (8 bytes each): attempts of a pending delivery, and whence it was redriven.
+    Notes,
+    /// Sequence (8 bytes) and peer id: a dead letter with its whole message.
+    Dead,
+    /// First sequence of a message (8 bytes) and peer id: the sequence that the delivery was last redriven under.
+    Redriven,
+    /// Block (8 bytes): which of its messages are stored, the earliest expiry, the latest change.
+    Blocks,
+    /// Commit number (8 bytes): what the commit recorded and settled.
+    Journal,
+    /// Peer id: the peer.
+    Peers,
+    /// A word: what there is once a store.
+    Meta,
+}
+
+/// What the keys of a table are; an engine may store them as such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// A number below 2⁶³, big-endian in 8 bytes.
+    Number,
+    /// UTF-8.
+    Text,
+    /// Bytes, at most 136.
+    Bytes,
+}
+
+impl Table {
+    /// Every table.
+    pub const ALL: [Self; 9] = [
+        Self::Owed,
+        Self::Seen,
+        Self::Notes,
+        Self::Dead,
+        Self::Redriven,
+        Self::Blocks,
+        Self::Journal,
+        Self::Peers,
+        Self::Meta,
+    ];
+
+    /// Its name in the engine.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Owed => "owed",
+            Self::Seen => "seen",
+            Self::Notes => "notes",
+            Self::Dead => "dead",
+            Self::Redriven => "redriven",
+            Self::Blocks => "blocks",
+            Self::Journal => "journal",
+            Self::Peers => "peers",
+            Self::Meta => "meta",
+        }
+    }
+
+    /// What its keys are.
+    #[must_use]
+    pub const fn keys(self) -> KeyKind {
+        match self {
+            Self::Blocks | Self::Journal => KeyKind::Number,
+            Self::Peers | Self::Meta => KeyKind::Text,
+            _ => KeyKind::Bytes,
+        }
+    }
+}
+
+/// A row of the table of messages. An engine with columns gives each field one; an engine without takes
+/// [`encode`](Self::encode) and [`decode`](Self::decode).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct MessageRow<'a> {
+    /// The key of the row, 1 to 2⁶³ - 1.
+    pub sequence: u64,
+    /// The cluster group of the identity.
+    pub group: &'a str,
+    /// The message id of the identity.
+    pub id: &'a str,
+    /// The type.
+    pub message_type: &'a str,
+    /// The key that the message is about.
+    pub key: Option<&'a str>,
+    /// In milliseconds since the Unix epoch, below 2⁶³.
+    pub expires_at: Option<u64>,
+    /// In milliseconds since the Unix epoch, below 2⁶³.
+    pub received_at: u64,
+    /// The peer that it came from.
+    pub received_from: &'a str,
+    /// The ids of its path, parted by spaces.
+    pub path: &'a str,
+    /// The outgoing text. It is mostly, but not surely, UTF-8.
+    pub text: &'a [u8],
+}

@@ -1,0 +1,8 @@
+//! The store: its threads and queues, and whole stores as the commands on them see them.
+
+pub(crate) mod copy;
+pub(crate) mod embedded;
+pub(crate) mod offline;
+pub(crate) mod opened;
+pub(crate) mod readers;
+pub(crate) mod writer;

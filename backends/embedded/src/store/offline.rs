@@ -1,0 +1,109 @@
+//! A store that is open and that nobody uses: what the commands on whole stores work with, whatever its engine.
+
+use std::fmt;
+use std::path::Path;
+
+use slipstream_store::{Defect, Depth, Guarantee, Result, Stats};
+
+use crate::engine::{Engine, Reader, Tables, Visited, Write};
+use crate::files::lock::StoreLock;
+use crate::files::opening::Label;
+use crate::ledger::load;
+use crate::reading::check;
+use crate::rows::table::{MessageRow, Table};
+use crate::store::opened::Opened;
+
+/// A store that nobody uses, whatever its engine. Every call blocks, and is made by one thread.
+pub trait OfflineStore: Tables + fmt::Debug + Send {
+    /// What an `Ok` of this store is worth, and the name of its engine.
+    fn guarantee(&self) -> &Guarantee;
+
+    /// Applies all of `writes`, in order, or none; see [`Engine::apply`].
+    ///
+    /// # Errors
+    /// As [`Engine::apply`].
+    fn apply(&mut self, writes: &[Write<'_>]) -> Result<()>;
+
+    /// The label of the opening that wrote last.
+    ///
+    /// # Errors
+    /// As [`Engine::label`].
+    fn label(&self) -> Result<Label>;
+
+    /// How much is in the store.
+    ///
+    /// # Errors
+    /// `Corrupted` if the tables contradict each other, `Unsupported` if a row has an unknown format.
+    fn stats(&self) -> Result<Stats>;
+
+    /// Looks for damage and for contradictions, first those of the engine, and if there are none those of the ledger.
+    ///
+    /// # Errors
+    /// If it could not look; what it finds are defects.
+    fn check(&self, depth: Depth) -> Result<Vec<Defect>>;
+
+    /// Writes a copy of the store, in the smallest form that the engine has, to `target`; see [`Reader::backup`].
+    ///
+    /// # Errors
+    /// As [`Reader::backup`].
+    fn backup(&self, target: &Path) -> Result<()>;
+
+    /// Closes the tables in order, whole in their file or folder, and returns the lock, which still keeps others away.
+    ///
+    /// # Errors
+    /// As [`Engine::close`].
+    fn close(self: Box<Self>) -> Result<StoreLock>;
+}
+
+impl<E: Engine> OfflineStore for Opened<E> {
+    fn guarantee(&self) -> &Guarantee {
+        &self.guarantee
+    }
+
+    fn apply(&mut self, writes: &[Write<'_>]) -> Result<()> {
+        self.marker.begin(&mut self.engine)?;
+        self.engine.apply(writes)
+    }
+
+    fn label(&self) -> Result<Label> {
+        self.engine.label()
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        Ok(load::load(&self.engine)?.stats(self.engine.bytes()?))
+    }
+
+    fn check(&self, depth: Depth) -> Result<Vec<Defect>> {
+        let defects = self.engine.reader()?.verify(depth)?;
+        if defects.is_empty() { check::check(&self.engine, depth) } else { Ok(defects) }
+    }
+
+    fn backup(&self, target: &Path) -> Result<()> {
+        self.engine.reader()?.backup(target)
+    }
+
+    fn close(self: Box<Self>) -> Result<StoreLock> {
+        self.marker.close(self.engine)?;
+        Ok(self.lock)
+    }
+}
+
+impl<E: Engine> Tables for Opened<E> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.engine.get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Visited,
+    ) -> Result<()> {
+        self.engine.scan(table, first, last, visit)
+    }
+
+    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
+        self.engine.messages(first, last, visit)
+    }
+}

@@ -1,0 +1,112 @@
+//! The row of the journal that a transaction writes.
+
+use std::collections::BTreeMap;
+
+use slipstream_store::{PeerId, Result};
+
+use crate::rows::journal::{JournalRow, Names, Recorded, Redriven, RouteEntry, Settled, state_code};
+use crate::transaction::deliveries::Deliveries;
+use crate::transaction::recording::{Recording, ResolvedRoute};
+
+/// What was recorded and settled, and what is left of older rows, as of `carried_at`.
+pub(crate) fn row<'r>(
+    recording: &'r Recording<'_>,
+    deliveries: &'r Deliveries,
+    carried: &'r [JournalRow<'_>],
+    carried_at: u64,
+) -> Result<JournalRow<'r>> {
+    let mut names = Names::default();
+    let mut row = JournalRow::default();
+    add_recorded(recording, &mut names, &mut row);
+    for settled in &deliveries.settled {
+        row.latest = row.latest.max(settled.at);
+        row.settled.push(Settled {
+            peer: names.of(settled.peer.as_str()),
+            state: state_code(settled.state),
+            at: settled.at,
+            origin: settled.origin,
+            runs: settled.bits.runs(settled.block, 1).map(|(first, last)| (first, last - first + 1)).collect(),
+        });
+    }
+    for (peer, redriven) in &deliveries.redriven {
+        row.redriven.push(Redriven { peer: names.of(peer.as_str()), ..*redriven });
+    }
+    for carried in carried {
+        carry(carried, &mut names, &mut row)?;
+        row.latest = row.latest.max(carried_at);
+    }
+    row.names = names.into_list();
+    Ok(row)
+}
+
+fn add_recorded<'r>(recording: &'r Recording<'_>, names: &mut Names<'r>, row: &mut JournalRow<'r>) {
+    row.routes = recording.routes.iter().map(|resolved| route_entry(resolved, names)).collect();
+    // Neighbours mostly share their group and their type.
+    let (mut last_group, mut last_type) = (("", 0), ("", 0));
+    for message in &recording.messages {
+        let record = message.record;
+        let group = record.identity.group.as_str();
+        if last_group.0 != group {
+            last_group = (group, names.of(group));
+        }
+        let message_type = record.message_type.as_str();
+        if last_type.0 != message_type {
+            last_type = (message_type, names.of(message_type));
+        }
+        row.latest = row.latest.max(record.received_at.as_millis());
+        row.recorded.push(Recorded {
+            sequence: message.sequence,
+            group: last_group.1,
+            id: record.identity.id.as_str(),
+            fingerprint: record.fingerprint.as_u64(),
+            message_type: last_type.1,
+            key: record.key.as_ref().map(|key| key.as_str()),
+            received_at: record.received_at.as_millis(),
+            route: u32::try_from(message.route).unwrap_or(u32::MAX),
+        });
+    }
+}
+
+fn route_entry<'r>(resolved: &'r ResolvedRoute<'_>, names: &mut Names<'r>) -> RouteEntry {
+    RouteEntry {
+        received_from: names.of(resolved.route.received_from.as_str()),
+        path: resolved.route.path.iter().map(|peer| names.of(peer.as_str())).collect(),
+        recipients: resolved.recipients.iter().map(|(peer, _)| names.of(PeerId::as_str(peer))).collect(),
+    }
+}
+
+/// Adds what is left of an older row to a row.
+fn carry<'r>(carried: &'r JournalRow<'r>, names: &mut Names<'r>, row: &mut JournalRow<'r>) -> Result<()> {
+    let mut routes = BTreeMap::new();
+    for recorded in &carried.recorded {
+        let route = match routes.get(&recorded.route) {
+            Some(&route) => route,
+            None => {
+                let old = carried.route(recorded.route)?;
+                let mut moved = |name| Ok(names.of(carried.name(name)?));
+                let entry = RouteEntry {
+                    received_from: moved(old.received_from)?,
+                    path: old.path.iter().copied().map(&mut moved).collect::<Result<_>>()?,
+                    recipients: old.recipients.iter().copied().map(&mut moved).collect::<Result<_>>()?,
+                };
+                row.routes.push(entry);
+                let route = u32::try_from(row.routes.len() - 1).unwrap_or(u32::MAX);
+                routes.insert(recorded.route, route);
+                route
+            }
+        };
+        row.recorded.push(Recorded {
+            group: names.of(carried.name(recorded.group)?),
+            message_type: names.of(carried.name(recorded.message_type)?),
+            route,
+            ..*recorded
+        });
+    }
+    for settled in &carried.settled {
+        row.settled.push(Settled { peer: names.of(carried.name(settled.peer)?), ..settled.clone() });
+    }
+    for redriven in &carried.redriven {
+        row.redriven.push(Redriven { peer: names.of(carried.name(redriven.peer)?), ..*redriven });
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! What a transaction comes to: the writes for the engine and the changes for the ledger.
+
+use slipstream_store::Result;
+
+use crate::engine::Write;
+use crate::ledger::changes::{Changes, OwedChange};
+use crate::ledger::counters::{Counters, OldestRow};
+use crate::ledger::peers;
+use crate::rows::codec::{self, OwedRow, SeenRow};
+use crate::rows::journal::JournalRow;
+use crate::rows::keys;
+use crate::rows::owned::OwnedMessage;
+use crate::rows::table::Table;
+use crate::transaction::apply::Transaction;
+use crate::transaction::journal_entry;
+use crate::transaction::overlay::Overlay;
+use crate::transaction::recording::Recording;
+
+/// A row that is written, or removed if it has no value: its table, its key and its value.
+type RowWrite = (Table, Vec<u8>, Option<Vec<u8>>);
+
+/// The writes of a transaction, and what they change in the ledger once the engine has them.
+pub(crate) struct WriteSet<'b> {
+    recording: Recording<'b>,
+    appended: Vec<OwnedMessage>,
+    removed_messages: Vec<(u64, u64)>,
+    rows: Vec<RowWrite>,
+    pub(crate) changes: Changes,
+}
+
+impl<'b> WriteSet<'b> {
+    /// The write set of a transaction. `carried` are rows of the journal that are written again, as of `carried_at`.
+    pub(crate) fn of(
+        mut transaction: Transaction<'_, 'b>,
+        carried: &[JournalRow<'_>],
+        carried_at: u64,
+    ) -> Result<Self> {
+        transaction.end()?;
+        let mut rows = Vec::with_capacity(transaction.state.owed.len() + transaction.state.rows.len() + 8);
+        rows.extend(journal(&mut transaction, carried, carried_at)?);
+        let Transaction { mut state, recording, deliveries, removed_messages, clean, forgotten_identities, oldest_row } =
+            transaction;
+        add_rows(&mut state, &mut rows)?;
+        let owed = state.owed.into_iter().map(|touched| OwedChange {
+            before: touched.before.bits.count(),
+            peer: touched.peer,
+            number: touched.number,
+            block: touched.block,
+            now: touched.now,
+        });
+        let mut recording = recording;
+        let changes = Changes {
+            counters: state.counters,
+            relay: state.relay,
+            peers: state.peers.into_iter().collect(),
+            identities: std::mem::take(&mut recording.new_identities),
+            forgotten_identities,
+            owed: owed.collect(),
+            seen: state.seen.into_iter().collect(),
+            blocks: state.blocks.into_iter().collect(),
+            dirty: state.dirty,
+            clean,
+            oldest_row,
+        };
+        Ok(Self { recording, appended: deliveries.appended, removed_messages, rows, changes })
+    }
+
+    /// The writes, in order. None if nothing changes.
+    pub(crate) fn writes(&self) -> Vec<Write<'_>> {
+        let Recording { messages, routes, .. } = &self.recording;
+        let mut writes = Vec::with_capacity(messages.len() + self.rows.len() + 4);
+        // None of those that are added here. First, so that these can have their room.
+        writes.extend(self.removed_messages.iter().map(|&(first, last)| Write::RemoveMessages { first, last }));
+        let owed = messages.iter().filter(|message| !routes[message.route].recipients.is_empty());
+        let mut appended = self.appended.iter().peekable();
+        for message in owed {
+            while let Some(first) = appended.next_if(|appended| appended.sequence < message.sequence) {
+                writes.push(Write::Message(first.row()));
+            }
+            writes.push(Write::Message(message.row(routes)));
+        }
+        writes.extend(appended.map(|message| Write::Message(message.row())));
+        writes.extend(self.rows.iter().map(|(table, key, value)| match value {
+            Some(value) => Write::Put { table: *table, key, value },
+            None => Write::Remove { table: *table, key },
+        }));
+        writes
+    }
+}
+
+/// Adds the rows of what the transaction changed.
+fn add_rows(state: &mut Overlay<'_>, rows: &mut Vec<RowWrite>) -> Result<()> {
+    for ((table, key), value) in std::mem::take(&mut state.rows) {
+        rows.push((table, key, value));
+    }
+    for touched in state.owed.iter().filter(|touched| touched.now.bits != touched.before.bits) {
+        let bits = touched.now.bits;
+        let value = if bits.is_empty() { None } else { Some(codec::encode(&OwedRow { bits: bits.to_bytes() })?) };
+        rows.push((Table::Owed, keys::pair(touched.number, touched.block), value));
+    }
+    for (&key, block) in &state.seen {
+        let row = block.map(|block| SeenRow { bits: block.bits.to_bytes(), latest: block.latest });
+        rows.push((Table::Seen, keys::epoch_block(key), row.map(|row| codec::encode(&row)).transpose()?));
+    }
+    for (&number, block) in &state.blocks {
+        let value = block.map(|block| codec::encode(&block.row())).transpose()?;
+        rows.push((Table::Blocks, keys::number(number), value));
+    }
+    for (id, peer) in &state.peers {
+        let value = peer.as_ref().map(peers::encode).transpose()?;
+        rows.push((Table::Peers, id.as_str().as_bytes().to_vec(), value));
+    }
+    if !rows.is_empty() || state.counters != state.ledger.counters || state.relay != state.ledger.relay {
+        let meta = codec::encode(&state.counters.row(state.relay.as_ref()))?;
+        rows.push((Table::Meta, keys::META.to_vec(), Some(meta)));
+    }
+    Ok(())
+}
+
+/// The row of the journal, if there is anything to put in; it is counted.
+fn journal(
+    transaction: &mut Transaction<'_, '_>,
+    carried: &[JournalRow<'_>],
+    carried_at: u64,
+) -> Result<Option<RowWrite>> {
+    let row = journal_entry::row(&transaction.recording, &transaction.deliveries, carried, carried_at)?;
+    if row.is_empty() {
+        return Ok(None);
+    }
+    let value = codec::encode(&row)?;
+    let counters: &mut Counters = &mut transaction.state.counters;
+    let commit = counters.next_commit;
+    let oldest = OldestRow { commit, latest: row.latest, last_recorded: row.last_recorded() };
+    transaction.oldest_row.get_or_insert(oldest);
+    counters.next_commit += 1;
+    counters.journal_bytes += value.len() as u64;
+    Ok(Some((Table::Journal, keys::number(commit), Some(value))))
+}
