@@ -1,17 +1,14 @@
 //! The engine: an environment, whose one writer commits and whose readers have views.
 
-use std::fs::File;
-use std::path::Path;
-
-use heed::{CompactionOption, Error};
-use slipstream_embedded::{Engine, Label, MessageRow, Opening, Reader, Table, Tables, Visited, Write};
-use slipstream_store::{Defect, Depth, Result, StoreError};
+use heed::Error;
+use slipstream_embedded::{Engine, Label, MessageRow, Opening, Place, Table, Tables, Visited, Write};
+use slipstream_store::{Durability, Result, StoreError};
 
 use crate::environment::{self, Environment};
-use crate::header::Meta;
+use crate::reader::LmdbReader;
 use crate::room::Room;
 use crate::tables::{Databases, View};
-use crate::{fault, header, pages, place};
+use crate::{fault, inspect, label, make};
 
 /// LMDB's tables of a store, held by its writer.
 #[derive(Debug)]
@@ -22,12 +19,24 @@ pub struct LmdbEngine {
 }
 
 impl LmdbEngine {
-    pub(crate) fn new(environment: Environment, databases: Databases, room: Room) -> Self {
-        Self { environment, databases, room }
+    /// Opens the store at this place, and makes it if there is none.
+    pub(crate) fn open(place: &Place, durability: Durability) -> Result<Self> {
+        let file = place.data();
+        if !inspect::is_store(&file)? {
+            make::empty(&file)?;
+        }
+        // Also of a store that is there: it may have got its name just before a crash.
+        place.sync()?;
+        let environment = environment::map(&file, durability)?;
+        let databases = environment::open_tables(&environment, &file)?;
+        // Slots of processes that were killed; of another program, since a store has one process.
+        environment.clear_stale_readers().map_err(|error| fault::reading(&error))?;
+        let room = Room::of(&file)?;
+        Ok(Self { environment, databases, room })
     }
 
     fn view<T>(&self, read: impl FnOnce(&View<'_>) -> Result<T>) -> Result<T> {
-        view(&self.environment, &self.databases, read)
+        View::of(&self.environment, &self.databases, read)
     }
 
     /// How many bytes the pages take that are or were used.
@@ -38,7 +47,7 @@ impl LmdbEngine {
 
     /// What it means that a commit failed.
     fn failed(&self, error: &Error) -> StoreError {
-        // Where the page that names the commit could not be written, LMDB refuses every later transaction.
+        // If the page that names the commit could not be written, LMDB refuses every later transaction.
         let undone = self.environment.write_txn().is_ok() && self.room.is_synced();
         match fault::writing(error) {
             // What the disk had room for in part only is to LMDB an error of the device.
@@ -49,11 +58,6 @@ impl LmdbEngine {
             other => other,
         }
     }
-}
-
-fn view<T>(environment: &Environment, databases: &Databases, read: impl FnOnce(&View<'_>) -> Result<T>) -> Result<T> {
-    let transaction = environment.read_txn().map_err(|error| fault::reading(&error))?;
-    read(&View { databases, transaction: &transaction })
 }
 
 impl Tables for LmdbEngine {
@@ -94,13 +98,13 @@ impl Engine for LmdbEngine {
 
     fn label(&self) -> Result<Label> {
         self.view(|view| {
-            let found = view.databases.marks.get(view.transaction, environment::OPENING);
-            Ok(found.map_err(|error| fault::reading(&error))?.map_or(Label::Missing, header::label_of))
+            let found = view.databases.marks.get(view.transaction, label::OPENING);
+            Ok(found.map_err(|error| fault::reading(&error))?.map_or(Label::Missing, label::of))
         })
     }
 
     fn reader(&self) -> Result<LmdbReader> {
-        Ok(LmdbReader { environment: self.environment.clone(), databases: self.databases })
+        Ok(LmdbReader::new(self.environment.clone(), self.databases))
     }
 
     fn bytes(&self) -> Result<u64> {
@@ -115,57 +119,5 @@ impl Engine for LmdbEngine {
     fn close(self) -> Result<()> {
         // With `relaxed`, the last commit is not surely on the medium yet.
         self.environment.force_sync().map_err(|error| fault::writing(&error))
-    }
-}
-
-/// Looks over a file that others may be writing to.
-fn look_over(file: &Path) -> Result<u64> {
-    let mut file =
-        File::open(file).map_err(|error| fault::system(&error, format!("reading {}: {error}", file.display())))?;
-    loop {
-        // A commit may be writing the page that is read; what is read twice alike is whole.
-        let (meta, _) = Meta::newest(&mut file)?;
-        if Meta::newest(&mut file)?.0 == meta {
-            return pages::look_over(&mut file, &meta);
-        }
-    }
-}
-
-/// Views on the tables.
-#[derive(Debug)]
-pub struct LmdbReader {
-    environment: Environment,
-    databases: Databases,
-}
-
-impl Reader for LmdbReader {
-    fn read(&mut self, work: &mut dyn FnMut(&dyn Tables) -> Result<()>) -> Result<()> {
-        view(&self.environment, &self.databases, |view| work(view))
-    }
-
-    fn verify(&mut self, _: Depth) -> Result<Vec<Defect>> {
-        // What is stored as of this view or later is not overwritten while the view is held.
-        let view = self.environment.read_txn().map_err(|error| fault::reading(&error))?;
-        let found = look_over(self.environment.path());
-        drop(view);
-        match found {
-            Ok(0) => Ok(Vec::new()),
-            Ok(lost) => Ok(vec![Defect(format!("{lost} pages belong to no table and are not free"))]),
-            Err(StoreError::Corrupted(text)) => Ok(vec![Defect(text)]),
-            Err(other) => Err(other),
-        }
-    }
-
-    fn backup(&mut self, target: &Path) -> Result<()> {
-        place(target).write_new(|made| {
-            let file = made.data();
-            // Without the free pages.
-            let copied = self.environment.copy_to_path(&file, CompactionOption::Enabled);
-            let copied = copied.map_err(|error| header::about(&file, fault::reading(&error)))?;
-            drop(copied);
-            environment::label_copy(&file, Opening::of_a_copy())?;
-            let synced = File::open(&file).and_then(|file| file.sync_all());
-            synced.map_err(|error| fault::system(&error, format!("syncing {}: {error}", file.display())))
-        })
     }
 }

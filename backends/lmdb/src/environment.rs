@@ -1,18 +1,17 @@
-//! Opening LMDB's environment: the file, its map and its tables.
+//! Opening LMDB's environment: the map of a file, and its tables.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use heed::{CommitOrAbort, EnvFlags, EnvOpenOptions, Error, MdbError, WithoutTls};
-use slipstream_embedded::{Opening, Place, Table};
+use slipstream_embedded::Table;
 use slipstream_store::{Durability, Result, StoreError};
 
-use crate::engine::LmdbEngine;
-use crate::room::{self, Room};
+use crate::place::LOCK;
 use crate::tables::{Database, Databases};
-use crate::{fault, header};
+use crate::{fault, room};
 
 /// An open environment, whose views may be several in one thread.
 pub(crate) type Environment = heed::Env<WithoutTls>;
@@ -21,68 +20,26 @@ pub(crate) type Environment = heed::Env<WithoutTls>;
 /// the file grows.
 const LARGEST_MAP: usize = 1 << 40;
 
-/// The smallest map that is tried where the system refuses a larger one, in bytes.
+/// The smallest map that is tried if the system refuses a larger one, in bytes.
 const SMALLEST_MAP: usize = 1 << 30;
 
 /// More than LMDB's lock file has, in bytes.
-const LOCK: u64 = 16 << 10;
+const LOCK_BYTES: u64 = 16 << 10;
 
 /// Most views at a time: the readers have one each, and the writer one for each read within a read.
 const VIEWS: u32 = 32;
 
 /// The row of LMDB's table of tables by which a store is told from other programs' files; its value is the version.
-const MARK: &[u8] = b"slipstream";
-
-/// The row there with the label of the opening that wrote last.
-pub(crate) const OPENING: &[u8] = b"opening";
+pub(crate) const MARK: &[u8] = b"slipstream";
 
 /// The version of the tables.
-const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 1;
 
 /// The name of LMDB's table of the messages.
-const MESSAGES: &str = "messages";
-
-/// Opens the store at this place, and makes it where there is none.
-pub(crate) fn open(place: &Place, durability: Durability) -> Result<LmdbEngine> {
-    let file = place.data();
-    if !header::inspect(&file)? {
-        create(&file)?;
-    }
-    // Also of a store that is there: it may have got its name just before a crash.
-    place.sync()?;
-    let environment = map(&file, durability)?;
-    let databases = open_tables(&environment, &file)?;
-    // Slots of processes that were killed; of another program, since a store has one process.
-    environment.clear_stale_readers().map_err(|error| fault::reading(&error))?;
-    Ok(LmdbEngine::new(environment, databases, Room::of(&file)?))
-}
-
-/// Makes a store under another name and gives it its own once it is whole: a file of that name is a store, whenever
-/// the power fails.
-fn create(file: &Path) -> Result<()> {
-    let (begun, lock) = (file.with_extension("mdb-new"), file.with_extension("mdb-new-lock"));
-    for path in [&begun, &lock] {
-        remove(path)?;
-    }
-    let environment = map(&begun, Durability::Full)?;
-    let made = create_tables(&environment);
-    environment.prepare_for_closing().wait();
-    made.map_err(|error| fault::reading(&error))?;
-    remove(&lock)?;
-    fs::rename(&begun, file).map_err(|error| fault::system(&error, format!("naming {}: {error}", file.display())))
-}
-
-fn remove(path: &PathBuf) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(fault::system(&error, format!("removing {}: {error}", path.display())))
-        }
-        _ => Ok(()),
-    }
-}
+pub(crate) const MESSAGES: &str = "messages";
 
 /// Maps the file, with as large a map as the system gives.
-fn map(file: &Path, durability: Durability) -> Result<Environment> {
+pub(crate) fn map(file: &Path, durability: Durability) -> Result<Environment> {
     let durability = match durability {
         // The pages are synced, and then the page that names them: two syncs for a commit.
         Durability::Full => EnvFlags::empty(),
@@ -100,7 +57,7 @@ fn map(file: &Path, durability: Durability) -> Result<Environment> {
         // Whoever opens the store holds its `StoreLock`, so that no other process of Slipstream and no second opening
         // in this one has the file mapped, and heed refuses to open a file twice in a process. LMDB's own lock file stays
         // in use and keeps LMDB's other programs apart. That the file is on a local disk, and that nobody writes into it
-        // by other means, is asked for in `docs/lmdb.md`; what was damaged before is looked for by `header::inspect`.
+        // by other means, is asked for in `docs/lmdb.md`; what was damaged before is looked for by `inspect::is_store`.
         // Of the flags, `NO_SUB_DIR` says what the path names, and `NO_META_SYNC` keeps what is on the disk whole.
         let opened = unsafe { options.flags(EnvFlags::NO_SUB_DIR | durability).open(file) };
         match opened {
@@ -112,40 +69,28 @@ fn map(file: &Path, durability: Durability) -> Result<Environment> {
                 }
                 size /= 2;
             }
-            opened => return opened.map_err(|error| header::about(file, fault::reading(&error))),
+            opened => return opened.map_err(|error| fault::about(file, fault::reading(&error))),
         }
     }
 }
 
-/// Takes room for LMDB's lock file, which it maps: where the disk has none, the process would be killed (SIGBUS).
-fn make_lock(file: &Path) -> Result<()> {
+/// LMDB's lock file beside a file.
+pub(crate) fn lock_of(file: &Path) -> PathBuf {
     let mut lock = file.as_os_str().to_owned();
-    lock.push("-lock");
-    let lock = Path::new(&lock);
-    let made = File::options().write(true).create(true).truncate(false).mode(0o600).open(lock);
-    let made = made.and_then(|lock| room::take(&lock, 0, LOCK));
+    lock.push(LOCK);
+    PathBuf::from(lock)
+}
+
+/// Takes room for LMDB's lock file, which it maps: if the disk has none, the process would be killed (SIGBUS).
+fn make_lock(file: &Path) -> Result<()> {
+    let lock = lock_of(file);
+    let made = File::options().write(true).create(true).truncate(false).mode(0o600).open(&lock);
+    let made = made.and_then(|lock| room::take(&lock, 0, LOCK_BYTES));
     made.map_err(|error| fault::system(&error, format!("taking room for {}: {error}", lock.display())))
 }
 
-fn create_tables(environment: &Environment) -> heed::Result<()> {
-    let transaction = environment.write_txn()?;
-    let made = environment.create_databases_and_commit(transaction, |tables, transaction| -> heed::Result<_> {
-        for name in names() {
-            let _: Database<'_> = tables.create_database(transaction, Some(name))?;
-        }
-        let marks: Database<'_> = tables.create_database(transaction, None)?;
-        marks.put(transaction, MARK, &SCHEMA_VERSION.to_be_bytes())?;
-        Ok(CommitOrAbort::<(), ()>::Commit(()))
-    });
-    made.map(drop)
-}
-
-fn names() -> impl Iterator<Item = &'static str> {
-    Table::ALL.into_iter().map(Table::name).chain([MESSAGES])
-}
-
 /// The tables of a store that is there.
-fn open_tables(environment: &Environment, file: &Path) -> Result<Databases> {
+pub(crate) fn open_tables(environment: &Environment, file: &Path) -> Result<Databases> {
     let view = environment.read_txn().map_err(|error| fault::reading(&error))?;
     let opened = environment.open_databases_and_commit(view, |tables, view| -> heed::Result<_> {
         let marks: Option<Database<'_>> = tables.open_database(view, None)?;
@@ -179,30 +124,4 @@ fn unmarked(file: &Path) -> StoreError {
         "{}: an LMDB file without the mark of a store: a copy that is torn or incomplete, or another program's",
         file.display()
     ))
-}
-
-/// Puts a label into a copy of a store, which nobody has open.
-pub(crate) fn label_copy(file: &Path, opening: Opening) -> Result<()> {
-    let environment = map(file, Durability::Full)?;
-    let put = open_tables(&environment, file).and_then(|databases| {
-        databases.set_label(&environment, opening).map_err(|error| header::about(file, fault::reading(&error)))
-    });
-    environment.prepare_for_closing().wait();
-    put.and_then(|()| remove(&beside(file, "-lock")))
-}
-
-fn beside(file: &Path, suffix: &str) -> PathBuf {
-    let mut path = file.as_os_str().to_owned();
-    path.push(suffix);
-    PathBuf::from(path)
-}
-
-impl Databases {
-    /// Puts the label into the table of tables, and syncs it.
-    pub(crate) fn set_label(&self, environment: &Environment, opening: Opening) -> heed::Result<()> {
-        let mut transaction = environment.write_txn()?;
-        self.marks.put(&mut transaction, OPENING, &opening.code().to_be_bytes())?;
-        transaction.commit()?;
-        environment.force_sync()
-    }
 }

@@ -1,11 +1,12 @@
 //! LMDB's errors as the errors of a store.
 
 use std::io;
+use std::path::Path;
 
 use heed::{Error, MdbError};
 use slipstream_store::StoreError;
 
-/// What an error means where nothing was written, or what was written was undone.
+/// What an error means if nothing was written, or what was written was undone.
 pub(crate) fn reading(error: &Error) -> StoreError {
     let text = error.to_string();
     match error {
@@ -35,4 +36,17 @@ pub(crate) fn writing(error: &Error) -> StoreError {
 /// What an error of the operating system means.
 pub(crate) fn system(error: &io::Error, text: String) -> StoreError {
     slipstream_embedded::system::explain(error, text)
+}
+
+/// The error with the path of the file that it is about.
+pub(crate) fn about(file: &Path, error: StoreError) -> StoreError {
+    let named = |text: String| format!("{}: {text}", file.display());
+    match error {
+        StoreError::Corrupted(text) => StoreError::Corrupted(named(text)),
+        StoreError::Unsupported(text) => StoreError::Unsupported(named(text)),
+        StoreError::Busy(text) => StoreError::Busy(named(text)),
+        StoreError::Full(text) => StoreError::Full(named(text)),
+        StoreError::Inaccessible(text) => StoreError::Inaccessible(named(text)),
+        other => other,
+    }
 }

@@ -8,34 +8,39 @@ compile_error!("the LMDB store maps its file into memory and wants a platform of
 mod engine;
 mod environment;
 mod fault;
-mod header;
+mod inspect;
+mod label;
+mod make;
+mod meta;
 mod pages;
+mod place;
+mod reader;
 mod room;
 mod tables;
 
-use slipstream_embedded::{EmbeddedStore, Files, Opened, Place};
+use slipstream_embedded::{EmbeddedStore, Opened};
 use slipstream_store::{Guarantee, Result};
 
-pub use engine::{LmdbEngine, LmdbReader};
+pub use engine::LmdbEngine;
+pub use place::place;
+pub use reader::LmdbReader;
 pub use slipstream_embedded::StoreOptions;
 
 /// A [`MessageStore`](slipstream_store::MessageStore) in an LMDB file.
 pub type LmdbStore = EmbeddedStore<LmdbEngine>;
 
-const FILES: Files = Files { data: "slipstream.mdb", within: &[], log: None, beside: &["-lock"] };
-
 /// Why it is not recommended. Nothing speaks against it.
 pub const NOT_RECOMMENDED: Option<&str> = None;
 
-/// Opens the store, and makes it where there is none; the folder is made with mode 0700. In it the file is
+/// Opens the store, and makes it if there is none; the folder is made with mode 0700. In it the file is
 /// `slipstream.mdb`.
 ///
 /// It blocks for as long as it takes to read the counts and the identities, about a second for a million of them; in
 /// an async program call it in `spawn_blocking`.
 ///
 /// # Errors
-/// `InUse` where it is open already; `Corrupted` where it is damaged and `Unsupported` where it is another program's
-/// or of another version, in both cases leaving the data file as it was; `Busy` or `Full` where the files cannot be
+/// `InUse` if it is open already; `Corrupted` if it is damaged and `Unsupported` if it is another program's
+/// or of another version, in both cases leaving the data file as it was; `Busy` or `Full` if the files cannot be
 /// made.
 pub fn open(options: &StoreOptions) -> Result<LmdbStore> {
     open_tables(options)?.into_store()
@@ -48,14 +53,8 @@ pub fn open(options: &StoreOptions) -> Result<LmdbStore> {
 pub fn open_tables(options: &StoreOptions) -> Result<Opened<LmdbEngine>> {
     let place = place(&options.path);
     let lock = place.lock()?;
-    let marker = place.admit(&lock, header::label(&place.data()))?;
-    let engine = environment::open(&place, options.durability).map_err(|error| place.explain(&lock, error))?;
+    let marker = place.admit(&lock, label::in_file(&place.data()))?;
+    let engine = LmdbEngine::open(&place, options.durability).map_err(|error| place.explain(&lock, error))?;
     let guarantee = Guarantee::new("lmdb", options.durability);
     Ok(Opened { engine, guarantee, lock, marker })
-}
-
-/// Where the store of this folder is.
-#[must_use]
-pub fn place(folder: &std::path::Path) -> Place {
-    Place::folder(folder, FILES)
 }

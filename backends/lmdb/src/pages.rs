@@ -9,7 +9,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use slipstream_store::{Result, StoreError};
 
-use crate::header::{Meta, Tree, u16_at, u32_at, u64_at};
+use crate::meta::{Meta, Tree, u16_at, u32_at, u64_at};
 
 /// The root of a table without pages.
 const NOWHERE: u64 = u64::MAX;
@@ -35,7 +35,7 @@ const DEEPEST: u16 = 32;
 /// Looks over the pages as of this commit; the number of pages that belong nowhere, which are lost but do no harm.
 ///
 /// # Errors
-/// `Corrupted` with the first finding; `Busy` where the file cannot be read.
+/// `Corrupted` with the first finding; `Busy` if the file cannot be read.
 pub(crate) fn look_over(file: &mut File, meta: &Meta) -> Result<u64> {
     let pages = usize::try_from(meta.last_page.saturating_add(1)).unwrap_or(usize::MAX);
     let mut walk = Walk { file, meta, used: vec![false; pages] };

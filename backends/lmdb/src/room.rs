@@ -40,11 +40,11 @@ impl Room {
         Ok(Self { file, length, enough: true })
     }
 
-    /// Takes room for these writes behind what is used. Where the disk has none, the free pages within may do, so that
+    /// Takes room for these writes behind what is used. If the disk has none, the free pages within may do, so that
     /// this is not an error yet.
     ///
     /// # Errors
-    /// `Busy` where the file cannot become longer for another reason.
+    /// `Busy` if the file cannot become longer for another reason.
     pub(crate) fn make(&mut self, used: u64, writes: &[Write<'_>]) -> Result<()> {
         let wanted = writes.iter().map(room_for).sum::<u64>() + ANY;
         self.enough = true;
@@ -84,7 +84,7 @@ fn room_for(write: &Write<'_>) -> u64 {
     }
 }
 
-/// Takes the room from `from` to `to` in a file, which becomes so long where it was shorter.
+/// Takes the room from `from` to `to` in a file, which becomes so long if it was shorter.
 #[cfg(target_os = "linux")]
 pub(crate) fn take(file: &File, from: u64, to: u64) -> std::io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
@@ -96,7 +96,7 @@ pub(crate) fn take(file: &File, from: u64, to: u64) -> std::io::Result<()> {
     }
 }
 
-/// Makes a file so long where it was shorter.
+/// Makes a file so long if it was shorter.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn take(file: &File, _: u64, to: u64) -> std::io::Result<()> {
     file.set_len(to.max(file.metadata()?.len()))

@@ -3,11 +3,11 @@
 use std::ops::{Bound, ControlFlow};
 
 use heed::types::Bytes;
-use heed::{PutFlags, RoTxn, RwTxn};
-use slipstream_embedded::{MessageRow, Table, Tables, Visited, Write};
+use heed::{PutFlags, RoTxn, RwTxn, WithoutTls};
+use slipstream_embedded::{MessageRow, Opening, Table, Tables, Visited, Write};
 use slipstream_store::Result;
 
-use crate::fault;
+use crate::{fault, label};
 
 /// One of LMDB's tables.
 pub(crate) type Database<'e> = heed::Database<'e, Bytes, Bytes>;
@@ -46,6 +46,14 @@ impl Databases {
         Ok(())
     }
 
+    /// Puts the label into the table of tables, and syncs it.
+    pub(crate) fn set_label(&self, environment: &heed::Env<WithoutTls>, opening: Opening) -> heed::Result<()> {
+        let mut transaction = environment.write_txn()?;
+        self.marks.put(&mut transaction, label::OPENING, &opening.code().to_be_bytes())?;
+        transaction.commit()?;
+        environment.force_sync()
+    }
+
     pub(crate) fn of(&self, table: Table) -> Database<'static> {
         self.rows[table as usize]
     }
@@ -81,6 +89,16 @@ impl Tables for View<'_> {
 }
 
 impl View<'_> {
+    /// Has `read` read the tables as of the last commit.
+    pub(crate) fn of<T>(
+        environment: &heed::Env<WithoutTls>,
+        databases: &Databases,
+        read: impl FnOnce(&View<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let transaction = environment.read_txn().map_err(|error| fault::reading(&error))?;
+        read(&View { databases, transaction: &transaction })
+    }
+
     fn each(
         &self,
         database: Database<'_>,

@@ -1,6 +1,6 @@
 //! The engine: one redb database, which its readers share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use slipstream_embedded::{Engine, Label, MessageRow, Opening, Table, Tables, Visited, Write};
@@ -8,11 +8,11 @@ use slipstream_store::Result;
 
 use crate::fault::{self, caught};
 use crate::handle::Handle;
-use crate::medium::Medium;
+use crate::medium::{self, Medium};
 use crate::reader::RedbReader;
 use crate::room::Room;
 use crate::tables::{FORMAT, OPENING, View};
-use crate::{medium, writes};
+use crate::{connect, writes};
 
 /// redb's tables of a store, held by its writer.
 #[derive(Debug)]
@@ -24,15 +24,17 @@ pub struct RedbEngine {
 }
 
 impl RedbEngine {
-    pub(crate) fn new(database: Handle, medium: Medium, file: PathBuf) -> Self {
-        Self { database: Arc::new(database), medium, file, room: Room::new() }
+    /// Opens the store in the file, and writes nothing to it.
+    pub(crate) fn open(file: &Path) -> Result<Self> {
+        let (database, medium) = connect::open(file)?;
+        Ok(Self { database: Arc::new(database), medium, file: file.to_owned(), room: Room::new() })
     }
 
     fn view(&self) -> Result<View> {
         self.database.read().map(View).map_err(fault::reading)
     }
 
-    /// Answers `Full` where there is no room for these writes; otherwise they may go to the file.
+    /// Returns `Full` if there is no room for these writes; otherwise they may go to the file.
     fn admit(&mut self, writes: &[Write<'_>]) -> Result<()> {
         let free = medium::free(&self.file);
         self.room.admit(free, writes, || {
@@ -99,7 +101,7 @@ impl Engine for RedbEngine {
     }
 
     fn reclaim(&mut self) -> Result<()> {
-        // Each commit of redb cuts off half of what is free at the end of the file, where that is half of the region.
+        // Each commit of redb cuts off half of what is free at the end of the file, if that is half of the region.
         Ok(())
     }
 

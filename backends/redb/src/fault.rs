@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use redb::Error;
 use slipstream_embedded::system;
@@ -65,5 +66,19 @@ pub(crate) fn letting_through(error: &std::io::Error) -> StoreError {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full(error.to_string()),
         // What a sync that failed has left on the medium is not known, and a second one may answer Ok wrongly.
         _ => StoreError::Poisoned(error.to_string()),
+    }
+}
+
+/// Names the file in what a person reads.
+pub(crate) fn about(file: &Path, error: StoreError) -> StoreError {
+    let path = file.display().to_string();
+    let named = |text: String| if text.contains(&path) { text } else { format!("{path}: {text}") };
+    match error {
+        StoreError::Corrupted(text) => StoreError::Corrupted(named(text)),
+        StoreError::Unsupported(text) => StoreError::Unsupported(named(text)),
+        StoreError::Busy(text) => StoreError::Busy(named(text)),
+        StoreError::Full(text) => StoreError::Full(named(text)),
+        StoreError::Inaccessible(text) => StoreError::Inaccessible(named(text)),
+        other => other,
     }
 }

@@ -7,12 +7,15 @@ use slipstream_store::Result;
 
 use crate::fault::{self, caught};
 
+/// What redb keeps of a file in memory, half of it at most for a commit, in bytes.
+pub(crate) const CACHE: usize = 8 << 20;
+
 /// An open database. Only dropping it takes the database out.
 #[derive(Debug)]
 pub(crate) struct Handle(Option<Database>);
 
 impl Handle {
-    /// Opens the database in `medium`, or makes it where there is nothing. `cache` is what redb keeps in memory, half of
+    /// Opens the database in `medium`, or makes it if there is nothing. `cache` is what redb keeps in memory, half of
     /// it at most for a commit, in bytes. `whole` has redb compare every page with its checksum.
     pub(crate) fn open(medium: impl StorageBackend, cache: usize, whole: bool) -> Result<Self, Error> {
         let mut builder = Builder::new();
@@ -25,7 +28,7 @@ impl Handle {
         caught(|| Ok(self.database()?.begin_read()?))
     }
 
-    /// Does `work` in one transaction and makes it durable; where `work` fails nothing is done.
+    /// Does `work` in one transaction and makes it durable; if `work` fails nothing is done.
     pub(crate) fn write<T>(&self, work: impl FnOnce(&WriteTransaction) -> Result<T, Error>) -> Result<T, Error> {
         caught(|| {
             let transaction = self.database()?.begin_write()?;
@@ -35,7 +38,7 @@ impl Handle {
         })
     }
 
-    /// How many bytes of a file that takes `on_disk` are free to be written over. It reads every page; where it cannot,
+    /// How many bytes of a file that takes `on_disk` are free to be written over. It reads every page; if it cannot,
     /// none are.
     pub(crate) fn free_within(&self, on_disk: u64) -> u64 {
         let counted = caught(|| {

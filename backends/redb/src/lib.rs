@@ -7,31 +7,32 @@ mod connect;
 mod engine;
 mod fault;
 mod handle;
+mod make;
 mod medium;
+mod place;
 mod reader;
 mod room;
 mod tables;
 mod writes;
 
-use slipstream_embedded::{EmbeddedStore, Engine as _, Files, Label, Opened, Place};
+use slipstream_embedded::{EmbeddedStore, Engine as _, Label, Opened};
 use slipstream_store::{Durability, Guarantee, Result, Survives};
 
 pub use engine::RedbEngine;
+pub use place::place;
 pub use reader::RedbReader;
 pub use slipstream_embedded::StoreOptions;
 
 /// A [`MessageStore`](slipstream_store::MessageStore) in a redb file.
 pub type RedbStore = EmbeddedStore<RedbEngine>;
 
-const FILES: Files = Files { data: "slipstream.redb", within: &[], log: None, beside: &[] };
-
-/// Why redb keeps more where less is asked for.
+/// Why redb keeps more if less is asked for.
 const RELAXED: &str = "redb syncs every commit, also where `relaxed` is asked for";
 
 /// Why it is not recommended. Nothing speaks against it.
 pub const NOT_RECOMMENDED: Option<&str> = None;
 
-/// Opens the store in this folder, and makes it where there is none, the folder with mode 0700. The file in it is
+/// Opens the store in this folder, and makes it if there is none, the folder with mode 0700. The file in it is
 /// `slipstream.redb`.
 ///
 /// It blocks for as long as it takes to read the counts and the identities, and after a crash also for redb's repair,
@@ -39,8 +40,8 @@ pub const NOT_RECOMMENDED: Option<&str> = None;
 /// before the first commit.
 ///
 /// # Errors
-/// `InUse` where it is open already; `Corrupted` where it is damaged and `Unsupported` where it is another program's
-/// or of another version, in both cases leaving it as it was; `Busy` or `Full` where the files cannot be made.
+/// `InUse` if it is open already; `Corrupted` if it is damaged and `Unsupported` if it is another program's
+/// or of another version, in both cases leaving it as it was; `Busy` or `Full` if the files cannot be made.
 pub fn open(options: &StoreOptions) -> Result<RedbStore> {
     open_tables(options)?.into_store()
 }
@@ -56,19 +57,13 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<RedbEngine>> {
     if !file.exists() {
         // What the lock file says of an earlier store is cleared first.
         place.admit(&lock, Label::Missing)?;
-        connect::make(&file)?;
+        make::empty(&file)?;
     }
     place.sync()?;
-    let engine = connect::open(&file).map_err(|error| place.explain(&lock, error))?;
+    let engine = RedbEngine::open(&file).map_err(|error| place.explain(&lock, error))?;
     let marker = place.admit(&lock, engine.label()?)?;
     let note = (options.durability == Durability::Relaxed).then_some(RELAXED);
     let guarantee = Guarantee::new("redb", options.durability);
     let guarantee = Guarantee { survives: Survives::PowerCut, note, ..guarantee };
     Ok(Opened { engine, guarantee, lock, marker })
-}
-
-/// Where the store of this folder is.
-#[must_use]
-pub fn place(folder: &std::path::Path) -> Place {
-    Place::folder(folder, FILES)
 }

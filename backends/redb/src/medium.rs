@@ -24,7 +24,7 @@ pub(crate) fn on_disk(file: &Path) -> slipstream_store::Result<u64> {
     Ok(metadata.blocks() * 512)
 }
 
-/// How many bytes the file system of a file has left; as many as can be where it does not say.
+/// How many bytes the file system of a file has left; as many as can be if it does not say.
 pub(crate) fn free(file: &Path) -> u64 {
     match rustix::fs::statvfs(file) {
         Ok(system) if system.f_blocks > 0 => system.f_bavail.saturating_mul(system.f_frsize),
@@ -73,7 +73,7 @@ impl Medium {
         Ok(Self(Arc::new(Inner { file, held: RwLock::new(Some(held)) })))
     }
 
-    /// Writes what was held back, and holds nothing back from now on. Where it fails all is held back as before, so that
+    /// Writes what was held back, and holds nothing back from now on. If it fails all is held back as before, so that
     /// nothing more is written behind what is there in part, which is to redb what a crash leaves.
     pub(crate) fn let_through(&self) -> Result<()> {
         if !self.is_held_back() {

@@ -7,10 +7,11 @@ use redb::{Error, ReadTransaction, ReadableTable, WriteTransaction};
 use slipstream_embedded::{Opening, Reader, Table, Tables};
 use slipstream_store::{Defect, Depth, Result, StoreError};
 
-use crate::connect;
 use crate::fault::{self, caught};
 use crate::handle::Handle;
+use crate::make;
 use crate::medium::Medium;
+use crate::place::place;
 use crate::tables::{self, FORMAT, MESSAGES, OPENING, View};
 
 /// What a check keeps in memory, in bytes.
@@ -56,8 +57,8 @@ impl Reader for RedbReader {
     }
 
     fn backup(&mut self, target: &Path) -> Result<()> {
-        let (place, view) = (crate::place(target), self.view()?);
-        place.write_new(|made| connect::fill(&made.data(), |copy| copy_tables(&view, copy)))
+        let (place, view) = (place(target), self.view()?);
+        place.write_new(|made| make::filled(&made.data(), |copy| copy_tables(&view, copy)))
     }
 }
 

@@ -28,8 +28,8 @@ impl Room {
         Self { within: 0, until_counted: 0 }
     }
 
-    /// Answers `Full` where `free` bytes on the file system, and what is free within the file, may not do for these
-    /// writes. Only where the first do not, `count` finds the second, and the size of the file. Other programs may
+    /// Returns `Full` if `free` bytes on the file system, and what is free within the file, may not do for these
+    /// writes. Only if the first do not, `count` finds the second, and the size of the file. Other programs may
     /// still take the room before the commit does.
     pub(crate) fn admit(
         &mut self,

@@ -20,6 +20,9 @@ pub(crate) const FORMAT: TableDefinition<'static, &'static str, u64> = TableDefi
 /// The row of [`FORMAT`] with the version of the tables.
 pub(crate) const VERSION: &str = "version";
 
+/// The version of the tables.
+pub(crate) const TABLES: u64 = 1;
+
 /// The row of [`FORMAT`] with the label of the opening that wrote last.
 pub(crate) const OPENING: &str = "opening";
 

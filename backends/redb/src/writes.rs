@@ -17,7 +17,7 @@ struct Tables<'t> {
     rows: [(Table, Option<Rows<'t>>); Table::ALL.len()],
 }
 
-/// Carries out `writes`, in order, and answers how many bytes of messages they removed.
+/// Carries out `writes`, in order, and returns how many bytes of messages they removed.
 ///
 /// # Errors
 /// As redb says; the transaction must not be committed then.

@@ -31,7 +31,7 @@ async fn fill(store: &RedbStore, messages: usize) -> Vec<Sequence> {
     owed
 }
 
-/// What the peer is owed; an error where the store finds damage.
+/// What the peer is owed; an error if the store finds damage.
 async fn owed(store: &RedbStore) -> Result<Vec<Sequence>> {
     let mut found: Vec<Sequence> = Vec::new();
     loop {

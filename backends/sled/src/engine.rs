@@ -9,9 +9,9 @@ use sled::{Batch, Db};
 use slipstream_embedded::{Engine, Label, MessageRow, Opening, Table, Tables, Visited, Write};
 use slipstream_store::{Result, StoreError};
 
+use crate::changes::Changes;
 use crate::reader::SledReader;
-use crate::rows::Shared;
-use crate::staged::Staged;
+use crate::rows::Tree;
 use crate::tables::On;
 use crate::views::Views;
 use crate::wake::Wake;
@@ -22,7 +22,7 @@ use crate::{fault, files};
 pub struct SledEngine {
     /// Ends before the rest goes: it holds sled, too.
     wake: Wake,
-    shared: Arc<Shared>,
+    tree: Arc<Tree>,
     folder: PathBuf,
     /// A handle of our own on sled's log, to sync it by: sled's flush hands the log to the kernel, and waits until it
     /// was sent to the disk, but not until the disk has it, nor for the length of the file.
@@ -40,20 +40,20 @@ impl SledEngine {
         let db = files::open(&folder)?;
         let log = files::log(&folder)?;
         files::sync(&folder)?;
-        let shared = Arc::new(Shared { db, views: Views::default(), gate: RwLock::new(()) });
-        let wake = Wake::start(shared.db.clone())?;
-        Ok(Self { wake, shared, folder, log, synced: -1, over: None })
+        let tree = Arc::new(Tree { db, views: Views::default(), gate: RwLock::new(()) });
+        let wake = Wake::start(tree.db.clone())?;
+        Ok(Self { wake, tree, folder, log, synced: -1, over: None })
     }
 
     fn write(&mut self, batch: Batch) -> Result<()> {
-        let shared = Arc::clone(&self.shared);
-        let gate = shared.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let tree = Arc::clone(&self.tree);
+        let gate = tree.gate.write().unwrap_or_else(PoisonError::into_inner);
         // Reading may have split or merged pages since the last sync. Sled takes for stable what it wrote before a
         // batch: it may say so in the log, and use the space of what was replaced.
-        self.flush(&shared.db)?;
-        fault::caught(|| shared.db.apply_batch(batch))?;
+        self.flush(&tree.db)?;
+        fault::caught(|| tree.db.apply_batch(batch))?;
         drop(gate);
-        self.flush(&shared.db)
+        self.flush(&tree.db)
     }
 
     /// Has sled write what there is of its log, and syncs it.
@@ -67,8 +67,8 @@ impl SledEngine {
         Ok(())
     }
 
-    fn tables(&self) -> On<'_, Shared> {
-        On(&self.shared)
+    fn tables(&self) -> On<'_, Tree> {
+        On(&self.tree)
     }
 }
 
@@ -100,10 +100,10 @@ impl Engine for SledEngine {
     type Reader = SledReader;
 
     fn apply(&mut self, writes: &[Write<'_>]) -> Result<()> {
-        let Some((batch, before)) = Staged::new(&self.shared, writes)?.finish() else { return Ok(()) };
-        self.shared.views.changing(before);
+        let Some((batch, before)) = Changes::new(&self.tree, writes)?.finish() else { return Ok(()) };
+        self.tree.views.changing(before);
         self.write(batch).map_err(fault::writing)?;
-        self.shared.views.durable();
+        self.tree.views.durable();
         Ok(())
     }
 
@@ -122,7 +122,7 @@ impl Engine for SledEngine {
     }
 
     fn reader(&self) -> Result<SledReader> {
-        Ok(SledReader::new(Arc::clone(&self.shared)))
+        Ok(SledReader::new(Arc::clone(&self.tree)))
     }
 
     fn bytes(&self) -> Result<u64> {
@@ -135,13 +135,13 @@ impl Engine for SledEngine {
     }
 
     fn close(self) -> Result<()> {
-        let Self { wake, shared, folder, log, over, .. } = self;
+        let Self { wake, tree, folder, log, over, .. } = self;
         drop(wake);
-        if let Some(shared) = Arc::into_inner(shared) {
-            shared.db.close()?;
+        if let Some(tree) = Arc::into_inner(tree) {
+            tree.db.close()?;
         }
         files::wait_for_lock(&folder)?;
-        // Sled passes over it where a sync fails after it made its log shorter. Linux tells everyone who has the file
+        // Sled passes over it if a sync fails after it made its log shorter. Linux tells everyone who has the file
         // open (fsync(2)), so it tells us, too.
         log.sync_all().map_err(|error| unsynced(&error))?;
         files::seal(&folder)?;

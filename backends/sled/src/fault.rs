@@ -7,7 +7,7 @@ use sled::Error;
 use slipstream_embedded::system;
 use slipstream_store::{Result, StoreError};
 
-/// Calls sled. It panics where it finds what it did not expect, mostly in a damaged file.
+/// Calls sled. It panics if it finds what it did not expect, mostly in a damaged file.
 pub(crate) fn caught<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(answer) => answer.map_err(|error| reading(&error)),
@@ -19,7 +19,7 @@ pub(crate) fn caught<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T> {
     }
 }
 
-/// What an error means where nothing was written.
+/// What an error means if nothing was written.
 fn reading(error: &Error) -> StoreError {
     match error {
         Error::Io(io) => match io.kind() {

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use sled::{Config, Db, Mode};
-use slipstream_embedded::{Files, Label, Opening, Place, system};
+use slipstream_embedded::{Files, Label, Opening, Place, Staging, system};
 use slipstream_store::{Result, StoreError};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -22,6 +22,9 @@ const LOG: &str = "db";
 const CONF: &str = "conf";
 const SNAPSHOT: &str = "snap.";
 const UNFINISHED: &str = ".generating";
+
+/// What follows the name of a store, or of a file of ours, while it is made.
+const NEW: &str = ".new";
 
 /// Ours: what the log was like when the store was closed.
 const SEAL: &str = "seal";
@@ -54,20 +57,15 @@ pub fn place(path: &Path) -> Place {
 /// half-made is never taken for a store.
 ///
 /// # Errors
-/// `Busy` or `Full` where that fails; `fill`'s.
+/// `Busy` or `Full` if that fails; `fill`'s.
 pub(crate) fn create(place: &Place, fill: impl FnOnce(&Db) -> Result<()>) -> Result<()> {
-    let (folder, fresh) = (place.data(), place.data().with_extension("sled.new"));
-    match fs::remove_dir_all(&fresh) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(busy("removing", &fresh, &error)),
-        _ => {}
-    }
-    let db = Handle::open(&config(&fresh))?;
-    fault::caught(|| db.insert(layout::FORMAT_KEY, layout::FORMAT).map(drop))?;
-    fill(&db)?;
-    db.close()?;
-    sync(&fresh)?;
-    fs::rename(&fresh, &folder).map_err(|error| busy("naming", &folder, &error))?;
-    place.sync()
+    let folder = place.data();
+    Staging::beside(&folder, NEW).make(&folder, |aside| {
+        let db = Handle::open(&config(aside))?;
+        fault::caught(|| db.insert(layout::FORMAT_KEY, layout::FORMAT).map(drop))?;
+        fill(&db)?;
+        db.close()
+    })
 }
 
 fn config(folder: &Path) -> Config {
@@ -79,7 +77,7 @@ fn config(folder: &Path) -> Config {
 /// Looks over a store without changing it, and makes it ready for sled.
 ///
 /// # Errors
-/// `Corrupted` where it is damaged; `Unsupported` where another version of sled or other settings made it.
+/// `Corrupted` if it is damaged; `Unsupported` if another version of sled or other settings made it.
 pub(crate) fn prepare(folder: &Path) -> Result<()> {
     check_conf(&folder.join(CONF))?;
     check_snapshots(folder)?;
@@ -162,7 +160,7 @@ fn remove_leftovers(folder: &Path) -> io::Result<()> {
 /// Opens sled, which reads its log and brings its page table up to date.
 ///
 /// # Errors
-/// `Corrupted` where sled finds damage, or not what a store has.
+/// `Corrupted` if sled finds damage, or not what a store has.
 pub(crate) fn open(folder: &Path) -> Result<Handle> {
     wait_for_lock(folder)?;
     let db = Handle::open(&config(folder))?;
@@ -217,21 +215,20 @@ fn paths(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Notes what the log is like. The store is closed.
 pub(crate) fn seal(folder: &Path) -> Result<()> {
-    let written = digest(&folder.join(LOG)).and_then(|digest| replace(folder, SEAL, &digest));
-    written.map_err(|error| busy("sealing", folder, &error))
+    let digest = digest(&folder.join(LOG)).map_err(|error| busy("sealing", folder, &error))?;
+    replace(&folder.join(SEAL), &digest)
 }
 
 /// Writes the label.
 pub(crate) fn set_label(folder: &Path, opening: Opening) -> Result<()> {
     let code = opening.code().to_le_bytes();
-    let written = replace(folder, LABEL, &[code, hash(&code)].concat());
-    written.map_err(|error| busy("labelling", folder, &error))
+    replace(&folder.join(LABEL), &[code, hash(&code)].concat())
 }
 
 /// The label that is there.
 ///
 /// # Errors
-/// `Corrupted` where it is damaged.
+/// `Corrupted` if it is damaged.
 pub(crate) fn label(folder: &Path) -> Result<Label> {
     let path = folder.join(LABEL);
     let bytes = match fs::read(&path) {
@@ -253,12 +250,9 @@ fn hash(bytes: &[u8]) -> [u8; 8] {
 }
 
 /// Puts a small file in the place of one, in one step and durably.
-fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let fresh = folder.join(format!("{name}.new"));
-    fs::write(&fresh, bytes)?;
-    File::open(&fresh)?.sync_all()?;
-    fs::rename(&fresh, folder.join(name))?;
-    File::open(folder)?.sync_all()
+fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
+    Staging::beside(file, NEW)
+        .make(file, |aside| fs::write(aside, bytes).map_err(|error| busy("writing", aside, &error)))
 }
 
 fn busy(what: &str, path: &Path, error: &io::Error) -> StoreError {

@@ -28,7 +28,7 @@ impl Handle {
     /// Closes it; sled writes and syncs what is left.
     ///
     /// # Errors
-    /// Where sled could not, as far as it says so.
+    /// If sled could not, as far as it says so.
     pub(crate) fn close(self) -> Result<()> {
         let Self { db, mut kept } = self;
         fault::caught(move || {
@@ -48,7 +48,7 @@ impl Deref for Handle {
 }
 
 impl Drop for Kept {
-    /// Sled panics where it cannot write what is left.
+    /// Sled panics if it cannot write what is left.
     fn drop(&mut self) {
         let db = self.0.take();
         // Whoever wanted to know would have called `close`.

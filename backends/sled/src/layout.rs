@@ -54,7 +54,7 @@ pub(crate) fn piece_key(key: &[u8], number: u32) -> Vec<u8> {
     [&[PIECES], key, number.to_be_bytes().as_slice()].concat()
 }
 
-/// The row that a piece belongs to, and the piece's number; nothing where it is a row itself.
+/// The row that a piece belongs to, and the piece's number; nothing if it is a row itself.
 pub(crate) fn owner(key: &[u8]) -> Option<(&[u8], u32)> {
     let (owner, number) = key.strip_prefix(&[PIECES])?.split_last_chunk()?;
     Some((owner, u32::from_be_bytes(*number)))

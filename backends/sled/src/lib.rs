@@ -3,6 +3,7 @@
 //! It is supported, not recommended. `docs/sled.md` says why, which files there are, what is done around sled so that
 //! a confirmed message survives a power cut, and where that does not suffice.
 
+mod changes;
 mod engine;
 mod fault;
 mod files;
@@ -10,7 +11,6 @@ mod handle;
 mod layout;
 mod reader;
 mod rows;
-mod staged;
 mod tables;
 mod views;
 mod wake;
@@ -32,15 +32,15 @@ const NOTE: &str = "a power cut may take the last confirmed messages, and sled m
 /// Why it is not recommended, in short; `docs/sled.md` has more.
 pub const NOT_RECOMMENDED: Option<&str> = Some("its last stable release is from 2021");
 
-/// Opens the store, and makes it where there is none; the folder is made with mode 0700. Sled's files are in the
+/// Opens the store, and makes it if there is none; the folder is made with mode 0700. Sled's files are in the
 /// folder `slipstream.sled` in it.
 ///
 /// It blocks while sled reads what was written since it was last opened; in an async program call it in
 /// `spawn_blocking`.
 ///
 /// # Errors
-/// `InUse` where it is open already; `Corrupted` where it is damaged and `Unsupported` where it is of another version,
-/// in both cases leaving it as it was; `Busy` or `Full` where the files cannot be made.
+/// `InUse` if it is open already; `Corrupted` if it is damaged and `Unsupported` if it is of another version,
+/// in both cases leaving it as it was; `Busy` or `Full` if the files cannot be made.
 pub fn open(options: &StoreOptions) -> Result<SledStore> {
     open_tables(options)?.into_store()
 }

@@ -7,7 +7,7 @@ use sled::Batch;
 use slipstream_embedded::{Opening, Reader, Tables};
 use slipstream_store::{Defect, Depth, Result, StoreError};
 
-use crate::rows::{AsOf, Shared};
+use crate::rows::{AsOf, Tree};
 use crate::tables::{GO_ON, On, all_keys};
 use crate::views::Patience;
 use crate::{fault, files, layout};
@@ -23,16 +23,16 @@ const ROWS_AT_ONCE: usize = 1024;
 /// reading has split or merged.
 #[derive(Debug)]
 pub struct SledReader {
-    shared: Arc<Shared>,
+    tree: Arc<Tree>,
 }
 
 impl SledReader {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(tree: Arc<Tree>) -> Self {
+        Self { tree }
     }
 
     fn view(&self, patience: Patience) -> AsOf<'_> {
-        AsOf { shared: &self.shared, view: self.shared.views.begin(patience) }
+        AsOf { tree: &self.tree, view: self.tree.views.begin(patience) }
     }
 }
 

@@ -16,7 +16,7 @@ const BYTES: usize = 256 << 10;
 
 /// What the writer and the readers of a store share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct Tree {
     pub(crate) db: Handle,
     pub(crate) views: Views,
     /// Held while sled is read, and by the writer while a batch is put into memory: reading may split or merge pages,
@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) gate: RwLock<()>,
 }
 
-impl Shared {
+impl Tree {
     fn read<T>(&self, read: impl FnOnce(&Db) -> sled::Result<T>) -> Result<T> {
         let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         // Once a write has failed, whatever part of sled it was for, reads answer its error, too.
@@ -38,7 +38,7 @@ impl Shared {
 /// Some rows in ascending order.
 pub(crate) struct Page {
     pub(crate) rows: Vec<(IVec, IVec)>,
-    /// The key up to which these are all, where there may be more behind it.
+    /// The key up to which these are all, if there may be more behind it.
     pub(crate) end: Option<IVec>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) trait Rows {
 }
 
 /// The tree as it is, with what is not durable yet.
-impl Rows for Shared {
+impl Rows for Tree {
     fn row(&self, key: &[u8]) -> Result<Option<IVec>> {
         self.read(|db| db.get(key))
     }
@@ -75,13 +75,13 @@ impl Rows for Shared {
 
 /// The tree as it was when a view began.
 pub(crate) struct AsOf<'v> {
-    pub(crate) shared: &'v Shared,
+    pub(crate) tree: &'v Tree,
     pub(crate) view: View<'v>,
 }
 
 impl Rows for AsOf<'_> {
     fn row(&self, key: &[u8]) -> Result<Option<IVec>> {
-        let mut row = self.shared.row(key)?;
+        let mut row = self.tree.row(key)?;
         self.view.amend(|before| {
             if let Some(was) = before.get(key) {
                 row.clone_from(was);
@@ -91,7 +91,7 @@ impl Rows for AsOf<'_> {
     }
 
     fn page(&self, first: &[u8], last: &[u8]) -> Result<Page> {
-        let Page { rows, end } = self.shared.page(first, last)?;
+        let Page { rows, end } = self.tree.page(first, last)?;
         let known = first.to_vec()..=end.as_deref().unwrap_or(last).to_vec();
         let mut amended = None;
         self.view.amend(|before| {

@@ -1,7 +1,7 @@
 //! Views on the tables as of one commit, which sled has none of.
 //!
 //! Before a commit changes the tree, what it will change is published here as it was: its *before-images*. Whoever
-//! reads looks into the tree first and then here; where a commit that its view does not include has changed a row,
+//! reads looks into the tree first and then here; if a commit that its view does not include has changed a row,
 //! the before-image counts. A view begins with the last commit that is durable, so that nobody sees what a power cut
 //! could still take.
 
@@ -127,7 +127,7 @@ impl View<'_> {
     /// them after reading: a commit publishes its images before it changes the tree.
     ///
     /// # Errors
-    /// `Busy` where the images that the view needs are gone.
+    /// `Busy` if the images that the view needs are gone.
     pub(crate) fn amend(&self, mut apply: impl FnMut(&Before)) -> Result<()> {
         let state = self.views.state();
         if self.commit < state.floor {

@@ -12,7 +12,7 @@ use crate::fault;
 /// How often it looks whether sled has failed.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// A thread that wakes the writer where a write of sled's has failed. Sled notes the error, and does not always tell
+/// A thread that wakes the writer if a write of sled's has failed. Sled notes the error, and does not always tell
 /// those who wait for the write; whoever asks sled anew is told, and the others with them.
 #[derive(Debug)]
 pub(crate) struct Wake {
@@ -25,7 +25,7 @@ impl Wake {
     /// Starts it.
     ///
     /// # Errors
-    /// `Busy` where there is no thread to be had.
+    /// `Busy` if there is no thread to be had.
     pub(crate) fn start(db: Db) -> Result<Self> {
         let (running, stopped) = sync_channel::<()>(0);
         let thread = thread::Builder::new().name("store-wake".to_owned()).spawn(move || {

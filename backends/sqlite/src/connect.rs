@@ -37,7 +37,7 @@ pub(crate) fn beside(file: &Path, suffix: &str) -> PathBuf {
 /// Whether there is a store in the file. It only reads, and not through SQLite, which may write when it opens.
 ///
 /// # Errors
-/// `Corrupted` where the file is not SQLite's or is cut short, `Unsupported` where it is another program's or of
+/// `Corrupted` if the file is not SQLite's or is cut short, `Unsupported` if it is another program's or of
 /// another version.
 pub(crate) fn inspect(file: &Path) -> Result<bool> {
     let fault = |error: std::io::Error| system::fault("reading", file, &error);
@@ -98,7 +98,7 @@ fn known_version(file: &Path, application: u32, version: u32) -> Result<()> {
     Ok(())
 }
 
-/// Makes an empty file that only its user may read, where none is. What SQLite keeps beside it gets the same mode.
+/// Makes an empty file that only its user may read, if none is. What SQLite keeps beside it gets the same mode.
 pub(crate) fn make_file(file: &Path) -> Result<()> {
     let mut options = File::options();
     #[cfg(unix)]
@@ -168,7 +168,7 @@ fn open(file: &Path, flags: OpenFlags) -> Result<Connection> {
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let connection = if copies_on_write(folder) {
-        // The index of the log is kept in memory then, and not in a file that is mapped: where there is no room, writing
+        // The index of the log is kept in memory then, and not in a file that is mapped: if there is no room, writing
         // into that kills the process. No other program can open the store meanwhile.
         Connection::open_with_flags_and_vfs(file, flags, c"unix-excl")
     } else {

@@ -65,7 +65,7 @@ impl SqliteEngine {
 
     /// Rolls back what has begun; whether surely nothing of it is left.
     fn roll_back(&self) -> bool {
-        // SQLite rolls back by itself where it must; a second time is then an error, and no harm.
+        // SQLite rolls back by itself if it must; a second time is then an error, and no harm.
         drop(self.connection.execute_batch("ROLLBACK"));
         self.connection.is_autocommit()
     }
@@ -81,7 +81,7 @@ fn add_message(add: &mut rusqlite::CachedStatement<'_>, row: &MessageRow<'_>) ->
     add.raw_bind_parameter(7, signed(row.received_at))?;
     add.raw_bind_parameter(8, row.received_from)?;
     add.raw_bind_parameter(9, row.path)?;
-    // As text also where it is not UTF-8: SQLite keeps it byte for byte, and a person can read the others.
+    // As text also if it is not UTF-8: SQLite keeps it byte for byte, and a person can read the others.
     add.raw_bind_parameter(10, Value(ValueRef::Text(row.text)))?;
     add.raw_execute().map(drop)
 }

@@ -4,7 +4,7 @@ use rusqlite::ffi::{SQLITE_IOERR_SHMMAP, SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_TRUN
 use rusqlite::{Error, ErrorCode};
 use slipstream_store::StoreError;
 
-/// What an error means where nothing was written, or what was written was rolled back.
+/// What an error means if nothing was written, or what was written was rolled back.
 pub(crate) fn reading(error: &Error) -> StoreError {
     let text = error.to_string();
     match error.sqlite_error_code() {

@@ -53,7 +53,7 @@ pub(crate) fn seen_by(connection: &Connection) -> rusqlite::Result<Label> {
     }))
 }
 
-/// Puts it into the file, and makes the table where an older version has made the store.
+/// Puts it into the file, and makes the table if an older version has made the store.
 pub(crate) fn put(connection: &Connection, opening: Opening) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE; {TABLE} INSERT OR REPLACE INTO opening (key, value) VALUES (1, {}); COMMIT;",
@@ -64,7 +64,7 @@ pub(crate) fn put(connection: &Connection, opening: Opening) -> rusqlite::Result
 /// Moves the log into the file.
 ///
 /// # Errors
-/// `Busy` where somebody reads what was there before; otherwise as a write.
+/// `Busy` if somebody reads what was there before; otherwise as a write.
 pub(crate) fn move_log(connection: &Connection) -> Result<()> {
     let moved = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get::<_, i64>(0));
     match moved.map_err(|error| fault::writing(&error, true))? {

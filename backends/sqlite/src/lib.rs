@@ -23,15 +23,15 @@ pub type SqliteStore = EmbeddedStore<SqliteEngine>;
 /// Why it is not recommended. Nothing speaks against it.
 pub const NOT_RECOMMENDED: Option<&str> = None;
 
-/// Opens the store, and makes it where there is none; a folder is made with mode 0700. A path that ends in `.db`,
+/// Opens the store, and makes it if there is none; a folder is made with mode 0700. A path that ends in `.db`,
 /// `.sqlite` or `.sqlite3` is the file itself; any other is a folder, in which the file is `slipstream.db`.
 ///
 /// It blocks for as long as it takes to read the counts and the identities, about a second for a million of them; in
 /// an async program call it in `spawn_blocking`.
 ///
 /// # Errors
-/// `InUse` where it is open already; `Corrupted` where it is damaged and `Unsupported` where it is another program's
-/// or of another version, in both cases leaving it as it was; `Inaccessible`, `Busy` or `Full` where the files cannot be
+/// `InUse` if it is open already; `Corrupted` if it is damaged and `Unsupported` if it is another program's
+/// or of another version, in both cases leaving it as it was; `Inaccessible`, `Busy` or `Full` if the files cannot be
 /// made.
 pub fn open(options: &StoreOptions) -> Result<SqliteStore> {
     open_tables(options)?.into_store()

@@ -1,14 +1,9 @@
-//! Looking at a file before LMDB maps it: LMDB trusts what it maps, and a process that reads a mapped page that the
-//! file does not have is killed.
+//! What LMDB's file says of itself in its first two pages.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::io::{Read, Seek, SeekFrom};
 
-use slipstream_embedded::{Label, Opening};
 use slipstream_store::{Result, StoreError};
-
-use crate::{environment, fault, pages};
 
 /// What LMDB's file says of itself, in each of its first two pages.
 const MAGIC: u32 = 0xBEEF_C0DE;
@@ -18,55 +13,6 @@ const VERSION: u32 = 1;
 
 /// As much of a page as the fields that are looked at take.
 const HEADER: usize = 152;
-
-/// Stores up to this size are looked over whole at opening, in bytes.
-const CHECKED_WHOLE: u64 = 64 << 20;
-
-/// Whether there is a store's file, one that LMDB can map. It only reads.
-///
-/// # Errors
-/// `Corrupted` where the file is not LMDB's, is cut short or, up to 64 MiB, has a page that is damaged; `Unsupported`
-/// where LMDB's format is another one.
-pub(crate) fn inspect(file: &Path) -> Result<bool> {
-    let mut opened = match File::open(file) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        opened => opened.map_err(|error| fault::system(&error, format!("reading {}: {error}", file.display())))?,
-    };
-    let looked = Meta::newest(&mut opened).and_then(|(meta, length)| {
-        if length <= CHECKED_WHOLE { pages::look_over(&mut opened, &meta).map(drop) } else { Ok(()) }
-    });
-    looked.map(|()| true).map_err(|error| about(file, error))
-}
-
-/// The label in a file, read without LMDB: whether it is mapped depends on it.
-pub(crate) fn label(file: &Path) -> Label {
-    let Ok(mut file) = File::open(file) else { return Label::Missing };
-    let found =
-        Meta::newest(&mut file).and_then(|(meta, _)| pages::row_of_main(&mut file, &meta, environment::OPENING));
-    match found {
-        Ok(Some(value)) => label_of(&value),
-        Ok(None) => Label::Missing,
-        Err(_) => Label::Unreadable,
-    }
-}
-
-/// What the row of the label says.
-pub(crate) fn label_of(value: &[u8]) -> Label {
-    value.try_into().map_or(Label::Unreadable, |code| Label::Of(Opening::from_code(u64::from_be_bytes(code))))
-}
-
-/// The error with the path of the file that it is about.
-pub(crate) fn about(file: &Path, error: StoreError) -> StoreError {
-    let named = |text: String| format!("{}: {text}", file.display());
-    match error {
-        StoreError::Corrupted(text) => StoreError::Corrupted(named(text)),
-        StoreError::Unsupported(text) => StoreError::Unsupported(named(text)),
-        StoreError::Busy(text) => StoreError::Busy(named(text)),
-        StoreError::Full(text) => StoreError::Full(named(text)),
-        StoreError::Inaccessible(text) => StoreError::Inaccessible(named(text)),
-        other => other,
-    }
-}
 
 /// What is looked at of LMDB's `MDB_meta`, of which each of the first two pages has one; commits write them in turn.
 /// Numbers are in the order of the machine.
@@ -97,7 +43,8 @@ impl Meta {
     /// The newer one, and the length of the file.
     ///
     /// # Errors
-    /// As [`inspect`], for both and the length.
+    /// `Corrupted` if they are not LMDB's or contradict each other, or if the file is cut short; `Unsupported` if LMDB's
+    /// format is another one.
     pub(crate) fn newest(file: &mut File) -> Result<(Self, u64)> {
         let damaged = |what: String| Err(StoreError::Corrupted(what));
         let length = file.metadata().map_err(|error| StoreError::Busy(error.to_string()))?.len();
@@ -124,7 +71,7 @@ impl Meta {
         Ok((newer, length))
     }
 
-    /// The one in the page that begins at `at`, where there is one.
+    /// The one in the page that begins at `at`, if there is one.
     fn read(file: &mut File, at: u64) -> Option<Self> {
         let mut page = [0; HEADER];
         file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut page)).ok()?;

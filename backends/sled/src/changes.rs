@@ -8,45 +8,45 @@ use slipstream_embedded::Write;
 use slipstream_store::Result;
 
 use crate::layout;
-use crate::rows::{Rows, Shared};
+use crate::rows::{Rows, Tree};
 use crate::tables::{GO_ON, On};
 use crate::views::Before;
 
 /// The changes of a commit, by key: what was there, and what is to be there.
-pub(crate) struct Staged<'s> {
-    shared: &'s Shared,
+pub(crate) struct Changes<'s> {
+    tree: &'s Tree,
     changes: BTreeMap<Vec<u8>, (Option<IVec>, Option<IVec>)>,
 }
 
-impl<'s> Staged<'s> {
+impl<'s> Changes<'s> {
     /// The changes that `writes` make, in order.
     ///
     /// # Errors
-    /// Where a row cannot be read or a message is too large; nothing was written.
-    pub(crate) fn new(shared: &'s Shared, writes: &[Write<'_>]) -> Result<Self> {
-        let mut staged = Self { shared, changes: BTreeMap::new() };
+    /// If a row cannot be read or a message is too large; nothing was written.
+    pub(crate) fn new(tree: &'s Tree, writes: &[Write<'_>]) -> Result<Self> {
+        let mut changes = Self { tree, changes: BTreeMap::new() };
         for write in writes {
             match *write {
                 // Its sequence is above every earlier one, so that nothing is there.
-                Write::Message(row) => staged.put_over(layout::message_key(row.sequence), None, row.encode()?)?,
-                Write::RemoveMessages { first, last } => staged.remove_messages(first, last)?,
+                Write::Message(row) => changes.put_over(layout::message_key(row.sequence), None, row.encode()?)?,
+                Write::RemoveMessages { first, last } => changes.remove_messages(first, last)?,
                 Write::Put { table, key, value } => {
                     let key = layout::key(table, key);
-                    let is = staged.is(&key)?;
-                    staged.put_over(key, is, value.to_vec())?;
+                    let is = changes.is(&key)?;
+                    changes.put_over(key, is, value.to_vec())?;
                 }
                 Write::Remove { table, key } => {
                     let key = layout::key(table, key);
-                    if let Some(is) = staged.is(&key)? {
-                        staged.remove(key, is)?;
+                    if let Some(is) = changes.is(&key)? {
+                        changes.remove(key, is)?;
                     }
                 }
             }
         }
-        Ok(staged)
+        Ok(changes)
     }
 
-    /// What sled is to apply, and the before-images of it; nothing where nothing changes.
+    /// What sled is to apply, and the before-images of it; nothing if nothing changes.
     pub(crate) fn finish(self) -> Option<(Batch, Before)> {
         let (mut batch, mut before) = (Batch::default(), Before::new());
         for (key, (was, becomes)) in self.changes {
@@ -66,11 +66,11 @@ impl<'s> Staged<'s> {
     fn is(&self, key: &[u8]) -> Result<Option<IVec>> {
         match self.changes.get(key) {
             Some((_, becomes)) => Ok(becomes.clone()),
-            None => self.shared.row(key),
+            None => self.tree.row(key),
         }
     }
 
-    /// Puts `value` where `is` is now.
+    /// Puts `value` in the place of `is`.
     fn put_over(&mut self, key: Vec<u8>, is: Option<IVec>, value: Vec<u8>) -> Result<()> {
         let had = pieces(is.as_ref())?;
         let (row, added) = layout::split(value);
@@ -102,7 +102,7 @@ impl<'s> Staged<'s> {
     fn remove_messages(&mut self, first: u64, last: u64) -> Result<()> {
         let (first, last) = (layout::message_key(first), layout::message_key(last));
         let mut rows = Vec::new();
-        On(self.shared).rows(&first, &last, &mut |key, row| {
+        On(self.tree).rows(&first, &last, &mut |key, row| {
             rows.push((key.to_vec(), row.clone()));
             GO_ON
         })?;
@@ -112,7 +112,7 @@ impl<'s> Staged<'s> {
         rows.into_iter().try_for_each(|(key, row)| self.remove(key, row))
     }
 
-    /// Notes that the row is to be `becomes`, where it `is` something now.
+    /// Notes that the row is to be `becomes`, if it `is` something now.
     fn set(&mut self, key: Vec<u8>, is: Option<IVec>, becomes: Option<IVec>) {
         match self.changes.entry(key) {
             Entry::Occupied(mut change) => change.get_mut().1 = becomes,
