@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use slipstream_store::{Depth, Horizon, MessageStore, Operation};
 
 use crate::fixture::*;
-use crate::{Harness, Place};
+use crate::harness::{Harness, Sandbox};
 
 /// Expands to a test for each campaign, on the stores of a harness, with the most bytes that a store may take which turns
 /// over, and by how many hundredths it may be larger after four backlogs than after the first: a quarter, unless the
@@ -23,20 +23,20 @@ macro_rules! campaign_tests {
         #[tokio::test(flavor = "multi_thread")]
         async fn a_store_that_turns_over_stays_within_the_stated_bound() {
             let messages = $crate::campaigns::count("SLIPSTREAM_TURNOVER", 50_000);
-            let peak = $crate::campaigns::turnover(&$crate::Place::new($harness), messages, $bound).await;
+            let peak = $crate::campaigns::turnover(&$crate::Sandbox::new($harness), messages, $bound).await;
             println!("{messages} messages turned over within {peak} bytes");
         }
 
         #[tokio::test(flavor = "multi_thread")]
         async fn the_space_of_a_long_backlog_is_used_again() {
-            let sizes = $crate::campaigns::backlogs_come_and_go(&$crate::Place::new($harness), 40_000, $growth).await;
+            let sizes = $crate::campaigns::backlogs_come_and_go(&$crate::Sandbox::new($harness), 40_000, $growth).await;
             println!("{sizes:?} bytes after each backlog");
         }
 
         #[tokio::test(flavor = "multi_thread")]
         async fn a_store_with_much_pending_opens_after_a_kill() {
             let messages = $crate::campaigns::count("SLIPSTREAM_PENDING", 20_000);
-            let opened = $crate::campaigns::backlog_after_a_kill(&$crate::Place::new($harness), messages).await;
+            let opened = $crate::campaigns::backlog_after_a_kill(&$crate::Sandbox::new($harness), messages).await;
             println!("{messages} pending messages opened after a kill in {opened:?}");
         }
     };
@@ -45,7 +45,7 @@ macro_rules! campaign_tests {
 /// A count from the environment, or the short one.
 ///
 /// # Panics
-/// Where the variable has something else than a whole number.
+/// If the variable has something else than a whole number.
 #[must_use]
 pub fn count(variable: &str, short: u64) -> u64 {
     std::env::var(variable).map_or(short, |count| count.parse().expect("the variable has a whole number"))
@@ -59,13 +59,13 @@ fn messages_to_a(numbers: Range<u64>) -> impl Iterator<Item = Operation> {
 }
 
 /// C9: so many messages are recorded and settled, with a purge now and then, and meanwhile the store never takes more
-/// bytes than `bound`. One message stays owed, so that the beginning cannot simply be cut off. Answers the most bytes
+/// bytes than `bound`. One message stays owed, so that the beginning cannot simply be cut off. Returns the most bytes
 /// that it took.
 ///
 /// # Panics
-/// Where the store grows beyond the bound, or is not what it should be at the end.
-pub async fn turnover<H: Harness>(place: &Place<H>, messages: u64, bound: u64) -> u64 {
-    let store = place.open().await;
+/// If the store grows beyond the bound, or is not what it should be at the end.
+pub async fn turnover<H: Harness>(sandbox: &Sandbox<H>, messages: u64, bound: u64) -> u64 {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "away"]).await;
     recorded(&store, message("held", &["away"])).await;
     let (mut owed, mut peak) = (Vec::new(), 0);
@@ -83,19 +83,19 @@ pub async fn turnover<H: Harness>(place: &Place<H>, messages: u64, bound: u64) -
         }
     }
     assert_eq!(store.check(Depth::Full).await.expect("the check runs"), []);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     let stats = store.stats().await.expect("stats");
     assert_eq!((stats.messages, stats.pending), (BATCH + 1, BATCH + 1), "what is owed is stored");
     peak
 }
 
 /// C9: the space of a backlog is used again by the next: after four, the store takes at most `growth` hundredths more
-/// than after the first. Answers the bytes after each.
+/// than after the first. Returns the bytes after each.
 ///
 /// # Panics
-/// Where it grows.
-pub async fn backlogs_come_and_go<H: Harness>(place: &Place<H>, messages: u64, growth: u64) -> Vec<u64> {
-    let store = place.open().await;
+/// If it grows.
+pub async fn backlogs_come_and_go<H: Harness>(sandbox: &Sandbox<H>, messages: u64, growth: u64) -> Vec<u64> {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let mut sizes = Vec::new();
     for round in 0..4 {
@@ -114,28 +114,28 @@ pub async fn backlogs_come_and_go<H: Harness>(place: &Place<H>, messages: u64, g
     sizes
 }
 
-/// C2: what a killed process leaves, with so many pending messages, opens, is whole and in order. Answers how long the
+/// C2: what a killed process leaves, with so many pending messages, opens, is whole and in order. Returns how long the
 /// opening took. (The files are copied while the store is open: that is what a kill leaves.)
 ///
 /// # Panics
-/// Where something is missing, or the store finds itself damaged.
-pub async fn backlog_after_a_kill<H: Harness>(place: &Place<H>, messages: u64) -> Duration {
-    let store = place.open().await;
+/// If something is missing, or the store finds itself damaged.
+pub async fn backlog_after_a_kill<H: Harness>(sandbox: &Sandbox<H>, messages: u64) -> Duration {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let mut expected = Vec::new();
     for first in (0..messages).step_by(1000) {
         expected.extend(sequences(&store, messages_to_a(first..messages.min(first + 1000)).collect()).await);
     }
-    let left = place.beside("left");
-    for file in place.data_files() {
-        let name = file.strip_prefix(place.path()).expect("it is the store's");
+    let left = sandbox.beside("left");
+    for file in sandbox.data_files() {
+        let name = file.strip_prefix(sandbox.path()).expect("it is the store's");
         let copy = if name.as_os_str().is_empty() { left.clone() } else { left.join(name) };
         fs::create_dir_all(copy.parent().expect("it is in a folder")).expect("a folder can be made");
         fs::copy(&file, copy).expect("a data file is copied");
     }
-    place.take_copy(&left);
+    sandbox.take_copy(&left);
     let begun = Instant::now();
-    let store = place.open_at(&left).await.expect("the store opens");
+    let store = sandbox.open_at(&left).await.expect("the store opens");
     let opened = begun.elapsed();
     assert!(owed(&store, "a").await == expected, "what was committed is owed, in order");
     assert_eq!(store.check(Depth::Full).await.expect("the check runs"), []);

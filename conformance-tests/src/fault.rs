@@ -104,7 +104,7 @@ impl Faults {
         self.fail_after(0, call, error, when);
     }
 
-    /// Makes the call of this kind fail that comes after `after` others, counted from now. Where several failures
+    /// Makes the call of this kind fail that comes after `after` others, counted from now. If several failures
     /// fall on one call, the first that was planned counts, and the others fall on those that follow.
     pub fn fail_after(&self, after: u32, call: Call, error: StoreError, when: When) {
         self.script.lock().planned.push(Planned { call, after, error, when });
@@ -166,7 +166,7 @@ pub struct Held {
 impl Held {
     /// Waits until this many calls have come to be held. Dropping the future does no harm.
     pub async fn arrived(&mut self, calls: usize) {
-        // It fails only where the store is gone, and then nothing comes any more.
+        // It fails only if the store is gone, and then nothing comes any more.
         let _ = self.arrivals.wait_for(|arrived| *arrived >= calls).await;
     }
 }

@@ -1,5 +1,5 @@
 //! The vocabulary of the cases, for tests of a store's own as well: short ways to make values, commit them and look at
-//! what came of it. They panic where the store does not do what was asked.
+//! what came of it. They panic if the store does not do what was asked.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
@@ -157,7 +157,7 @@ pub async fn commit_one<S: MessageStore + ?Sized>(store: &S, operation: Operatio
     commit(store, vec![operation]).await[0]
 }
 
-/// Commits the operations as one batch, and answers the sequences of what was recorded or redriven.
+/// Commits the operations as one batch, and returns the sequences of what was recorded or redriven.
 pub async fn sequences<S: MessageStore + ?Sized>(store: &S, operations: Vec<Operation>) -> Vec<Sequence> {
     let sequence = |outcome| match outcome {
         Outcome::Recorded { sequence } | Outcome::Redriven { sequence } => Some(sequence),
@@ -176,7 +176,7 @@ pub async fn recorded<S: MessageStore>(store: &S, record: Record) -> Sequence {
     sequence_of(commit_one(store, put(record)).await)
 }
 
-/// Gives a delivery up, redrives it, and answers its new sequence.
+/// Gives a delivery up, redrives it, and returns its new sequence.
 pub async fn redriven<S: MessageStore>(store: &S, name: &str, sequence: Sequence) -> Sequence {
     commit(store, vec![give_up(name, sequence)]).await;
     sequence_of(commit_one(store, redrive(name, sequence)).await)
@@ -264,7 +264,7 @@ pub async fn remembered<S: MessageStore>(store: &S, name: &str) -> Option<Rememb
     roster.peers.into_iter().find(|remembered| remembered.peer.id.as_str() == name)
 }
 
-/// Purges with this horizon until there is no more, `budget` at a time; answers what it came to.
+/// Purges with this horizon until there is no more, `budget` at a time; returns what it came to.
 pub async fn purge_all<S: MessageStore + ?Sized>(store: &S, horizon: Horizon, budget: u32) -> Purged {
     let mut total = Purged::default();
     loop {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use slipstream_store::{MessageStore, Result, StoreError};
 use tempfile::TempDir;
 
-use crate::{ModelMedium, ModelStore};
+use crate::model::{ModelMedium, ModelStore};
 
 /// How the suite gets at a store. This is all that the author of one writes.
 #[async_trait]
@@ -29,7 +29,7 @@ pub trait Harness: Send + Sync + 'static {
     /// takes the path as a name.
     ///
     /// # Errors
-    /// What the store answers; cases look at it.
+    /// What the store returns; cases look at it.
     async fn open(&self, place: &Path) -> Result<Self::Store>;
 
     /// The files that hold the data of a closed store: `place` itself, or all files below it. The case of clause
@@ -80,18 +80,18 @@ impl Harness for ModelHarness {
     }
 }
 
-/// A fresh place for one case. Its folder goes with it.
+/// A folder of its own for one case, with a fresh store in it. The folder goes with the value.
 #[derive(Debug)]
-pub struct Place<H> {
+pub struct Sandbox<H> {
     harness: H,
     folder: TempDir,
 }
 
-impl<H: Harness> Place<H> {
+impl<H: Harness> Sandbox<H> {
     /// A new folder for a store of this harness.
     ///
     /// # Panics
-    /// Where no temporary folder can be made.
+    /// If no temporary folder can be made.
     #[must_use]
     pub fn new(harness: H) -> Self {
         Self { harness, folder: tempfile::tempdir().expect("a temporary folder can be made") }
@@ -140,7 +140,7 @@ impl<H: Harness> Place<H> {
 }
 
 /// Opens a store that was dropped without being closed, once its place is free. (A closed one's place may be held for
-/// a moment, too, where another thread starts a process, which has all open files until it runs its program.)
+/// a moment, too, if another thread starts a process, which has all open files until it runs its program.)
 pub(crate) async fn open_after_drop<H: Harness>(harness: &H, path: &Path) -> Result<H::Store> {
     let deadline = Instant::now() + DROP_TIME;
     loop {
@@ -162,10 +162,10 @@ const CASE_TIME: Duration = Duration::from_secs(300);
 /// Runs one case on a runtime of its own. [`conformance_tests!`](crate::conformance_tests) calls it.
 ///
 /// # Panics
-/// Where the store fails the case.
-pub fn run<H: Harness, F: Future<Output = ()>>(harness: H, case: impl FnOnce(Place<H>) -> F) {
+/// If the store fails the case.
+pub fn run<H: Harness, F: Future<Output = ()>>(harness: H, case: impl FnOnce(Sandbox<H>) -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let case = case(Place::new(harness));
+    let case = case(Sandbox::new(harness));
     let ended = runtime.expect("a runtime starts").block_on(async { tokio::time::timeout(CASE_TIME, case).await });
     assert!(ended.is_ok(), "the case did not end within {CASE_TIME:?}");
 }

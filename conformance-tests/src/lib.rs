@@ -25,7 +25,7 @@ pub mod power;
 
 pub use cases::{Case, Clause, cases};
 pub use fault::{Call, FaultStore, Faults, Held, When};
-pub use harness::{AfterACut, FlippedBits, Harness, ModelHarness, Place, run};
+pub use harness::{AfterACut, FlippedBits, Harness, ModelHarness, Sandbox, run};
 pub use model::{ModelMedium, ModelStore};
 
 /// The code of the guide for authors, so that it stays true.

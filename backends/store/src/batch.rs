@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Fingerprint, Identity, Key, MessageType, Peer, PeerId, Sequence, Stamp, Timestamp};
+use crate::ids::{Identity, Key, MessageType, PeerId};
+use crate::peer::Peer;
+use crate::values::{Fingerprint, Sequence, Stamp, Timestamp};
 
 /// Operations that a store commits together (clause C1). It is a value, not an open transaction, so it can be
 /// committed again, logged, and replayed against the model.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::{ClusterGroup, PeerId, Sequence, Tag, Timestamp};
+use crate::ids::{ClusterGroup, PeerId, Tag};
+use crate::values::{Sequence, Timestamp};
 
 /// What a peer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,9 +7,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{
-    Batch, DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon, Identity, Outcome, Page,
-    PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats, Trace,
+use crate::batch::{Batch, Outcome};
+use crate::error::Result;
+use crate::guarantee::Guarantee;
+use crate::ids::{Identity, PeerId};
+use crate::peer::Roster;
+use crate::values::Sequence;
+use crate::views::{
+    DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Horizon, Page, PageLimit, Pending, Purged, Stats,
+    Trace,
 };
 
 /// A durable store of messages and of what is owed to whom.

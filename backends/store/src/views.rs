@@ -4,7 +4,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use bytes::Bytes;
 
-use crate::{Identity, Key, MessageId, MessageType, PeerId, Sequence, Timestamp};
+use crate::ids::{Identity, Key, MessageId, MessageType, PeerId};
+use crate::values::{Sequence, Timestamp};
 
 /// How large a page may be. A page holds as many items, in order, as fit in both limits, and at least one where there
 /// is one, also an oversized one (clause C6).

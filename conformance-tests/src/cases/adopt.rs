@@ -5,7 +5,7 @@ use slipstream_store::{
 };
 
 use crate::fixture::*;
-use crate::{Harness, Place};
+use crate::harness::{Harness, Sandbox};
 
 fn named(name: &str, alias: &str) -> Peer {
     Peer { tags: tags(&["said"]), last_seen: t(50), alias: Some(peer(alias)), ..application(name) }
@@ -27,15 +27,15 @@ async fn recorded_all<S: MessageStore>(store: &S, names: &[&str], recipients: &[
 
 /// C12, C3: a peer that was not known is remembered with what its alias was owed, as it was; the alias is forgotten.
 /// Once more changes nothing.
-pub async fn a_new_peer_takes_the_place_of_its_alias<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_new_peer_takes_the_place_of_its_alias<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["url", "other"]).await;
     let given = recorded_all(&store, &["m1", "m2", "m3"], &["url", "other"]).await;
     commit(&store, vec![attempt("url", given[1], 2), acknowledge("url", given[0])]).await;
     let expected = backlog(&store, "url").await;
     assert_eq!(commit_one(&store, adopt("url", "app")).await, Outcome::Applied);
     assert_eq!(commit_one(&store, adopt("url", "app")).await, Outcome::Unchanged);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(commit_one(&store, adopt("url", "app")).await, Outcome::Unchanged);
     assert_eq!(peers(&store).await, [peer("app"), peer("other")]);
     let app = remembered(&store, "app").await.expect("remembered");
@@ -46,8 +46,8 @@ pub async fn a_new_peer_takes_the_place_of_its_alias<H: Harness>(place: Place<H>
 }
 
 /// C12, C3: what moved is settled and tried under the peer's id, and no longer under the alias's.
-pub async fn what_moved_is_the_peers<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn what_moved_is_the_peers<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["url"]).await;
     let given = recorded_all(&store, &["m1", "m2"], &["url"]).await;
     commit(&store, vec![attempt("url", given[0], 2), adopt("url", "app")]).await;
@@ -56,14 +56,14 @@ pub async fn what_moved_is_the_peers<H: Harness>(place: Place<H>) {
     }
     let outcomes = commit(&store, vec![attempt("app", given[0], 3), acknowledge("app", given[1])]).await;
     assert_eq!(outcomes, [Outcome::Applied; 2]);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     let left = backlog(&store, "app").await;
     assert_eq!(left.iter().map(|item| (item.sequence, item.attempts)).collect::<Vec<_>>(), [(given[0], 3)]);
 }
 
 /// C12: a peer that was known keeps what it is owed, and takes in its alias's in order, over many blocks.
-pub async fn a_known_peer_takes_in_what_its_alias_is_owed<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_known_peer_takes_in_what_its_alias_is_owed<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["url", "app"]).await;
     let mut given = Vec::new();
     for round in 0..4 {
@@ -75,7 +75,7 @@ pub async fn a_known_peer_takes_in_what_its_alias_is_owed<H: Harness>(place: Pla
     let changed = Peer { alias: None, ..named("app", "url") };
     assert_eq!(commit_one(&store, Operation::RememberPeer(Box::new(changed))).await, Outcome::Applied);
     assert_eq!(commit_one(&store, adopt("url", "app")).await, Outcome::Applied);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     let items = backlog(&store, "app").await;
     assert_eq!(items.iter().map(|item| item.sequence).collect::<Vec<_>>(), given);
     let tried: Vec<_> =
@@ -87,9 +87,9 @@ pub async fn a_known_peer_takes_in_what_its_alias_is_owed<H: Harness>(place: Pla
     assert_eq!((stats.peers, stats.pending, stats.messages), (1, 0, 0));
 }
 
-/// C12: where both have a delivery of a message, pending, dead or redriven, the peer's stays and the alias's goes.
-pub async fn a_peer_keeps_its_own_deliveries<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+/// C12: if both have a delivery of a message, pending, dead or redriven, the peer's stays and the alias's goes.
+pub async fn a_peer_keeps_its_own_deliveries<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["url", "app"]).await;
     let names =
         ["both-pending", "mine-dead", "its-dead", "mine-redriven", "its-redriven", "both-redriven", "mine-done"];
@@ -110,7 +110,7 @@ pub async fn a_peer_keeps_its_own_deliveries<H: Harness>(place: Place<H>) {
     redriven(&store, "url", given[5]).await;
     let twice = redriven(&store, "app", given[5]).await;
     assert_eq!(commit_one(&store, adopt("url", "app")).await, Outcome::Applied);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     // What the peer had settled, its alias still had to get: it comes again, as after a lost acknowledgement.
     assert_eq!(owed(&store, "app").await, [given[0], given[2], given[4], given[6], mine, twice]);
     assert_eq!(backlog(&store, "app").await[0].attempts, 1);
@@ -125,8 +125,8 @@ pub async fn a_peer_keeps_its_own_deliveries<H: Harness>(place: Place<H>) {
 
 /// C12, C6: a delivery that the peer had settled before it got its alias's is traced as pending, and then as it was
 /// settled at last.
-pub async fn a_settled_delivery_may_come_again<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_settled_delivery_may_come_again<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["url", "app"]).await;
     let sequence = recorded(&store, message("m1", &["url", "app"])).await;
     commit(&store, vec![acknowledge("app", sequence), adopt("url", "app")]).await;
@@ -134,13 +134,13 @@ pub async fn a_settled_delivery_may_come_again<H: Harness>(place: Place<H>) {
     assert_eq!(commit_one(&store, expire("app", sequence)).await, Outcome::Applied);
     let settled = traced(&store, "m1").await;
     assert_eq!((settled.state, settled.settled_at), (DeliveryState::Expired, Some(t(22))));
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(traced(&store, "m1").await, settled);
 }
 
 /// C12, C9: a delivery that goes, because the peer has a dead letter of the message, holds the message no longer.
-pub async fn what_goes_holds_no_message<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn what_goes_holds_no_message<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["url", "app"]).await;
     let sequence = recorded(&store, message("m1", &["url", "app"])).await;
     commit(&store, vec![give_up("app", sequence)]).await;
@@ -154,15 +154,15 @@ pub async fn what_goes_holds_no_message<H: Harness>(place: Place<H>) {
 }
 
 /// C12, C7: dead letters are the peer's, and it gets them when they are redriven; what was redriven stays so.
-pub async fn dead_letters_move_and_are_redriven<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn dead_letters_move_and_are_redriven<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["url"]).await;
     let given = recorded_all(&store, &["m1", "m2"], &["url"]).await;
     commit(&store, vec![give_up_for("url", given[0], "backlog")]).await;
     let again = redriven(&store, "url", given[1]).await;
     let mut expected = all_dead(&store).await;
     commit(&store, vec![adopt("url", "app")]).await;
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     expected[0].peer = peer("app");
     assert_eq!(all_dead(&store).await, expected);
     assert_eq!(commit_one(&store, redrive("url", given[0])).await, Outcome::Unchanged);
@@ -174,8 +174,8 @@ pub async fn dead_letters_move_and_are_redriven<H: Harness>(place: Place<H>) {
 
 /// C12, C6: a trace shows under the peer what moved, pending, dead and settled later, and under the alias what was
 /// settled under it.
-pub async fn traces_follow_the_deliveries<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn traces_follow_the_deliveries<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["url", "zz"]).await;
     let names = ["settled", "pending", "dead", "discarded", "later", "redriven"];
     let given = recorded_all(&store, &names, &["url"]).await;
@@ -194,7 +194,7 @@ pub async fn traces_follow_the_deliveries<H: Harness>(place: Place<H>) {
     let supersede = Operation::Supersede { peer: peer("app"), sequence: given[4], at: t(60) };
     commit(&store, vec![supersede]).await;
     purge_all(&store, Horizon { expiries: t(0), traces: t(1), ..everything() }, 100).await;
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     let is = |name: &str, at: usize, state, time: Timestamp| TracedDelivery {
         state,
         settled_at: Some(time),
@@ -217,13 +217,13 @@ pub async fn traces_follow_the_deliveries<H: Harness>(place: Place<H>) {
 }
 
 /// C12, C9: what moved expires for the peer, and is held by a purge until then.
-pub async fn what_moved_expires_for_the_peer<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn what_moved_expires_for_the_peer<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["url", "app"]).await;
     let record = Record { expires_at: Some(t(500)), ..message("m1", &["url"]) };
     let sequence = recorded(&store, record).await;
     commit(&store, vec![adopt("url", "app")]).await;
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     let before = purge_all(&store, Horizon { expiries: t(499), ..everything() }, 100).await;
     assert_eq!((before.expired, owed(&store, "app").await), (vec![], vec![sequence]));
     let after = purge_all(&store, Horizon { expiries: t(500), ..everything() }, 100).await;
@@ -231,8 +231,8 @@ pub async fn what_moved_expires_for_the_peer<H: Harness>(place: Place<H>) {
 }
 
 /// C12, C1: operations behind an adoption in its batch see it, and it sees those before it.
-pub async fn a_batch_sees_its_adoption<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_batch_sees_its_adoption<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["url"]).await;
     let route = ["url", "app"];
     let outcomes = commit(
@@ -247,7 +247,7 @@ pub async fn a_batch_sees_its_adoption<H: Harness>(place: Place<H>) {
     )
     .await;
     let [before, after, last] = [0, 2, 4].map(|at| sequence_of(outcomes[at]));
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(owed(&store, "app").await, [before, after, last]);
     assert_eq!(owed(&store, "url").await, [last], "it is a peer of its own now");
     let outcomes = commit(&store, vec![give_up("url", last), adopt("url", "app"), redrive("url", last)]).await;
@@ -266,13 +266,13 @@ pub async fn a_batch_sees_its_adoption<H: Harness>(place: Place<H>) {
     .await;
     let again = sequence_of(outcomes[4]);
     assert_eq!(outcomes[..4], [Outcome::Applied; 4]);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(owed(&store, "url").await, [last, again]);
 }
 
 /// C12, C3: without anybody under the alias, or under the peer's own id, adopting is remembering.
-pub async fn without_an_alias_it_is_remembering<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn without_an_alias_it_is_remembering<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["url"]).await;
     let sequence = recorded(&store, message("m1", &["url"])).await;
     commit(&store, vec![give_up("url", sequence), forget("url", t(30))]).await;
@@ -282,7 +282,7 @@ pub async fn without_an_alias_it_is_remembering<H: Harness>(place: Place<H>) {
     let own = recorded(&store, message("m2", &["app"])).await;
     assert_eq!(commit_one(&store, adopt("app", "app")).await, Outcome::Applied);
     assert_eq!(commit_one(&store, adopt("app", "app")).await, Outcome::Unchanged);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!((peers(&store).await, owed(&store, "app").await), (vec![peer("app")], vec![own]));
     assert_eq!(remembered(&store, "app").await.expect("remembered").peer, named("app", "app"));
 }

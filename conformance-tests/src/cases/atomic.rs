@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use slipstream_store::{MessageStore, Outcome};
 
 use crate::fixture::*;
-use crate::{Harness, Place};
+use crate::harness::{Harness, Sandbox};
 
 /// C1: each operation sees those before it in the batch.
-pub async fn each_operation_sees_those_before_it<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn each_operation_sees_those_before_it<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     let mut other = message("m1", &["a"]);
     other.fingerprint = slipstream_store::Fingerprint::from_u64(8);
     let outcomes = commit(
@@ -52,8 +52,8 @@ pub async fn each_operation_sees_those_before_it<H: Harness>(place: Place<H>) {
 }
 
 /// C1: an operation that changes nothing does not keep the others from applying.
-pub async fn what_changes_nothing_stops_nothing<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn what_changes_nothing_stops_nothing<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let first = recorded(&store, message("m1", &["a"])).await;
     let mut conflicting = message("m1", &["a"]);
@@ -76,18 +76,18 @@ pub async fn what_changes_nothing_stops_nothing<H: Harness>(place: Place<H>) {
 }
 
 /// C1: an empty batch answers an empty list.
-pub async fn an_empty_batch_answers_nothing<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn an_empty_batch_answers_nothing<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     assert_eq!(commit(&store, Vec::new()).await, []);
     let stats = store.stats().await.expect("stats");
     assert_eq!((stats.peers, stats.pending, stats.identities), (0, 0, 0));
 }
 
 /// C1, C6: whoever reads while batches commit sees each batch whole or not at all.
-pub async fn readers_see_whole_batches<H: Harness>(place: Place<H>) {
+pub async fn readers_see_whole_batches<H: Harness>(sandbox: Sandbox<H>) {
     const SIZE: usize = 16;
     const BATCHES: usize = 40;
-    let store = place.open().await;
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let written = AtomicBool::new(false);
     let writer = async {

@@ -5,11 +5,11 @@ use slipstream_store::{
 };
 
 use crate::fixture::*;
-use crate::{Harness, Place};
+use crate::harness::{Harness, Sandbox};
 
 /// C6: every field of a dead letter is read back, also after reopening.
-pub async fn a_dead_letter_keeps_the_whole_message<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_dead_letter_keeps_the_whole_message<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let record = message("m1", &["a"]);
     let sequence = recorded(&store, record.clone()).await;
@@ -27,7 +27,7 @@ pub async fn a_dead_letter_keeps_the_whole_message<H: Harness>(place: Place<H>) 
     };
     let kept = all_dead(&store).await;
     assert_eq!(kept, [expected]);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(all_dead(&store).await, kept);
     assert_eq!(store.stats().await.expect("stats").dead_letters, 1);
 }
@@ -43,8 +43,8 @@ async fn page<S: MessageStore>(
 }
 
 /// C6: dead letters come by sequence and then by peer id; a cursor falls between two of one sequence.
-pub async fn pages_go_by_sequence_and_peer<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn pages_go_by_sequence_and_peer<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     // Remembered in an order that is not that of their ids.
     let names = ["b", "A", "c", "a", "b2"];
     remember_all(&store, &names).await;
@@ -60,7 +60,7 @@ pub async fn pages_go_by_sequence_and_peer<H: Harness>(place: Place<H>) {
         .chain([(second, "a"), (second, "b"), (second, "c")])
         .map(|(sequence, name)| at(sequence, name))
         .collect();
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     for most in 1..=9_usize {
         let read = page(&store, None, items(u32::try_from(most).expect("small"))).await;
         assert_eq!(read, (expected[..most.min(8)].to_vec(), most < 8), "at most {most}");
@@ -74,8 +74,8 @@ pub async fn pages_go_by_sequence_and_peer<H: Harness>(place: Place<H>) {
 }
 
 /// C6: bytes bound a page of dead letters; one oversized item still comes.
-pub async fn bytes_bound_a_page<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn bytes_bound_a_page<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     for (n, size) in [100, 100, 900].into_iter().enumerate() {
         let text = bytes::Bytes::from(vec![b'x'; size]);
@@ -89,15 +89,15 @@ pub async fn bytes_bound_a_page<H: Harness>(place: Place<H>) {
 }
 
 /// C6: a filter means those that fit each field that is set, and `more` counts only those.
-pub async fn filters_choose_dead_letters<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn filters_choose_dead_letters<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let reasons = ["unacknowledged", "rejected: no", "rejected: never: no", "rejected"];
     for (n, reason) in reasons.into_iter().enumerate() {
         let sequence = recorded(&store, message(&format!("m{n}"), &["a", "b"])).await;
         commit(&store, vec![give_up_for("a", sequence, reason), give_up_for("b", sequence, reason)]).await;
     }
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     let of = |peer_name: Option<&str>, reason: Option<&str>, message_id: Option<&str>| DeadLetterFilter {
         peer: peer_name.map(peer),
         reason: reason.map(str::to_owned),
@@ -130,23 +130,23 @@ pub async fn filters_choose_dead_letters<H: Harness>(place: Place<H>) {
 }
 
 /// C3: a discarded dead letter is gone, for one peer alone and for good.
-pub async fn discard_removes_one<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn discard_removes_one<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let sequence = recorded(&store, message("m1", &["a", "b"])).await;
     commit(&store, vec![give_up("a", sequence), give_up("b", sequence)]).await;
     assert_eq!(commit_one(&store, discard("a", sequence)).await, Outcome::Applied);
     assert_eq!(commit_one(&store, discard("a", sequence)).await, Outcome::Unchanged);
     assert_eq!(commit_one(&store, redrive("a", sequence)).await, Outcome::Unchanged);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     let left = all_dead(&store).await;
     assert_eq!(left.iter().map(|item| &item.peer).collect::<Vec<_>>(), [&peer("b")]);
     assert_eq!(store.stats().await.expect("stats").dead_letters, 1);
 }
 
 /// C9, C12: no purge takes a dead letter, and forgetting its peer does not either.
-pub async fn dead_letters_stay_until_a_person_decides<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn dead_letters_stay_until_a_person_decides<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let record = Record { expires_at: Some(t(30)), ..message("m1", &["a"]) };
     let sequence = recorded(&store, record).await;
@@ -155,7 +155,7 @@ pub async fn dead_letters_stay_until_a_person_decides<H: Harness>(place: Place<H
     commit(&store, vec![forget("a", t(30))]).await;
     let purged = purge_all(&store, everything(), 10).await;
     assert_eq!(purged.expired, []);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(all_dead(&store).await, before);
     let delivery = traced(&store, "m1").await;
     assert_eq!((delivery.attempts, delivery.reason.as_deref()), (4, Some("unacknowledged")));

@@ -6,53 +6,53 @@ use std::time::Duration;
 use slipstream_store::{Depth, MessageStore, StoreError};
 
 use crate::fixture::*;
-use crate::{Harness, Place};
+use crate::harness::{Harness, Sandbox};
 
 /// C11: an open store is not opened again; that leaves the open one alone.
-pub async fn an_open_store_is_in_use<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn an_open_store_is_in_use<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     for n in 0..3 {
-        let second = place.try_open().await.map(drop);
+        let second = sandbox.try_open().await.map(drop);
         assert!(matches!(second, Err(StoreError::InUse(_))), "{second:?}");
         recorded(&store, message(&format!("m{n}"), &["a"])).await;
     }
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(owed(&store, "a").await.len(), 3);
 }
 
 /// C11: a store that was dropped without being closed can soon be opened again, with all that was committed.
-pub async fn a_dropped_store_is_free_again<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_dropped_store_is_free_again<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let sequence = recorded(&store, message("m1", &["a"])).await;
     drop(store);
-    let store = place.open_after_drop(&place.path()).await.expect("a store that was dropped opens again");
+    let store = sandbox.open_after_drop(&sandbox.path()).await.expect("a store that was dropped opens again");
     assert_eq!(owed(&store, "a").await, [sequence]);
 }
 
 /// C11: a failed attempt to open does not keep the place.
-pub async fn a_closed_store_opens_elsewhere_at_once<H: Harness>(place: Place<H>) {
-    let first = place.open().await;
-    assert!(place.try_open().await.is_err());
+pub async fn a_closed_store_opens_elsewhere_at_once<H: Harness>(sandbox: Sandbox<H>) {
+    let first = sandbox.open().await;
+    assert!(sandbox.try_open().await.is_err());
     first.close().await.expect("the store closes");
-    let second = place.open().await;
+    let second = sandbox.open().await;
     drop(first);
     remember_all(&second, &["a"]).await;
-    let third = place.try_open().await.map(drop);
+    let third = sandbox.try_open().await.map(drop);
     assert!(matches!(third, Err(StoreError::InUse(_))), "dropping a closed store frees nothing: {third:?}");
 }
 
 /// C11: a damaged store is refused with an error that says so, and is left as it was. (Stores without files pass.)
-pub async fn a_damaged_store_is_refused<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_damaged_store_is_refused<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     for n in 0..20 {
         recorded(&store, message(&format!("m{n}"), &["a"])).await;
     }
     store.close().await.expect("the store closes");
     drop(store);
-    let files = place.data_files();
+    let files = sandbox.data_files();
     for file in &files {
         let mut bytes = fs::read(file).expect("a data file is read");
         let half = bytes.len().div_ceil(2);
@@ -63,7 +63,7 @@ pub async fn a_damaged_store_is_refused<H: Harness>(place: Place<H>) {
     if damaged.iter().all(Vec::is_empty) {
         return;
     }
-    let opened = tokio::time::timeout(Duration::from_secs(60), place.try_open()).await.expect("opening ends");
+    let opened = tokio::time::timeout(Duration::from_secs(60), sandbox.try_open()).await.expect("opening ends");
     let refused = opened.map(drop).expect_err("a damaged store is refused");
     assert!(matches!(refused, StoreError::Corrupted(_) | StoreError::Unsupported(_)), "{refused:?}");
     let after: Vec<_> = files.iter().map(|file| fs::read(file).expect("the file is still there")).collect();
@@ -71,8 +71,8 @@ pub async fn a_damaged_store_is_refused<H: Harness>(place: Place<H>) {
 }
 
 /// C11: a check of a whole store finds nothing, also after much has happened to it.
-pub async fn a_whole_store_has_no_defects<H: Harness>(place: Place<H>) {
-    let mut store = place.open().await;
+pub async fn a_whole_store_has_no_defects<H: Harness>(sandbox: Sandbox<H>) {
+    let mut store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     for round in 0..3 {
         for n in 0..4 {
@@ -91,7 +91,7 @@ pub async fn a_whole_store_has_no_defects<H: Harness>(place: Place<H>) {
             commit(&store, vec![forget("a", t(50)), remember("a")]).await;
             purge_all(&store, everything(), 100).await;
         }
-        store = place.reopen(store).await;
+        store = sandbox.reopen(store).await;
         assert_eq!(store.check(Depth::Full).await.expect("the check runs"), [], "after reopening, round {round}");
     }
 }

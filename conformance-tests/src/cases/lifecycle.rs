@@ -10,36 +10,36 @@ use std::task::{Context, Waker};
 use slipstream_store::{Batch, DeadLetterFilter, Depth, Horizon, MessageStore, Outcome, StoreError};
 
 use crate::fixture::*;
-use crate::{Harness, Place};
+use crate::harness::{Harness, Sandbox};
 
 /// C2: what was committed is there after the store was closed and opened.
-pub async fn commits_outlive_reopening<H: Harness>(place: Place<H>) {
-    let mut store = place.open().await;
+pub async fn commits_outlive_reopening<H: Harness>(sandbox: Sandbox<H>) {
+    let mut store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let mut given = Vec::new();
     for n in 0..5 {
         given.push(recorded(&store, message(&format!("m{n}"), &["a"])).await);
-        store = place.reopen(store).await;
+        store = sandbox.reopen(store).await;
         assert_eq!(owed(&store, "a").await, given);
     }
 }
 
 /// C2: the guarantee names the engine and does not change while the store is open.
-pub async fn the_guarantee_stands<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn the_guarantee_stands<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     let guarantee = store.guarantee();
     assert!(!guarantee.engine.is_empty());
     assert!(!guarantee.to_string().is_empty());
     remember_all(&store, &["a"]).await;
     assert_eq!(store.guarantee(), guarantee);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(store.guarantee(), guarantee);
 }
 
 /// C11: a closed store answers `Closed` to everything but closing.
 #[expect(clippy::cognitive_complexity, reason = "one assertion for each method, in a row")]
-pub async fn a_closed_store_says_so<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_closed_store_says_so<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     store.close().await.expect("the store closes");
     let batch = Arc::new(Batch::from(vec![remember("b")]));
@@ -53,16 +53,16 @@ pub async fn a_closed_store_says_so<H: Harness>(place: Place<H>) {
     assert_eq!(store.purge(Horizon::NOTHING, NonZeroU32::MIN).await, Err(StoreError::Closed));
     assert_eq!(store.stats().await, Err(StoreError::Closed));
     assert_eq!(store.check(Depth::Quick).await, Err(StoreError::Closed));
-    assert_eq!(store.backup(&place.beside("copy")).await, Err(StoreError::Closed));
+    assert_eq!(store.backup(&sandbox.beside("copy")).await, Err(StoreError::Closed));
     assert_eq!(store.close().await, Ok(()));
     drop(store);
-    let store = place.open().await;
+    let store = sandbox.open().await;
     assert!(remembered(&store, "b").await.is_none(), "a closed store does nothing");
 }
 
 /// C8: a commit whose future is dropped applies whole or not at all, and the store goes on.
-pub async fn a_dropped_commit_leaves_the_store_whole<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_dropped_commit_leaves_the_store_whole<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     for round in 0..20 {
         let records = (0..10).map(|n| put(message(&format!("m{round}-{n}"), &["a"])));
@@ -82,14 +82,14 @@ pub async fn a_dropped_commit_leaves_the_store_whole<H: Harness>(place: Place<H>
     }
     assert_eq!(owed(&store, "a").await.len(), 20 * 11, "11 messages a round");
     assert_eq!(store.check(Depth::Full).await.expect("the check runs"), [], "a full check after dropped commits");
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(owed(&store, "a").await.len(), 20 * 11, "11 messages a round, after reopening");
 }
 
 /// C8, C2: what a commit whose future was dropped has let anyone see is there after reopening.
-pub async fn what_a_dropped_commit_showed_stays<H: Harness>(place: Place<H>) {
+pub async fn what_a_dropped_commit_showed_stays<H: Harness>(sandbox: Sandbox<H>) {
     const SIZE: usize = 10;
-    let mut store = place.open().await;
+    let mut store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     for round in 0..8 {
         let before = owed(&store, "a").await.len();
@@ -102,7 +102,7 @@ pub async fn what_a_dropped_commit_showed_stays<H: Harness>(place: Place<H>) {
         }
         let shown = owed(&store, "a").await;
         assert!([0, SIZE].contains(&(shown.len() - before)), "{} of {SIZE} messages show", shown.len() - before);
-        store = place.reopen(store).await;
+        store = sandbox.reopen(store).await;
         let kept = owed(&store, "a").await;
         assert!([0, SIZE].contains(&(kept.len() - before)), "{} of {SIZE} were kept", kept.len() - before);
         let lost: Vec<_> = shown.iter().filter(|sequence| !kept.contains(sequence)).collect();
@@ -111,8 +111,8 @@ pub async fn what_a_dropped_commit_showed_stays<H: Harness>(place: Place<H>) {
 }
 
 /// C8: reads and purges whose futures are dropped leave the store whole.
-pub async fn dropped_reads_and_purges_do_no_harm<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn dropped_reads_and_purges_do_no_harm<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let sequence = recorded(&store, message("m1", &["a"])).await;
     let name = peer("a");
@@ -127,8 +127,8 @@ pub async fn dropped_reads_and_purges_do_no_harm<H: Harness>(place: Place<H>) {
 }
 
 /// C6, C8: many callers may read while one commits.
-pub async fn many_read_while_one_commits<H: Harness>(place: Place<H>) {
-    let store = Arc::new(place.open().await);
+pub async fn many_read_while_one_commits<H: Harness>(sandbox: Sandbox<H>) {
+    let store = Arc::new(sandbox.open().await);
     remember_all(&*store, &["a"]).await;
     let written = Arc::new(AtomicBool::new(false));
     let readers: Vec<_> = (0..8)
@@ -160,19 +160,19 @@ pub async fn many_read_while_one_commits<H: Harness>(place: Place<H>) {
 }
 
 /// C2: a backup holds what the store held, opens in the same way, and goes its own way from then on.
-pub async fn a_backup_is_a_store<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_backup_is_a_store<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let first = recorded(&store, message("m1", &["a"])).await;
     let dead = recorded(&store, message("m2", &["a"])).await;
     commit(&store, vec![give_up("a", dead), attempt("a", first, 2)]).await;
-    let target = place.beside("copy");
+    let target = sandbox.beside("copy");
     match store.backup(&target).await {
         Err(StoreError::Unsupported(_)) => return,
         made => made.expect("the backup is made"),
     }
     let later = recorded(&store, message("m3", &["a"])).await;
-    let copy = place.open_at(&target).await.expect("the backup opens");
+    let copy = sandbox.open_at(&target).await.expect("the backup opens");
     assert_eq!(owed(&copy, "a").await, [first]);
     assert_eq!(backlog(&copy, "a").await[0].attempts, 2);
     assert_eq!(all_dead(&copy).await, all_dead(&store).await);
@@ -183,24 +183,24 @@ pub async fn a_backup_is_a_store<H: Harness>(place: Place<H>) {
 }
 
 /// C2: a backup does not write over what is there.
-pub async fn a_backup_wants_a_new_path<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_backup_wants_a_new_path<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let sequence = recorded(&store, message("m1", &["a"])).await;
-    let target = place.beside("copy");
+    let target = sandbox.beside("copy");
     match store.backup(&target).await {
         Err(StoreError::Unsupported(_)) => return,
         made => made.expect("the backup is made"),
     }
     commit(&store, vec![acknowledge("a", sequence)]).await;
     assert!(store.backup(&target).await.is_err(), "something is there");
-    let copy = place.open_at(&target).await.expect("the first backup opens");
+    let copy = sandbox.open_at(&target).await.expect("the first backup opens");
     assert_eq!(owed(&copy, "a").await, [sequence]);
 }
 
 /// C6: the counts are exact, also after reopening.
-pub async fn the_counts_are_exact<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn the_counts_are_exact<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let mut given = Vec::new();
     for n in 0..6 {
@@ -216,6 +216,6 @@ pub async fn the_counts_are_exact<H: Harness>(place: Place<H>) {
         assert_eq!(counts, (2, 8, 2, 6, 6), "{stats:?}");
     };
     check(store.stats().await.expect("stats"));
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     check(store.stats().await.expect("stats"));
 }

@@ -11,7 +11,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-use crate::{Harness, Place};
+use crate::harness::{Harness, Sandbox};
 use pair::Pair;
 
 fn from_environment(name: &str) -> Option<u64> {
@@ -21,7 +21,7 @@ fn from_environment(name: &str) -> Option<u64> {
 }
 
 /// C1, C3, C4, C5, C6, C7, C9, C10, C12: whatever is done, a store answers as the model does.
-pub async fn a_store_answers_as_the_model_does<H: Harness>(place: Place<H>) {
+pub async fn a_store_answers_as_the_model_does<H: Harness>(sandbox: Sandbox<H>) {
     let runs = from_environment("SLIPSTREAM_LOCKSTEP_CASES").unwrap_or(64);
     let seed = from_environment("SLIPSTREAM_LOCKSTEP_SEED").unwrap_or(0);
     let config = Config {
@@ -37,9 +37,9 @@ pub async fn a_store_answers_as_the_model_does<H: Harness>(place: Place<H>) {
     let ended = block_in_place(|| {
         runner.run(&steps::sequence_of_steps(), |steps| {
             run.set(run.get() + 1);
-            let path = place.beside(&format!("lockstep-{}", run.get()));
+            let path = sandbox.beside(&format!("lockstep-{}", run.get()));
             Handle::current().block_on(async {
-                let mut pair = Pair::open(&place, path).await?;
+                let mut pair = Pair::open(&sandbox, path).await?;
                 for step in &steps {
                     pair.take(step).await?;
                 }

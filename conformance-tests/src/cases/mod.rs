@@ -20,7 +20,7 @@ pub mod volume;
 
 use std::fmt;
 
-use crate::Harness;
+use crate::harness::Harness;
 
 /// A clause of the contract, as [`MessageStore`](slipstream_store::MessageStore) numbers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,7 +95,7 @@ pub struct Case<H> {
     pub name: &'static str,
     /// The clauses that it checks.
     pub clauses: &'static [Clause],
-    /// Runs it on a fresh store; panics where the store fails it.
+    /// Runs it on a fresh store; panics if the store fails it.
     pub run: fn(H),
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use slipstream_store::{Key, MessageStore, MessageType, PageLimit, Pending, Record, Sequence};
 
 use crate::fixture::*;
-use crate::{Harness, Place};
+use crate::harness::{Harness, Sandbox};
 
 async fn some_messages<S: MessageStore>(store: &S, count: usize) -> Vec<Sequence> {
     remember_all(store, &["a"]).await;
@@ -18,8 +18,8 @@ async fn page<S: MessageStore>(store: &S, after: Option<Sequence>, limit: PageLi
 }
 
 /// C6: `after` is exclusive; it need not name a pending delivery.
-pub async fn after_is_exclusive<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn after_is_exclusive<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     let given = some_messages(&store, 5).await;
     for (n, sequence) in given.iter().enumerate() {
         assert_eq!(
@@ -40,9 +40,9 @@ pub async fn after_is_exclusive<H: Harness>(place: Place<H>) {
     }
 }
 
-/// C6: a page holds as many items as asked for where there are as many, and `more` is exact.
-pub async fn items_bound_a_page<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+/// C6: a page holds as many items as asked for if there are as many, and `more` is exact.
+pub async fn items_bound_a_page<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     let given = some_messages(&store, 5).await;
     for most in 1..=7 {
         let expected = given[..most.min(5)].to_vec();
@@ -54,8 +54,8 @@ pub async fn items_bound_a_page<H: Harness>(place: Place<H>) {
 }
 
 /// C6: `more` says nothing of what is settled or owed to others.
-pub async fn more_counts_only_what_is_owed<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn more_counts_only_what_is_owed<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     let given = some_messages(&store, 4).await;
     remember_all(&store, &["b"]).await;
     recorded(&store, message("for-b", &["b"])).await;
@@ -65,8 +65,8 @@ pub async fn more_counts_only_what_is_owed<H: Harness>(place: Place<H>) {
 }
 
 /// C6: a page holds as many bytes of text as fit, and ends before the item that does not fit.
-pub async fn bytes_bound_a_page<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn bytes_bound_a_page<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let mut given = Vec::new();
     for (n, size) in [100, 100, 100, 1, 400, 0, 50].into_iter().enumerate() {
@@ -80,8 +80,8 @@ pub async fn bytes_bound_a_page<H: Harness>(place: Place<H>) {
 }
 
 /// C6: an oversized item comes alone, wherever it stands, also before one without any text.
-pub async fn an_oversized_item_still_comes<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn an_oversized_item_still_comes<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let mut given = Vec::new();
     for (n, size) in [5000, 10, 5000, 0, 10].into_iter().enumerate() {
@@ -98,8 +98,8 @@ pub async fn an_oversized_item_still_comes<H: Harness>(place: Place<H>) {
 }
 
 /// C6: an unknown peer's page is empty, and so is that of a peer that is owed nothing.
-pub async fn nothing_owed_is_an_empty_page<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn nothing_owed_is_an_empty_page<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     assert_eq!(page(&store, None, items(1)).await, (Vec::new(), false));
     remember_all(&store, &["a", "b"]).await;
     recorded(&store, message("m1", &["b"])).await;
@@ -107,8 +107,8 @@ pub async fn nothing_owed_is_an_empty_page<H: Harness>(place: Place<H>) {
 }
 
 /// C6: every field of a pending delivery is read back as it was recorded, also after reopening.
-pub async fn a_page_gives_back_what_was_recorded<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_page_gives_back_what_was_recorded<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let full = Record {
         expires_at: Some(t(5000)),
@@ -134,16 +134,16 @@ pub async fn a_page_gives_back_what_was_recorded<H: Harness>(place: Place<H>) {
         });
     }
     assert_eq!(backlog(&store, "a").await, expected);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(backlog(&store, "a").await, expected);
 }
 
 /// C6: texts are bytes; a store neither reads nor changes them.
-pub async fn texts_are_bytes<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn texts_are_bytes<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let text = Bytes::from((0..=255_u8).rev().cycle().take(3000).collect::<Vec<u8>>());
     recorded(&store, Record { text: text.clone(), ..message("m1", &["a"]) }).await;
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(backlog(&store, "a").await[0].text, text);
 }

@@ -5,11 +5,11 @@ use std::num::NonZeroU32;
 use slipstream_store::{DeliveryState, Horizon, MessageStore, Record};
 
 use crate::fixture::*;
-use crate::{Harness, Place};
+use crate::harness::{Harness, Sandbox};
 
 /// C9: the horizon that forgets nothing removes nothing that anyone is owed, remembers or can trace.
-pub async fn nothing_goes_behind_no_horizon<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn nothing_goes_behind_no_horizon<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let first = recorded(&store, message("m1", &["a"])).await;
     let second = recorded(&store, message("m2", &["a"])).await;
@@ -17,7 +17,7 @@ pub async fn nothing_goes_behind_no_horizon<H: Harness>(place: Place<H>) {
     commit(&store, vec![acknowledge("a", first)]).await;
     let purged = purge_all(&store, Horizon::NOTHING, 100).await;
     assert_eq!(purged.expired, []);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(owed(&store, "a").await, [second, third]);
     assert_eq!(store.stats().await.expect("stats").identities, 3);
     for name in ["m1", "m2", "m3"] {
@@ -26,8 +26,8 @@ pub async fn nothing_goes_behind_no_horizon<H: Harness>(place: Place<H>) {
 }
 
 /// C9: what is pending and not expired stays, whatever the horizon.
-pub async fn pending_deliveries_stay<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn pending_deliveries_stay<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let never = recorded(&store, message("never", &["a", "b"])).await;
     let later = recorded(&store, Record { expires_at: Some(t(501)), ..message("later", &["a"]) }).await;
@@ -36,7 +36,7 @@ pub async fn pending_deliveries_stay<H: Harness>(place: Place<H>) {
     let purged = purge_all(&store, Horizon { expiries: t(500), ..everything() }, 1).await;
     assert_eq!(purged.expired, []);
     assert_eq!(backlog(&store, "a").await, before);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(owed(&store, "a").await, [never, later]);
     assert_eq!(backlog(&store, "a").await, before);
     for name in ["never", "later"] {
@@ -47,15 +47,15 @@ pub async fn pending_deliveries_stay<H: Harness>(place: Place<H>) {
 }
 
 /// C9: deliveries expire at their expiry, not before, by the time that the purge is given.
-pub async fn expiry_goes_by_the_time_given<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn expiry_goes_by_the_time_given<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let mut given = Vec::new();
     for (name, seconds) in [("m1", 300), ("m2", 100), ("m3", 200)] {
         given.push(recorded(&store, Record { expires_at: Some(t(seconds)), ..message(name, &["a", "b"]) }).await);
     }
     commit(&store, vec![acknowledge("b", given[1])]).await;
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     // The time of day is another than the relay's.
     let at = |expiries| Horizon { now: t(70), expiries, ..Horizon::NOTHING };
     let just_before = slipstream_store::Timestamp::from_millis(99_999);
@@ -67,7 +67,7 @@ pub async fn expiry_goes_by_the_time_given<H: Harness>(place: Place<H>) {
     let mut expired = purge_all(&store, at(t(250)), 1).await.expired;
     expired.sort();
     assert_eq!(expired, [(peer("a"), given[2]), (peer("b"), given[2])]);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(owed(&store, "b").await, [given[0]]);
     assert_eq!(store.stats().await.expect("stats").pending, 2);
 }
@@ -78,8 +78,8 @@ async fn traced_for<S: MessageStore>(store: &S, message: &str, name: &str) -> sl
 }
 
 /// C9: a redriven delivery keeps its message's expiry.
-pub async fn redriven_deliveries_expire<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn redriven_deliveries_expire<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let first = recorded(&store, Record { expires_at: Some(t(100)), ..message("m1", &["a"]) }).await;
     let again = redriven(&store, "a", first).await;
@@ -88,9 +88,9 @@ pub async fn redriven_deliveries_expire<H: Harness>(place: Place<H>) {
 }
 
 /// C9: one call removes at most its budget, of expired deliveries, identities and all else.
-pub async fn a_purge_keeps_to_its_budget<H: Harness>(place: Place<H>) {
+pub async fn a_purge_keeps_to_its_budget<H: Harness>(sandbox: Sandbox<H>) {
     const MESSAGES: u64 = 40;
-    let store = place.open().await;
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let records = (0..MESSAGES).map(|n| {
         put(Record { expires_at: Some(t(100)), stamp: Some(stamp(1, n)), ..message(&format!("m{n}"), &["a", "b"]) })
@@ -118,8 +118,8 @@ pub async fn a_purge_keeps_to_its_budget<H: Harness>(place: Place<H>) {
 }
 
 /// C9: once a purge says that there is no more, another with the same horizon removes nothing.
-pub async fn a_finished_purge_has_nothing_left<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_finished_purge_has_nothing_left<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     for n in 0..20 {
         let sequence = recorded(&store, message(&format!("m{n}"), &["a", "b"])).await;
@@ -133,8 +133,8 @@ pub async fn a_finished_purge_has_nothing_left<H: Harness>(place: Place<H>) {
 }
 
 /// C9: messages that nobody is owed any more give their room back, whatever stands before and behind them.
-pub async fn settled_messages_leave<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn settled_messages_leave<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "away"]).await;
     let first = recorded(&store, message("first", &["away"])).await;
     let mut settled = Vec::new();
@@ -152,8 +152,8 @@ pub async fn settled_messages_leave<H: Harness>(place: Place<H>) {
 }
 
 /// C9: a purge with an earlier horizon than before forgets no more than that horizon says.
-pub async fn each_purge_goes_by_its_own_horizon<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn each_purge_goes_by_its_own_horizon<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     recorded(&store, Record { received_at: t(10), ..message("m1", &[]) }).await;
     purge_all(&store, Horizon { now: t(1000), expiries: t(1000), identities: t(900), ..Horizon::NOTHING }, 5).await;
@@ -167,10 +167,10 @@ pub async fn each_purge_goes_by_its_own_horizon<H: Harness>(place: Place<H>) {
     assert_eq!(commit_one(&store, put(fresh)).await, BY_IDENTITY);
 }
 
-/// C9: a store that turns over stays bounded, also where one message at its head is never acknowledged.
-pub async fn a_store_that_turns_over_stays_bounded<H: Harness>(place: Place<H>) {
+/// C9: a store that turns over stays bounded, also if one message at its head is never acknowledged.
+pub async fn a_store_that_turns_over_stays_bounded<H: Harness>(sandbox: Sandbox<H>) {
     const ROUNDS: usize = 24;
-    let store = place.open().await;
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "away"]).await;
     recorded(&store, message("held", &["away"])).await;
     let text = bytes::Bytes::from(vec![b'x'; 2048]);

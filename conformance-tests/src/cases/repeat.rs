@@ -5,7 +5,7 @@ use slipstream_store::{
 };
 
 use crate::fixture::*;
-use crate::{Harness, Place};
+use crate::harness::{Harness, Sandbox};
 
 /// Everything that can be read of a store, except how many bytes it takes.
 #[derive(Debug, PartialEq)]
@@ -69,8 +69,8 @@ fn changes_nothing(outcome: &Outcome) -> bool {
 }
 
 /// C3: the batch that was committed last answers duplicates and nothing else when it is committed again.
-pub async fn a_batch_is_repeatable<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_batch_is_repeatable<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     let batch = one_of_each(&store).await;
     let first = commit(&store, batch.clone()).await;
     assert_eq!(first.iter().filter(|outcome| changes_nothing(outcome)).count(), 3, "{first:?}");
@@ -83,31 +83,31 @@ pub async fn a_batch_is_repeatable<H: Harness>(place: Place<H>) {
     }
 }
 
-/// C3, C2: so it is where the store was opened anew in between, as after an `Indeterminate`.
-pub async fn a_batch_is_repeatable_across_reopening<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+/// C3, C2: so it is if the store was opened anew in between, as after an `Indeterminate`.
+pub async fn a_batch_is_repeatable_across_reopening<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     let batch = one_of_each(&store).await;
     commit(&store, batch.clone()).await;
     let before = contents(&store).await;
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(contents(&store).await, before);
     let again = commit(&store, batch.clone()).await;
     assert!(again.iter().all(changes_nothing), "{again:?}");
     assert_eq!(contents(&store).await, before);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(contents(&store).await, before);
 }
 
 /// C10: equal calls in equal order give equal results, sequences and all.
-pub async fn equal_calls_give_equal_results<H: Harness>(place: Place<H>) {
+pub async fn equal_calls_give_equal_results<H: Harness>(sandbox: Sandbox<H>) {
     let mut seen = Vec::new();
-    for path in [place.beside("left"), place.beside("right")] {
-        let store = place.open_at(&path).await.expect("the store opens");
+    for path in [sandbox.beside("left"), sandbox.beside("right")] {
+        let store = sandbox.open_at(&path).await.expect("the store opens");
         let batch = one_of_each(&store).await;
         let outcomes = [commit(&store, batch.clone()).await, commit(&store, batch).await];
         store.close().await.expect("the store closes");
         drop(store);
-        let store = place.open_at(&path).await.expect("the store opens");
+        let store = sandbox.open_at(&path).await.expect("the store opens");
         let mut expired = purge_all(&store, everything(), 5).await.expired;
         expired.sort();
         let last = recorded(&store, message("last", &["a"])).await;

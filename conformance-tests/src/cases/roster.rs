@@ -5,17 +5,17 @@ use slipstream_store::{
 };
 
 use crate::fixture::*;
-use crate::{Harness, Place};
+use crate::harness::{Harness, Sandbox};
 
 /// C12: a fresh store knows nobody.
-pub async fn a_fresh_store_knows_nobody<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_fresh_store_knows_nobody<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     assert_eq!(store.roster().await.expect("the roster is read"), Roster::default());
 }
 
 /// C12: every field of a peer is read back after reopening, in the order of ids, tags in their own order.
-pub async fn peers_are_read_back<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn peers_are_read_back<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     let relay = Peer {
         kind: PeerKind::Relay,
         group: ClusterGroup::new("mesh-1").expect("a group"),
@@ -30,7 +30,7 @@ pub async fn peers_are_read_back<H: Harness>(place: Place<H>) {
     for peer in [&relay, &passing, &capital] {
         assert_eq!(commit_one(&store, Operation::RememberPeer(Box::new(peer.clone()))).await, Outcome::Applied);
     }
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     let roster = store.roster().await.expect("the roster is read");
     let alone = |peer: &Peer| RememberedPeer { peer: peer.clone(), backlog: 0, oldest: None };
     assert_eq!(roster.peers, expected.map(alone));
@@ -38,8 +38,8 @@ pub async fn peers_are_read_back<H: Harness>(place: Place<H>) {
 }
 
 /// C12, C3: remembering what is known already changes nothing; each field that differs replaces the peer.
-pub async fn what_is_new_of_a_peer_replaces_it<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn what_is_new_of_a_peer_replaces_it<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     let mut peer = Peer { tags: tags(&["x", "y"]), ..application("a") };
     let changes: [fn(&mut Peer); 8] = [
         |peer| peer.tags = tags(&["y", "x"]),
@@ -62,26 +62,26 @@ pub async fn what_is_new_of_a_peer_replaces_it<H: Harness>(place: Place<H>) {
         );
         assert_eq!(remembered(&store, "a").await.expect("remembered").peer, peer);
     }
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(remembered(&store, "a").await.expect("remembered").peer, peer);
     assert_eq!(commit_one(&store, Operation::RememberPeer(Box::new(peer))).await, Outcome::Unchanged);
 }
 
 /// C12: what is new about a peer leaves what it is owed.
-pub async fn a_changed_peer_keeps_its_backlog<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_changed_peer_keeps_its_backlog<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let sequence = recorded(&store, message("m1", &["a"])).await;
     let changed = Peer { tags: tags(&["new"]), last_seen: t(50), ..application("a") };
     commit(&store, vec![Operation::RememberPeer(Box::new(changed))]).await;
     assert_eq!(owed(&store, "a").await, [sequence]);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(owed(&store, "a").await, [sequence]);
 }
 
 /// C12: the roster counts what each peer is owed and names the first of it.
-pub async fn the_roster_counts_backlogs<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn the_roster_counts_backlogs<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let mut given = Vec::new();
     for n in 0..5 {
@@ -94,7 +94,7 @@ pub async fn the_roster_counts_backlogs<H: Harness>(place: Place<H>) {
         let a = remembered(store, "a").await.expect("remembered");
         assert_eq!((a.backlog, a.oldest), (4, Some(given[1])));
     }
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     let (a, b) = (remembered(&store, "a").await.expect("a"), remembered(&store, "b").await.expect("b"));
     assert_eq!((a.backlog, a.oldest), (4, Some(given[1])));
     assert_eq!((b.backlog, b.oldest), (1, Some(given[2])));
@@ -105,14 +105,14 @@ pub async fn the_roster_counts_backlogs<H: Harness>(place: Place<H>) {
 }
 
 /// C12: a forgotten peer is gone with what it was owed, which ends as expired; others keep theirs.
-pub async fn forgetting_ends_what_was_owed<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn forgetting_ends_what_was_owed<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let sequence = recorded(&store, message("m1", &["a", "b"])).await;
     recorded(&store, message("m2", &["a"])).await;
     assert_eq!(commit_one(&store, forget("a", t(60))).await, Outcome::Applied);
     assert_eq!(commit_one(&store, forget("a", t(60))).await, Outcome::Unchanged);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(remembered(&store, "a").await, None);
     assert_eq!(owed(&store, "a").await, []);
     assert_eq!(owed(&store, "b").await, [sequence]);
@@ -124,27 +124,27 @@ pub async fn forgetting_ends_what_was_owed<H: Harness>(place: Place<H>) {
 }
 
 /// C12: a peer that is remembered again begins without a backlog.
-pub async fn a_peer_that_returns_begins_empty<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_peer_that_returns_begins_empty<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let old = recorded(&store, message("m1", &["a"])).await;
     commit(&store, vec![attempt("a", old, 2), forget("a", t(60))]).await;
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(commit_one(&store, remember("a")).await, Outcome::Applied);
     assert_eq!(owed(&store, "a").await, []);
     let new = recorded(&store, message("m2", &["a"])).await;
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     let backlog = backlog(&store, "a").await;
     assert_eq!((backlog.len(), backlog[0].sequence, backlog[0].attempts), (1, new, 0));
 }
 
 /// C12, C3: the relay's id is read back after reopening, and the last one counts.
-pub async fn the_relays_id_is_read_back<H: Harness>(place: Place<H>) {
-    let mut store = place.open().await;
+pub async fn the_relays_id_is_read_back<H: Harness>(sandbox: Sandbox<H>) {
+    let mut store = sandbox.open().await;
     for name in ["relay-1", "relay-2", "relay-1"] {
         let naming = Operation::NameRelay { id: peer(name) };
         assert_eq!(commit_one(&store, naming.clone()).await, Outcome::Applied);
-        store = place.reopen(store).await;
+        store = sandbox.reopen(store).await;
         assert_eq!(commit_one(&store, naming).await, Outcome::Unchanged);
         assert_eq!(store.roster().await.expect("the roster is read").relay, Some(peer(name)));
     }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use slipstream_store::{MessageStore, Sequence};
 
 use crate::fixture::*;
-use crate::{Harness, Place};
+use crate::harness::{Harness, Sandbox};
 
 /// C5: sequences begin with the first and ascend in the order of the operations, within a batch and over batches.
-pub async fn sequences_ascend_with_the_operations<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn sequences_ascend_with_the_operations<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let mut given = Vec::new();
     for batch in 0..3 {
@@ -23,8 +23,8 @@ pub async fn sequences_ascend_with_the_operations<H: Harness>(place: Place<H>) {
 }
 
 /// C5, C7: a redrive takes its sequence from the same order.
-pub async fn redrives_and_records_share_one_order<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn redrives_and_records_share_one_order<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let first = recorded(&store, message("m1", &["a"])).await;
     let outcomes = commit(
@@ -38,21 +38,21 @@ pub async fn redrives_and_records_share_one_order<H: Harness>(place: Place<H>) {
 }
 
 /// C5: no sequence is given twice across reopening.
-pub async fn reopening_gives_no_sequence_twice<H: Harness>(place: Place<H>) {
-    let mut store = place.open().await;
+pub async fn reopening_gives_no_sequence_twice<H: Harness>(sandbox: Sandbox<H>) {
+    let mut store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let mut last = None;
     for round in 0..4 {
         let sequence = Some(recorded(&store, message(&format!("m{round}"), &["a"])).await);
         assert!(sequence > last, "{sequence:?} after {last:?}");
         last = sequence;
-        store = place.reopen(store).await;
+        store = sandbox.reopen(store).await;
     }
 }
 
-/// C5: no sequence is given twice where everything was settled, purged and forgotten, also across reopening.
-pub async fn purging_gives_no_sequence_twice<H: Harness>(place: Place<H>) {
-    let mut store = place.open().await;
+/// C5: no sequence is given twice if everything was settled, purged and forgotten, also across reopening.
+pub async fn purging_gives_no_sequence_twice<H: Harness>(sandbox: Sandbox<H>) {
+    let mut store = sandbox.open().await;
     let mut last = None;
     for round in 0..3 {
         remember_all(&store, &["a"]).await;
@@ -64,28 +64,28 @@ pub async fn purging_gives_no_sequence_twice<H: Harness>(place: Place<H>) {
         let acknowledged = owed(&store, "a").await.into_iter().map(|sequence| acknowledge("a", sequence));
         commit(&store, acknowledged.collect()).await;
         purge_all(&store, everything(), 2).await;
-        store = place.reopen(store).await;
+        store = sandbox.reopen(store).await;
         purge_all(&store, everything(), 2).await;
-        store = place.reopen(store).await;
+        store = sandbox.reopen(store).await;
     }
 }
 
 /// C5: the sequence of a redriven and discarded dead letter is not given again, also across reopening.
-pub async fn discarding_gives_no_sequence_twice<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn discarding_gives_no_sequence_twice<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let first = recorded(&store, message("m1", &["a"])).await;
     let second = redriven(&store, "a", first).await;
     commit(&store, vec![give_up("a", second), discard("a", second)]).await;
     purge_all(&store, everything(), 10).await;
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert!(recorded(&store, message("m2", &["a"])).await > second);
 }
 
 /// C5, C8: a reader that follows with a cursor while messages commit misses none.
-pub async fn a_live_cursor_misses_nothing<H: Harness>(place: Place<H>) {
+pub async fn a_live_cursor_misses_nothing<H: Harness>(sandbox: Sandbox<H>) {
     const MESSAGES: usize = 300;
-    let store = place.open().await;
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let written = AtomicBool::new(false);
     let writer = async {

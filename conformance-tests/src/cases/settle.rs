@@ -3,7 +3,7 @@
 use slipstream_store::{DeliveryState, Depth, MessageStore, Operation, Outcome, PeerId, Sequence};
 
 use crate::fixture::*;
-use crate::{Harness, Place};
+use crate::harness::{Harness, Sandbox};
 
 /// Every operation on a delivery that is neither record nor roster.
 fn on_a_delivery(name: &str, sequence: Sequence) -> Vec<Operation> {
@@ -20,8 +20,8 @@ fn on_a_delivery(name: &str, sequence: Sequence) -> Vec<Operation> {
 
 /// C3: a delivery is settled once, in whichever way; afterwards nothing has an effect but to redrive, to discard or to
 /// acknowledge a dead letter.
-pub async fn a_delivery_is_settled_once<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_delivery_is_settled_once<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let ways = [acknowledge, supersede, expire, give_up];
     for (n, settle) in ways.into_iter().enumerate() {
@@ -42,32 +42,32 @@ pub async fn a_delivery_is_settled_once<H: Harness>(place: Place<H>) {
 }
 
 /// C3: a dead letter that the peer acknowledges after all is gone, once; the trace says that it was acknowledged.
-pub async fn a_dead_letter_may_be_acknowledged<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_dead_letter_may_be_acknowledged<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let sequence = recorded(&store, message("m1", &["a", "b"])).await;
     let operations = vec![give_up("a", sequence), acknowledge_late("a", sequence, 23)];
     assert_eq!(commit(&store, operations.clone()).await, [Outcome::Applied, Outcome::AcknowledgedLate]);
     assert_eq!(commit(&store, operations).await, [Outcome::Unchanged; 2]);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!((owed(&store, "a").await, owed(&store, "b").await), (vec![], vec![sequence]));
     was_acknowledged(&store, "m1", 23).await;
 }
 
 /// C3, C7: that holds also for a dead letter that was redriven; its former sequence names nothing.
-pub async fn a_redriven_dead_letter_may_be_acknowledged<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_redriven_dead_letter_may_be_acknowledged<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let sequence = recorded(&store, message("m1", &["a"])).await;
     commit(&store, vec![give_up("a", sequence)]).await;
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     let Outcome::Redriven { sequence: redriven } = commit_one(&store, redrive("a", sequence)).await else {
         panic!("the dead letter is there")
     };
     commit(&store, vec![give_up("a", redriven)]).await;
     assert_eq!(commit_one(&store, acknowledge("a", sequence)).await, Outcome::Unchanged);
     assert_eq!(commit_one(&store, acknowledge_late("a", redriven, 50)).await, Outcome::AcknowledgedLate);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     was_acknowledged(&store, "m1", 50).await;
 }
 
@@ -85,8 +85,8 @@ async fn was_acknowledged<S: MessageStore>(store: &S, id: &str, second: u64) {
 }
 
 /// C3: on a pending delivery redrive and discard change nothing.
-pub async fn a_pending_delivery_is_no_dead_letter<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_pending_delivery_is_no_dead_letter<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let sequence = recorded(&store, message("m1", &["a"])).await;
     let outcomes = commit(&store, vec![redrive("a", sequence), discard("a", sequence)]).await;
@@ -95,8 +95,8 @@ pub async fn a_pending_delivery_is_no_dead_letter<H: Harness>(place: Place<H>) {
 }
 
 /// C3: operations that name what is not there change nothing.
-pub async fn what_is_not_there_is_unchanged<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn what_is_not_there_is_unchanged<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let sequence = recorded(&store, message("m1", &["a"])).await;
     for (name, wrong) in [("b", sequence), ("nobody", sequence), ("a", never_given()), ("a", Sequence::LAST)] {
@@ -110,8 +110,8 @@ pub async fn what_is_not_there_is_unchanged<H: Harness>(place: Place<H>) {
 }
 
 /// C1: settling one delivery leaves the message's others, and the peer's others, as they were.
-pub async fn deliveries_settle_each_for_itself<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn deliveries_settle_each_for_itself<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     let names = ["a", "b", "c", "d", "e"];
     remember_all(&store, &names).await;
     let first = recorded(&store, message("m1", &names)).await;
@@ -120,15 +120,15 @@ pub async fn deliveries_settle_each_for_itself<H: Harness>(place: Place<H>) {
     for name in ["a", "b", "c", "d"] {
         assert_eq!(owed(&store, name).await, [second], "{name}");
     }
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(owed(&store, "d").await, [second]);
     assert_eq!(owed(&store, "e").await, [first, second]);
     assert_eq!(backlog(&store, "e").await[0].text, message("m1", &[]).text);
 }
 
 /// C2: what was settled stays settled across reopening, and what was not stays pending.
-pub async fn settling_outlives_reopening<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn settling_outlives_reopening<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let mut given = Vec::new();
     for n in 0..9 {
@@ -138,7 +138,7 @@ pub async fn settling_outlives_reopening<H: Harness>(place: Place<H>) {
         commit(&store, vec![acknowledge("a", *sequence)]).await;
     }
     let pending: Vec<_> = given.iter().skip(1).step_by(2).copied().collect();
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(owed(&store, "a").await, pending);
     assert_eq!(store.stats().await.expect("stats").pending, 4);
     for sequence in given.iter().step_by(2) {
@@ -146,9 +146,9 @@ pub async fn settling_outlives_reopening<H: Harness>(place: Place<H>) {
     }
 }
 
-/// C3: an attempt counts where its number is above the one noted; the number and its time are read back.
-pub async fn attempts_only_count_up<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+/// C3: an attempt counts if its number is above the one noted; the number and its time are read back.
+pub async fn attempts_only_count_up<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let sequence = recorded(&store, message("m1", &["a"])).await;
     let steps = [(0, false), (1, true), (1, false), (2, true), (1, false), (7, true), (6, false), (u32::MAX, true)];
@@ -161,14 +161,14 @@ pub async fn attempts_only_count_up<H: Harness>(place: Place<H>) {
         let at = (highest > 0).then(|| t(100 + u64::from(highest)));
         assert_eq!((item.attempts, item.last_attempt_at), (highest, at), "attempt {number}");
     }
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(backlog(&store, "a").await[0].attempts, u32::MAX);
     assert_eq!(commit_one(&store, attempt("a", sequence, u32::MAX)).await, Outcome::Unchanged);
 }
 
 /// C1: attempts are a delivery's own, not its message's.
-pub async fn attempts_belong_to_one_delivery<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn attempts_belong_to_one_delivery<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let sequence = recorded(&store, message("m1", &["a", "b"])).await;
     commit(&store, vec![attempt("a", sequence, 3)]).await;
@@ -177,8 +177,8 @@ pub async fn attempts_belong_to_one_delivery<H: Harness>(place: Place<H>) {
 }
 
 /// C1: every remembered recipient is owed the message; those not remembered are passed over.
-pub async fn only_remembered_recipients_are_owed<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn only_remembered_recipients_are_owed<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "c"]).await;
     let sequence = recorded(&store, message("m1", &["a", "b", "c"])).await;
     remember_all(&store, &["b"]).await;
@@ -191,11 +191,11 @@ pub async fn only_remembered_recipients_are_owed<H: Harness>(place: Place<H>) {
 }
 
 /// C4: a message to nobody is recorded: its identity counts and it has a trace.
-pub async fn a_message_to_nobody_is_recorded<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_message_to_nobody_is_recorded<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     let sequence = recorded(&store, message("m1", &[])).await;
     assert!(recorded(&store, message("m2", &["unknown"])).await > sequence);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     for name in ["m1", "m2"] {
         assert_eq!(commit_one(&store, put(message(name, &[]))).await, BY_IDENTITY);
         assert_eq!(trace(&store, name).await.expect("it has a trace").deliveries, []);

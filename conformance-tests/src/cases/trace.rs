@@ -3,11 +3,11 @@
 use slipstream_store::{DeliveryState, Fingerprint, Horizon, Record, Trace, TracedDelivery};
 
 use crate::fixture::*;
-use crate::{Harness, Place};
+use crate::harness::{Harness, Sandbox};
 
 /// C6: a trace gives back what was recorded, and nothing is known of what was not.
-pub async fn a_trace_tells_the_way<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_trace_tells_the_way<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     assert_eq!(trace(&store, "m1").await, None);
     remember_all(&store, &["b", "a"]).await;
     let record = message("m1", &["b", "a"]);
@@ -22,14 +22,14 @@ pub async fn a_trace_tells_the_way<H: Harness>(place: Place<H>) {
         deliveries: vec![untouched("a", sequence), untouched("b", sequence)],
     };
     assert_eq!(trace(&store, "m1").await, Some(expected.clone()));
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(trace(&store, "m1").await, Some(expected));
     assert_eq!(trace(&store, "m2").await, None);
 }
 
 /// C6: every state that a delivery can be in shows, with its time, attempts and reason, also after reopening.
-pub async fn every_state_shows<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn every_state_shows<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     let names = ["acked", "dead", "discarded", "expired", "pending", "redriven", "replaced", "tried"];
     remember_all(&store, &names).await;
     let sequence = recorded(&store, message("m1", &names)).await;
@@ -73,13 +73,13 @@ pub async fn every_state_shows<H: Harness>(place: Place<H>) {
         tried("tried", 3),
     ];
     assert_eq!(trace(&store, "m1").await.expect("it has a trace").deliveries, expected);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(trace(&store, "m1").await.expect("it has a trace").deliveries, expected);
 }
 
 /// C9: a trace stays until its last delivery was settled before the horizon; whole, not in part.
-pub async fn traces_stay_until_their_horizon<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn traces_stay_until_their_horizon<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let sequence = recorded(&store, message("m1", &["a", "b"])).await;
     recorded(&store, Record { received_at: t(20), ..message("to-nobody", &[]) }).await;
@@ -94,7 +94,7 @@ pub async fn traces_stay_until_their_horizon<H: Harness>(place: Place<H>) {
     commit(&store, vec![expire("b", sequence)]).await;
     let before = trace(&store, "m1").await;
     purge_all(&store, Horizon { traces: t(22), ..Horizon::NOTHING }, 4).await;
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(trace(&store, "m1").await, before);
     purge_all(&store, Horizon { traces: t(23), ..Horizon::NOTHING }, 4).await;
     let after = trace(&store, "m1").await;
@@ -102,8 +102,8 @@ pub async fn traces_stay_until_their_horizon<H: Harness>(place: Place<H>) {
 }
 
 /// C9: traces do not depend on identities: one outlives the other.
-pub async fn traces_outlive_identities<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn traces_outlive_identities<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let sequence = recorded(&store, message("m1", &["a"])).await;
     commit(&store, vec![acknowledge("a", sequence)]).await;
@@ -111,20 +111,20 @@ pub async fn traces_outlive_identities<H: Harness>(place: Place<H>) {
     assert!(before.is_some());
     let horizon = Horizon { traces: t(0), ..everything() };
     purge_all(&store, horizon, 10).await;
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(trace(&store, "m1").await, before);
 }
 
-/// C4: where an identity was recorded again after its horizon, the newest record is traced.
-pub async fn the_newest_record_is_traced<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+/// C4: if an identity was recorded again after its horizon, the newest record is traced.
+pub async fn the_newest_record_is_traced<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let old = recorded(&store, message("m1", &["a"])).await;
     purge_all(&store, Horizon { identities: t(11), ..Horizon::NOTHING }, 10).await;
     let newer = Record { received_at: t(40), fingerprint: Fingerprint::from_u64(9), ..message("m1", &["a"]) };
     let new = recorded(&store, newer).await;
     commit(&store, vec![acknowledge("a", old)]).await;
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(traced(&store, "m1").await, untouched("a", new));
     assert_eq!(trace(&store, "m1").await.expect("it has a trace").received_at, t(40));
 }

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use slipstream_store::{Key, MessageStore, Operation, PeerId, Record, Sequence};
 
 use crate::fixture::*;
-use crate::{Harness, Place};
+use crate::harness::{Harness, Sandbox};
 
 /// C6: texts of a mebibyte and keys of 1,024 bytes come back whole.
-pub async fn large_values_come_back_whole<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn large_values_come_back_whole<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a"]).await;
     let mut expected = Vec::new();
     for n in 0..3_u8 {
@@ -18,14 +18,14 @@ pub async fn large_values_come_back_whole<H: Harness>(place: Place<H>) {
         recorded(&store, record.clone()).await;
         expected.push((record.key, record.text));
     }
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     let read: Vec<_> = backlog(&store, "a").await.into_iter().map(|item| (item.key, item.text)).collect();
     assert!(read == expected);
 }
 
 /// C6: ids, tags and reasons at their longest come back whole.
-pub async fn long_names_come_back_whole<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn long_names_come_back_whole<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     let name = "n".repeat(128);
     let long = slipstream_store::Peer {
         tags: (0..64).map(|n| slipstream_store::Tag::new(format!("{n:064}")).expect("a tag")).collect(),
@@ -35,22 +35,22 @@ pub async fn long_names_come_back_whole<H: Harness>(place: Place<H>) {
     let sequence = recorded(&store, message(&"~".repeat(128), &[&name])).await;
     let reason = format!("rejected: {}", "ü".repeat(2000));
     commit(&store, vec![give_up_for(&name, sequence, &reason)]).await;
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(remembered(&store, &name).await.expect("remembered").peer, long);
     let dead = all_dead(&store).await.swap_remove(0);
     assert_eq!((dead.identity, dead.reason), (id(&"~".repeat(128)), reason));
 }
 
 /// C1: one message goes to 200 peers, and each of its deliveries settles alone.
-pub async fn a_message_goes_to_many<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_message_goes_to_many<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     let names: Vec<String> = (0..200).map(|n| format!("peer-{n:03}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     remember_all(&store, &names).await;
     let sequence = recorded(&store, message("m1", &names)).await;
     let half = names.iter().step_by(2).map(|name| acknowledge(name, sequence)).collect();
     commit(&store, half).await;
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     for (n, name) in names.iter().enumerate() {
         let expected = if n % 2 == 0 { vec![] } else { vec![sequence] };
         assert_eq!(owed(&store, name).await, expected, "{name}");
@@ -62,8 +62,8 @@ pub async fn a_message_goes_to_many<H: Harness>(place: Place<H>) {
 }
 
 /// C6: 3,000 messages a peer are paged through whole, with every page size, from both sides of each border.
-pub async fn a_long_backlog_is_paged_whole<H: Harness>(place: Place<H>) {
-    let store = place.open().await;
+pub async fn a_long_backlog_is_paged_whole<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let mut given: Vec<Sequence> = Vec::new();
     for batch in 0..6 {
@@ -82,7 +82,7 @@ pub async fn a_long_backlog_is_paged_whole<H: Harness>(place: Place<H>) {
     commit(&store, settled.iter().map(|sequence| acknowledge("a", *sequence)).collect()).await;
     let left: Vec<_> = given.iter().copied().filter(|sequence| !settled.contains(sequence)).collect();
     assert_eq!(owed(&store, "a").await, left);
-    let store = place.reopen(store).await;
+    let store = sandbox.reopen(store).await;
     assert_eq!(owed(&store, "a").await, left);
     assert_eq!(owed(&store, "b").await, given);
     let page = store.pending(&peer("a"), Some(given[899]), items(1)).await.expect("the page is read");
@@ -90,8 +90,8 @@ pub async fn a_long_backlog_is_paged_whole<H: Harness>(place: Place<H>) {
 }
 
 /// C9, C5: thousands of messages come and go, and the last ones are right.
-pub async fn thousands_come_and_go<H: Harness>(place: Place<H>) {
-    let mut store = place.open().await;
+pub async fn thousands_come_and_go<H: Harness>(sandbox: Sandbox<H>) {
+    let mut store = sandbox.open().await;
     remember_all(&store, &["a", "b"]).await;
     let mut kept = Vec::new();
     for round in 0..5 {
@@ -102,7 +102,7 @@ pub async fn thousands_come_and_go<H: Harness>(place: Place<H>) {
         let settled = settled.filter(|operation| *operation != acknowledge("a", given[round]));
         commit(&store, settled.collect()).await;
         purge_all(&store, everything(), 100).await;
-        store = place.reopen(store).await;
+        store = sandbox.reopen(store).await;
         assert_eq!(owed(&store, "a").await, kept);
         assert_eq!(owed(&store, "b").await, []);
         assert_eq!(store.stats().await.expect("stats").messages, kept.len() as u64);

@@ -31,7 +31,7 @@ impl State {
         true
     }
 
-    /// Has the trace of a message say that the peer has the alias's delivery now; false where the peer has one of its
+    /// Has the trace of a message say that the peer has the alias's delivery now; false if the peer has one of its
     /// own, so that the alias's goes.
     fn trace_adopted(&mut self, alias: &PeerId, peer: &PeerId, sequence: Sequence, origin: Sequence) -> bool {
         let Some(trace) = self.traces.get_mut(&origin) else { return false };

@@ -15,42 +15,42 @@ pub(super) type SharedState = Arc<Mutex<State>>;
 /// lives as long as its longest-lived clone or store.
 #[derive(Debug, Clone, Default)]
 pub struct ModelMedium {
-    places: Arc<Mutex<BTreeMap<PathBuf, Place>>>,
+    slots: Arc<Mutex<BTreeMap<PathBuf, Slot>>>,
 }
 
 #[derive(Debug, Default)]
-struct Place {
+struct Slot {
     state: SharedState,
     open: bool,
 }
 
 impl ModelMedium {
     pub(super) fn claim(&self, path: &Path) -> Result<SharedState> {
-        let mut places = self.places.lock();
-        let place = places.entry(path.to_owned()).or_default();
-        if place.open {
+        let mut slots = self.slots.lock();
+        let slot = slots.entry(path.to_owned()).or_default();
+        if slot.open {
             return Err(StoreError::InUse(path.to_owned()));
         }
-        place.open = true;
-        Ok(Arc::clone(&place.state))
+        slot.open = true;
+        Ok(Arc::clone(&slot.state))
     }
 
     pub(super) fn release(&self, path: &Path) {
-        if let Some(place) = self.places.lock().get_mut(path) {
-            place.open = false;
+        if let Some(slot) = self.slots.lock().get_mut(path) {
+            slot.open = false;
         }
     }
 
     pub(super) fn put(&self, path: &Path, state: State) -> Result<()> {
-        let mut places = self.places.lock();
-        if places.contains_key(path) {
+        let mut slots = self.slots.lock();
+        if slots.contains_key(path) {
             return Err(StoreError::Unsupported(format!(
                 "{}: expected a new path, something is there",
                 path.display()
             )));
         }
         let state = Arc::new(Mutex::new(state));
-        places.insert(path.to_owned(), Place { state, open: false });
+        slots.insert(path.to_owned(), Slot { state, open: false });
         Ok(())
     }
 }

@@ -39,7 +39,7 @@ pub struct ModelStore {
 }
 
 impl ModelStore {
-    /// Opens the store at `place`, which is only a name within the medium. It begins empty where nothing was there.
+    /// Opens the store at `place`, which is only a name within the medium. It begins empty if nothing was there.
     ///
     /// # Errors
     /// [`StoreError::InUse`] while another [`ModelStore`] has the place open.

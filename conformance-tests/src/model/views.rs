@@ -43,7 +43,7 @@ impl State {
         })
     }
 
-    /// Where a delivery stands now, otherwise how it was settled; none where it went to another peer.
+    /// Where a delivery stands now, otherwise how it was settled; none if it went to another peer.
     fn traced(&self, peer: &PeerId, trace: &Traced) -> Option<TracedDelivery> {
         let (newest, settled) =
             trace.newest.get(peer).map_or((None, None), |&(newest, settled)| (Some(newest), settled));

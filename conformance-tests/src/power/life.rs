@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 
 use slipstream_store::{Depth, MessageStore, Result, Sequence, StoreError, Survives};
 
-use super::log::Unsynced;
-use super::mounted::{Disks, Image, Mounted};
-use super::story::{Request, Story, perform};
-use super::view::{View, difference};
-use crate::Harness;
-use crate::harness::open_after_drop;
+use crate::harness::{Harness, open_after_drop};
+use crate::power::disks::log::Unsynced;
+use crate::power::disks::mounted::{Disks, Image, Mounted};
+use crate::power::view::{View, difference};
+use crate::power::workload::{Request, Workload, perform};
 
 /// What is on a disk, and what was promised about it.
 #[derive(Debug, Clone)]
 pub(super) struct Remains {
     pub(super) image: Image,
-    /// How many steps of the story were confirmed: at least these are there.
+    /// How many steps of the workload were confirmed: at least these are there.
     pub(super) least: usize,
     /// How many were begun: at most these are there.
     pub(super) most: usize,
@@ -57,7 +56,7 @@ impl From<Failure> for String {
 /// A store that is open on a mounted disk.
 pub(super) struct Life<'a, H: Harness> {
     harness: &'a H,
-    story: &'a Story,
+    workload: &'a Workload,
     // Dropped before the disk is.
     store: Option<H::Store>,
     pub(super) disk: Mounted,
@@ -66,9 +65,9 @@ pub(super) struct Life<'a, H: Harness> {
     /// Whether what is confirmed must outlive a cut.
     pub(super) is_full: bool,
     before: Remains,
-    /// How many steps of the story were there when the store was open.
+    /// How many steps of the workload were there when the store was open.
     held: usize,
-    /// How many steps of the story are done.
+    /// How many steps of the workload are done.
     pub(super) done: usize,
     /// The steps that were confirmed: how many were done then, at which change, the last sequence given until then.
     confirmed: Vec<(usize, usize, Option<Sequence>)>,
@@ -76,19 +75,19 @@ pub(super) struct Life<'a, H: Harness> {
 }
 
 impl<'a, H: Harness> Life<'a, H> {
-    /// Opens the store on what remains, and finds out how many steps of the story it holds: no fewer than were
+    /// Opens the store on what remains, and finds out how many steps of the workload it holds: no fewer than were
     /// confirmed, no more than were begun, and none in part.
-    pub(super) async fn begin(harness: &'a H, story: &'a Story, before: Remains) -> Result<Self, Failure> {
+    pub(super) async fn begin(harness: &'a H, workload: &'a Workload, before: Remains) -> Result<Self, Failure> {
         let disk = Mounted::new(&before.image);
-        Self::begin_on(disk, harness, story, before).await
+        Self::begin_on(disk, harness, workload, before).await
     }
 
-    /// Likewise on a disk that was made of what remains, which may have faults. Where the store says that there is no
+    /// Likewise on a disk that was made of what remains, which may have faults. If the store says that there is no
     /// room, there is room, and it is opened again.
     pub(super) async fn begin_on(
         disk: Mounted,
         harness: &'a H,
-        story: &'a Story,
+        workload: &'a Workload,
         before: Remains,
     ) -> Result<Self, Failure> {
         let mut opened = open_after_drop(harness, &disk.store()).await;
@@ -102,7 +101,7 @@ impl<'a, H: Harness> Life<'a, H> {
         })?;
         let mut life = Self {
             harness,
-            story,
+            workload,
             opened_at: disk.now(),
             is_full: store.guarantee().survives == Survives::PowerCut,
             disk,
@@ -137,7 +136,7 @@ impl<'a, H: Harness> Life<'a, H> {
         }
         // A purge may be done in part; once it has run to its end, it is done.
         for step in least..most {
-            let request = self.story.request(step, &view);
+            let request = self.workload.request(step, &view);
             if let Request::Purge(_) = request {
                 perform(store, &request).await.map_err(fault)?;
                 if self.differs(step + 1, &self.view().await.map_err(fault)?).is_none() {
@@ -148,15 +147,15 @@ impl<'a, H: Harness> Life<'a, H> {
         let lost = (0..least).rev().find(|steps| self.differs(*steps, &view).is_none());
         let lost = lost.map(|steps| format!(" It holds {steps}: what was confirmed is lost.")).unwrap_or_default();
         let differs = self.differs(least, &view).unwrap_or_default();
-        Err(format!("it should hold {least} to {most} steps of the story.{lost} Compared with {least}:{differs}"))
+        Err(format!("it should hold {least} to {most} steps of the workload.{lost} Compared with {least}:{differs}"))
     }
 
     pub(super) async fn view(&self) -> Result<View> {
-        View::read(self.store()?, self.story.messages()).await
+        View::read(self.store()?, self.workload.messages()).await
     }
 
     fn differs(&self, steps: usize, view: &View) -> Option<String> {
-        let expected = &self.story.expected[steps];
+        let expected = &self.workload.expected[steps];
         difference(&expected.lines, &view.lines(&expected.forgotten))
     }
 
@@ -176,18 +175,18 @@ impl<'a, H: Harness> Life<'a, H> {
         self.holds(self.before.most).await
     }
 
-    /// Does the next step of the story.
+    /// Does the next step of the workload.
     pub(super) async fn step(&mut self) -> Result<()> {
         let view = View::read(self.store()?, 0..0).await?;
-        let request = self.story.request(self.done, &view);
+        let request = self.workload.request(self.done, &view);
         self.ask(self.done, request).await
     }
 
     /// Does every step up to that many. A store of which nothing is wrong does them all.
     pub(super) async fn go_on(&mut self, until: usize) -> Result<(), String> {
-        while self.done < until.min(self.story.len()) {
+        while self.done < until.min(self.workload.len()) {
             let number = self.done;
-            self.step().await.map_err(|error| format!("step {number} of the story failed: {error}"))?;
+            self.step().await.map_err(|error| format!("step {number} of the workload failed: {error}"))?;
             self.holds(self.done).await?;
         }
         Ok(())
@@ -244,19 +243,19 @@ impl<'a, H: Harness> Life<'a, H> {
         Ok(())
     }
 
-    /// Whether the story has come to its end.
+    /// Whether the workload has come to its end.
     pub(super) fn is_done(&self) -> bool {
-        self.done == self.story.len()
+        self.done == self.workload.len()
     }
 
-    /// What the disk holds where the power is cut after so many changes.
+    /// What the disk holds if the power is cut after so many changes.
     pub(super) fn cut(&self, after: usize, unsynced: Unsynced) -> Remains {
         let image = self.disk.cut(after, unsynced);
         if after < self.opened_at {
             return Remains { image, ..self.before.clone() };
         }
         let last = self.confirmed.iter().take_while(|(_, at, _)| *at <= after).last();
-        let most = (last.map_or(self.held, |(done, ..)| *done) + 1).min(self.story.len());
+        let most = (last.map_or(self.held, |(done, ..)| *done) + 1).min(self.workload.len());
         let earlier = self.before.begun.as_ref().filter(|_| most == self.before.most);
         Remains {
             image,

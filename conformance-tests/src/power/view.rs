@@ -9,8 +9,10 @@ use slipstream_store::{
     DeadLetter, DeadLetterFilter, MessageStore, PeerId, Pending, Result, Roster, Sequence, Stats, Trace,
 };
 
-use super::story::PEERS;
 use crate::fixture::{id, items, peer};
+
+/// The peers that are looked at. Remembered ones are among the first; the last is never remembered.
+pub(super) const PEERS: [&str; 4] = ["a", "B", "c-1", "stranger"];
 
 /// Most lines of a difference that are shown.
 const SHOWN: usize = 6;
@@ -125,7 +127,7 @@ fn digest(text: &Bytes) -> Bytes {
     Bytes::from(format!("{} bytes, {:016x}", text.len(), hasher.finish()))
 }
 
-/// Where what is there differs from what is expected, for a person; nothing where it does not.
+/// Where what is there differs from what is expected, for a person; nothing if it does not.
 pub(super) fn difference(expected: &BTreeSet<String>, found: &BTreeSet<String>) -> Option<String> {
     let mut text = String::new();
     for (what, lines) in [("missing", expected.difference(found)), ("too much", found.difference(expected))] {

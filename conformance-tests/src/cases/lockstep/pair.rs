@@ -14,16 +14,17 @@ use slipstream_store::{
     PeerId, Purged, Record, RememberedPeer, Route, Sequence, Stats,
 };
 
-use super::steps::{Change, MESSAGES, PEERS, Place as Back, Step, Way};
+use super::steps::{Back, Change, MESSAGES, PEERS, Step, Way};
 use crate::fixture::{application, id, limit, message, never_given, peer, put, recognise, stamp, t, tags};
-use crate::{Harness, ModelStore, Place};
+use crate::harness::{Harness, Sandbox};
+use crate::model::ModelStore;
 
 type Checked<T = ()> = Result<T, TestCaseError>;
 
 /// The same calls went to both. Gaps between sequences are a store's own, so each of its sequences is matched with
 /// the model's.
 pub(super) struct Pair<'a, H: Harness> {
-    place: &'a Place<H>,
+    sandbox: &'a Sandbox<H>,
     path: PathBuf,
     model: ModelStore,
     /// Not there only while it is opened anew.
@@ -42,11 +43,11 @@ fn unexpected(error: impl Display) -> TestCaseError {
 }
 
 impl<'a, H: Harness> Pair<'a, H> {
-    pub(super) async fn open(place: &'a Place<H>, path: PathBuf) -> Checked<Self> {
-        let store = Some(place.open_at(&path).await.map_err(unexpected)?);
+    pub(super) async fn open(sandbox: &'a Sandbox<H>, path: PathBuf) -> Checked<Self> {
+        let store = Some(sandbox.open_at(&path).await.map_err(unexpected)?);
         let model = ModelStore::in_memory();
         Ok(Self {
-            place,
+            sandbox,
             path,
             model,
             store,
@@ -166,7 +167,7 @@ impl<'a, H: Harness> Pair<'a, H> {
     async fn trace(&self, message: u8) -> Checked {
         let times = self.recorded.get(&message).copied().unwrap_or_default();
         if times > 1 {
-            // Where an older record of the identity lives on, the contract names only which one is meant.
+            // If an older record of the identity lives on, the contract names only which one is meant.
             return Ok(());
         }
         let identity = id(&message.to_string());
@@ -208,7 +209,7 @@ impl<'a, H: Harness> Pair<'a, H> {
         if let Some(store) = self.store.take().filter(|_| close) {
             store.close().await.map_err(unexpected)?;
         }
-        self.store = Some(self.place.open_after_drop(&self.path).await.map_err(unexpected)?);
+        self.store = Some(self.sandbox.open_after_drop(&self.path).await.map_err(unexpected)?);
         Ok(())
     }
 

@@ -18,7 +18,7 @@ pub(super) enum Step {
     Again,
     Pending {
         peer: usize,
-        after: Option<Place>,
+        after: Option<Back>,
         items: u32,
         bytes: usize,
     },
@@ -26,7 +26,7 @@ pub(super) enum Step {
         peer: Option<usize>,
         reason: Option<&'static str>,
         message: Option<u8>,
-        after: Option<(Place, usize)>,
+        after: Option<(Back, usize)>,
         items: u32,
     },
     Trace(u8),
@@ -42,8 +42,8 @@ pub(super) enum Step {
     },
 }
 
-/// Names a sequence that was given: that many before the last one. Beyond the first, one that was never given.
-pub(super) type Place = usize;
+/// Names a sequence that was given: so many back from the last one. Beyond the first, one that was never given.
+pub(super) type Back = usize;
 
 /// One operation, with names and numbers in the place of values.
 #[derive(Debug, Clone)]
@@ -62,12 +62,12 @@ pub(super) enum Change {
     Settle {
         way: Way,
         peer: usize,
-        at: Place,
+        at: Back,
         time: u64,
     },
     Attempt {
         peer: usize,
-        at: Place,
+        at: Back,
         number: u32,
         time: u64,
     },
@@ -114,7 +114,7 @@ fn peer() -> impl Strategy<Value = usize> {
     0..PEERS.len()
 }
 
-fn place() -> impl Strategy<Value = Place> {
+fn back() -> impl Strategy<Value = Back> {
     prop_oneof![5 => 0..2_usize, 4 => 0..8_usize, 1 => 0..100_usize]
 }
 
@@ -127,8 +127,8 @@ fn reason() -> impl Strategy<Value = &'static str> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let pending = (peer(), of(place()), 1..6_u32, 1..400_usize);
-    let dead = (of(peer()), of(reason()), of(0..MESSAGES), of((place(), peer())), 1..4_u32);
+    let pending = (peer(), of(back()), 1..6_u32, 1..400_usize);
+    let dead = (of(peer()), of(reason()), of(0..MESSAGES), of((back(), peer())), 1..4_u32);
     let most = prop_oneof![Just(u64::MAX), 0..12_u64];
     let purge = (time(), time(), most, time(), 1..8_u32);
     prop_oneof![
@@ -170,12 +170,12 @@ fn change() -> impl Strategy<Value = Change> {
             0 => Change::Recognise(Box::new(record)),
             _ => record,
         }),
-        8 => (way, peer(), place(), time()).prop_map(|(way, peer, at, time)| Change::Settle { way, peer, at, time }),
-        2 => (peer(), place(), 0..5_u32, time()).prop_map(|(peer, at, number, time)| {
+        8 => (way, peer(), back(), time()).prop_map(|(way, peer, at, time)| Change::Settle { way, peer, at, time }),
+        2 => (peer(), back(), 0..5_u32, time()).prop_map(|(peer, at, number, time)| {
             Change::Attempt { peer, at, number, time }
         }),
-        4 => place().prop_map(Change::Redrive),
-        1 => place().prop_map(Change::Discard),
+        4 => back().prop_map(Change::Redrive),
+        1 => back().prop_map(Change::Discard),
         2 => remember(),
         2 => (peer(), remembered(), 0..3_usize, time()).prop_map(|(alias, peer, tags, seen)| {
             Change::Adopt { alias, peer, tags, seen }

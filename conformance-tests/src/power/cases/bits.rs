@@ -7,12 +7,13 @@ use std::path::PathBuf;
 
 use slipstream_store::{Depth, MessageStore};
 
-use super::life::Remains;
-use super::mounted::Mounted;
-use super::view::{View, difference};
-use super::{CUTS_PER_STORY, STEPS, Story, Trial, Unsynced, replay};
-use crate::harness::open_after_drop;
-use crate::{FlippedBits, Harness};
+use crate::harness::{FlippedBits, Harness, open_after_drop};
+use crate::power::disks::log::Unsynced;
+use crate::power::disks::mounted::Mounted;
+use crate::power::life::Remains;
+use crate::power::trial::{CUTS_PER_WORKLOAD, SHORT, STEPS, Trial, replay};
+use crate::power::view::{View, difference};
+use crate::power::workload::Workload;
 
 /// The places that are looked at for something written, in bytes.
 const SECTOR: usize = 512;
@@ -34,15 +35,16 @@ enum Found {
 /// What is wrong with the store, or with what its harness says of it.
 pub async fn flipped_bits_are_reported<H: Harness>(trial: Trial<H>) -> Result<(), String> {
     let (mut counts, mut first) = ([0_u64; 3], None);
-    for seed in trial.stories() {
-        // Of stories with megabytes of messages, hardly anything else would be hit.
-        let story = Story::draw(2 * seed, STEPS).await;
-        let mut life = trial.whole_life(&story).await.map_err(|problem| replay(seed, "without a fault", &problem))?;
+    for seed in trial.workloads() {
+        // Of workloads with megabytes of messages, hardly anything else would be hit.
+        let workload = Workload::generate(2 * seed, STEPS).await;
+        let mut life =
+            trial.whole_life(&workload).await.map_err(|problem| replay(seed, "without a fault", &problem))?;
         life.end().await.map_err(|problem| replay(seed, "without a fault", &problem))?;
         let whole = life.cut(life.disk.now(), Unsynced::Lost);
         let mut chance = fastrand::Rng::with_seed(seed);
-        for _ in 0..CUTS_PER_STORY {
-            let (found, told) = flip(&trial, &story, &whole, &mut chance).await?;
+        for _ in 0..CUTS_PER_WORKLOAD {
+            let (found, told) = flip(&trial, &workload, &whole, &mut chance).await?;
             counts[found as usize] += 1;
             if found == Found::Unnoticed && first.is_none() {
                 first = Some(replay(seed, "a flipped bit was not noticed", &told));
@@ -53,7 +55,7 @@ pub async fn flipped_bits_are_reported<H: Harness>(trial: Trial<H>) -> Result<()
     tell(counts);
     match (trial.harness.flipped_bits(), first) {
         (FlippedBits::Reported, Some(unnoticed)) => Err(unnoticed),
-        (FlippedBits::MayGoUnnoticed(reason), None) if trial.cuts >= super::SHORT => {
+        (FlippedBits::MayGoUnnoticed(reason), None) if trial.cuts >= SHORT => {
             Err(format!("every flipped bit was noticed, though the harness says: {reason}"))
         }
         _ => Ok(()),
@@ -67,7 +69,7 @@ fn tell([reported, harmless, unnoticed]: [u64; 3]) {
 
 async fn flip<H: Harness>(
     trial: &Trial<H>,
-    story: &Story,
+    workload: &Workload,
     whole: &Remains,
     chance: &mut fastrand::Rng,
 ) -> Result<(Found, String), String> {
@@ -76,9 +78,9 @@ async fn flip<H: Harness>(
     let opened = open_after_drop(&trial.harness, &mount.store()).await;
     let Ok(store) = opened else { return Ok((Found::Reported, told)) };
     let is_fine = store.check(Depth::Full).await.is_ok_and(|defects| defects.is_empty());
-    let view = View::read(&store, story.messages()).await;
+    let view = View::read(&store, workload.messages()).await;
     let (true, Ok(view)) = (is_fine, view) else { return Ok((Found::Reported, told)) };
-    let expected = &story.expected[story.len()];
+    let expected = &workload.expected[workload.len()];
     match difference(&expected.lines, &view.lines(&expected.forgotten)) {
         None => Ok((Found::Harmless, told)),
         Some(differs) => Ok((Found::Unnoticed, format!("{told}:{differs}"))),

@@ -113,7 +113,7 @@ impl Disk {
         self.0.lock().log.len()
     }
 
-    /// What is on it where the power is cut after so many changes.
+    /// What is on it if the power is cut after so many changes.
     pub(super) fn cut(&self, after: usize, unsynced: Unsynced) -> Image {
         self.0.lock().log.cut(after, unsynced)
     }
@@ -126,7 +126,7 @@ impl Disk {
         (syncs, changes.len() as u64 - syncs)
     }
 
-    /// Has the sync of this number fail, counted from 1, of those that have something to make durable. Where it `loses`, what it should have made durable
+    /// Has the sync of this number fail, counted from 1, of those that have something to make durable. If it `loses`, what it should have made durable
     /// counts as written and never will be, as on Linux.
     pub(super) fn fail_sync(&self, number: u64, loses: bool) {
         self.0.lock().faults.sync = Some((number, loses));
@@ -199,7 +199,7 @@ impl Disk {
         state.facts(number)
     }
 
-    /// Writes, where `from_cache` on behalf of a mapping, which is never told that there is no room.
+    /// Writes, if `from_cache` on behalf of a mapping, which is never told that there is no room.
     pub(super) fn write(&self, number: Number, offset: u64, data: &[u8], from_cache: bool) -> Result<(), Errno> {
         let mut state = self.0.lock();
         let (offset, length) = (place(offset)?, state.facts(number)?.length);

@@ -46,7 +46,7 @@ impl Log {
         &self.changes
     }
 
-    /// What is on the disk where the power is cut after so many changes.
+    /// What is on the disk if the power is cut after so many changes.
     pub(super) fn cut(&self, after: usize, unsynced: Unsynced) -> Image {
         let mut image = self.base.clone();
         let mut pending = Pending::default();

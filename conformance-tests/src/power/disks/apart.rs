@@ -8,6 +8,10 @@ use std::thread;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
+/// What the tests need of the system.
+pub(super) const WANTED: &str = "power-loss tests mount a filesystem of their own (FUSE). They want Linux with /dev/fuse (`modprobe \
+                      fuse`; in a container `--device /dev/fuse`), and to be root (CAP_SYS_ADMIN)";
+
 /// Work for the thread that is apart.
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -16,12 +20,12 @@ type Work = Box<dyn FnOnce() + Send>;
 /// that is mounted in it. So nothing is left mounted, however a test ends.
 ///
 /// # Panics
-/// Where the namespace cannot be made.
-pub(super) fn apart(work: Work) {
+/// If the namespace cannot be made.
+pub(in crate::power) fn apart(work: Work) {
     static APART: OnceLock<Result<SyncSender<Work>, String>> = OnceLock::new();
     match APART.get_or_init(|| leave().map_err(|error| error.to_string())) {
         Ok(queue) => queue.send(work).expect("the thread that is apart runs on"),
-        Err(error) => panic!("{}: leaving the mount namespace: {error}", super::WANTED),
+        Err(error) => panic!("{}: leaving the mount namespace: {error}", WANTED),
     }
 }
 
@@ -34,7 +38,7 @@ fn leave() -> io::Result<SyncSender<Work>> {
         let done = done.and_then(|()| mount(None::<&str>, "/", None::<&str>, private, None::<&str>));
         drop(ready.send(done.map_err(io::Error::from)));
         for work in works {
-            // Where no thread can be started, the work is dropped, and whoever waits for it sees that.
+            // If no thread can be started, the work is dropped, and whoever waits for it sees that.
             drop(thread::Builder::new().name("power".to_owned()).spawn(work));
         }
     })?;

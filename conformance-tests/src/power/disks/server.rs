@@ -19,7 +19,7 @@ use super::image::Image;
 use super::log::Unsynced;
 
 /// The variable that makes a test serve disks.
-pub(super) const SERVE: &str = "SLIPSTREAM_POWER_SERVES_DISKS";
+pub(in crate::power) const SERVE: &str = "SLIPSTREAM_POWER_SERVES_DISKS";
 
 /// What comes before the first answer, after whatever the test program says first.
 pub(super) const GREETING: &[u8] = b"\0here are disks\0";
@@ -31,11 +31,11 @@ pub(super) type Id = u64;
 pub(super) const EMPTY: Id = 0;
 
 #[derive(Debug, Encode, Decode)]
-pub(super) enum Ask {
-    /// A disk made of an image and mounted here. Answers its id.
+pub(super) enum DiskRequest {
+    /// A disk made of an image and mounted here. Returns its id.
     Mount(Id, PathBuf),
     DropDisk(Id),
-    /// What is on a disk after a cut. Answers the image's id.
+    /// What is on a disk after a cut. Returns the image's id.
     Cut {
         disk: Id,
         after: usize,
@@ -64,10 +64,10 @@ pub(super) enum Ask {
 }
 
 /// One or two numbers, or what went wrong.
-pub(super) type Answer = Result<(u64, u64), String>;
+pub(super) type DiskResponse = Result<(u64, u64), String>;
 
 /// Serves disks until the input ends; then the process ends.
-pub(super) fn serve() -> ! {
+pub(in crate::power) fn serve() -> ! {
     let (input, output) = (io::stdin().lock(), io::stdout().lock());
     let served = run(input, output);
     // The end of the input is the way in which it ends.
@@ -80,8 +80,8 @@ fn run(mut input: impl Read, mut output: impl Write) -> Result<(), Box<dyn std::
     let mut server =
         Server { disks: BTreeMap::new(), images: BTreeMap::from([(EMPTY, Image::default())]), last: EMPTY };
     loop {
-        let ask: Ask = bincode::decode_from_std_read(&mut input, standard())?;
-        bincode::encode_into_std_write(server.answer(ask), &mut output, standard())?;
+        let request: DiskRequest = bincode::decode_from_std_read(&mut input, standard())?;
+        bincode::encode_into_std_write(server.serve(request), &mut output, standard())?;
         output.flush()?;
     }
 }
@@ -93,10 +93,10 @@ struct Server {
 }
 
 impl Server {
-    fn answer(&mut self, ask: Ask) -> Answer {
+    fn serve(&mut self, request: DiskRequest) -> DiskResponse {
         let number = |number: usize| (number as u64, 0);
-        match ask {
-            Ask::Mount(image, path) => {
+        match request {
+            DiskRequest::Mount(image, path) => {
                 let image = self.images.get(&image).ok_or("no such image")?;
                 let disk = Disk::new(image.clone());
                 mount(disk.clone(), path).map_err(|error| error.to_string())?;
@@ -104,20 +104,20 @@ impl Server {
                 self.disks.insert(self.last, disk);
                 return Ok((self.last, 0));
             }
-            Ask::Cut { disk, after, unsynced } => {
+            DiskRequest::Cut { disk, after, unsynced } => {
                 let image = self.disk(disk)?.cut(after, unsynced);
                 self.last += 1;
                 self.images.insert(self.last, image);
                 return Ok((self.last, 0));
             }
-            Ask::DropDisk(disk) => drop(self.disks.remove(&disk)),
-            Ask::DropImage(image) => drop(self.images.remove(&image)),
-            Ask::Now(disk) => return Ok(number(self.disk(disk)?.now())),
-            Ask::FaultsMet(disk) => return Ok(number(self.disk(disk)?.faults_met())),
-            Ask::Counts { disk, since } => return Ok(self.disk(disk)?.counts(since)),
-            Ask::FailSync { disk, number, loses } => self.disk(disk)?.fail_sync(number, loses),
-            Ask::FillUp { disk, after, full } => self.disk(disk)?.fill_up(after, full),
-            Ask::MakeRoom(disk) => self.disk(disk)?.make_room(),
+            DiskRequest::DropDisk(disk) => drop(self.disks.remove(&disk)),
+            DiskRequest::DropImage(image) => drop(self.images.remove(&image)),
+            DiskRequest::Now(disk) => return Ok(number(self.disk(disk)?.now())),
+            DiskRequest::FaultsMet(disk) => return Ok(number(self.disk(disk)?.faults_met())),
+            DiskRequest::Counts { disk, since } => return Ok(self.disk(disk)?.counts(since)),
+            DiskRequest::FailSync { disk, number, loses } => self.disk(disk)?.fail_sync(number, loses),
+            DiskRequest::FillUp { disk, after, full } => self.disk(disk)?.fill_up(after, full),
+            DiskRequest::MakeRoom(disk) => self.disk(disk)?.make_room(),
         }
         Ok((0, 0))
     }

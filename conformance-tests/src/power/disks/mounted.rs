@@ -10,10 +10,10 @@ use nix::mount::{MntFlags, umount2};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use super::WANTED;
+use super::apart::WANTED;
 use super::disk::Full;
 use super::log::Unsynced;
-use super::server::{Answer, Ask, EMPTY, GREETING, Id, SERVE};
+use super::server::{DiskRequest, DiskResponse, EMPTY, GREETING, Id, SERVE};
 
 /// The process that has the disks.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ impl Disks {
     /// Starts this program once more, to run the test of this name, which then serves disks.
     ///
     /// # Panics
-    /// Where it cannot be started, or its greeting does not come.
-    pub(super) fn start(test: &str) -> Arc<Self> {
+    /// If it cannot be started, or its greeting does not come.
+    pub(in crate::power) fn start(test: &str) -> Arc<Self> {
         // The program that runs, though another may have been built in its place.
         let mut command = Command::new("/proc/self/exe");
         command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(SERVE, "1");
@@ -43,8 +43,8 @@ impl Disks {
         Arc::new(Self(Mutex::new(connection)))
     }
 
-    fn ask(&self, ask: Ask) -> Answer {
-        self.0.lock().ask(ask).unwrap_or_else(|error| Err(format!("the process for the disks is gone: {error}")))
+    fn ask(&self, request: DiskRequest) -> DiskResponse {
+        self.0.lock().ask(request).unwrap_or_else(|error| Err(format!("the process for the disks is gone: {error}")))
     }
 }
 
@@ -58,9 +58,9 @@ impl Connection {
         Ok(())
     }
 
-    fn ask(&mut self, ask: Ask) -> Result<Answer, Box<dyn std::error::Error>> {
+    fn ask(&mut self, request: DiskRequest) -> Result<DiskResponse, Box<dyn std::error::Error>> {
         let input = self.input.as_mut().ok_or("it was told to end")?;
-        bincode::encode_into_std_write(ask, input, standard())?;
+        bincode::encode_into_std_write(request, input, standard())?;
         input.flush()?;
         Ok(bincode::decode_from_std_read(&mut self.output, standard())?)
     }
@@ -94,12 +94,12 @@ impl Image {
 impl Drop for HeldImage {
     fn drop(&mut self) {
         if self.id != EMPTY {
-            drop(self.disks.ask(Ask::DropImage(self.id)));
+            drop(self.disks.ask(DiskRequest::DropImage(self.id)));
         }
     }
 }
 
-/// A disk that is mounted. Dropping it takes the mount away, also where files are still open in it.
+/// A disk that is mounted. Dropping it takes the mount away, also if files are still open in it.
 #[derive(Debug)]
 pub struct Mounted {
     disks: Arc<Disks>,
@@ -109,15 +109,15 @@ pub struct Mounted {
 
 impl Mounted {
     /// Makes a disk with this on it and mounts it in a temporary folder, which only the threads of
-    /// [`with_disks`](super::with_disks) and of the cases see.
+    /// [`with_disks`](crate::power::with_disks) and of the cases see.
     ///
     /// # Panics
-    /// Where it cannot be mounted; the message says what is missing.
+    /// If it cannot be mounted; the message says what is missing.
     pub fn new(image: &Image) -> Self {
         let disks = Arc::clone(&image.0.disks);
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let answer = disks.ask(Ask::Mount(image.0.id, folder.path().to_owned()));
-        let (id, _) = answer.unwrap_or_else(|error| panic!("{WANTED}: {error}"));
+        let mounted = disks.ask(DiskRequest::Mount(image.0.id, folder.path().to_owned()));
+        let (id, _) = mounted.unwrap_or_else(|error| panic!("{WANTED}: {error}"));
         Self { disks, id, folder }
     }
 
@@ -127,53 +127,53 @@ impl Mounted {
     }
 
     /// Where the store is.
-    pub(super) fn store(&self) -> PathBuf {
+    pub(in crate::power) fn store(&self) -> PathBuf {
         self.path().join("store")
     }
 
     /// How many changes there have been.
     pub fn now(&self) -> usize {
-        usize::try_from(self.number(Ask::Now(self.id))).expect("they are in memory")
+        usize::try_from(self.number(DiskRequest::Now(self.id))).expect("they are in memory")
     }
 
-    /// What is on it where the power is cut after so many changes, at most [`now`](Self::now).
+    /// What is on it if the power is cut after so many changes, at most [`now`](Self::now).
     pub fn cut(&self, after: usize, unsynced: Unsynced) -> Image {
-        let id = self.number(Ask::Cut { disk: self.id, after, unsynced });
+        let id = self.number(DiskRequest::Cut { disk: self.id, after, unsynced });
         Image(Arc::new(HeldImage { disks: Arc::clone(&self.disks), id }))
     }
 
     /// How many of the changes since then were syncs, and how many were others.
-    pub(super) fn counts(&self, since: usize) -> (u64, u64) {
-        self.ask(Ask::Counts { disk: self.id, since })
+    pub(in crate::power) fn counts(&self, since: usize) -> (u64, u64) {
+        self.ask(DiskRequest::Counts { disk: self.id, since })
     }
 
-    /// Has the sync of this number fail, counted from 1, of those that have something to make durable. Where it
+    /// Has the sync of this number fail, counted from 1, of those that have something to make durable. If it
     /// `loses`, what it should have made durable counts as written and never will be, as on Linux.
     pub fn fail_sync(&self, number: u64, loses: bool) {
-        self.ask(Ask::FailSync { disk: self.id, number, loses });
+        self.ask(DiskRequest::FailSync { disk: self.id, number, loses });
     }
 
     /// Has the disk be full after so many writes.
     pub fn fill_up(&self, after: u64, full: Full) {
-        self.ask(Ask::FillUp { disk: self.id, after, full });
+        self.ask(DiskRequest::FillUp { disk: self.id, after, full });
     }
 
     /// Ends [`fill_up`](Self::fill_up).
     pub fn make_room(&self) {
-        self.ask(Ask::MakeRoom(self.id));
+        self.ask(DiskRequest::MakeRoom(self.id));
     }
 
     /// How many calls failed because they were meant to.
     pub fn faults_met(&self) -> u64 {
-        self.number(Ask::FaultsMet(self.id))
+        self.number(DiskRequest::FaultsMet(self.id))
     }
 
-    fn number(&self, ask: Ask) -> u64 {
-        self.ask(ask).0
+    fn number(&self, request: DiskRequest) -> u64 {
+        self.ask(request).0
     }
 
-    fn ask(&self, ask: Ask) -> (u64, u64) {
-        self.disks.ask(ask).unwrap_or_else(|error| panic!("{error}"))
+    fn ask(&self, request: DiskRequest) -> (u64, u64) {
+        self.disks.ask(request).unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
@@ -181,6 +181,6 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         // Detached, it goes when the last file in it is closed.
         umount2(self.folder.path(), MntFlags::MNT_DETACH).ok();
-        drop(self.disks.ask(Ask::DropDisk(self.id)));
+        drop(self.disks.ask(DiskRequest::DropDisk(self.id)));
     }
 }

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use slipstream_store::{Depth, MessageStore, Record, StoreError};
 
-use super::disk::Full;
-use super::mounted::Mounted;
-use super::{Life, Story, Trial, Unsynced, replay_of};
-use crate::Harness;
 use crate::fixture::{commit, plain, put, remember_all};
+use crate::harness::Harness;
+use crate::power::disks::disk::Full;
+use crate::power::disks::log::Unsynced;
+use crate::power::disks::mounted::Mounted;
+use crate::power::life::Life;
+use crate::power::trial::{Trial, replay_of};
+use crate::power::workload::Workload;
 
-/// How many steps these stories have: there is one life for each write.
+/// How many steps these workloads have: there is one life for each write.
 const STEPS: usize = 10;
 
-/// About how many writes such a story takes. With that many lives each of them is the first that fails.
+/// About how many writes such a workload takes. With that many lives each of them is the first that fails.
 const WRITES: u64 = 400;
 
 /// How often a store may say that it is full or busy once there is room again.
@@ -26,14 +29,14 @@ const TRIES: u32 = 10;
 /// # Errors
 /// What is wrong with the store.
 pub async fn a_full_disk_loses_nothing<H: Harness>(trial: Trial<H>) -> Result<(), String> {
-    let stories = trial.cuts.div_ceil(WRITES).max(1);
-    let lives = trial.cuts.div_ceil(stories).max(1);
-    for seed in trial.seed..trial.seed + stories {
+    let workloads = trial.cuts.div_ceil(WRITES).max(1);
+    let lives = trial.cuts.div_ceil(workloads).max(1);
+    for seed in trial.seed..trial.seed + workloads {
         let replay = |what: &str, problem: &str| replay_of(seed, lives, what, problem);
-        let story = Story::draw(seed, STEPS).await;
-        let whole = trial.whole_life(&story).await.map_err(|problem| replay("without a fault", &problem))?;
+        let workload = Workload::generate(seed, STEPS).await;
+        let whole = trial.whole_life(&workload).await.map_err(|problem| replay("without a fault", &problem))?;
         let (_, writes) = whole.disk.counts(0);
-        // Every write in its turn, where so many lives are wished for.
+        // Every write in its turn, if so many lives are wished for.
         let stride = writes.div_ceil(lives).max(1);
         for number in (seed % stride..writes).step_by(usize::try_from(stride).unwrap_or(usize::MAX)) {
             let full = match (number / stride + seed) % 4 {
@@ -42,17 +45,17 @@ pub async fn a_full_disk_loses_nothing<H: Harness>(trial: Trial<H>) -> Result<()
                 _ => Full::Quota,
             };
             let fault = format!("full from write {number} of {writes}: {full:?}");
-            let done = fill_up(&trial, &story, number, full).await;
+            let done = fill_up(&trial, &workload, number, full).await;
             done.map_err(|problem| replay(&fault, &problem))?;
         }
     }
     Ok(())
 }
 
-async fn fill_up<H: Harness>(trial: &Trial<H>, story: &Story, number: u64, full: Full) -> Result<(), String> {
+async fn fill_up<H: Harness>(trial: &Trial<H>, workload: &Workload, number: u64, full: Full) -> Result<(), String> {
     let (remains, disk) = (trial.nothing(), Mounted::new(&trial.nothing().image));
     disk.fill_up(number, full);
-    let mut life = Life::begin_on(disk, &trial.harness, story, remains).await?;
+    let mut life = Life::begin_on(disk, &trial.harness, workload, remains).await?;
     while !life.is_done() {
         let step = life.done;
         let error = match life.step().await {
@@ -76,7 +79,7 @@ async fn fill_up<H: Harness>(trial: &Trial<H>, story: &Story, number: u64, full:
         }
     }
     life.disk.make_room();
-    trial.verify(story, life.cut(life.disk.now(), Unsynced::Lost)).await
+    trial.verify(workload, life.cut(life.disk.now(), Unsynced::Lost)).await
 }
 
 async fn try_again<H: Harness>(life: &mut Life<'_, H>, step: usize) -> Result<(), String> {
@@ -91,11 +94,11 @@ async fn try_again<H: Harness>(life: &mut Life<'_, H>, step: usize) -> Result<()
     Err(format!("step {step} still does not work with room again"))
 }
 
-/// Where the user has had as much as a quota allows, a store whose engine can go on after that says that it is full, as
+/// If the user has had as much as a quota allows, a store whose engine can go on after that says that it is full, as
 /// often as it is asked, and goes on once there is room.
 ///
 /// # Panics
-/// Where it does not.
+/// If it does not.
 pub async fn a_quota_is_a_full_disk<S: MessageStore>(disk: &Mounted, store: &S) {
     const TRIES: u64 = 10_000;
     remember_all(store, &["a"]).await;
