@@ -28,9 +28,9 @@
 //! # One way through
 //!
 //! A commit goes to the writer thread, which applies it as a *transaction* on top of the *ledger*, its memory of the
-//! store. The transaction comes to a *write set*: the engine makes its writes durable in one transaction of its own, and
-//! only then the ledger applies the changes. A write that fails leaves memory and medium as they were. Reader threads
-//! each have a view of their own on the tables and never wait for the writer.
+//! store. The transaction comes to a *write set*: the engine makes its writes durable in one transaction of its own,
+//! and only then the ledger applies the changes. A write that fails leaves memory and medium as they were. Reader
+//! threads each have a view of their own on the tables and never wait for the writer.
 //!
 //! # Where things are
 //!
@@ -44,8 +44,8 @@
 //! | `store/` | the threads and queues of an open store; whole stores, which commands copy and compare |
 //! | `files/` | where a store is and who may open it; staging, by which whatever is made gets its name |
 //!
-//! `rows/` knows none of the other folders; `ledger/` and `reading/` read rows from the tables of an `Engine`, `transaction/`
-//! works on the ledger, and `store/` brings them together with the files.
+//! `rows/` knows none of the other folders; `ledger/` and `reading/` read rows from the tables of an `Engine`,
+//! `transaction/` works on the ledger, and `store/` brings them together with the files.
 
 mod engine;
 mod files;
@@ -64,7 +64,7 @@ pub use files::folders::{copies_on_write, resolved};
 pub use files::foreign::engine_of;
 pub use files::lock::StoreLock;
 pub use files::marker::Marker;
-pub use files::names::Files;
+pub use files::names::{Files, beside};
 pub use files::opening::{Label, Opening};
 pub use files::place::{Place, StoreOptions};
 pub use files::staging::{Staging, Work};

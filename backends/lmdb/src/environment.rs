@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use heed::{CommitOrAbort, EnvFlags, EnvOpenOptions, Error, MdbError, WithoutTls};
-use slipstream_embedded::Table;
+use slipstream_embedded::{Table, beside};
 use slipstream_store::{Durability, Result, StoreError};
 
 use crate::place::LOCK;
@@ -74,16 +74,9 @@ pub(crate) fn map(file: &Path, durability: Durability) -> Result<Environment> {
     }
 }
 
-/// LMDB's lock file beside a file.
-pub(crate) fn lock_of(file: &Path) -> PathBuf {
-    let mut lock = file.as_os_str().to_owned();
-    lock.push(LOCK);
-    PathBuf::from(lock)
-}
-
 /// Takes room for LMDB's lock file, which it maps: if the disk has none, the process would be killed (SIGBUS).
 fn make_lock(file: &Path) -> Result<()> {
-    let lock = lock_of(file);
+    let lock = beside(file, LOCK);
     let made = File::options().write(true).create(true).truncate(false).mode(0o600).open(&lock);
     let made = made.and_then(|lock| room::take(&lock, 0, LOCK_BYTES));
     made.map_err(|error| fault::system(&error, format!("taking room for {}: {error}", lock.display())))

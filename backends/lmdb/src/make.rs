@@ -5,11 +5,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use heed::{CommitOrAbort, CompactionOption};
-use slipstream_embedded::{Opening, Staging, Table};
+use slipstream_embedded::{Opening, Staging, Table, beside};
 use slipstream_store::{Durability, Result};
 
 use crate::environment::{self, Environment, MARK, MESSAGES, SCHEMA_VERSION};
 use crate::fault::{self, about};
+use crate::place::LOCK;
 use crate::tables::Database;
 
 /// What follows the name of a store's file while it is made.
@@ -43,7 +44,7 @@ pub(crate) fn copy(environment: &Environment, file: &Path) -> Result<()> {
 
 /// Removes LMDB's lock file, which nobody has open.
 fn remove_lock(file: &Path) -> Result<()> {
-    let lock = environment::lock_of(file);
+    let lock = beside(file, LOCK);
     match fs::remove_file(&lock) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(fault::system(&error, format!("removing {}: {error}", lock.display())))

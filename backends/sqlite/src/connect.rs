@@ -1,13 +1,12 @@
 //! Opening connections, and looking at a file before SQLite may change it.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use slipstream_embedded::{copies_on_write, system};
+use slipstream_embedded::{beside, copies_on_write, system};
 use slipstream_store::{Durability, Result, StoreError};
 
 use crate::tables::STATEMENTS;
@@ -26,13 +25,6 @@ const HEADER: usize = 100;
 
 /// The size of a page of a store, in bytes.
 const PAGE: u64 = 4096;
-
-/// The path with something after its name.
-pub(crate) fn beside(file: &Path, suffix: &str) -> PathBuf {
-    let mut path = OsString::from(file);
-    path.push(suffix);
-    PathBuf::from(path)
-}
 
 /// Whether there is a store in the file. It only reads, and not through SQLite, which may write when it opens.
 ///

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, config::DbConfig, params};
-use slipstream_embedded::{Engine, Label, MessageRow, Opening, Reader, Table, Tables, Visited, Write, system};
+use slipstream_embedded::{Engine, Label, MessageRow, Opening, Reader, Table, Tables, Visited, Write, beside, system};
 use slipstream_store::{Defect, Depth, Result, StoreError};
 
 use crate::tables::{Columns, Key, Value};
@@ -146,7 +146,7 @@ impl Engine for SqliteEngine {
     fn bytes(&self) -> Result<u64> {
         let pages = self.pragma("page_count").and_then(|count| Ok(count * self.pragma("page_size")?));
         let pages = pages.map_err(|error| fault::reading(&error))?;
-        let log = fs::metadata(connect::beside(&self.file, "-wal")).map_or(0, |file| file.len());
+        let log = fs::metadata(beside(&self.file, "-wal")).map_or(0, |file| file.len());
         Ok(u64::try_from(pages).unwrap_or(0) + log)
     }
 
@@ -169,7 +169,7 @@ impl Engine for SqliteEngine {
         set.map_err(|error| fault::reading(&error))?;
         self.connection.close().map_err(|(_, error)| fault::reading(&error))?;
         // The last one to close moves the log into the file and removes it.
-        let log = connect::beside(&self.file, "-wal");
+        let log = beside(&self.file, "-wal");
         if log.exists() {
             let text = "is left, because another program has the store's file open or the disk is full. Nothing is lost: \
                         the next start takes it in, once there is room";

@@ -23,7 +23,8 @@ pub struct Files {
 }
 
 /// The path with something after its name.
-pub(crate) fn beside(file: &Path, suffix: &str) -> PathBuf {
+#[must_use]
+pub fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut path = OsString::from(file);
     path.push(suffix);
     PathBuf::from(path)
