@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use slipstream::client::{Client, ClientOptions};
-use slipstream::link::Connector as _;
+use slipstream::link::{Connector as _, Target};
 use slipstream::store::PeerId;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -113,8 +113,9 @@ fn two_links_with_one_id_lose_nothing() {
         simulation.oracle.is_impersonated(id);
         let life = Life::new(&PeerId::new("another").expect("a valid id"));
         let options = ClientOptions { id: Some(id.clone()), ..ClientOptions::default() };
+        let target = Target::parse("ws://relay-0:7171/").expect("a URL");
         for turn in 0..60_u64 {
-            let (stream, _) = simulation.network.connector(&life).connect("relay-0", 7171).await.expect("a connection");
+            let (stream, _) = simulation.network.connector(&life).connect(&target).await.expect("a connection");
             let client = Client::over(stream, "relay", "/", &options).await.expect("a link");
             let (_sender, mut receiver) = client.split();
             let reads = async { while let Some(Ok(_)) = receiver.next().await {} };

@@ -16,7 +16,8 @@ use slipstream_store::{
 };
 
 use crate::flaw::Flaw;
-use crate::harness::Instead;
+
+pub(crate) type Instead = Arc<Mutex<BTreeMap<PathBuf, PathBuf>>>;
 
 #[derive(Debug)]
 pub(crate) struct Broken {

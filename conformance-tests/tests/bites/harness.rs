@@ -1,9 +1,8 @@
 //! Opens the model with one flaw, and has the flaws that lie in the opening.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,7 +11,7 @@ use parking_lot::Mutex;
 use slipstream_conformance::{Harness, ModelMedium, ModelStore};
 use slipstream_store::{Horizon, MessageStore, Operation, Result, StoreError, Timestamp};
 
-use crate::broken::Broken;
+use crate::broken::{Broken, Instead};
 use crate::flaw::Flaw;
 
 /// What the file of an undamaged store holds.
@@ -27,8 +26,6 @@ pub(crate) struct BrokenHarness {
     /// What is opened in the place of a path.
     instead: Instead,
 }
-
-pub(crate) type Instead = Arc<Mutex<BTreeMap<PathBuf, PathBuf>>>;
 
 impl BrokenHarness {
     pub(crate) fn new(flaw: Flaw) -> Self {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use slipstream::client::{Client, ClientError, ClientOptions, ClientSender, Received};
-use slipstream::link::Connector as _;
+use slipstream::link::{Connector as _, Target};
 use slipstream::store::{Identity, PeerId, Tag};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -128,7 +128,8 @@ impl Application {
 
     async fn link(&self, life: &Life) -> Result<Client, String> {
         let connector = self.network.connector(life);
-        let (stream, _) = connector.connect(self.relay.as_str(), 7171).await.map_err(|error| error.to_string())?;
+        let target = Target::parse(&format!("ws://{}:7171/", self.relay))?;
+        let (stream, _) = connector.connect(&target).await.map_err(|error| error.to_string())?;
         let options = ClientOptions {
             id: self.plan.durable.then(|| self.plan.id.clone()),
             tags: self.plan.tags.clone(),
