@@ -1,5 +1,7 @@
 //! What an operator does with dead letters while the relay runs: the relay in this process, over real sockets and SQLite.
 
+#![cfg(test)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -10,7 +10,7 @@
 //! | [`protocol`] | what is on the wire: envelopes, ACK, NACK. Pure. |
 //! | [`link`] | one WebSocket with a peer: handshake, frames, reader, writer, keepalive |
 //! | [`listen`], [`dial`] | how links begin |
-//! | [`relay`] | the stages: router, committer, dispatcher, and the supervisor and janitor beside them |
+//! | [`relay`] | the stages: router, committer, dispatcher; beside them the peers, the links and the janitor |
 //! | [`client`] | a small client, which commands, tests and benches use |
 //! | [`clock`] | time and randomness, so that a simulation can own them |
 //! | [`descriptors`] | which files are kept back from links |
