@@ -142,7 +142,7 @@ pub struct ClientReceiver {
 
 /// What both halves share with the link's task.
 #[derive(Debug)]
-struct Shared {
+struct ClientState {
     outgoing: Arc<Outgoing>,
     incoming: Incoming,
     control: LinkControl,
@@ -153,7 +153,7 @@ struct Shared {
 /// A link's task, which ends with both halves.
 #[derive(Debug)]
 struct Running {
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     task: JoinHandle<()>,
 }
 
@@ -193,7 +193,7 @@ impl Client {
             max_message_bytes: limit.map_or(MAX_MESSAGE_BYTES, |limit| limit.unwrap_or(usize::MAX)),
             ..LinkLimits::default()
         };
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ClientState {
             outgoing: Arc::default(),
             incoming: Incoming::default(),
             control: LinkControl::new(),
@@ -240,7 +240,7 @@ impl Client {
     }
 }
 
-impl Shared {
+impl ClientState {
     fn end(&self, ended: Ended) {
         let _ = self.ended.set(Arc::new(ended));
         self.outgoing.close();

@@ -221,14 +221,14 @@ struct Door<A, Z> {
 }
 
 /// What a connection holds as long as it lives.
-enum Place {
+enum Slot {
     Granted(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
     /// There is no room. The connection is told so, unless it takes over a link, whose place it then gets.
     Beyond(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
 }
 
 /// The place of a link that ends, for the one that takes it over.
-type Awaited = Pin<Box<dyn Future<Output = Option<Place>> + Send>>;
+type Awaited = Pin<Box<dyn Future<Output = Option<Slot>> + Send>>;
 
 /// A link that is granted.
 struct Grant<S> {
@@ -238,15 +238,15 @@ struct Grant<S> {
 }
 
 impl<A: Admission, Z: Authorizer> Door<A, Z> {
-    fn place(&self) -> Option<Place> {
-        let granted = Arc::clone(&self.places).try_acquire_owned().map(Place::Granted);
-        granted.or_else(|_| Arc::clone(&self.beyond).try_acquire_owned().map(Place::Beyond)).ok()
+    fn place(&self) -> Option<Slot> {
+        let granted = Arc::clone(&self.places).try_acquire_owned().map(Slot::Granted);
+        granted.or_else(|_| Arc::clone(&self.beyond).try_acquire_owned().map(Slot::Beyond)).ok()
     }
 
     /// Whether a peer for which there was no room may stay after all, because it takes over a link.
     async fn awaited(&self, hello: &Hello) -> Result<Awaited, Refusal> {
         let places = Arc::clone(&self.places);
-        let mut awaited: Awaited = Box::pin(async { places.acquire_owned().await.ok().map(Place::Granted) });
+        let mut awaited: Awaited = Box::pin(async { places.acquire_owned().await.ok().map(Slot::Granted) });
         // It stands in the queue before it is asked whether there is a link, so that nobody else gets that one's place.
         match poll_fn(|cx| Poll::Ready(awaited.as_mut().poll(cx))).await {
             Poll::Ready(place) => Ok(Box::pin(ready(place))),
@@ -256,7 +256,7 @@ impl<A: Admission, Z: Authorizer> Door<A, Z> {
     }
 
     /// The life of one connection.
-    async fn receive(self: Arc<Self>, stream: Box<dyn Stream>, remote: SocketAddr, place: Place) {
+    async fn receive(self: Arc<Self>, stream: Box<dyn Stream>, remote: SocketAddr, place: Slot) {
         let mut awaited = Mutex::new(None);
         // On the heap and dropped before the link runs, so that an idle link does not carry it along.
         let handshake = self.handshake(stream, remote, &place, &awaited);
@@ -294,7 +294,7 @@ impl<A: Admission, Z: Authorizer> Door<A, Z> {
         &self,
         stream: Box<dyn Stream>,
         remote: SocketAddr,
-        place: &Place,
+        place: &Slot,
         awaited: &Mutex<Option<Awaited>>,
     ) -> io::Result<Option<(Socket, A::Seat)>> {
         let granted = Mutex::new(None);
@@ -341,7 +341,7 @@ impl<A: Admission, Z: Authorizer> Door<A, Z> {
         &self,
         request: Request<Incoming>,
         remote: SocketAddr,
-        place: &Place,
+        place: &Slot,
         awaited: &Mutex<Option<Awaited>>,
     ) -> Result<Grant<A::Seat>, Refusal> {
         let (request, _) = request.into_parts();
@@ -351,7 +351,7 @@ impl<A: Admission, Z: Authorizer> Door<A, Z> {
         let upgrade = link::accept(&request)?;
         let hello = Hello::read(&request, remote)?;
         self.authorizer.authorize(&hello).await?;
-        if let Place::Beyond(_) = place {
+        if let Slot::Beyond(_) = place {
             let place = self.awaited(&hello).await?;
             *awaited.lock() = Some(place);
         }

@@ -4,9 +4,9 @@ use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Answer, error, json};
 use super::body;
 use super::pages::Pages;
+use super::response::{HttpResponse, error, json};
 use crate::logging::{Level, SwitchChange};
 
 /// What is to be logged, and what is.
@@ -17,18 +17,18 @@ struct LoggingBody {
     level: Option<Level>,
 }
 
-pub(super) async fn logging(pages: &Pages) -> Answer {
+pub(super) async fn logging(pages: &Pages) -> HttpResponse {
     switch(pages, SwitchChange::default())
 }
 
-pub(super) async fn change_logging(pages: &Pages, request: Request<Incoming>) -> Answer {
+pub(super) async fn change_logging(pages: &Pages, request: Request<Incoming>) -> HttpResponse {
     match body::json(request).await {
         Ok(LoggingBody { message_logs, level }) => switch(pages, SwitchChange { messages: message_logs, level }),
         Err(refusal) => refusal,
     }
 }
 
-fn switch(pages: &Pages, change: SwitchChange) -> Answer {
+fn switch(pages: &Pages, change: SwitchChange) -> HttpResponse {
     match (pages.logging)(change) {
         Ok(now) => json(StatusCode::OK, &LoggingBody { message_logs: Some(now.messages), level: Some(now.level) }),
         Err(problem) => error(StatusCode::INTERNAL_SERVER_ERROR, "internal", &problem),
@@ -42,7 +42,7 @@ struct BackupBody {
     name: String,
 }
 
-pub(super) async fn last_backup(pages: &Pages) -> Answer {
+pub(super) async fn last_backup(pages: &Pages) -> HttpResponse {
     let Some(backups) = &pages.backups else { return not_open() };
     match backups.last() {
         Some(last) => json(StatusCode::OK, &last),
@@ -50,7 +50,7 @@ pub(super) async fn last_backup(pages: &Pages) -> Answer {
     }
 }
 
-pub(super) async fn begin_backup(pages: &Pages, request: Request<Incoming>) -> Answer {
+pub(super) async fn begin_backup(pages: &Pages, request: Request<Incoming>) -> HttpResponse {
     let Some(backups) = &pages.backups else { return not_open() };
     let begun = match body::json(request).await {
         Ok(BackupBody { name }) => backups.begin(&name),
@@ -62,6 +62,6 @@ pub(super) async fn begin_backup(pages: &Pages, request: Request<Incoming>) -> A
     }
 }
 
-fn not_open() -> Answer {
+fn not_open() -> HttpResponse {
     error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the store is being opened; ask again later")
 }

@@ -58,7 +58,7 @@ struct Begun {
 }
 
 /// Why a backup is not begun: the status, the code and the message of the answer.
-pub(super) type Refusal = (StatusCode, &'static str, String);
+pub(super) type ApiError = (StatusCode, &'static str, String);
 
 impl Backups {
     /// Backups of this store, which is at `place`, in this folder where the operator named one; otherwise all are refused.
@@ -87,7 +87,7 @@ impl Backups {
     ///
     /// # Errors
     /// 403 without a folder, 400 for a name that is none, 409 where one runs or something has the name.
-    pub(super) fn begin(&self, name: &str) -> Result<Backup, Refusal> {
+    pub(super) fn begin(&self, name: &str) -> Result<Backup, ApiError> {
         let Some(folder) = &self.folder else {
             let message = "expected SLIPSTREAM_BACKUP_PATH, the folder that backups are written to; it is not set";
             return Err((StatusCode::FORBIDDEN, "forbidden", message.to_owned()));
@@ -167,7 +167,7 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("it ends")
     }
 
-    fn refusal(begun: Result<Backup, Refusal>) -> (u16, String) {
+    fn refusal(begun: Result<Backup, ApiError>) -> (u16, String) {
         let (status, _, message) = begun.expect_err("refused");
         (status.as_u16(), message)
     }

@@ -6,7 +6,7 @@ use hyper::header::CONTENT_TYPE;
 use hyper::{Request, StatusCode};
 use serde::de::DeserializeOwned;
 
-use super::answer::{Answer, error};
+use super::response::{HttpResponse, error};
 
 /// Largest body.
 pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -16,7 +16,7 @@ pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 /// # Errors
 /// The answer to give: 415 where it is not declared as JSON, which no page of another site can do unasked; 413 where it
 /// is too large; 400 where it is not what is expected.
-pub(super) async fn json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Answer> {
+pub(super) async fn json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, HttpResponse> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/json") {

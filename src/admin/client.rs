@@ -157,7 +157,7 @@ pub async fn backup(admin: &str, name: &str) -> Result<Backup, ClientError> {
 
 fn read_backup(admin: &str, path: &str, (status, body): (StatusCode, Bytes)) -> Result<Backup, ClientError> {
     #[derive(Deserialize)]
-    struct Refusal {
+    struct ErrorBody {
         error: Reason,
     }
     #[derive(Deserialize)]
@@ -170,7 +170,7 @@ fn read_backup(admin: &str, path: &str, (status, body): (StatusCode, Bytes)) -> 
         return serde_json::from_slice(&body).map_err(unread);
     }
     let message =
-        serde_json::from_slice(&body).map_or_else(|_| "no reason given".to_owned(), |it: Refusal| it.error.message);
+        serde_json::from_slice(&body).map_or_else(|_| "no reason given".to_owned(), |it: ErrorBody| it.error.message);
     Err(ClientError::Refused { url, status: status.as_u16(), message })
 }
 

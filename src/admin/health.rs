@@ -5,10 +5,10 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde::Serialize;
 
-use super::answer::{Answer, PROMETHEUS, TEXT, error, json, page};
 use super::pages::{Pages, Readiness};
+use super::response::{HttpResponse, PROMETHEUS, TEXT, error, json, page};
 
-pub(super) async fn metrics(pages: &Pages) -> Answer {
+pub(super) async fn metrics(pages: &Pages) -> HttpResponse {
     let render = Arc::clone(&pages.render);
     match tokio::task::spawn_blocking(move || render()).await {
         Ok(text) => page(StatusCode::OK, PROMETHEUS, text),
@@ -16,11 +16,11 @@ pub(super) async fn metrics(pages: &Pages) -> Answer {
     }
 }
 
-pub(super) async fn alive() -> Answer {
+pub(super) async fn alive() -> HttpResponse {
     page(StatusCode::OK, TEXT, "ok\n")
 }
 
-pub(super) async fn ready(pages: &Pages) -> Answer {
+pub(super) async fn ready(pages: &Pages) -> HttpResponse {
     let readiness = (pages.readiness)();
     let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     json(status, &ReadinessBody { ready: readiness.is_ready(), readiness: &readiness })

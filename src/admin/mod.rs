@@ -9,13 +9,12 @@
 //! | `route`, `access` | the table of what can be asked for, and who may use the API |
 //! | `health`, `api` | what each path answers |
 //! | `pages` | where they get what they show |
-//! | `answer`, `body` | what answers and requests are made of |
+//! | `response`, `body` | what answers and requests are made of |
 //! | `backup` | backups of the running relay |
 //! | `client` | asking all this of another relay |
 //! | `metrics_page` | the recorder behind `/metrics` |
 
 mod access;
-mod answer;
 mod api;
 mod backup;
 mod body;
@@ -23,6 +22,7 @@ pub(crate) mod client;
 mod health;
 mod metrics_page;
 mod pages;
+mod response;
 mod route;
 mod server;
 #[cfg(test)]

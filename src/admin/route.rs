@@ -6,12 +6,12 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 
-use super::answer::{Answer, error};
 use super::pages::Pages;
+use super::response::{HttpResponse, error};
 use super::{api, health};
 
 /// What answers a request.
-type Answerer = for<'a> fn(&'a Pages, Request<Incoming>) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+type Responder = for<'a> fn(&'a Pages, Request<Incoming>) -> Pin<Box<dyn Future<Output = HttpResponse> + Send + 'a>>;
 
 struct Route {
     /// GET stands for HEAD too.
@@ -20,7 +20,7 @@ struct Route {
     /// Whether it is for everyone who reaches the port, also beyond loopback. The rest is for whom
     /// [`ApiAccess`](super::ApiAccess) lets in.
     open: bool,
-    answer: Answerer,
+    answer: Responder,
 }
 
 #[rustfmt::skip]
@@ -41,7 +41,7 @@ impl Route {
 }
 
 /// Answers a request.
-pub(super) async fn answer(pages: &Pages, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(pages: &Pages, request: Request<Incoming>) -> HttpResponse {
     let path = request.uri().path();
     let routes: Vec<&Route> = ROUTES.iter().filter(|route| route.path == path).collect();
     if !is_open(path, &routes)
@@ -65,7 +65,7 @@ fn is_open(path: &str, routes: &[&Route]) -> bool {
     if routes.is_empty() { !is_api } else { routes.iter().all(|route| route.open) }
 }
 
-fn wrong_method(request: &Request<Incoming>, routes: &[&Route]) -> Answer {
+fn wrong_method(request: &Request<Incoming>, routes: &[&Route]) -> HttpResponse {
     let methods =
         routes.iter().map(|route| if route.method == Method::GET { "GET, HEAD" } else { route.method.as_str() });
     let allowed = methods.collect::<Vec<_>>().join(", ");

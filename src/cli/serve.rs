@@ -107,8 +107,8 @@ async fn serve(flags: &SettingFlags, config: &Config, log: LogControl) -> anyhow
     let links = listener.as_deref().map(Listener::local_addr).transpose()?;
     shown.send_replace(pages::running(opening, metrics, observer, backups));
     Started { config, id: relay.id(), links, admin: admin_address, opened }.announce()?;
-    for doubt in config.doubts().into_iter().chain(open_files::doubt(open_files, config)) {
-        warn!("{doubt}");
+    for warning in config.warnings().into_iter().chain(open_files::warning(open_files, config)) {
+        warn!("{warning}");
     }
     relay.run(listener, Arc::new(TcpConnector), shutdown).await?;
     info!("stopped");

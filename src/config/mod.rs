@@ -82,7 +82,7 @@ impl Config {
 
     /// What can be run and is hardly what was meant: each a sentence for the operator.
     #[must_use]
-    pub fn doubts(&self) -> Vec<String> {
-        rules::doubts(self)
+    pub fn warnings(&self) -> Vec<String> {
+        rules::warnings(self)
     }
 }

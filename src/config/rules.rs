@@ -131,22 +131,22 @@ fn subscriber_is_dialled(config: &Config, _: &[Engine]) -> Option<String> {
 }
 
 /// What can be run and is hardly what was meant.
-pub(super) fn doubts(config: &Config) -> Vec<String> {
-    let mut doubts = Vec::new();
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
     if config.listen == Listen::Off && config.peers.is_empty() {
-        doubts.push("SLIPSTREAM_LISTEN is off and there are no peers to dial: no message can come or go".to_owned());
+        warnings.push("SLIPSTREAM_LISTEN is off and there are no peers to dial: no message can come or go".to_owned());
     }
     if config.listen == Listen::Off && !config.subscribers.is_empty() {
-        doubts
+        warnings
             .push("SLIPSTREAM_LISTEN is off: no subscriber can link, and what is held for them only grows".to_owned());
     }
     let policy_given = Setting::by_key("backlog_policy").is_some_and(|it| config.origin(it) != Origin::Default);
     if config.max_backlog.is_none() && policy_given {
-        doubts.push("SLIPSTREAM_BACKLOG_POLICY has no effect without SLIPSTREAM_MAX_BACKLOG".to_owned());
+        warnings.push("SLIPSTREAM_BACKLOG_POLICY has no effect without SLIPSTREAM_MAX_BACKLOG".to_owned());
     }
     let last = last_republish(config);
     if last > config.dedup_window {
-        doubts.push(format!(
+        warnings.push(format!(
             "with SLIPSTREAM_ACK_TIMEOUT and MAX_MESSAGE_REPUBLISH_ATTEMPTS a message may be sent again after {last:?}, \
              when its receiver may have forgotten it: that is longer than SLIPSTREAM_DEDUP_WINDOW, {:?}",
             config.dedup_window
@@ -154,7 +154,7 @@ pub(super) fn doubts(config: &Config) -> Vec<String> {
     }
     if let [first, ..] = config.service_links() {
         let count = config.service_links().len();
-        doubts.push(format!(
+        warnings.push(format!(
             "Kubernetes put {count} variables of a Service into the environment, such as {first}; they count for nothing. To \
              keep them out set enableServiceLinks: false in the pod's spec, or give the Service another name"
         ));
@@ -162,9 +162,9 @@ pub(super) fn doubts(config: &Config) -> Vec<String> {
     let open = config.peers.iter().filter(|peer| peer.token.is_some());
     for peer in open.filter(|peer| !peer.target.address().is_some_and(|ip| ip.is_loopback())) {
         let (alias, target) = (&peer.alias, &peer.target);
-        doubts.push(format!("the token for {alias} crosses the network to {target} in clear text: ws:// has no TLS"));
+        warnings.push(format!("the token for {alias} crosses the network to {target} in clear text: ws:// has no TLS"));
     }
-    doubts
+    warnings
 }
 
 /// How long after its first sending a delivery may be republished for the last time, apart from jitter.

@@ -50,7 +50,7 @@ pub use self::report::Report;
 pub use self::rounds::Progress;
 use self::rounds::Steps;
 pub use self::table::{Row, rows};
-pub use self::worker::{Answer, Commits, Filled, Memory, Task, TurnedOver, serve};
+pub use self::worker::{Commits, Filled, Memory, Task, TaskResult, TurnedOver, serve};
 pub use self::workload::{BacklogReader, ENVELOPE_BYTES, Generator, Shape};
 
 /// Measures the disk and every engine of the plan on it. `host` is the program around it; `watch` is told before each

@@ -8,7 +8,7 @@ use super::figures::EngineFigures;
 use super::host::Host;
 use super::plan::{BATCHES, Engine, FAN_OUTS, Plan};
 use super::samples::Samples;
-use super::worker::{Answer, Child, Memory, Task};
+use super::worker::{Child, Memory, Task, TaskResult};
 use crate::limits::Limits;
 
 /// How many commits are confirmed before a worker is killed, and most that it makes if it is not.
@@ -64,7 +64,7 @@ impl Turn {
     async fn commits(&mut self, plan: &Plan, batch: u64, fan_out: usize) -> Result<(), ComparisonError> {
         let millis = u64::try_from(plan.commits.as_millis()).unwrap_or(u64::MAX);
         match self.child.ask(&Task::Commits { batch, fan_out, millis }).await? {
-            Answer::Commits(commits) => self.samples.commits.push((batch, fan_out, commits)),
+            TaskResult::Commits(commits) => self.samples.commits.push((batch, fan_out, commits)),
             other => return Err(self.child.unexpected(&other)),
         }
         Ok(())
@@ -72,7 +72,7 @@ impl Turn {
 
     async fn turn_over(&mut self, messages: u64) -> Result<(), ComparisonError> {
         match self.child.ask(&Task::TurnOver { messages }).await? {
-            Answer::TurnedOver(turned_over) => self.samples.turnovers.push(turned_over),
+            TaskResult::TurnedOver(turned_over) => self.samples.turnovers.push(turned_over),
             other => return Err(self.child.unexpected(&other)),
         }
         Ok(())
@@ -80,7 +80,7 @@ impl Turn {
 
     async fn fill(&mut self, messages: u64) -> Result<(), ComparisonError> {
         match self.child.ask(&Task::Fill { messages }).await? {
-            Answer::Filled(filled) => self.samples.fills.push(filled),
+            TaskResult::Filled(filled) => self.samples.fills.push(filled),
             other => return Err(self.child.unexpected(&other)),
         }
         Ok(())
@@ -100,7 +100,7 @@ impl Turn {
         }
         samples.reopened.push((opened.pending, opened.seconds));
         match child.ask(&Task::CatchUp).await? {
-            Answer::CaughtUp { messages, seconds } if messages == opened.pending => {
+            TaskResult::CaughtUp { messages, seconds } if messages == opened.pending => {
                 samples.caught_up.push((messages, seconds));
             }
             other => return Err(child.unexpected(&other)),
@@ -110,7 +110,7 @@ impl Turn {
 
     async fn memory(&mut self) -> Result<Option<Memory>, ComparisonError> {
         match self.child.ask(&Task::Memory).await? {
-            Answer::Memory(memory) => Ok(memory),
+            TaskResult::Memory(memory) => Ok(memory),
             other => Err(self.child.unexpected(&other)),
         }
     }

@@ -17,11 +17,11 @@ use super::close::Violation;
 /// The handle of one link. Clones are handles of the same link.
 #[derive(Debug, Clone, Default)]
 pub struct LinkControl {
-    shared: Arc<Shared>,
+    shared: Arc<ControlState>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct ControlState {
     wants: Mutex<Wants>,
     wake: Notify,
     closing: CancellationToken,

@@ -9,7 +9,7 @@ use super::envelope::{Envelope, Sender};
 use super::fields::json::text;
 use super::fields::{Field, Fields};
 use super::nack::Nack;
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 
 /// One text frame, decoded. It borrows from the text.
 #[derive(Debug)]
@@ -32,24 +32,24 @@ pub enum Incoming<'a> {
 /// bounded by the length of `text`, and lists are read no further than their limits.
 ///
 /// # Errors
-/// A [`Refusal`] with the code [`InvalidJson`](super::Code::InvalidJson) or
+/// A [`Rejection`] with the code [`InvalidJson`](super::Code::InvalidJson) or
 /// [`InvalidMessage`](super::Code::InvalidMessage). The caller sends it to the peer as a NACK where
-/// [`is_answered`](Refusal::is_answered) says so, and otherwise only counts it: an ACK or NACK that cannot be read is
+/// [`is_answered`](Rejection::is_answered) says so, and otherwise only counts it: an ACK or NACK that cannot be read is
 /// never answered.
 pub fn decode<'a>(
     text: &'a str,
     sender: &Sender,
     max_depth: NonZeroUsize,
     assign: impl FnOnce() -> Ulid,
-) -> Result<Incoming<'a>, Refusal> {
+) -> Result<Incoming<'a>, Rejection> {
     let mut fields = Fields::new(max_depth.get());
-    fields.scan(text).map_err(|fault| Refusal::of_text(fault, &sender.group))?;
+    fields.scan(text).map_err(|fault| Rejection::of_text(fault, &sender.group))?;
     let answer = match named_type(&fields).as_deref() {
         Some("ACK") => Ack::read(&fields).map(Incoming::Ack),
         Some("NACK") => Nack::read(&fields).map(Incoming::Nack),
         _ => return Envelope::read(fields, sender, assign).map(Incoming::Message),
     };
-    answer.map_err(|fault| Refusal::of_answer(fault, &fields, &sender.group))
+    answer.map_err(|fault| Rejection::of_answer(fault, &fields, &sender.group))
 }
 
 /// The type as it stands, before any rule is looked at.

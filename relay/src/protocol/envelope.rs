@@ -6,7 +6,7 @@ use slipstream_store::{
 use ulid::Ulid;
 
 use super::fields::{Fault, Field, Fields, json, read};
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 use super::{path, stamp};
 
 /// Most tags, and most instances, that a message may target.
@@ -45,10 +45,10 @@ pub(super) struct Header {
 }
 
 impl<'a> Envelope<'a> {
-    pub(super) fn read(fields: Fields<'a>, sender: &Sender, assign: impl FnOnce() -> Ulid) -> Result<Self, Refusal> {
+    pub(super) fn read(fields: Fields<'a>, sender: &Sender, assign: impl FnOnce() -> Ulid) -> Result<Self, Rejection> {
         match Header::read(&fields, sender, assign) {
             Ok(header) => Ok(Self { fields, header }),
-            Err(fault) => Err(Refusal::of_message(fault, &fields, &sender.group)),
+            Err(fault) => Err(Rejection::of_message(fault, &fields, &sender.group)),
         }
     }
 

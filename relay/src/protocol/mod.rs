@@ -6,14 +6,14 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `decode` | from a text to an [`Incoming`] or a [`Refusal`] |
+//! | `decode` | from a text to an [`Incoming`] or a [`Rejection`] |
 //! | `fields/` | the fields of the JSON object, from their names to the values that stand in them |
 //! | `envelope` | a message that keeps all the rules |
 //! | `encode` | the outgoing text of a message |
 //! | `outgoing` | whom an outgoing text is for |
 //! | `path`, `stamp` | the two fields that relays write for each other |
 //! | `ack`, `nack` | the answers, both ways |
-//! | `refusal` | the codes, and why a text was not taken |
+//! | `rejection` | the codes, and why a text was not taken |
 //! | `write` | pieces of JSON |
 
 mod ack;
@@ -24,7 +24,7 @@ mod fields;
 mod nack;
 mod outgoing;
 mod path;
-mod refusal;
+mod rejection;
 mod stamp;
 mod write;
 
@@ -38,4 +38,4 @@ pub use fields::DEFAULT_MAX_DEPTH;
 pub use nack::{Nack, write_nack};
 pub use outgoing::{path, targeted_instances};
 pub use path::max_path;
-pub use refusal::{Code, Refusal};
+pub use rejection::{Code, Rejection};

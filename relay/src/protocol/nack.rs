@@ -3,7 +3,7 @@
 use slipstream_store::{ClusterGroup, MessageId, PeerId};
 
 use super::fields::{Fault, Field, Fields, json, read};
-use super::{Code, Refusal, write};
+use super::{Code, Rejection, write};
 
 /// What a peer does not take, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ fn shortened(reason: &str) -> String {
 
 /// Writes the NACK that tells a sender of a refusal. Where it would be longer than `most` bytes, its reason is cut, and
 /// where that is not enough it has only what the peer needs.
-pub fn write_nack(out: &mut Vec<u8>, relay: &PeerId, refusal: &Refusal, most: usize) {
+pub fn write_nack(out: &mut Vec<u8>, relay: &PeerId, refusal: &Rejection, most: usize) {
     let start = out.len();
     write_whole(out, Some(relay), refusal, refusal.reason());
     let Some(excess) = (out.len() - start).checked_sub(most).filter(|excess| *excess > 0) else { return };
@@ -56,7 +56,7 @@ pub fn write_nack(out: &mut Vec<u8>, relay: &PeerId, refusal: &Refusal, most: us
     }
 }
 
-fn write_whole(out: &mut Vec<u8>, relay: Option<&PeerId>, refusal: &Refusal, reason: &str) {
+fn write_whole(out: &mut Vec<u8>, relay: Option<&PeerId>, refusal: &Rejection, reason: &str) {
     out.extend_from_slice(b"{\"type\":\"NACK\",\"messageId\":");
     match refusal.message_id() {
         Some(id) => write::message_id(out, id),

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::links::TakeOvers;
 use crate::clock::Clock;
 use crate::metrics;
-use crate::protocol::Refusal;
+use crate::protocol::Rejection;
 
 /// After a line about a kind and a peer no other is written for this long; the rest is counted.
 const QUIET: Duration = Duration::from_secs(60);
@@ -97,7 +97,7 @@ impl Notices {
     }
 
     /// A message of this peer was answered with a NACK.
-    pub(super) fn refused(&self, peer: &PeerId, refusal: &Refusal) {
+    pub(super) fn refused(&self, peer: &PeerId, refusal: &Rejection) {
         let code = refusal.code().as_str();
         if let Some(left_out) = self.due(Kind::Refused(code), peer) {
             let (message_id, reason) = (refusal.message_id().map(MessageId::as_str), refusal.reason());

@@ -94,8 +94,8 @@ fn check(settings: &SettingFlags) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(faults) => return Ok(output::fail(output::MISUSED, &faults)),
     };
-    for doubt in config.doubts() {
-        output::complain(&format!("warning: {doubt}"));
+    for warning in config.warnings() {
+        output::complain(&format!("warning: {warning}"));
     }
     let given = settings.iter().filter(|each| each.origin != Origin::Default).count();
     output::line(&format!(

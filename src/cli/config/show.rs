@@ -155,7 +155,7 @@ impl<'a> Record<'a> {
             coalesce: subscriber.coalesce,
         };
         let (faults, warnings) = match &inspection.outcome {
-            Ok(config) => (Vec::new(), config.doubts()),
+            Ok(config) => (Vec::new(), config.warnings()),
             Err(faults) => (faults.iter().map(ToString::to_string).collect(), Vec::new()),
         };
         Self {

@@ -90,7 +90,7 @@ pub(super) struct Sending<'a> {
 /// What became of a message, as `--json` prints it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer<'a> {
+struct MessageResult<'a> {
     message_id: &'a str,
     acknowledged: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -252,7 +252,9 @@ impl<'a> Sending<'a> {
         self.slots.add_permits(1);
         let printed = match (self.arguments.json, refused) {
             _ if !self.read.load(Ordering::Relaxed) => Ok(()),
-            (true, _) => output::record(&Answer { message_id: id, acknowledged: refused.is_none(), reason: refused }),
+            (true, _) => {
+                output::record(&MessageResult { message_id: id, acknowledged: refused.is_none(), reason: refused })
+            }
             (false, None) => output::line(&format!("acknowledged {id}")),
             (false, Some(_)) => Ok(()),
         };

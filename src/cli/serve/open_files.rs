@@ -25,7 +25,7 @@ pub(super) fn raise() -> Option<u64> {
 }
 
 /// What an operator should know where the limit is too low for what the configuration permits.
-pub(super) fn doubt(limit: Option<u64>, config: &Config) -> Option<String> {
+pub(super) fn warning(limit: Option<u64>, config: &Config) -> Option<String> {
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let links = count(config.max_connections.get());
     let dials = count(config.peers.len());
@@ -50,9 +50,9 @@ mod tests {
     fn a_limit_below_what_is_permitted_is_doubted() {
         let sources = Sources { flags: &[], environment: &[], read_file: &read_file, engines: &[Engine::Sqlite] };
         let config = Config::load(&sources).expect("the defaults are no fault");
-        assert_eq!(doubt(None, &config), None);
-        assert_eq!(doubt(Some(10_448), &config), None);
-        let told = doubt(Some(10_447), &config).expect("one too few");
+        assert_eq!(warning(None, &config), None);
+        assert_eq!(warning(Some(10_448), &config), None);
+        let told = warning(Some(10_447), &config).expect("one too few");
         for part in ["10447", "10448", "10000 for links", "SLIPSTREAM_MAX_CONNECTIONS", "LimitNOFILE"] {
             assert!(told.contains(part), "{part} in {told}");
         }

@@ -104,9 +104,9 @@ fn what_kubernetes_puts_there_for_a_service_counts_for_nothing_and_is_told_with_
     let config = environment(&of_service).expect("a relay starts in Kubernetes");
     assert_eq!(config.metrics_port, 8080, "the default");
     assert_eq!(config.service_links().len(), of_service.len());
-    let doubts = config.doubts().join("\n");
+    let warnings = config.warnings().join("\n");
     for part in ["14 variables", "SLIPSTREAM_SERVICE_HOST", "enableServiceLinks: false", "another name"] {
-        assert!(doubts.contains(part), "{part} in {doubts}");
+        assert!(warnings.contains(part), "{part} in {warnings}");
     }
     for mistake in ["SLIPSTREAM_PORT", "SLIPSTREAM_PORT_7171", "SLIPSTREAM_PORT_7171_TCP_HOST", "SLIPSTREAM_PORT_X_TCP"]
     {

@@ -210,23 +210,23 @@ fn a_peer_is_not_the_relay_itself() {
 }
 
 #[test]
-fn doubts_are_told_and_are_no_faults() {
-    let doubts = |variables: &[(&str, &str)]| environment(variables).expect("no fault").doubts().join("\n");
-    assert_eq!(doubts(&[]), "");
-    assert!(doubts(&[("SLIPSTREAM_LISTEN", "off")]).contains("no message can come or go"));
-    assert_eq!(doubts(&[("SLIPSTREAM_LISTEN", "off"), ("URL_CONFIG", r#"[{"url":"ws://a"}]"#)]), "");
+fn warnings_are_told_and_are_no_faults() {
+    let warnings = |variables: &[(&str, &str)]| environment(variables).expect("no fault").warnings().join("\n");
+    assert_eq!(warnings(&[]), "");
+    assert!(warnings(&[("SLIPSTREAM_LISTEN", "off")]).contains("no message can come or go"));
+    assert_eq!(warnings(&[("SLIPSTREAM_LISTEN", "off"), ("URL_CONFIG", r#"[{"url":"ws://a"}]"#)]), "");
     let policy = ("SLIPSTREAM_BACKLOG_POLICY", "reject");
-    assert!(doubts(&[policy]).contains("has no effect without SLIPSTREAM_MAX_BACKLOG"));
-    assert_eq!(doubts(&[policy, ("SLIPSTREAM_MAX_BACKLOG", "1")]), "");
-    assert!(doubts(&[("SLIPSTREAM_ACK_TIMEOUT", "10m")]).contains("4200s"), "10 + 20 + 40 minutes");
-    assert_eq!(doubts(&[("SLIPSTREAM_ACK_TIMEOUT", "8m")]), "", "56 minutes");
+    assert!(warnings(&[policy]).contains("has no effect without SLIPSTREAM_MAX_BACKLOG"));
+    assert_eq!(warnings(&[policy, ("SLIPSTREAM_MAX_BACKLOG", "1")]), "");
+    assert!(warnings(&[("SLIPSTREAM_ACK_TIMEOUT", "10m")]).contains("4200s"), "10 + 20 + 40 minutes");
+    assert_eq!(warnings(&[("SLIPSTREAM_ACK_TIMEOUT", "8m")]), "", "56 minutes");
     let token = |host| format!(r#"[{{"url":"ws://{host}:1/?hush","id":"x","token":"hush"}}]"#);
-    let told = doubts(&[("URL_CONFIG", &token("relay.example"))]);
+    let told = warnings(&[("URL_CONFIG", &token("relay.example"))]);
     assert!(
         told.contains("x crosses the network to relay.example:1 in clear text") && !told.contains("hush"),
         "{told}"
     );
-    assert_eq!(doubts(&[("URL_CONFIG", &token("127.0.0.1"))]), "");
+    assert_eq!(warnings(&[("URL_CONFIG", &token("127.0.0.1"))]), "");
 }
 
 #[test]

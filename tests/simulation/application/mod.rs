@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 pub(crate) use self::machine::ApplicationMachine;
 pub(crate) use self::message::{Delivered, Incoming, Sent};
-pub(crate) use self::temper::{Answer, Temper};
+pub(crate) use self::temper::{Reaction, Temper};
 pub(crate) use self::writer::{Topics, Writer};
 use crate::clock::MachineClock;
 use crate::disk::Disk;
@@ -246,24 +246,24 @@ impl Application {
         let answer = self.plan.temper.answer(self.plan.seed, identity, receipt.times, self.world.elapsed());
         self.world.note(id, format_args!("gets {identity}, time {}: {answer:?}", receipt.times));
         let (after, due) = match answer {
-            Answer::Die => {
+            Reaction::Die => {
                 self.oracle.dies(id, identity);
                 return Mortal::Dead;
             }
-            Answer::None => {
+            Reaction::None => {
                 self.oracle.handling(id, identity);
                 self.oracle.withholding(id, identity);
                 return Mortal::Alive;
             }
-            Answer::Acknowledge { after, late } => {
+            Reaction::Acknowledge { after, late } => {
                 self.oracle.handling(id, identity);
                 if late {
                     self.oracle.withholding(id, identity);
                 }
                 (after, Due::Acknowledge(identity.clone()))
             }
-            Answer::Postpone(after) => (after, Due::Refuse(identity.clone(), "storage_unavailable")),
-            Answer::Reject(after) => (after, Due::Refuse(identity.clone(), "not_wanted")),
+            Reaction::Postpone(after) => (after, Due::Refuse(identity.clone(), "storage_unavailable")),
+            Reaction::Reject(after) => (after, Due::Refuse(identity.clone(), "not_wanted")),
         };
         answers.insert((Instant::now() + after, number), due);
         Mortal::Alive

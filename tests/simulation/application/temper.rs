@@ -65,7 +65,7 @@ impl Temper {
     }
 
     /// What it does with a message that has come that many times, the last time at that time of the simulation.
-    pub(crate) fn answer(&self, seed: u64, identity: &Identity, times: u32, at: Duration) -> Answer {
+    pub(crate) fn answer(&self, seed: u64, identity: &Identity, times: u32, at: Duration) -> Reaction {
         let mut hash = Xxh3::with_seed(seed);
         identity.hash(&mut hash);
         let mut randomness = fastrand::Rng::with_seed(hash.finish());
@@ -76,7 +76,7 @@ impl Temper {
             hit
         };
         if self.dies_of.as_ref() == Some(identity) {
-            return Answer::Die;
+            return Reaction::Die;
         }
         let (ignores, loses) = (falls_on(self.ignores), falls_on(self.loses));
         let (postpones, rejects, tardy) = (falls_on(self.postpones), falls_on(self.rejects), falls_on(self.tardy));
@@ -84,22 +84,22 @@ impl Temper {
         let patience = randomness.u32(1..=2);
         let shifted = (at + Duration::from_secs(7 * seed)).as_millis() % STRETCHES_EVERY.as_millis();
         if shifted < self.stretches.as_millis() {
-            Answer::Postpone(delay)
+            Reaction::Postpone(delay)
         } else if ignores || (loses && times == 1) {
-            Answer::None
+            Reaction::None
         } else if rejects {
-            Answer::Reject(delay)
+            Reaction::Reject(delay)
         } else if postpones && times <= patience {
-            Answer::Postpone(delay)
+            Reaction::Postpone(delay)
         } else {
-            Answer::Acknowledge { after: delay, late: tardy }
+            Reaction::Acknowledge { after: delay, late: tardy }
         }
     }
 }
 
 /// What an application does with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum Reaction {
     None,
     Acknowledge {
         after: Duration,

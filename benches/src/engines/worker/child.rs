@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::task::{Answer, Task};
+use super::task::{Task, TaskResult};
 use crate::engines::error::ComparisonError;
 use crate::engines::host::Host;
 use crate::engines::plan::Engine;
@@ -51,7 +51,7 @@ impl Child {
         let Some((stdin, stdout)) = pipes else { return Err(ComparisonError::Worker("it has no pipes".to_owned())) };
         let mut child = Self { engine, process, stdin, stdout: BufReader::new(stdout).lines() };
         match child.answer().await? {
-            Answer::Opened { seconds, pending, guarantee, is_as_asked } => {
+            TaskResult::Opened { seconds, pending, guarantee, is_as_asked } => {
                 Ok((child, Opened { seconds, pending, guarantee, is_as_asked }))
             }
             other => Err(child.unexpected(&other)),
@@ -59,11 +59,11 @@ impl Child {
     }
 
     /// Asks, and waits for the answer that says that it was done.
-    pub(crate) async fn ask(&mut self, task: &Task) -> Result<Answer, ComparisonError> {
+    pub(crate) async fn ask(&mut self, task: &Task) -> Result<TaskResult, ComparisonError> {
         self.tell(task).await?;
         loop {
             match self.answer().await? {
-                Answer::Committed { .. } => {}
+                TaskResult::Committed { .. } => {}
                 done => return Ok(done),
             }
         }
@@ -76,11 +76,11 @@ impl Child {
         Ok(self.stdin.flush().await?)
     }
 
-    async fn answer(&mut self) -> Result<Answer, ComparisonError> {
+    async fn answer(&mut self) -> Result<TaskResult, ComparisonError> {
         match timeout(PATIENCE, self.stdout.next_line()).await {
             Err(_) => Err(self.fault(format!("no answer within {PATIENCE:?}"))),
             Ok(line) => match line?.as_deref().map(serde_json::from_str) {
-                Some(Ok(Answer::Failed { error })) => Err(self.fault(error)),
+                Some(Ok(TaskResult::Failed { error })) => Err(self.fault(error)),
                 Some(Ok(answer)) => Ok(answer),
                 Some(Err(error)) => Err(self.fault(format!("an answer that cannot be read: {error}"))),
                 None => Err(self.fault("its process ended unexpectedly".to_owned())),
@@ -95,14 +95,14 @@ impl Child {
         let mut confirmed = 0;
         for _ in 0..commits {
             match self.answer().await? {
-                Answer::Committed { messages } => confirmed = messages,
+                TaskResult::Committed { messages } => confirmed = messages,
                 other => return Err(self.unexpected(&other)),
             }
         }
         self.process.kill().await?;
         // What it had said before it died it had confirmed.
         while let Some(line) = self.stdout.next_line().await? {
-            if let Ok(Answer::Committed { messages }) = serde_json::from_str(&line) {
+            if let Ok(TaskResult::Committed { messages }) = serde_json::from_str(&line) {
                 confirmed = messages;
             }
         }
@@ -121,7 +121,7 @@ impl Child {
         ComparisonError::Engine { engine: self.engine.name, fault }
     }
 
-    pub(crate) fn unexpected(&self, answer: &Answer) -> ComparisonError {
+    pub(crate) fn unexpected(&self, answer: &TaskResult) -> ComparisonError {
         self.fault(format!("an answer to something else: {answer:?}"))
     }
 }

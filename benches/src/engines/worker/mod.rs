@@ -15,4 +15,4 @@ mod task;
 pub(super) use self::child::Child;
 pub use self::procfs::Memory;
 pub use self::serve::serve;
-pub use self::task::{Answer, Commits, Filled, Task, TurnedOver};
+pub use self::task::{Commits, Filled, Task, TaskResult, TurnedOver};

@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use slipstream_store::{MessageStore, StoreError};
 
 use super::procfs;
-use super::task::{Answer, Commits, Filled, Task, TurnedOver};
+use super::task::{Commits, Filled, Task, TaskResult, TurnedOver};
 use crate::engines::error::ComparisonError;
 use crate::engines::plan::FAN_OUTS;
 use crate::engines::workload::{Generator, Shape};
@@ -36,22 +36,22 @@ pub async fn serve(
         Ok((worker, pending)) => {
             let guarantee = worker.generator.store().guarantee();
             let (is_as_asked, guarantee) = (guarantee.is_as_asked(), guarantee.to_string());
-            answer(&Answer::Opened { seconds, pending, guarantee, is_as_asked })?;
+            answer(&TaskResult::Opened { seconds, pending, guarantee, is_as_asked })?;
             worker
         }
-        Err(error) => return answer(&Answer::Failed { error: error.to_string() }),
+        Err(error) => return answer(&TaskResult::Failed { error: error.to_string() }),
     };
     for line in io::stdin().lock().lines() {
         let done = match serde_json::from_str(&line?) {
             Ok(task) => worker.work(task).await,
             Err(error) => Err(ComparisonError::Worker(format!("a task that it does not know: {error}"))),
         };
-        answer(&done.unwrap_or_else(|error| Answer::Failed { error: error.to_string() }))?;
+        answer(&done.unwrap_or_else(|error| TaskResult::Failed { error: error.to_string() }))?;
     }
     Ok(())
 }
 
-fn answer(answer: &Answer) -> io::Result<()> {
+fn answer(answer: &TaskResult) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{}", serde_json::to_string(answer)?)?;
     stdout.flush()
@@ -77,19 +77,19 @@ impl<'p> Worker<'p> {
         Ok((Self { path, generator: Generator::start(store, shape).await? }, stats.pending))
     }
 
-    async fn work(&mut self, task: Task) -> Result<Answer, ComparisonError> {
+    async fn work(&mut self, task: Task) -> Result<TaskResult, ComparisonError> {
         Ok(match task {
             Task::Commits { batch, fan_out, millis } => {
-                Answer::Commits(self.commits(batch, fan_out, Duration::from_millis(millis)).await?)
+                TaskResult::Commits(self.commits(batch, fan_out, Duration::from_millis(millis)).await?)
             }
-            Task::TurnOver { messages } => Answer::TurnedOver(self.turn_over(messages).await?),
-            Task::Fill { messages } => Answer::Filled(self.fill(messages).await?),
+            Task::TurnOver { messages } => TaskResult::TurnedOver(self.turn_over(messages).await?),
+            Task::Fill { messages } => TaskResult::Filled(self.fill(messages).await?),
             Task::CatchUp => {
                 let start = Instant::now();
                 let (messages, _) = self.generator.backlog().read(None, self.generator.page(), u64::MAX).await?;
-                Answer::CaughtUp { messages, seconds: start.elapsed().as_secs_f64() }
+                TaskResult::CaughtUp { messages, seconds: start.elapsed().as_secs_f64() }
             }
-            Task::Memory => Answer::Memory(procfs::memory()),
+            Task::Memory => TaskResult::Memory(procfs::memory()),
         })
     }
 
@@ -138,7 +138,7 @@ impl<'p> Worker<'p> {
         let mut told = Ok(());
         let mut tell = |messages| {
             if told.is_ok() {
-                told = answer(&Answer::Committed { messages });
+                told = answer(&TaskResult::Committed { messages });
             }
         };
         let took = self.generator.fill(messages, &mut tell).await?;

@@ -21,8 +21,8 @@ pub enum Task {
         /// How many.
         messages: u64,
     },
-    /// Take in so many messages for a peer that is away. Each commit is answered by [`Answer::Committed`], the last by
-    /// [`Answer::Filled`].
+    /// Take in so many messages for a peer that is away. Each commit is answered by [`TaskResult::Committed`], the last by
+    /// [`TaskResult::Filled`].
     Fill {
         /// How many.
         messages: u64,
@@ -35,7 +35,7 @@ pub enum Task {
 
 /// What a worker answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Answer {
+pub enum TaskResult {
     /// The store is open. The first line.
     Opened {
         /// How long that took, in seconds.

@@ -5,10 +5,10 @@ use slipstream_store::{Identity, MessageId};
 
 use super::{application, group, id, json, refused};
 use crate::protocol::{
-    Ack, Code, DEFAULT_MAX_DEPTH, Incoming, Nack, Refusal, decode, ids_within, write_ack, write_ack_batch, write_nack,
+    Ack, Code, DEFAULT_MAX_DEPTH, Incoming, Nack, Rejection, decode, ids_within, write_ack, write_ack_batch, write_nack,
 };
 
-fn read(text: &str) -> Result<Incoming<'_>, Refusal> {
+fn read(text: &str) -> Result<Incoming<'_>, Rejection> {
     decode(text, &application(), DEFAULT_MAX_DEPTH, || panic!("an answer gets no id"))
 }
 
@@ -117,7 +117,7 @@ fn what_is_written_is_read_back_whatever_the_id_holds() {
         let identity = Identity { group: group("g"), id: id_of_it.clone() };
         let text = written(|out| write_ack(out, &id("r"), &identity, usize::MAX));
         assert_eq!(ack(&text).ids(), std::slice::from_ref(id_of_it));
-        let refusal = Refusal::of(Code::BacklogFull, "a \"b\" \\ \n \u{1} ö", &identity);
+        let refusal = Rejection::of(Code::BacklogFull, "a \"b\" \\ \n \u{1} ö", &identity);
         let nack = nack(&written(|out| write_nack(out, &id("r"), &refusal, usize::MAX))).clone();
         assert_eq!((&nack.id, nack.reason.as_str()), (id_of_it, refusal.reason()));
         assert_eq!((nack.code, nack.group), (Some(Code::BacklogFull), Some(group("g"))));
@@ -162,9 +162,9 @@ fn an_answer_keeps_to_what_the_peer_takes() {
 #[test]
 fn the_reason_of_a_nack_is_cut_to_what_the_peer_takes() {
     let identity = Identity { group: group("g"), id: message_id("m") };
-    let refusal = Refusal::of(Code::StorageUnavailable, "ö \"\n".repeat(100), &identity);
+    let refusal = Rejection::of(Code::StorageUnavailable, "ö \"\n".repeat(100), &identity);
     let whole = written(|out| write_nack(out, &id("r"), &refusal, usize::MAX));
-    let bare = written(|out| write_nack(out, &id("r"), &Refusal::of(refusal.code(), "", &identity), usize::MAX));
+    let bare = written(|out| write_nack(out, &id("r"), &Rejection::of(refusal.code(), "", &identity), usize::MAX));
     for most in bare.len()..=whole.len() {
         let text = written(|out| write_nack(out, &id("r"), &refusal, most));
         assert!(text.len() <= most && most - text.len() < 6, "{} of {most}", text.len());

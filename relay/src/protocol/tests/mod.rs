@@ -10,7 +10,7 @@ use serde_json::Value;
 use slipstream_store::{ClusterGroup, PeerId, PeerKind, Stamp};
 use ulid::Ulid;
 
-use super::{DEFAULT_MAX_DEPTH, Envelope, Incoming, Refusal, Sender, decode};
+use super::{DEFAULT_MAX_DEPTH, Envelope, Incoming, Rejection, Sender, decode};
 
 const ASSIGNED: Ulid = Ulid::from_parts(1_700_000_000_000, 42);
 
@@ -34,7 +34,7 @@ fn stamp() -> Stamp {
     Stamp { epoch: Ulid::from_parts(7, 7), number: 9 }
 }
 
-fn message<'a>(text: &'a str, sender: &Sender) -> Result<Envelope<'a>, Refusal> {
+fn message<'a>(text: &'a str, sender: &Sender) -> Result<Envelope<'a>, Rejection> {
     match decode(text, sender, DEFAULT_MAX_DEPTH, || ASSIGNED)? {
         Incoming::Message(envelope) => Ok(envelope),
         other => panic!("not a message: {other:?}"),
@@ -46,7 +46,7 @@ fn accepted<'a>(text: &'a str, sender: &Sender) -> Envelope<'a> {
 }
 
 /// The refusal of a text that must be answered with a NACK.
-fn refused(text: &str, sender: &Sender) -> Refusal {
+fn refused(text: &str, sender: &Sender) -> Rejection {
     let assign = || panic!("an id was assigned to {text:.300}");
     let refusal = decode(text, sender, DEFAULT_MAX_DEPTH, assign).expect_err(&text[..text.len().min(300)]);
     assert!(refusal.is_answered(), "{text:.300}");

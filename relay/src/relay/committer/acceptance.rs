@@ -9,7 +9,7 @@ use slipstream_store::{MessageStore, Record};
 use super::Committer;
 use super::batch::Filling;
 use super::queue::{Arrival, Submission};
-use crate::protocol::{Code, Refusal};
+use crate::protocol::{Code, Rejection};
 use crate::relay::settings::{BacklogLimit, BacklogPolicy};
 
 impl<S: MessageStore + ?Sized> Committer<S> {
@@ -28,8 +28,8 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     }
 
     /// Accepts a message, which is then to be [`released`](Self::release), or says why it may not be recorded.
-    fn accept(&self, record: &Record, arrival: &Arrival) -> Result<(), Box<Refusal>> {
-        let refusal = |code, reason| Box::new(Refusal::of(code, reason, &record.identity));
+    fn accept(&self, record: &Record, arrival: &Arrival) -> Result<(), Box<Rejection>> {
+        let refusal = |code, reason| Box::new(Rejection::of(code, reason, &record.identity));
         if arrival.mandatory && record.route.recipients.is_empty() {
             return Err(refusal(Code::Unrouted, "mandatory: no peer matches now".to_owned()));
         }

@@ -6,7 +6,7 @@ use slipstream_store::{Batch, Operation, Outcome, Record, Result, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::queue::{Arrival, PurgeRequest};
-use crate::protocol::Refusal;
+use crate::protocol::Rejection;
 
 /// Who hears of an operation's outcome.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(super) enum Reply {
     /// The sender of a message. Here and below the permit is the message's share of the queue's bytes.
     Sender(Arrival, Option<OwnedSemaphorePermit>),
     /// The sender of a message that may not be recorded: it is refused like this, unless it was recorded before.
-    Refused(Arrival, Box<Refusal>, Option<OwnedSemaphorePermit>),
+    Refused(Arrival, Box<Rejection>, Option<OwnedSemaphorePermit>),
     /// A caller of [`CommitQueue::apply`](super::CommitQueue::apply).
     Caller(oneshot::Sender<Result<Outcome>>),
 }
@@ -60,7 +60,7 @@ impl Filling {
         &mut self,
         record: Box<Record>,
         arrival: Arrival,
-        refusal: Box<Refusal>,
+        refusal: Box<Rejection>,
         permit: Option<OwnedSemaphorePermit>,
     ) {
         self.makes = Some(self.makes.unwrap_or(0));

@@ -9,7 +9,7 @@ use tracing::info;
 use super::Committer;
 use super::batch::{Committed, Reply, Rest};
 use super::queue::Arrival;
-use crate::protocol::{self, Code, Refusal};
+use crate::protocol::{self, Code, Rejection};
 use crate::relay::dispatcher::{Forward, Metadata};
 
 /// Neighbouring messages with one route, which are forwarded together.
@@ -147,7 +147,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         match outcome {
             Outcome::Conflict => {
                 let reason = "this identity was accepted with another type, key or value";
-                self.turn_away(record, arrival, Refusal::of(Code::IdentityConflict, reason, &record.identity));
+                self.turn_away(record, arrival, Rejection::of(Code::IdentityConflict, reason, &record.identity));
             }
             outcome => {
                 if let Outcome::Duplicate { by } = outcome {
@@ -165,7 +165,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             match (operation, reply) {
                 (Operation::Record(record), Reply::Sender(arrival, _)) => {
                     self.release(record);
-                    let refusal = Refusal::of(Code::StorageUnavailable, error.to_string(), &record.identity);
+                    let refusal = Rejection::of(Code::StorageUnavailable, error.to_string(), &record.identity);
                     self.turn_away(record, arrival, refusal);
                 }
                 (Operation::Recognise(record), Reply::Refused(arrival, refusal, _)) => {
@@ -177,7 +177,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         }
     }
 
-    fn turn_away(&self, record: &Record, arrival: Arrival, refusal: Refusal) {
+    fn turn_away(&self, record: &Record, arrival: Arrival, refusal: Rejection) {
         self.metrics.rejected(refusal.code());
         self.notices.refused(&record.route.received_from, &refusal);
         arrival.reply.refuse(refusal);

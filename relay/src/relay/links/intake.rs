@@ -14,7 +14,7 @@ use super::rate::Rate;
 use crate::clock::Clock;
 use crate::link::Inbox;
 use crate::metrics::Metrics;
-use crate::protocol::{self, Ack, Code, Envelope, Incoming, Refusal, Sender};
+use crate::protocol::{self, Ack, Code, Envelope, Incoming, Rejection, Sender};
 use crate::relay::committer::{Arrival, CommitQueue};
 use crate::relay::notices::Notices;
 use crate::relay::peers::Target;
@@ -53,7 +53,7 @@ impl Intake {
         }
         if let Err(rate) = self.may_send(read_at) {
             let reason = format!("this peer may send {rate} messages a second");
-            let refusal = Refusal::of(Code::RateLimited, reason, envelope.identity());
+            let refusal = Rejection::of(Code::RateLimited, reason, envelope.identity());
             self.count_refusal(&refusal);
             return reply.refuse(refusal);
         }
@@ -103,12 +103,12 @@ impl Intake {
         });
     }
 
-    fn count_refusal(&self, refusal: &Refusal) {
+    fn count_refusal(&self, refusal: &Rejection) {
         self.metrics.rejected(refusal.code());
         self.notices.refused(&self.sender.id, refusal);
     }
 
-    async fn refuse(&self, refusal: Refusal) {
+    async fn refuse(&self, refusal: Rejection) {
         self.count_refusal(&refusal);
         self.link.outbox.reserve().await;
         self.link.outbox.answer(Answer::Refuse(refusal));

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use slipstream_store::Identity;
 use tokio::sync::Semaphore;
 
-use crate::protocol::Refusal;
+use crate::protocol::Rejection;
 use crate::relay::dispatcher::Wake;
 
 /// What the sender of a message is told of it.
@@ -18,7 +18,7 @@ pub(crate) enum Answer {
     /// It is durable.
     Confirm(Identity),
     /// It was not taken.
-    Refuse(Refusal),
+    Refuse(Rejection),
 }
 
 impl Answer {
@@ -82,7 +82,7 @@ impl ReplyTo {
         self.0.answer(Answer::Confirm(identity));
     }
 
-    pub(crate) fn refuse(self, refusal: Refusal) {
+    pub(crate) fn refuse(self, refusal: Rejection) {
         self.0.answer(Answer::Refuse(refusal));
     }
 }

@@ -77,7 +77,7 @@ impl fmt::Display for Code {
 /// Why a text was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {reason}")]
-pub struct Refusal {
+pub struct Rejection {
     code: Code,
     reason: String,
     message_id: Option<MessageId>,
@@ -85,7 +85,7 @@ pub struct Refusal {
     answered: bool,
 }
 
-impl Refusal {
+impl Rejection {
     /// The refusal of a message that could be read.
     #[must_use]
     pub fn of(code: Code, reason: impl Into<String>, identity: &Identity) -> Self {

@@ -10,9 +10,9 @@ pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; chars
 pub(super) const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type HttpResponse = Response<Full<Bytes>>;
 
-pub(super) fn page(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Answer {
+pub(super) fn page(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> HttpResponse {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, kind);
@@ -20,7 +20,7 @@ pub(super) fn page(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>
     answer
 }
 
-pub(super) fn json(status: StatusCode, shown: &impl Serialize) -> Answer {
+pub(super) fn json(status: StatusCode, shown: &impl Serialize) -> HttpResponse {
     match serde_json::to_vec(shown) {
         Ok(body) => page(status, JSON, body),
         Err(_) => page(StatusCode::INTERNAL_SERVER_ERROR, JSON, r#"{"error":{"code":"internal","message":""}}"#),
@@ -28,6 +28,6 @@ pub(super) fn json(status: StatusCode, shown: &impl Serialize) -> Answer {
 }
 
 /// An error as every path answers it.
-pub(super) fn error(status: StatusCode, code: &str, message: &str) -> Answer {
+pub(super) fn error(status: StatusCode, code: &str, message: &str) -> HttpResponse {
     json(status, &serde_json::json!({"error": {"code": code, "message": message}}))
 }
