@@ -11,7 +11,7 @@ use slipstream::clock::SystemClock;
 use slipstream::dial::{DialLimits, DialledPeer};
 use slipstream::link::{LinkLimits, Target, TcpConnector};
 use slipstream::listen::{Listener as _, TcpListener};
-use slipstream::relay::{DialObservation, DialState, Observer};
+use slipstream::relay::{DialObservation, DialState, Observer, Operator};
 use slipstream::store::{MessageStore as _, Peer as Remembered, PeerId};
 use slipstream::{Relay, RelayError, Settings};
 use slipstream_conformance::{ModelMedium, ModelStore};
@@ -33,6 +33,7 @@ pub struct Place {
 /// A relay that runs.
 pub struct Local {
     pub observer: Observer<ModelStore>,
+    pub operator: Operator<ModelStore>,
     pub store: Arc<ModelStore>,
     /// Where it takes links.
     pub address: SocketAddr,
@@ -99,9 +100,10 @@ impl Place {
         let relay = Relay::open(Arc::clone(&store), self.settings.clone(), clock).await.expect("it opens");
         let listener = TcpListener::bind(self.address).expect("the address is free");
         self.address = listener.local_addr().expect("it has an address");
-        let (observer, shutdown) = (relay.observer(), CancellationToken::new());
+        let (observer, operator) = (relay.observer(), relay.operator());
+        let shutdown = CancellationToken::new();
         let running = tokio::spawn(relay.run(Some(Box::new(listener)), Arc::new(TcpConnector), shutdown.clone()));
-        Local { observer, store, address: self.address, shutdown, running }
+        Local { observer, operator, store, address: self.address, shutdown, running }
     }
 }
 
