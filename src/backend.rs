@@ -122,6 +122,12 @@ pub fn place(engine: Engine, path: &Path) -> Result<Place, StoreError> {
     backend(engine).map(|backend| (backend.place)(path))
 }
 
+/// What a person who chose this engine should know before they rely on it.
+#[must_use]
+pub fn advice(engine: Engine) -> Option<String> {
+    not_recommended(engine).map(|_| format!("{engine} is supported, not recommended; docs/{engine}.md says why"))
+}
+
 /// Why an engine is not recommended; nothing for one that is, or that is not compiled in.
 #[must_use]
 pub fn not_recommended(engine: Engine) -> Option<&'static str> {

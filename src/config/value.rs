@@ -71,15 +71,6 @@ impl Engine {
     pub fn not_compiled_in(self) -> String {
         format!("`{self}` is not compiled into this program: it wants the cargo feature `{self}`")
     }
-
-    /// What a person who chose it should know before they rely on it.
-    #[must_use]
-    pub const fn advice(self) -> Option<&'static str> {
-        match self {
-            Self::Sqlite | Self::Redb | Self::Lmdb => None,
-            Self::Sled => Some("sled is supported, not recommended; docs/sled.md says why"),
-        }
-    }
 }
 
 impl fmt::Display for Engine {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use slipstream_store::{Guarantee, PeerId, Stats};
 use tracing::info;
 
-use crate::backend::Opened;
+use crate::backend::{self, Opened};
 use crate::cli::output;
 use crate::config::{Config, LogFormat};
 
@@ -33,7 +33,7 @@ struct Record<'a> {
     metrics: String,
     store: StoreRecord<'a>,
     peers: Vec<PeerRecord<'a>>,
-    advice: Option<&'a str>,
+    advice: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -117,7 +117,7 @@ impl Started<'_> {
         lines.push(format!("  store      {} at {path}, durability {}", guarantee.engine, guarantee.durability));
         lines.push(format!("             {}", self.opened));
         lines.push(format!("  guarantee  {guarantee}"));
-        lines.extend(self.config.store.advice().map(|advice| format!("  advice     {advice}")));
+        lines.extend(backend::advice(self.config.store).map(|advice| format!("  advice     {advice}")));
         if let Some(url) = self.links.map(link_url) {
             lines.push("try, in two other terminals:".to_owned());
             lines.push(format!("  slipstream listen --to {url} --id app-1"));
@@ -146,7 +146,7 @@ impl Started<'_> {
                 opening_seconds: took.as_secs_f64(),
             },
             peers: peers.map(|it| PeerRecord { id: it.alias.as_str(), address: it.target.to_string() }).collect(),
-            advice: self.config.store.advice(),
+            advice: backend::advice(self.config.store),
         }
     }
 }
