@@ -12,8 +12,7 @@ use super::table::{
 };
 use crate::protocol::Code;
 
-/// They count into the recorder that was installed when they were
-/// made.
+/// What the stages count with. It counts into the recorder that was installed when it was made.
 pub(crate) struct Metrics {
     processed: Vec<[Counter; 2]>,
     unrouted: Counter,

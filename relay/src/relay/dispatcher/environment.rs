@@ -16,7 +16,7 @@ use crate::clock::Clock;
 pub(super) struct Environment {
     pub(super) decisions: Decisions,
     /// Bytes that wait in memory to be sent, summed over the lanes. What several lanes hold counts several times.
-    pub(super) queued_bytes: AtomicUsize,
+    queued_bytes: AtomicUsize,
     limits: LaneLimits,
     pub(super) clock: Arc<dyn Clock>,
 }
