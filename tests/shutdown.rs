@@ -10,7 +10,10 @@ use support::{CLOSE, Event, FIN, Peer, Relay, Signal, event, within};
 #[tokio::test]
 async fn a_stop_under_load_keeps_what_was_confirmed_and_says_goodbye() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut relay = Relay::start(folder.path(), &["--enable-message-logs=false"]).await;
+    // More than a megabyte of answers may stand in the sockets before the Close, and a loopback whose window was full
+    // can take seconds for them.
+    let arguments = ["--enable-message-logs=false", "--shutdown-timeout", "60s"];
+    let mut relay = Relay::start(folder.path(), &arguments).await;
     drop(Peer::connect(&relay, "id=receiver").await);
     let Peer { link, .. } = Peer::connect(&relay, "id=sender").await;
     let (mut reader, mut writer) = (link.reader, link.writer);
