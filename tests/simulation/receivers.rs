@@ -58,7 +58,8 @@ fn a_slow_and_healthy_reader_gets_no_copy() {
 fn a_poison_is_found_and_nothing_else_is_lost() {
     let test = "a_poison_is_found_and_nothing_else_is_lost";
     let plan = |seed: u64| {
-        let mut plan = Plan { traffic: Duration::from_secs(120), ..Plan::mesh(1, &[]) }.with_a_poison(seed * 97 % 500);
+        let mut plan =
+            Plan { traffic: Duration::from_secs(120), ..Plan::mesh(1, &[]) }.with_a_poison(1 + seed * 97 % 500);
         for application in &mut plan.applications {
             application.topics = Topics::events(Duration::from_millis(100));
         }

@@ -20,11 +20,9 @@ impl LinkState {
                 Step::Wait(None) if self.in_flight.held().next().is_some() => return true,
                 Step::Try => {
                     // A newer value may have been sent meanwhile: then this one is not sent on this link.
-                    let first =
-                        self.in_flight.held().find(|delivery| !delivery.overtaken).map(|delivery| delivery.sequence);
-                    if let Some(first) = first {
-                        hold_back.tries(first);
-                        self.in_flight.send_again(first, false);
+                    let held = self.in_flight.held().filter(|delivery| !delivery.overtaken);
+                    if let Some(tried) = hold_back.tries(held.map(|delivery| delivery.sequence)) {
+                        self.in_flight.send_again(tried, false);
                         return true;
                     }
                     self.hold_back = None;

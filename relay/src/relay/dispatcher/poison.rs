@@ -3,7 +3,9 @@
 //! A reader that dies of a message comes back and gets it first, again and again. When several links in a row were
 //! lost with the same oldest delivery in flight and nothing settled, the next link holds the oldest deliveries back.
 //! If the peer settles others meanwhile, those held back are sent one alone at a time, and the one that a link is
-//! lost over twice is the poison. [`Suspicion`] is what is kept from link to link, [`HoldBack`] what one link does.
+//! lost over twice is the poison. Where all are held back there are no others: then they are tried as well, but a link
+//! that is lost before the peer settled one of them tells nothing, because the peer may die of everything.
+//! [`Suspicion`] is what is kept from link to link, [`HoldBack`] what one link does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -39,6 +41,8 @@ pub(super) struct Suspicion {
     suspects: BTreeSet<Sequence>,
     /// How many links were lost over each delivery alone.
     strikes: BTreeMap<Sequence, u32>,
+    /// The delivery that was tried last where all were held back, and over which a link was lost that told nothing.
+    told_nothing: Option<Sequence>,
 }
 
 /// A link that was lost, as far as it tells something of poison.
@@ -63,9 +67,16 @@ impl Suspicion {
             () => return None,
         };
         let steady_after = self.longest_life.saturating_mul(STEADY_FACTOR).min(MAX_STEADY);
-        let suspects = self.suspects.clone();
-        let is_proven = !suspects.is_empty();
-        Some(HoldBack { suspects, room, steady_after, is_proven, is_steady: false, alone: None, others_settled: false })
+        Some(HoldBack {
+            suspects: self.suspects.clone(),
+            room,
+            steady_after,
+            is_proven: !self.suspects.is_empty(),
+            is_steady: false,
+            alone: None,
+            has_settled: false,
+            told_nothing: self.told_nothing,
+        })
     }
 
     /// A link was lost. Returns the delivery that is poison, if one is found. `is_owed` tells whether a delivery may
@@ -73,13 +84,14 @@ impl Suspicion {
     pub(super) fn lost(&mut self, loss: Loss, is_owed: impl Fn(Sequence) -> bool) -> Option<Sequence> {
         self.strikes.retain(|sequence, _| is_owed(*sequence));
         match loss.hold_back {
-            Some(HoldBack { alone: Some(alone), suspects, .. }) => {
+            Some(HoldBack { alone: Some(alone), suspects, has_settled, is_proven, .. }) if has_settled || is_proven => {
                 self.suspects = suspects;
                 self.suspects.retain(|sequence| is_owed(*sequence));
                 self.struck(alone)
             }
-            Some(_) => {
+            Some(hold_back) => {
                 self.start_anew(if loss.has_settled { 0 } else { self.doublings.saturating_add(1) });
+                self.told_nothing = hold_back.alone;
                 None
             }
             None if loss.has_settled => {
@@ -109,7 +121,8 @@ impl Suspicion {
 
     /// Nothing is concluded from the links so far, but for the strikes.
     fn start_anew(&mut self, doublings: u32) {
-        *self = Self { doublings, strikes: std::mem::take(&mut self.strikes), ..Self::default() };
+        let strikes = std::mem::take(&mut self.strikes);
+        *self = Self { doublings, strikes, told_nothing: self.told_nothing, ..Self::default() };
     }
 
     fn struck(&mut self, alone: Sequence) -> Option<Sequence> {
@@ -142,8 +155,10 @@ pub(super) struct HoldBack {
     is_steady: bool,
     /// The one that is tried: nothing else is in flight.
     alone: Option<Sequence>,
-    /// Whether the peer has settled a delivery that was not held back.
-    others_settled: bool,
+    /// Whether the peer has settled a delivery on this link.
+    has_settled: bool,
+    /// The one that was tried last when that told nothing.
+    told_nothing: Option<Sequence>,
 }
 
 /// What a link that holds deliveries back does next.
@@ -155,7 +170,7 @@ pub(super) enum Step {
     Wait(Option<Sequence>),
     /// It tries the first of those held back.
     Try,
-    /// It holds nothing back any more: nothing else is owed that could tell whether the peer lives.
+    /// It holds nothing back any more: there is one, and nothing else is owed that could tell whether the peer lives.
     Release,
 }
 
@@ -175,9 +190,7 @@ impl HoldBack {
 
     /// The peer has settled a delivery, or has refused it.
     pub(super) fn answered(&mut self, sequence: Sequence) {
-        if !self.suspects.contains(&sequence) {
-            self.others_settled = true;
-        }
+        self.has_settled = true;
         self.ended(sequence);
     }
 
@@ -196,17 +209,23 @@ impl HoldBack {
         match () {
             () if self.alone.is_some() => Step::Wait(self.alone),
             () if !self.is_steady => Step::Send,
-            () if self.others_settled && idle => Step::Try,
-            () if self.others_settled => Step::Wait(None),
-            () if idle && all_read && self.is_proven => Step::Try,
+            () if self.has_settled && idle => Step::Try,
+            () if self.has_settled => Step::Wait(None),
+            () if idle && all_read && (self.is_proven || self.suspects.len() > 1) => Step::Try,
             () if idle && all_read => Step::Release,
             () => Step::Send,
         }
     }
 
-    /// A delivery is tried.
-    pub(super) fn tries(&mut self, sequence: Sequence) {
-        self.alone = Some(sequence);
+    /// Tries one of those that are held back and may be sent, which come in order. Returns which; `None` if there is
+    /// none.
+    pub(super) fn tries(&mut self, held: impl Iterator<Item = Sequence>) -> Option<Sequence> {
+        // The poison may be the one that was tried before the peer could settle any.
+        let after = self.told_nothing.filter(|_| !self.has_settled);
+        let mut held = held.peekable();
+        let first = held.peek().copied();
+        self.alone = held.find(|sequence| after.is_none_or(|after| *sequence > after)).or(first);
+        self.alone
     }
 
     /// The same, if the one that is tried did not go out.

@@ -50,6 +50,36 @@ impl Reader {
         self.decided.extend(self.fixture.commit());
     }
 
+    /// One link: the peer reads all that it is sent, and settles it a millisecond after nothing more came; the link is
+    /// lost when it has read one of the `poisons`, or after `life` milliseconds. Returns how many it settled.
+    fn link_that_reads_all(&mut self, life: u64, poisons: &[u64]) -> usize {
+        self.links += 1;
+        self.fixture.state.link_up(LinkTerms::default(), self.time(), &self.fixture.limits);
+        let (mut read, mut settled) = (Vec::new(), 0);
+        for _ in 0..life {
+            let now = self.time();
+            self.fixture.state.tick(now, &self.fixture.limits);
+            self.decided.extend(self.fixture.commit());
+            let sent = self.fixture.send(now);
+            self.now += 1;
+            if sent.iter().any(|number| poisons.contains(number)) {
+                break;
+            }
+            if sent.is_empty() {
+                for number in read.drain(..) {
+                    settled += 1;
+                    self.taken.push(number);
+                    let decided = self.fixture.acknowledge(number, self.time());
+                    self.decided.extend(decided);
+                }
+            }
+            read.extend(sent);
+        }
+        self.fixture.state.unlink(LinkEnd::Lost, self.time());
+        self.decided.extend(self.fixture.commit());
+        settled
+    }
+
     fn dead(&self) -> Vec<&str> {
         self.decided.iter().filter_map(|decided| decided.strip_prefix("dead ")).collect()
     }
@@ -97,6 +127,35 @@ fn a_poison_is_found_behind_others_that_were_not_acknowledged_yet() {
         reader.decided.extend(decided);
     }
     assert_eq!(reader.dead(), ["7 poison 0"], "after {} links", reader.links);
+}
+
+/// The peer reads all that it is sent before it acknowledges any, and dies of the newest: whatever is held back, the
+/// poison is among the rest, or nothing is left.
+#[test]
+fn a_poison_that_is_the_newest_of_what_is_read_at_once_is_found() {
+    for (count, poisons) in [(2, [2].as_slice()), (8, &[8]), (8, &[1, 8]), (8, &[4, 8])] {
+        let mut reader = Reader::new((1..=count).map(pending));
+        let mut others = count as usize - poisons.len();
+        while (others > 0 || reader.dead().len() < poisons.len()) && reader.links < 120 {
+            others -= reader.link_that_reads_all(500, poisons);
+        }
+        let dead: Vec<_> = poisons.iter().map(|poison| format!("{poison} poison 0")).collect();
+        assert_eq!(reader.dead(), dead, "{poisons:?} of {count}, after {} links", reader.links);
+        assert!(reader.fixture.store.is_empty(), "{poisons:?} of {count}: {:?}", reader.taken);
+    }
+}
+
+#[test]
+fn a_peer_that_dies_of_each_delivery_alone_loses_nothing() {
+    let mut reader = Reader::new((1..=8).map(pending));
+    for _ in 0..200 {
+        reader.link_that_reads_all(500, &[1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+    assert_eq!(reader.decided, [""; 0]);
+    while !reader.fixture.store.is_empty() && reader.links < 210 {
+        reader.link_that_reads_all(500, &[]);
+    }
+    assert!(reader.fixture.store.is_empty(), "{:?}", reader.taken);
 }
 
 #[test]
