@@ -1,23 +1,23 @@
-//! The one place that knows which engines are compiled in: turns a configuration into an open store.
+//! The one place that knows which engines are compiled in: turns the configuration of a store into an open store.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use slipstream_embedded::{OfflineStore, Place, StoreOptions};
-use slipstream_store::{Durability, MessageStore, Stats, StoreError};
+use slipstream_store::{About, MessageStore, Stats, StoreError};
 
 use crate::clock::Clock;
-use crate::config::Engine;
+use crate::config::{Engine, StoreConfig};
 
 /// What an engine's crate gives.
 struct Backend {
     engine: Engine,
+    about: About,
     open: fn(&StoreOptions) -> Result<Arc<dyn MessageStore>, StoreError>,
     open_tables: fn(&StoreOptions) -> Result<Box<dyn OfflineStore>, StoreError>,
     place: fn(&Path) -> Place,
-    not_recommended: Option<&'static str>,
 }
 
 macro_rules! backends {
@@ -32,10 +32,10 @@ macro_rules! backends {
             #[cfg(feature = $feature)]
             Backend {
                 engine: Engine::$engine,
+                about: $backend::ABOUT,
                 open: |options| Ok(Arc::new($backend::open(options)?)),
                 open_tables: |options| Ok(Box::new($backend::open_tables(options)?)),
                 place: $backend::place,
-                not_recommended: $backend::NOT_RECOMMENDED,
             },
         )+];
     };
@@ -53,12 +53,21 @@ fn backend(engine: Engine) -> Result<&'static Backend, StoreError> {
     found.ok_or_else(|| StoreError::Unsupported(engine.not_compiled_in()))
 }
 
-/// Opens the store at `path`, and makes it where there is none. It blocks.
+/// Opens a store, and makes it if there is none.
 ///
 /// # Errors
 /// As the engine says; [`StoreError::Unsupported`] for an engine that is not compiled in.
-pub fn open(engine: Engine, path: &Path, durability: Durability) -> Result<Arc<dyn MessageStore>, StoreError> {
-    (backend(engine)?.open)(&StoreOptions::new(path).durability(durability))
+///
+/// # Cancellation
+/// The store is opened all the same, and closed again.
+pub async fn open(config: &StoreConfig) -> Result<Arc<dyn MessageStore>, StoreError> {
+    match config {
+        StoreConfig::Files { engine, path, durability } => {
+            let (backend, options) = (backend(*engine)?, StoreOptions::new(path).durability(*durability));
+            let opening = tokio::task::spawn_blocking(move || (backend.open)(&options));
+            opening.await.map_err(|panic| StoreError::Poisoned(format!("opening the store: {panic}")))?
+        }
+    }
 }
 
 /// A store that was opened for a relay, and what its start says of it.
@@ -85,28 +94,22 @@ impl fmt::Display for Opened {
     }
 }
 
-/// Opens the store at `path` for a relay, as [`open`] does, and says what was there.
+/// Opens a store for a relay, as [`open`] does, and says what was there.
 ///
 /// # Errors
 /// As [`open`].
-pub async fn start(
-    engine: Engine,
-    path: PathBuf,
-    durability: Durability,
-    clock: &dyn Clock,
-) -> Result<Opened, StoreError> {
+pub async fn start(config: &StoreConfig, clock: &dyn Clock) -> Result<Opened, StoreError> {
     let begun = clock.elapsed();
-    let opening = tokio::task::spawn_blocking(move || {
-        let is_new = !place(engine, &path)?.has_store();
-        Ok((open(engine, &path, durability)?, is_new))
-    });
-    let ended = opening.await.map_err(|panic| StoreError::Poisoned(format!("opening the store: {panic}")));
-    let (store, is_new) = ended??;
+    let is_new = match config {
+        StoreConfig::Files { engine, path, .. } => !place(*engine, path)?.has_store(),
+    };
+    let store = open(config).await?;
     let stats = store.stats().await?;
     Ok(Opened { store, is_new, stats, took: clock.elapsed().saturating_sub(begun) })
 }
 
-/// Opens the tables of the store at `path`, and makes them where there are none, for work on the whole store. It blocks.
+/// Opens the tables of the store in files at `path`, and makes them if there are none, for work on the whole store. It
+/// blocks.
 ///
 /// # Errors
 /// As [`open`].
@@ -125,11 +128,26 @@ pub fn place(engine: Engine, path: &Path) -> Result<Place, StoreError> {
 /// What a person who chose this engine should know before they rely on it.
 #[must_use]
 pub fn advice(engine: Engine) -> Option<String> {
-    not_recommended(engine).map(|_| format!("{engine} is supported, not recommended; docs/{engine}.md says why"))
+    let About { engine: name, page, not_recommended } = backend(engine).ok()?.about;
+    not_recommended.map(|_| format!("{name} is supported, not recommended; {page} says why"))
 }
 
 /// Why an engine is not recommended; nothing for one that is, or that is not compiled in.
 #[must_use]
 pub fn not_recommended(engine: Engine) -> Option<&'static str> {
-    backend(engine).ok()?.not_recommended
+    backend(engine).ok()?.about.not_recommended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_is_configured_under_the_name_that_it_has_for_itself() {
+        for Backend { engine, about, .. } in BACKENDS {
+            assert_eq!(engine.name(), about.engine);
+            let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(about.page);
+            assert!(page.is_file(), "{}", page.display());
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fastrand::Rng;
 use slipstream::backend;
-use slipstream::config::Engine;
+use slipstream::config::{Engine, StoreConfig};
 use slipstream::offline::{Located, OfflineError, Silent, backup, compact, migrate};
 use slipstream::store::{Durability, StoreError};
 use slipstream_conformance::fixture::{
@@ -30,7 +30,8 @@ const MESSAGES: usize = 200;
 fn filled(engine: Engine, path: &Path) -> Located {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
-        let store = backend::open(engine, path, Durability::Full).expect("a store");
+        let config = StoreConfig::Files { engine, path: path.to_owned(), durability: Durability::Full };
+        let store = backend::open(&config).await.expect("a store");
         remember_all(&*store, &["a", "b"]).await;
         let messages = (0..MESSAGES).map(|number| put(plain(&format!("m{number}"), &["a", "b"]))).collect();
         let recorded = sequences(&*store, messages).await;

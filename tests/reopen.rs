@@ -13,7 +13,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use slipstream::Settings;
 use slipstream::backend::{self, COMPILED};
-use slipstream::config::Engine;
+use slipstream::config::{Engine, StoreConfig};
 use slipstream::store::{Depth, Durability, PeerId};
 use support::within;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
@@ -76,7 +76,8 @@ impl Holder {
 /// Opens the store, and answers how many messages are pending: by its count, and by reading them all.
 async fn count(engine: Engine, path: &Path) -> u64 {
     let start = Instant::now();
-    let store = backend::open(engine, path, Durability::Full).expect("it opens");
+    let config = StoreConfig::Files { engine, path: path.to_owned(), durability: Durability::Full };
+    let store = backend::open(&config).await.expect("it opens");
     let took = start.elapsed();
     let stats = store.stats().await.expect("it counts");
     println!("{engine}: {} pending, opened in {took:?}", stats.pending);

@@ -116,7 +116,7 @@ async fn serve(flags: &SettingFlags, config: &Config, log: LogControl) -> anyhow
 }
 
 async fn open_store(config: &Config, clock: &dyn Clock) -> anyhow::Result<Opened> {
-    let opened = backend::start(config.store, config.storage_path.clone(), config.durability, clock).await;
+    let opened = backend::start(&config.store_config(), clock).await;
     opened.with_context(|| format!("SLIPSTREAM_STORAGE_PATH: {}", config.storage_path.display()))
 }
 

@@ -13,6 +13,7 @@ mod nearest;
 mod rules;
 mod setting;
 mod sources;
+mod store;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use lists::{MAX_PEERS, MAX_SUBSCRIBERS, encode_peers};
 pub(crate) use names::{ADMIN_URL, RELAY_URL};
 pub use setting::{Effective, Origin, Setting};
 pub use sources::Sources;
+pub use store::StoreConfig;
 pub use table::{Config, SETTINGS};
 pub use text::{MAX_FILE_BYTES, read_file, read_text};
 pub use value::{Engine, Listen, LogFormat};

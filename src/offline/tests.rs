@@ -7,7 +7,7 @@ use slipstream_store::{Durability, Operation, Peer, PeerId, PeerKind, StoreError
 
 use super::{Located, OfflineError, Progress, Silent, backup, compact, migrate};
 use crate::backend;
-use crate::config::Engine;
+use crate::config::{Engine, StoreConfig};
 use crate::store::{Batch, ClusterGroup};
 
 fn engine() -> Engine {
@@ -16,7 +16,8 @@ fn engine() -> Engine {
 
 /// A closed store that remembers some peers.
 async fn made(path: &Path) -> Located {
-    let store = backend::open(engine(), path, Durability::Full).expect("a store");
+    let config = StoreConfig::Files { engine: engine(), path: path.to_owned(), durability: Durability::Full };
+    let store = backend::open(&config).await.expect("a store");
     let peer = |number| {
         Operation::RememberPeer(Box::new(Peer {
             id: PeerId::new(format!("peer-{number}")).expect("a name"),
@@ -108,7 +109,7 @@ async fn while_it_is_worked_on_a_store_is_in_use_and_its_target_too() {
     let to = Located { engine: engine(), path: folder.path().join("target") };
     let look = || {
         for path in [&store.path, &to.path] {
-            let refused = backend::open(engine(), path, Durability::Full).expect_err("refused");
+            let refused = backend::open_tables(engine(), path).map(drop).expect_err("refused");
             assert_eq!(refused, StoreError::InUse(path.clone()));
         }
     };

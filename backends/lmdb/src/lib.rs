@@ -19,7 +19,7 @@ mod room;
 mod tables;
 
 use slipstream_embedded::{EmbeddedStore, Opened};
-use slipstream_store::{Guarantee, Result};
+use slipstream_store::{About, Guarantee, Result};
 
 pub use engine::LmdbEngine;
 pub use place::place;
@@ -29,8 +29,8 @@ pub use slipstream_embedded::StoreOptions;
 /// A [`MessageStore`](slipstream_store::MessageStore) in an LMDB file.
 pub type LmdbStore = EmbeddedStore<LmdbEngine>;
 
-/// Why it is not recommended. Nothing speaks against it.
-pub const NOT_RECOMMENDED: Option<&str> = None;
+/// What is known of the engine before a store is opened.
+pub const ABOUT: About = About { engine: "lmdb", page: "docs/lmdb.md", not_recommended: None };
 
 /// Opens the store, and makes it if there is none; the folder is made with mode 0700. In it the file is
 /// `slipstream.mdb`.
@@ -55,6 +55,6 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<LmdbEngine>> {
     let lock = place.lock()?;
     let marker = place.admit(&lock, label::in_file(&place.data()))?;
     let engine = LmdbEngine::open(&place, options.durability).map_err(|error| place.explain(&lock, error))?;
-    let guarantee = Guarantee::new("lmdb", options.durability);
+    let guarantee = Guarantee::new(ABOUT.engine, options.durability);
     Ok(Opened { engine, guarantee, lock, marker })
 }

@@ -16,7 +16,7 @@ mod tables;
 mod writes;
 
 use slipstream_embedded::{EmbeddedStore, Engine as _, Label, Opened};
-use slipstream_store::{Durability, Guarantee, Result, Survives};
+use slipstream_store::{About, Durability, Guarantee, Result, Survives};
 
 pub use engine::RedbEngine;
 pub use place::place;
@@ -29,8 +29,8 @@ pub type RedbStore = EmbeddedStore<RedbEngine>;
 /// Why redb keeps more if less is asked for.
 const RELAXED: &str = "redb syncs every commit, also where `relaxed` is asked for";
 
-/// Why it is not recommended. Nothing speaks against it.
-pub const NOT_RECOMMENDED: Option<&str> = None;
+/// What is known of the engine before a store is opened.
+pub const ABOUT: About = About { engine: "redb", page: "docs/redb.md", not_recommended: None };
 
 /// Opens the store in this folder, and makes it if there is none, the folder with mode 0700. The file in it is
 /// `slipstream.redb`.
@@ -63,7 +63,7 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<RedbEngine>> {
     let engine = RedbEngine::open(&file).map_err(|error| place.explain(&lock, error))?;
     let marker = place.admit(&lock, engine.label()?)?;
     let note = (options.durability == Durability::Relaxed).then_some(RELAXED);
-    let guarantee = Guarantee::new("redb", options.durability);
+    let guarantee = Guarantee::new(ABOUT.engine, options.durability);
     let guarantee = Guarantee { survives: Survives::PowerCut, note, ..guarantee };
     Ok(Opened { engine, guarantee, lock, marker })
 }

@@ -16,7 +16,7 @@ mod views;
 mod wake;
 
 use slipstream_embedded::{EmbeddedStore, Opened};
-use slipstream_store::{Guarantee, Result, Survives};
+use slipstream_store::{About, Guarantee, Result, Survives};
 
 pub use engine::SledEngine;
 pub use files::place;
@@ -29,8 +29,9 @@ pub type SledStore = EmbeddedStore<SledEngine>;
 /// What sled keeps, as far as it could be shown: see "What a power cut does" in `docs/sled.md`.
 const NOTE: &str = "a power cut may take the last confirmed messages, and sled may then not open";
 
-/// Why it is not recommended, in short; `docs/sled.md` has more.
-pub const NOT_RECOMMENDED: Option<&str> = Some("its last stable release is from 2021");
+/// What is known of the engine before a store is opened.
+pub const ABOUT: About =
+    About { engine: "sled", page: "docs/sled.md", not_recommended: Some("its last stable release is from 2021") };
 
 /// Opens the store, and makes it if there is none; the folder is made with mode 0700. Sled's files are in the
 /// folder `slipstream.sled` in it.
@@ -58,7 +59,7 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<SledEngine>> {
     }
     let engine = SledEngine::open(place.data()).map_err(|error| place.explain(&lock, error))?;
     place.sync()?;
-    let guarantee = Guarantee::new("sled", options.durability);
+    let guarantee = Guarantee::new(ABOUT.engine, options.durability);
     let guarantee = Guarantee { survives: Survives::KilledProcess, note: Some(NOTE), ..guarantee };
     Ok(Opened { engine, guarantee, lock, marker })
 }

@@ -11,7 +11,7 @@ mod sql;
 mod tables;
 
 use slipstream_embedded::{EmbeddedStore, Label, Opened};
-use slipstream_store::{Guarantee, Result};
+use slipstream_store::{About, Guarantee, Result};
 
 pub use engine::{SqliteEngine, SqliteReader};
 pub use place::place;
@@ -20,8 +20,8 @@ pub use slipstream_embedded::StoreOptions;
 /// A [`MessageStore`](slipstream_store::MessageStore) in an SQLite file.
 pub type SqliteStore = EmbeddedStore<SqliteEngine>;
 
-/// Why it is not recommended. Nothing speaks against it.
-pub const NOT_RECOMMENDED: Option<&str> = None;
+/// What is known of the engine before a store is opened.
+pub const ABOUT: About = About { engine: "sqlite", page: "docs/sqlite.md", not_recommended: None };
 
 /// Opens the store, and makes it if there is none; a folder is made with mode 0700. A path that ends in `.db`,
 /// `.sqlite` or `.sqlite3` is the file itself; any other is a folder, in which the file is `slipstream.db`.
@@ -54,6 +54,6 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<SqliteEngine>> {
         marker = place.admit(&lock, label)?;
     }
     place.sync()?;
-    let guarantee = Guarantee::new("sqlite", options.durability);
+    let guarantee = Guarantee::new(ABOUT.engine, options.durability);
     Ok(Opened { engine: SqliteEngine::new(connection, file), guarantee, lock, marker })
 }

@@ -1,4 +1,4 @@
-//! What an acknowledgement from a store is worth.
+//! What an engine says of itself, and what an acknowledgement from its store is worth.
 
 use std::fmt;
 
@@ -55,8 +55,19 @@ impl Durability {
     }
 }
 
-/// The guarantee that is in force for an open store. It is printed at the start, in `/readyz` and in
-/// `slipstream status`, so it names plainly what the engine cannot keep.
+/// What an engine says of itself before a store of it is opened. Its crate has one, `ABOUT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct About {
+    /// The name, as `SLIPSTREAM_STORE` has it.
+    pub engine: &'static str,
+    /// The page about it, such as `docs/sqlite.md`.
+    pub page: &'static str,
+    /// Why it is not recommended, in a few words; `None` if nothing speaks against it.
+    pub not_recommended: Option<&'static str>,
+}
+
+/// The guarantee that is in force for an open store. It is printed at the start and in `/readyz`, so it names plainly
+/// what the engine cannot keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guarantee {
     /// The name of the engine, as `SLIPSTREAM_STORE` has it.

@@ -32,7 +32,7 @@ mod views;
 
 pub use batch::{Batch, DuplicateBy, Operation, Outcome, Record, Route};
 pub use error::{Result, StoreError};
-pub use guarantee::{Durability, Guarantee, Survives};
+pub use guarantee::{About, Durability, Guarantee, Survives};
 pub use ids::{ClusterGroup, GeneratedFor, Identity, InvalidId, Key, MessageId, MessageType, PeerId, Tag};
 pub use peer::{Peer, PeerKind, RememberedPeer, Roster};
 pub use store::MessageStore;

@@ -13,7 +13,7 @@ use super::host::{Program, compared};
 use crate::backend;
 use crate::cli::signals::Signals;
 use crate::cli::{SettingFlags, output};
-use crate::config::{self, Engine};
+use crate::config::{self, Engine, StoreConfig};
 use crate::logging::wants_plain_text;
 
 const EXAMPLE: &str = "\
@@ -177,7 +177,8 @@ pub(super) async fn run(arguments: Arguments) -> ExitCode {
 /// Serves one engine.
 pub(super) async fn run_worker(worker: Worker) -> ExitCode {
     let Worker { engine, path, durability } = worker;
-    match engines::serve(&path, |path| backend::open(engine, path, durability)).await {
+    let config = StoreConfig::Files { engine, path: path.clone(), durability };
+    match engines::serve(&path, backend::open(&config)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => output::fail(output::FAILED, &fault),
     }

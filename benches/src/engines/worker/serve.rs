@@ -21,16 +21,16 @@ const SIZES: u64 = 10;
 /// Messages of a batch of the turnover.
 const TURNOVER_BATCH: u64 = 256;
 
-/// Serves one engine, whose store at `path` is opened by `open`, until stdin ends or its reader is gone.
+/// Serves one engine, whose store at `path` is opened by `opening`, until stdin ends or its reader is gone.
 ///
 /// # Errors
 /// Where stdin or stdout fail. What fails in the store is answered.
 pub async fn serve(
     path: &Path,
-    open: impl FnOnce(&Path) -> Result<Arc<dyn MessageStore>, StoreError>,
+    opening: impl Future<Output = Result<Arc<dyn MessageStore>, StoreError>>,
 ) -> io::Result<()> {
     let start = Instant::now();
-    let opened = open(path);
+    let opened = opening.await;
     let seconds = start.elapsed().as_secs_f64();
     let mut worker = match Worker::new(opened, path).await {
         Ok((worker, pending)) => {
