@@ -1,7 +1,5 @@
 //! The pages for everyone who reaches the port: the metrics, and whether the process is alive and ready.
 
-use std::sync::Arc;
-
 use hyper::StatusCode;
 use serde::Serialize;
 
@@ -9,8 +7,7 @@ use super::pages::{Pages, Readiness};
 use super::response::{HttpResponse, PROMETHEUS, TEXT, error, json, page};
 
 pub(super) async fn metrics(pages: &Pages) -> HttpResponse {
-    let render = Arc::clone(&pages.render);
-    match tokio::task::spawn_blocking(move || render()).await {
+    match (pages.render)().await {
         Ok(text) => page(StatusCode::OK, PROMETHEUS, text),
         Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the metrics page could not be made"),
     }

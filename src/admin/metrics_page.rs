@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
+use tokio::task::JoinError;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -46,17 +47,21 @@ impl MetricsPage {
         Ok(Self { recorder, process })
     }
 
-    /// The page: what was recorded, the metrics of the process as they are now, and what `observe` records on this
-    /// thread, which is on this page only. So the series of a peer leave with the peer. `observe` records under names
-    /// of its own.
+    /// The page: what was recorded, the metrics of the process as they are now, and what `sampled` records, which is on
+    /// this page only. So the series of a peer leave with the peer. `sampled` records under names of its own.
     ///
-    /// It is work for every series, so it does not belong on a thread that others wait for.
-    #[must_use]
-    pub fn render(&self, observe: impl FnOnce()) -> String {
-        self.process.collect();
-        let observed = PrometheusBuilder::new().build_recorder();
-        metrics::with_local_recorder(&observed, observe);
-        self.recorder.render() + &observed.handle().render()
+    /// It is work for every series, so a thread is taken for it that nobody waits for.
+    ///
+    /// # Errors
+    /// If making the page panicked.
+    pub async fn render(self, sampled: impl FnOnce() + Send + 'static) -> Result<String, JoinError> {
+        let render = move || {
+            self.process.collect();
+            let on_this_page = PrometheusBuilder::new().build_recorder();
+            metrics::with_local_recorder(&on_this_page, sampled);
+            self.recorder.render() + &on_this_page.handle().render()
+        };
+        tokio::task::spawn_blocking(render).await
     }
 
     /// Keeps the memory of the recorder bounded where nobody asks for the page, until `shutdown`. Without this task

@@ -32,5 +32,5 @@ pub use access::ApiAccess;
 pub use backup::{Backup, BackupState, Backups};
 pub use client::{ClientError, backup};
 pub use metrics_page::{InstallError, MetricsPage};
-pub use pages::{Pages, Readiness};
+pub use pages::{Pages, Readiness, Rendering};
 pub use server::{MAX_CONNECTIONS, serve};

@@ -1,9 +1,11 @@
 //! What the pages show, and where they get it.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio::task::JoinError;
 
 use super::access::ApiAccess;
 use super::backup::Backups;
@@ -32,12 +34,14 @@ impl Readiness {
     }
 }
 
-/// Where the pages get what they show. [`render`](Self::render) is called on a thread that may block; the others must
-/// answer at once and wait for nothing.
+/// A metrics page that is being made, or why it could not be made.
+pub type Rendering = Pin<Box<dyn Future<Output = Result<String, JoinError>> + Send>>;
+
+/// Where the pages get what they show. But for the metrics page all is there at once.
 #[derive(Clone)]
 pub struct Pages {
     /// Makes the metrics page.
-    pub render: Arc<dyn Fn() -> String + Send + Sync>,
+    pub render: Arc<dyn Fn() -> Rendering + Send + Sync>,
     /// Tells how the relay is.
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     /// Changes what is logged, where it is asked to, and tells what is logged then, or in words why that failed.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{ApiAccess, Backups, MetricsPage, Pages, Readiness, serve};
+use super::{ApiAccess, Backups, MetricsPage, Pages, Readiness, Rendering, serve};
 use crate::clock::SystemClock;
 use crate::logging::{Level, SwitchChange, Switches};
 
@@ -53,6 +53,11 @@ async fn start_for(api: ApiAccess, render: impl Fn() -> String + Send + Sync + '
     let place =
         Place::folder(Path::new("model"), Files { data: "slipstream.model", within: &[], log: None, beside: &[] });
     let backups = Some(Backups::new(None, place, Arc::new(store), Arc::new(SystemClock::new())));
+    let render = Arc::new(render);
+    let render = move || -> Rendering {
+        let render = Arc::clone(&render);
+        Box::pin(tokio::task::spawn_blocking(move || render()))
+    };
     let pages =
         Pages { render: Arc::new(render), readiness: Arc::new(readiness), logging: Arc::new(logging), backups, api };
     let shutdown = CancellationToken::new();
@@ -276,12 +281,12 @@ async fn shutdown_ends_the_server_and_its_connections() {
 async fn the_metrics_page_has_histograms_with_buckets_and_the_process() {
     let page = MetricsPage::install(&[("slipstream_commit_seconds", &[0.001, 1.0])]).expect("a recorder");
     metrics::histogram!("slipstream_commit_seconds").record(0.5);
-    let text = page.render(|| metrics::gauge!("slipstream_backlog", "peer" => "a").set(3.0));
+    let text = page.clone().render(|| metrics::gauge!("slipstream_backlog", "peer" => "a").set(3.0)).await.unwrap();
     assert!(text.contains(r#"slipstream_commit_seconds_bucket{le="0.001"} 0"#), "{text}");
     assert!(text.contains(r#"slipstream_commit_seconds_bucket{le="1"} 1"#), "{text}");
     assert!(text.contains("# TYPE process_cpu_seconds_total") && text.contains("process_open_fds "), "{text}");
     assert!(text.contains(r#"slipstream_backlog{peer="a"} 3"#), "{text}");
-    let text = page.render(|| ());
+    let text = page.clone().render(|| ()).await.unwrap();
     assert!(!text.contains("slipstream_backlog"), "a peer that is gone is on no later page: {text}");
     assert!(MetricsPage::install(&[]).is_err(), "a process has one recorder");
     let shutdown = CancellationToken::new();

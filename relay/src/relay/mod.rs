@@ -18,15 +18,18 @@ mod drop_oldest;
 mod janitor;
 mod links;
 mod notices;
+mod observation;
 mod observer;
 mod operator;
 mod peers;
 mod router;
+mod sample;
 mod settings;
 mod stamps;
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use slipstream_store::{Batch, GeneratedFor, MessageStore, Operation, PeerId, RememberedPeer, Roster, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
@@ -34,9 +37,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{debug, info, warn};
 
-pub use self::observer::{DialObservation, DialState, Observation, Observer, PeerObservation};
+pub use self::observation::{DialObservation, DialState, Observation, PeerObservation};
+pub use self::observer::Observer;
 pub use self::operator::Operator;
 pub use self::peers::Subscriber;
+pub use self::sample::Sample;
 pub use self::settings::{BacklogLimit, BacklogPolicy, DeliveryRules, DiskGuard, Settings, StageLimits};
 
 use self::committer::{CommitQueue, Committer, Reserved, Submission};
@@ -126,6 +131,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             health: Arc::default(),
             disk,
             overfull: Arc::default(),
+            sampled: Mutex::default(),
         };
         Ok(Self { core: Arc::new(core), commits, submissions })
     }

@@ -1,18 +1,20 @@
-//! What can be seen of a running relay from outside: for the metrics page, readiness and status.
+//! What can be seen of a running relay from outside: for readiness, status and what is sampled for the metrics page.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use slipstream_store::{Guarantee, MessageStore, PeerId, PeerKind, Result, Stats, Timestamp};
+use slipstream_store::{Guarantee, MessageStore, PeerId};
+use tokio::time::timeout;
 
 use super::core::Core;
+use super::observation::{DialObservation, DialState, Observation, PeerObservation};
 use super::peers::Dial;
+use super::sample::Sample;
 use crate::dial::DialStatus;
-use crate::metrics::table::{
-    ACTIVE_CONNECTIONS, BACKLOG, BUILD_INFO, CIRCUIT_OPEN, DEAD_LETTERS, DEDUP_IDENTITIES, IN_FLIGHT,
-    OLDEST_DELIVERY_AGE, RECONNECTS, REPUBLISHES, STORE_BYTES, STORE_FREE_BYTES, describe_sampled,
-};
-use crate::metrics::{ANONYMOUS, kind_label};
+
+/// How long a sample waits for a store that does not answer.
+const SAMPLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A view of a relay. Cloning is cheap.
 #[derive(Debug)]
@@ -24,74 +26,6 @@ impl<S: ?Sized> Clone for Observer<S> {
     fn clone(&self) -> Self {
         Self { core: Arc::clone(&self.core) }
     }
-}
-
-/// A relay at one moment.
-#[derive(Debug, Clone)]
-pub struct Observation {
-    /// The guarantee in force.
-    pub guarantee: Guarantee,
-    /// Whether the relay takes messages: it is not shutting down.
-    pub taking: bool,
-    /// Counts of the store, or why they cannot be had.
-    pub store: Result<Stats>,
-    /// Every remembered peer.
-    pub peers: Vec<PeerObservation>,
-    /// Every peer that the relay dials, in the order of the configuration.
-    pub dials: Vec<DialObservation>,
-}
-
-/// A peer at one moment.
-#[derive(Debug, Clone)]
-pub struct PeerObservation {
-    /// Its id.
-    pub id: PeerId,
-    /// Application or relay.
-    pub kind: PeerKind,
-    /// Whether messages are held for it while it is away.
-    pub durable: bool,
-    /// Whether it has a link.
-    pub linked: bool,
-    /// Deliveries owed to it, in flight ones included.
-    pub backlog: u64,
-    /// Deliveries sent to it and not settled.
-    pub in_flight: usize,
-    /// Bytes of deliveries that wait in memory to be sent to it.
-    pub queued_bytes: usize,
-    /// When the oldest message that it is owed was received, if it is owed any and the store can tell.
-    pub oldest: Option<Timestamp>,
-    /// Deliveries that were republished to it since the start of the relay.
-    pub republishes: u64,
-}
-
-/// How a peer that the relay dials stands at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DialObservation {
-    /// The id under which it is configured.
-    pub alias: PeerId,
-    /// Its id: the alias until it announced another.
-    pub peer: PeerId,
-    /// How its link stands.
-    pub state: DialState,
-    /// Failed dials in a row.
-    pub failures: u32,
-    /// Links that were dialled again since the start of the relay.
-    pub reconnects: u64,
-    /// Why the last dial failed, until the peer has a link again.
-    pub last_error: Option<String>,
-}
-
-/// How the link with a dialled peer stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DialState {
-    /// It has one, whichever end began it.
-    Up,
-    /// A dial is under way.
-    Dialing,
-    /// The next dial is waited for.
-    Down,
-    /// So many dials failed in a row that it is dialled only now and then.
-    CircuitOpen,
 }
 
 impl<S: MessageStore + ?Sized> Observer<S> {
@@ -192,51 +126,43 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         }
     }
 
-    /// Records what is seen now, on the metrics page that is being made.
-    pub async fn record(&self) {
-        describe_sampled();
-        let Observation { guarantee, store, peers, dials, .. } = self.observe().await;
-        BUILD_INFO.gauge([env!("CARGO_PKG_VERSION"), guarantee.engine]).set(1.0);
-        for kind in [PeerKind::Application, PeerKind::Relay] {
-            let links = peers.iter().filter(|peer| peer.linked && peer.kind == kind).count();
-            ACTIVE_CONNECTIONS.gauge([kind_label(kind)]).set(float(links as u64));
-        }
-        for dial in dials {
-            let open = dial.state == DialState::CircuitOpen;
-            CIRCUIT_OPEN.gauge([dial.peer.as_str()]).set(f64::from(u8::from(open)));
-            RECONNECTS.counter([dial.peer.as_str()]).absolute(dial.reconnects);
-        }
-        let (durable, anonymous): (Vec<_>, Vec<_>) = peers.into_iter().partition(|peer| peer.durable);
-        let now = self.core.clock.now();
-        for peer in &durable {
-            record_peers(peer.id.as_str(), std::slice::from_ref(peer), now);
-        }
-        if !anonymous.is_empty() {
-            record_peers(ANONYMOUS, &anonymous, now);
-        }
-        if let Ok(stats) = store {
-            DEDUP_IDENTITIES.gauge([]).set(float(stats.identities));
-            DEAD_LETTERS.gauge([]).set(float(stats.dead_letters));
-            STORE_BYTES.gauge([]).set(float(stats.bytes));
-        }
-        if let Some(free) = self.disk_free() {
-            STORE_FREE_BYTES.gauge([]).set(float(free));
-        }
+    /// Samples the relay. If the store does not answer within five seconds, the last sample stands in for this one, if
+    /// there was one: a page is never held up by a disk that hangs.
+    ///
+    /// # Cancellation
+    /// No sample is kept.
+    pub async fn sample(&self) -> Option<Arc<Sample>> {
+        let Ok(observation) = timeout(SAMPLE_TIMEOUT, self.observe()).await else {
+            return self.core.sampled.lock().clone();
+        };
+        let sample = Arc::new(Sample { observation, free_bytes: self.disk_free(), at: self.core.clock.now() });
+        *self.core.sampled.lock() = Some(Arc::clone(&sample));
+        Some(sample)
     }
 }
 
-/// Records peers that share one label.
-fn record_peers(label: &str, peers: &[PeerObservation], now: Timestamp) {
-    let sum = |each: fn(&PeerObservation) -> u64| peers.iter().map(each).sum::<u64>();
-    BACKLOG.gauge([label]).set(float(sum(|peer| peer.backlog)));
-    IN_FLIGHT.gauge([label]).set(float(sum(|peer| peer.in_flight as u64)));
-    REPUBLISHES.counter([label]).absolute(sum(|peer| peer.republishes));
-    let oldest = peers.iter().filter_map(|peer| peer.oldest).min();
-    let age = oldest.map_or(0, |oldest| now.as_millis().saturating_sub(oldest.as_millis()));
-    OLDEST_DELIVERY_AGE.gauge([label]).set(float(age) / 1000.0);
-}
+#[cfg(test)]
+mod tests {
+    use slipstream_conformance::{Call, FaultStore, ModelStore};
 
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; counts beyond 2^52 do not occur")]
-fn float(count: u64) -> f64 {
-    count as f64
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::relay::{Relay, Settings};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_hangs_holds_no_sample_up() {
+        let (store, faults) = FaultStore::new(ModelStore::in_memory());
+        let clock = Arc::new(SystemClock::new());
+        let relay = Relay::open(Arc::new(store), Settings::default(), clock).await.unwrap();
+        let observer = relay.observer();
+        let hanging = faults.hold(Call::Stats);
+        assert!(observer.sample().await.is_none(), "there is none yet");
+        drop(hanging);
+        let first = observer.sample().await.unwrap();
+        assert!(first.observation.store.is_ok());
+        let hanging = faults.hold(Call::Stats);
+        assert!(Arc::ptr_eq(&observer.sample().await.unwrap(), &first));
+        drop(hanging);
+        assert!(!Arc::ptr_eq(&observer.sample().await.unwrap(), &first));
+    }
 }

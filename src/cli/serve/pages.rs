@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
 use tracing::info;
 use tracing::level_filters::LevelFilter;
 
-use crate::admin::{ApiAccess, Backups, MetricsPage, Pages, Readiness};
+use crate::admin::{ApiAccess, Backups, MetricsPage, Pages, Readiness, Rendering};
 use crate::config::Config;
 use crate::logging::{LogControl, SwitchChange};
 use crate::relay::Observer;
@@ -29,7 +28,7 @@ pub(super) fn opening(config: &Config, page: MetricsPage, log: LogControl) -> Pa
         Ok(now)
     };
     Pages {
-        render: Arc::new(move || page.render(|| ())),
+        render: Arc::new(move || Box::pin(page.clone().render(|| ()))),
         readiness: Arc::new(readiness),
         logging: Arc::new(logging),
         backups: None,
@@ -45,8 +44,13 @@ pub(super) fn running(
     backups: Backups,
 ) -> Pages {
     let seen = observer.clone();
-    let runtime = Handle::current();
-    let render = move || page.render(|| runtime.block_on(seen.record()));
+    let render = move || -> Rendering {
+        let (page, seen) = (page.clone(), seen.clone());
+        Box::pin(async move {
+            let sample = seen.sample().await;
+            page.render(move || sample.iter().for_each(|sample| sample.record())).await
+        })
+    };
     let readiness = move || {
         let guarantee = observer.guarantee();
         let mut reasons = Vec::new();

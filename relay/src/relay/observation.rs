@@ -1,0 +1,71 @@
+//! What is seen of a relay at one moment.
+
+use slipstream_store::{Guarantee, PeerId, PeerKind, Result, Stats, Timestamp};
+
+/// A relay at one moment.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// The guarantee in force.
+    pub guarantee: Guarantee,
+    /// Whether the relay takes messages: it is not shutting down.
+    pub taking: bool,
+    /// Counts of the store, or why they cannot be had.
+    pub store: Result<Stats>,
+    /// Every remembered peer.
+    pub peers: Vec<PeerObservation>,
+    /// Every peer that the relay dials, in the order of the configuration.
+    pub dials: Vec<DialObservation>,
+}
+
+/// A peer at one moment.
+#[derive(Debug, Clone)]
+pub struct PeerObservation {
+    /// Its id.
+    pub id: PeerId,
+    /// Application or relay.
+    pub kind: PeerKind,
+    /// Whether messages are held for it while it is away.
+    pub durable: bool,
+    /// Whether it has a link.
+    pub linked: bool,
+    /// Deliveries owed to it, in flight ones included.
+    pub backlog: u64,
+    /// Deliveries sent to it and not settled.
+    pub in_flight: usize,
+    /// Bytes of deliveries that wait in memory to be sent to it.
+    pub queued_bytes: usize,
+    /// When the oldest message that it is owed was received, if it is owed any and the store can tell.
+    pub oldest: Option<Timestamp>,
+    /// Deliveries that were republished to it since the start of the relay.
+    pub republishes: u64,
+}
+
+/// How a peer that the relay dials stands at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DialObservation {
+    /// The id under which it is configured.
+    pub alias: PeerId,
+    /// Its id: the alias until it announced another.
+    pub peer: PeerId,
+    /// How its link stands.
+    pub state: DialState,
+    /// Failed dials in a row.
+    pub failures: u32,
+    /// Links that were dialled again since the start of the relay.
+    pub reconnects: u64,
+    /// Why the last dial failed, until the peer has a link again.
+    pub last_error: Option<String>,
+}
+
+/// How the link with a dialled peer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialState {
+    /// It has one, whichever end began it.
+    Up,
+    /// A dial is under way.
+    Dialing,
+    /// The next dial is waited for.
+    Down,
+    /// So many dials failed in a row that it is dialled only now and then.
+    CircuitOpen,
+}
