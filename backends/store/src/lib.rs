@@ -22,6 +22,7 @@
 //! | horizon | how far back a store must remember; [`MessageStore::purge`] forgets what lies behind it |
 
 mod batch;
+mod dead_letter;
 mod error;
 mod guarantee;
 mod ids;
@@ -31,6 +32,7 @@ mod values;
 mod views;
 
 pub use batch::{Batch, DuplicateBy, Operation, Outcome, Record, Route};
+pub use dead_letter::{DeadLetter, DeadLetterCursor, DeadLetterFilter};
 pub use error::{Result, StoreError};
 pub use guarantee::{About, Durability, Guarantee, Survives};
 pub use ids::{ClusterGroup, GeneratedFor, Identity, InvalidId, Key, MessageId, MessageType, PeerId, Tag};
@@ -38,6 +40,5 @@ pub use peer::{Peer, PeerKind, RememberedPeer, Roster};
 pub use store::MessageStore;
 pub use values::{Fingerprint, Sequence, Stamp, Timestamp};
 pub use views::{
-    DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, DeliveryState, Depth, Horizon, Page, PageLimit, Pending,
-    Purged, Stats, Trace, TracedDelivery,
+    Defect, DeliveryState, Depth, Horizon, Page, PageLimit, Pending, Purged, Stats, Trace, TracedDelivery,
 };

@@ -8,15 +8,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::batch::{Batch, Outcome};
+use crate::dead_letter::{DeadLetter, DeadLetterCursor, DeadLetterFilter};
 use crate::error::Result;
 use crate::guarantee::Guarantee;
 use crate::ids::{Identity, PeerId};
 use crate::peer::Roster;
 use crate::values::Sequence;
-use crate::views::{
-    DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Horizon, Page, PageLimit, Pending, Purged, Stats,
-    Trace,
-};
+use crate::views::{Defect, Depth, Horizon, Page, PageLimit, Pending, Purged, Stats, Trace};
 
 /// A durable store of messages and of what is owed to whom.
 ///
