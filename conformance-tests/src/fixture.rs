@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use slipstream_store::{
-    ClusterGroup, DeadLetter, DeadLetterFilter, DeliveryState, DuplicateBy, Fingerprint, Horizon, Identity, Key,
-    MessageId, MessageStore, MessageType, Operation, Outcome, PageLimit, Peer, PeerId, PeerKind, Pending, Purged,
-    Record, RememberedPeer, Route, Sequence, Stamp, Tag, Timestamp, Trace, TracedDelivery,
+    ClusterGroup, DeadLetter, DeadLetterFilter, DeadLetterReason, DeliveryState, DuplicateBy, Fingerprint, Horizon,
+    Identity, Key, MessageId, MessageStore, MessageType, Operation, Outcome, PageLimit, Peer, PeerId, PeerKind,
+    Pending, Purged, Record, RememberedPeer, Route, Sequence, Stamp, Tag, Timestamp, Trace, TracedDelivery,
 };
 use ulid::Ulid;
 
@@ -121,12 +121,12 @@ pub fn expire(name: &str, sequence: Sequence) -> Operation {
 
 /// Makes a dead letter of a delivery that was not acknowledged, at second 23.
 pub fn give_up(name: &str, sequence: Sequence) -> Operation {
-    give_up_for(name, sequence, "unacknowledged")
+    give_up_for(name, sequence, DeadLetterReason::Unacknowledged)
 }
 
 /// Makes a dead letter of a delivery for this reason, after four attempts, at second 23.
-pub fn give_up_for(name: &str, sequence: Sequence, reason: &str) -> Operation {
-    Operation::DeadLetter { peer: peer(name), sequence, reason: reason.to_owned(), attempts: 4, at: t(23) }
+pub fn give_up_for(name: &str, sequence: Sequence, reason: impl Into<DeadLetterReason>) -> Operation {
+    Operation::DeadLetter { peer: peer(name), sequence, reason: reason.into(), attempts: 4, at: t(23) }
 }
 
 /// Notes an attempt of a delivery, at second 100 and its number.

@@ -6,7 +6,9 @@ use std::path::Path;
 use slipstream_conformance::fixture::{commit, id, peer, plain, purge_all, put, remember_all, sequences, t};
 use slipstream_embedded::StoreOptions;
 use slipstream_sqlite::SqliteStore;
-use slipstream_store::{DeliveryState, Depth, Horizon, MessageStore, Operation, Record, Sequence, Timestamp};
+use slipstream_store::{
+    DeadLetterReason, DeliveryState, Depth, Horizon, MessageStore, Operation, Record, Sequence, Timestamp,
+};
 
 fn record(name: &str, recipients: &[&str], at: Timestamp) -> Operation {
     put(Record { received_at: at, ..plain(name, recipients) })
@@ -80,7 +82,7 @@ async fn a_dead_letter_keeps_the_whole_trace_also_once_it_is_redriven() {
     let store = open(folder.path());
     remember_all(&store, &["a", "b"]).await;
     let sequence = sequences(&store, vec![record("m1", &["a", "b"], t(10_000))]).await[0];
-    let reason = "unacknowledged".to_owned();
+    let reason = DeadLetterReason::Unacknowledged;
     let give_up = Operation::DeadLetter { peer: peer("b"), sequence, reason, attempts: 4, at: t(10_002) };
     commit(&store, vec![acknowledge("a", sequence, t(10_001)), give_up]).await;
     for now in (13_700..40_000).step_by(600) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::dead_letter::DeadLetterReason;
 use crate::ids::{Identity, Key, MessageType, PeerId};
 use crate::peer::Peer;
 use crate::values::{Fingerprint, Sequence, Stamp, Timestamp};
@@ -105,8 +106,8 @@ pub enum Operation {
         peer: PeerId,
         /// Which delivery.
         sequence: Sequence,
-        /// Why, for a person: `unacknowledged`, or `rejected: the reason`.
-        reason: String,
+        /// Why.
+        reason: DeadLetterReason,
         /// How many attempts were made.
         attempts: u32,
         /// When.

@@ -4,6 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use bytes::Bytes;
 
+use crate::dead_letter::DeadLetterReason;
 use crate::ids::{Identity, Key, MessageType, PeerId};
 use crate::values::{Sequence, Timestamp};
 
@@ -98,7 +99,7 @@ pub struct TracedDelivery {
     /// When it was settled.
     pub settled_at: Option<Timestamp>,
     /// Why it is dead, for as long as the dead letter is kept.
-    pub reason: Option<String>,
+    pub reason: Option<DeadLetterReason>,
 }
 
 /// The states of a delivery.

@@ -1,7 +1,8 @@
 //! A peer that takes the place of its alias.
 
 use slipstream_store::{
-    DeliveryState, Horizon, MessageStore, Operation, Outcome, Peer, PeerId, Record, Sequence, Timestamp, TracedDelivery,
+    DeadLetterReason, DeliveryState, Horizon, MessageStore, Operation, Outcome, Peer, PeerId, Record, Sequence,
+    Timestamp, TracedDelivery,
 };
 
 use crate::fixture::*;
@@ -116,8 +117,8 @@ pub async fn a_peer_keeps_its_own_deliveries<H: Harness>(sandbox: Sandbox<H>) {
     assert_eq!(backlog(&store, "app").await[0].attempts, 1);
     let dead = all_dead(&store).await;
     assert_eq!(
-        dead.iter().map(|dead| (&dead.peer, dead.reason.as_str())).collect::<Vec<_>>(),
-        [(&peer("app"), "mine")]
+        dead.iter().map(|dead| (&dead.peer, dead.reason.to_string())).collect::<Vec<_>>(),
+        [(&peer("app"), "mine".to_owned())]
     );
     let stats = store.stats().await.expect("stats");
     assert_eq!((stats.pending, stats.dead_letters), (6, 1));
@@ -158,7 +159,7 @@ pub async fn dead_letters_move_and_are_redriven<H: Harness>(sandbox: Sandbox<H>)
     let store = sandbox.open().await;
     remember_all(&store, &["url"]).await;
     let given = recorded_all(&store, &["m1", "m2"], &["url"]).await;
-    commit(&store, vec![give_up_for("url", given[0], "backlog")]).await;
+    commit(&store, vec![give_up_for("url", given[0], DeadLetterReason::Backlog)]).await;
     let again = redriven(&store, "url", given[1]).await;
     let mut expected = all_dead(&store).await;
     commit(&store, vec![adopt("url", "app")]).await;
@@ -184,7 +185,7 @@ pub async fn traces_follow_the_deliveries<H: Harness>(sandbox: Sandbox<H>) {
         vec![
             acknowledge("url", given[0]),
             attempt("url", given[1], 2),
-            give_up_for("url", given[2], "backlog"),
+            give_up_for("url", given[2], DeadLetterReason::Backlog),
             give_up("url", given[3]),
         ],
     )
@@ -200,8 +201,11 @@ pub async fn traces_follow_the_deliveries<H: Harness>(sandbox: Sandbox<H>) {
         settled_at: Some(time),
         ..untouched(name, given[at])
     };
-    let dead =
-        TracedDelivery { attempts: 4, reason: Some("backlog".to_owned()), ..is("app", 2, DeliveryState::Dead, t(23)) };
+    let dead = TracedDelivery {
+        attempts: 4,
+        reason: Some(DeadLetterReason::Backlog),
+        ..is("app", 2, DeliveryState::Dead, t(23))
+    };
     let tried = TracedDelivery { attempts: 2, last_attempt_at: Some(t(102)), ..untouched("app", given[1]) };
     let given_up = |at| is("url", at, DeliveryState::Dead, t(23));
     for (name, expected) in [

@@ -1,6 +1,6 @@
 //! Where a message stands, peer by peer.
 
-use slipstream_store::{DeliveryState, Fingerprint, Horizon, Record, Trace, TracedDelivery};
+use slipstream_store::{DeadLetterReason, DeliveryState, Fingerprint, Horizon, Record, Trace, TracedDelivery};
 
 use crate::fixture::*;
 use crate::harness::{Harness, Sandbox};
@@ -38,7 +38,7 @@ pub async fn every_state_shows<H: Harness>(sandbox: Sandbox<H>) {
         &store,
         vec![
             acknowledge("acked", sequence),
-            give_up_for("dead", sequence, "rejected: no"),
+            give_up_for("dead", sequence, DeadLetterReason::rejected("no")),
             give_up("discarded", sequence),
             discard("discarded", sequence),
             expire("expired", sequence),
@@ -54,7 +54,7 @@ pub async fn every_state_shows<H: Harness>(sandbox: Sandbox<H>) {
         |name, state, seconds| TracedDelivery { state, settled_at: Some(t(seconds)), ..untouched(name, sequence) };
     let dead = TracedDelivery {
         attempts: 4,
-        reason: Some("rejected: no".to_owned()),
+        reason: Some(DeadLetterReason::rejected("no")),
         ..settled("dead", DeliveryState::Dead, 23)
     };
     let tried = |name, attempts: u32| TracedDelivery {

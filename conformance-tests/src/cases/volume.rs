@@ -1,7 +1,7 @@
 //! Large values, many messages, many peers: where blocks, pages and buffers have their borders.
 
 use bytes::Bytes;
-use slipstream_store::{Key, MessageStore, Operation, PeerId, Record, Sequence};
+use slipstream_store::{DeadLetterReason, Key, MessageStore, Operation, PeerId, Record, Sequence};
 
 use crate::fixture::*;
 use crate::harness::{Harness, Sandbox};
@@ -33,8 +33,8 @@ pub async fn long_names_come_back_whole<H: Harness>(sandbox: Sandbox<H>) {
     };
     commit(&store, vec![Operation::RememberPeer(Box::new(long.clone()))]).await;
     let sequence = recorded(&store, message(&"~".repeat(128), &[&name])).await;
-    let reason = format!("rejected: {}", "ü".repeat(2000));
-    commit(&store, vec![give_up_for(&name, sequence, &reason)]).await;
+    let reason = DeadLetterReason::rejected("ü".repeat(2000));
+    commit(&store, vec![give_up_for(&name, sequence, reason.clone())]).await;
     let store = sandbox.reopen(store).await;
     assert_eq!(remembered(&store, &name).await.expect("remembered").peer, long);
     let dead = all_dead(&store).await.swap_remove(0);

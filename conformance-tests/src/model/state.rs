@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use slipstream_store::{
-    Batch, DeadLetterCursor, DeliveryState, DuplicateBy, Fingerprint, Identity, Operation, Outcome, Peer, PeerId,
-    Record, Result, Sequence, Stamp, StoreError, Timestamp,
+    Batch, DeadLetterCursor, DeadLetterReason, DeliveryState, DuplicateBy, Fingerprint, Identity, Operation, Outcome,
+    Peer, PeerId, Record, Result, Sequence, Stamp, StoreError, Timestamp,
 };
 
 /// All that a store knows.
@@ -57,7 +57,7 @@ impl Owed {
 #[derive(Debug, Clone)]
 pub(super) struct Dead {
     pub(super) message: Message,
-    pub(super) reason: String,
+    pub(super) reason: DeadLetterReason,
     pub(super) attempts: u32,
     pub(super) at: Timestamp,
 }
@@ -97,7 +97,7 @@ impl State {
             Operation::Expire { peer, sequence, at } => self.settle(peer, *sequence, DeliveryState::Expired, *at),
             Operation::Attempt { peer, sequence, number, at } => self.attempt(peer, *sequence, *number, *at),
             Operation::DeadLetter { peer, sequence, reason, attempts, at } => {
-                self.give_up(peer, *sequence, reason, *attempts, *at)
+                self.give_up(peer, *sequence, reason.clone(), *attempts, *at)
             }
             Operation::Discard { peer, sequence } => self.discard(peer, *sequence),
             Operation::RememberPeer(peer) => self.remember(peer),
@@ -185,11 +185,18 @@ impl State {
         true
     }
 
-    fn give_up(&mut self, peer: &PeerId, sequence: Sequence, reason: &str, attempts: u32, at: Timestamp) -> bool {
+    fn give_up(
+        &mut self,
+        peer: &PeerId,
+        sequence: Sequence,
+        reason: DeadLetterReason,
+        attempts: u32,
+        at: Timestamp,
+    ) -> bool {
         let Some(owed) = self.take(peer, sequence) else { return false };
         let message = owed.message;
         self.trace_settled(peer, sequence, message.origin, Settled { state: DeliveryState::Dead, at });
-        let dead = Dead { message, reason: reason.to_owned(), attempts, at };
+        let dead = Dead { message, reason, attempts, at };
         self.dead.insert(cursor(peer, sequence), dead);
         true
     }

@@ -1,6 +1,6 @@
 //! The steps of a workload, which name deliveries by their place in what a store holds.
 
-use slipstream_store::{Horizon, Operation, PeerId, Sequence};
+use slipstream_store::{DeadLetterReason, Horizon, Operation, PeerId, Sequence};
 
 use crate::fixture::t;
 use crate::power::view::View;
@@ -55,6 +55,8 @@ fn settle(way: Way, peer: PeerId, sequence: Sequence, at: u64) -> Operation {
         Way::Acknowledge => Operation::Acknowledge { peer, sequence, at },
         Way::Supersede => Operation::Supersede { peer, sequence, at },
         Way::Attempt(number) => Operation::Attempt { peer, sequence, number, at },
-        Way::GiveUp => Operation::DeadLetter { peer, sequence, reason: "unacknowledged".to_owned(), attempts: 3, at },
+        Way::GiveUp => {
+            Operation::DeadLetter { peer, sequence, reason: DeadLetterReason::Unacknowledged, attempts: 3, at }
+        }
     }
 }

@@ -183,7 +183,7 @@ impl Broken {
                 self.one(Operation::Attempt { peer: peer.clone(), sequence, number: 3, at }).await?;
             }
             (Flaw::RedrivesTwice, Operation::Redrive { peer, .. }, Outcome::Redriven { sequence }) => {
-                let (peer, at, reason) = (peer.clone(), Timestamp::ZERO, "left".to_owned());
+                let (peer, at, reason) = (peer.clone(), Timestamp::ZERO, "left".into());
                 self.one(Operation::DeadLetter { peer, sequence, reason, attempts: 0, at }).await?;
             }
             _ => {}
@@ -307,7 +307,8 @@ impl MessageStore for Broken {
             cursor.peer = PeerId::new("z".repeat(128)).unwrap();
         }
         let mut page = self.inner.dead_letters(&filter, after, limit).await?;
-        page.items.retain(|item| prefix.as_ref().is_none_or(|prefix| item.reason.starts_with(prefix)));
+        let prefix = prefix.map(|prefix| prefix.to_string());
+        page.items.retain(|item| prefix.as_ref().is_none_or(|prefix| item.reason.to_string().starts_with(prefix)));
         Ok(page)
     }
 

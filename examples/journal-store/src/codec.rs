@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use slipstream_store::{
-    Batch, ClusterGroup, Fingerprint, Identity, Key, MessageId, MessageType, Peer, PeerId, Record, Result, Route,
-    Sequence, Stamp, StoreError, Tag, Timestamp,
+    Batch, ClusterGroup, DeadLetterReason, Fingerprint, Identity, Key, MessageId, MessageType, Peer, PeerId, Record,
+    Result, Route, Sequence, Stamp, StoreError, Tag, Timestamp,
 };
 use ulid::Ulid;
 
@@ -114,6 +114,16 @@ macro_rules! texts {
 }
 
 texts! { String PeerId ClusterGroup Tag MessageId MessageType Key }
+
+impl Encode for DeadLetterReason {
+    fn encode(&self, out: &mut Vec<u8>) -> Result<()> {
+        self.to_string().encode(out)
+    }
+
+    fn decode(input: &mut &[u8]) -> Result<Self> {
+        String::decode(input).map(|text| Self::from(text.as_str()))
+    }
+}
 
 impl<T: Encode> Encode for Option<T> {
     fn encode(&self, out: &mut Vec<u8>) -> Result<()> {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use metrics::{Counter, Histogram};
-use slipstream_store::{DuplicateBy, MessageType, PeerKind};
+use slipstream_store::{DeadLetterReason, DuplicateBy, MessageType, PeerKind};
 
-use super::labels::{CUSTOM, TYPES, class_of_dead_letter, kind_label};
+use super::labels::{CUSTOM, TYPES, kind_label};
 use super::table::{
     COMMIT_OPERATIONS, COMMIT_SECONDS, DEAD_LETTERS_TOTAL, DELIVERIES, DUPLICATE, FORGOTTEN, LATENCY, LINK_ERRORS,
     LOOPED, PROCESSED, REJECTED, STALLED, STRAY_ACKS, TAKEOVERS, UNROUTED, describe_counted,
@@ -110,8 +110,8 @@ impl Metrics {
     }
 
     /// A delivery was given up.
-    pub(crate) fn dead_letter(&self, reason: &str) {
-        DEAD_LETTERS_TOTAL.counter([class_of_dead_letter(reason)]).increment(1);
+    pub(crate) fn dead_letter(&self, reason: &DeadLetterReason) {
+        DEAD_LETTERS_TOTAL.counter([reason.class()]).increment(1);
     }
 
     /// Of two links of one peer one gives way to the other.

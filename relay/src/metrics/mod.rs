@@ -15,5 +15,5 @@ mod metric;
 pub(crate) mod table;
 
 pub(crate) use counts::Metrics;
-pub(crate) use labels::{ANONYMOUS, class_of_dead_letter, kind_label};
+pub(crate) use labels::{ANONYMOUS, kind_label};
 pub use table::BUCKETS;

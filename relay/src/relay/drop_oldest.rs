@@ -6,16 +6,13 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slipstream_store::{MessageStore, PageLimit, StoreError};
+use slipstream_store::{DeadLetterReason, MessageStore, PageLimit, StoreError};
 use tokio::time::timeout;
 use tracing::warn;
 
 use super::dispatcher::Lane;
 use super::peers::Registry;
 use super::settings::BacklogPolicy;
-
-/// The reason of the dead letters.
-const REASON: &str = "backlog";
 
 /// After how long it looks again where the store could not be read, or has not taken in what was given up.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -54,7 +51,7 @@ async fn trim<S: MessageStore + ?Sized>(registry: &Registry<S>, lane: &Arc<Lane>
     warn!(peer = %lane.peer(), backlog = lane.backlog(), most, "a peer is owed too much; its oldest deliveries are given up");
     while let Some(excess) = NonZeroU32::new(u32::try_from(lane.backlog().saturating_sub(most)).unwrap_or(u32::MAX)) {
         let limit = PageLimit { items: excess.min(page.items), ..page };
-        if !core.dispatcher.give_up_oldest(lane, &*core.store, limit, REASON).await? {
+        if !core.dispatcher.give_up_oldest(lane, &*core.store, limit, &DeadLetterReason::Backlog).await? {
             break;
         }
         // What was decided is in the store before the oldest are looked for again.

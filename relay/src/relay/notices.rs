@@ -8,12 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use slipstream_store::{MessageId, Peer, PeerId, Sequence, Tag};
+use slipstream_store::{DeadLetterReason, MessageId, Peer, PeerId, Sequence, Tag};
 use tracing::{info, warn};
 
 use super::links::TakeOvers;
 use crate::clock::Clock;
-use crate::metrics;
 use crate::protocol::Rejection;
 
 /// After a line about a kind and a peer no other is written for this long; the rest is counted.
@@ -106,9 +105,9 @@ impl Notices {
     }
 
     /// A delivery to this peer was given up.
-    pub(super) fn dead_letter(&self, peer: &PeerId, sequence: Sequence, attempts: u32, reason: &str) {
-        let class = metrics::class_of_dead_letter(reason);
-        if let Some(left_out) = self.due(Kind::DeadLetter(class), peer) {
+    pub(super) fn dead_letter(&self, peer: &PeerId, sequence: Sequence, attempts: u32, reason: &DeadLetterReason) {
+        if let Some(left_out) = self.due(Kind::DeadLetter(reason.class()), peer) {
+            let reason = reason.to_string();
             warn!(%peer, sequence = sequence.get(), attempts, reason, left_out, "a delivery became a dead letter");
         }
     }

@@ -1,6 +1,6 @@
 //! Every delivery that ends has a reason.
 
-use slipstream::store::{Horizon, Identity, Operation, PeerId, Purged, Sequence};
+use slipstream::store::{DeadLetterReason, Horizon, Identity, Operation, PeerId, Purged, Sequence};
 use tokio::time::Instant;
 
 use super::facts::Facts;
@@ -85,14 +85,22 @@ impl Oracle {
         });
     }
 
-    fn dead(&self, facts: &Facts, relay: &PeerId, peer: &PeerId, identity: &Identity, reason: &str, attempts: u32) {
-        let due = match reason.split(':').next() {
-            Some("unacknowledged") => {
+    fn dead(
+        &self,
+        facts: &Facts,
+        relay: &PeerId,
+        peer: &PeerId,
+        identity: &Identity,
+        reason: &DeadLetterReason,
+        attempts: u32,
+    ) {
+        let due = match reason {
+            DeadLetterReason::Unacknowledged => {
                 attempts >= self.plan.settings.delivery.max_republishes
                     && facts.holds_of(peer, |it| it.withheld.contains(identity))
             }
-            Some("poison") => facts.holds_of(peer, |it| it.died_of.contains(identity)),
-            Some("rejected") => facts.holds_of(peer, |it| it.rejected.contains(identity)),
+            DeadLetterReason::Poison => facts.holds_of(peer, |it| it.died_of.contains(identity)),
+            DeadLetterReason::Rejected { .. } => facts.holds_of(peer, |it| it.rejected.contains(identity)),
             _ => false,
         };
         self.world.holds("only what is given up dies", due, || {

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use slipstream_store::{
-    DeadLetter, DeadLetterCursor, DeadLetterFilter, Page, PageLimit, PeerId, Pending, Result, Sequence, StoreError,
-    Timestamp,
+    DeadLetter, DeadLetterCursor, DeadLetterFilter, DeadLetterReason, Page, PageLimit, PeerId, Pending, Result,
+    Sequence, StoreError, Timestamp,
 };
 
 use crate::engine::Tables;
@@ -159,7 +159,8 @@ pub(crate) fn dead_letters(
         let (number, peer) = keys::split_sequence_and_peer(key).ok_or_else(|| read::bad_key(Table::Dead))?;
         let dead: DeadRow<'_> = codec::decode(value, "a dead letter")?;
         let (peer, identity) = (read::name(peer)?, read::identity(&dead.message)?);
-        if !filter.matches(&peer, dead.reason, &identity.id) {
+        let reason = DeadLetterReason::from(dead.reason);
+        if !filter.matches(&peer, &reason, &identity.id) {
             return Ok(ControlFlow::Continue(()));
         }
         filling.take(dead.message.text.len(), || {
@@ -169,7 +170,7 @@ pub(crate) fn dead_letters(
                 identity,
                 message_type: read::name(dead.message.message_type)?,
                 key: dead.message.key.map(read::name).transpose()?,
-                reason: dead.reason.to_owned(),
+                reason,
                 attempts: dead.attempts,
                 dead_at: Timestamp::from_millis(dead.dead_at),
                 text: Bytes::copy_from_slice(dead.message.text),

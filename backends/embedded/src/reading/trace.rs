@@ -198,7 +198,7 @@ fn dead_letter(peer: &PeerId, sequence: u64, value: &[u8]) -> Result<TracedDeliv
         state: DeliveryState::Dead,
         attempts: dead.attempts,
         settled_at: Some(Timestamp::from_millis(dead.dead_at)),
-        reason: Some(dead.reason.to_owned()),
+        reason: Some(dead.reason.into()),
         ..pending(peer, sequence, &NoteRow::default())?
     })
 }

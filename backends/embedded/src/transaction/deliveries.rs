@@ -1,6 +1,6 @@
 //! What a transaction does to deliveries: settling, attempts, dead letters, redriving.
 
-use slipstream_store::{DeliveryState, Outcome, PeerId, Result, Sequence, StoreError, Timestamp};
+use slipstream_store::{DeadLetterReason, DeliveryState, Outcome, PeerId, Result, Sequence, StoreError, Timestamp};
 
 use crate::rows::bits::{Bits, block_of};
 use crate::rows::codec::{self, DeadRow, NoteRow, RedrivenRow};
@@ -170,14 +170,15 @@ impl Deliveries {
         state: &mut Overlay<'_>,
         recording: &Recording<'_>,
         (peer, sequence): (&PeerId, Sequence),
-        reason: &str,
+        reason: &DeadLetterReason,
         attempts: u32,
         at: Timestamp,
     ) -> Result<bool> {
         let (sequence, dead_at) = (sequence.get(), at.as_millis());
         let Some(taken) = self.take(state, peer, sequence, DeliveryState::Dead, dead_at)? else { return Ok(false) };
+        let reason = reason.to_string();
         let row = |&message: &MessageRow<'_>| {
-            codec::encode(&DeadRow { reason, attempts, dead_at, origin: taken.origin, message })
+            codec::encode(&DeadRow { reason: &reason, attempts, dead_at, origin: taken.origin, message })
         };
         let appended = self.appended.binary_search_by_key(&sequence, |appended| appended.sequence);
         let row = match (recording.message(sequence), appended) {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use slipstream_store::{
-    ClusterGroup, Fingerprint, Horizon, Identity, Key, MessageId, MessageStore, MessageType, Operation, Outcome,
-    PageLimit, Peer, PeerId, PeerKind, Record, Route, Sequence, Timestamp,
+    ClusterGroup, DeadLetterReason, Fingerprint, Horizon, Identity, Key, MessageId, MessageStore, MessageType,
+    Operation, Outcome, PageLimit, Peer, PeerId, PeerKind, Record, Route, Sequence, Timestamp,
 };
 use ulid::Ulid;
 
@@ -238,7 +238,7 @@ impl Generator {
         let operations = dead.iter().map(|(peer, sequence)| Operation::DeadLetter {
             peer: peer.clone(),
             sequence: *sequence,
-            reason: "unacknowledged".to_owned(),
+            reason: DeadLetterReason::Unacknowledged,
             attempts: 4,
             at,
         });

@@ -148,7 +148,7 @@ impl<'a, H: Harness> Pair<'a, H> {
         let Step::Dead { peer: of, reason, message, after, items } = step else { return Ok(()) };
         let filter = DeadLetterFilter {
             peer: of.map(|at| peer(PEERS[at])),
-            reason: reason.map(str::to_owned),
+            reason: reason.clone(),
             message_id: message.map(|number| id(&number.to_string()).id),
         };
         let [left, right] = [0, 1].map(|side| {
@@ -258,7 +258,7 @@ impl<'a, H: Harness> Pair<'a, H> {
                     Way::Supersede => Operation::Supersede { peer, sequence, at },
                     Way::Expire => Operation::Expire { peer, sequence, at },
                     Way::GiveUp(reason) => {
-                        Operation::DeadLetter { peer, sequence, reason: (*reason).to_owned(), attempts: 3, at }
+                        Operation::DeadLetter { peer, sequence, reason: reason.clone(), attempts: 3, at }
                     }
                 }
             }

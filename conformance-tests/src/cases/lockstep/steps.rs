@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
+use slipstream_store::DeadLetterReason;
 
 /// Remembered peers come from the first of these; the last is never remembered.
 pub(super) const PEERS: [&str; 4] = ["a", "B", "c-1", "stranger"];
@@ -24,7 +25,7 @@ pub(super) enum Step {
     },
     Dead {
         peer: Option<usize>,
-        reason: Option<&'static str>,
+        reason: Option<DeadLetterReason>,
         message: Option<u8>,
         after: Option<(Back, usize)>,
         items: u32,
@@ -93,12 +94,12 @@ pub(super) enum Change {
     Name(usize),
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Way {
     Acknowledge,
     Supersede,
     Expire,
-    GiveUp(&'static str),
+    GiveUp(DeadLetterReason),
 }
 
 pub(super) fn sequence_of_steps() -> impl Strategy<Value = Vec<Step>> {
@@ -122,8 +123,8 @@ fn time() -> impl Strategy<Value = u64> {
     0..60_u64
 }
 
-fn reason() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec!["unacknowledged", "rejected: no", "rejected"])
+fn reason() -> impl Strategy<Value = DeadLetterReason> {
+    prop::sample::select(vec!["unacknowledged", "rejected: no", "rejected"]).prop_map(DeadLetterReason::from)
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use slipstream_store::{DeliveryState, PeerId, Record, Sequence, Timestamp};
+use slipstream_store::{DeadLetterReason, DeliveryState, PeerId, Record, Sequence, Timestamp};
 
 /// A message that was recorded, for as long as it can be traced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(crate) struct Open {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OpenState {
     Pending { attempts: u32, last_attempt_at: Option<Timestamp> },
-    Dead { reason: String, attempts: u32, at: Timestamp },
+    Dead { reason: DeadLetterReason, attempts: u32, at: Timestamp },
 }
 
 impl OpenState {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use slipstream_store::{ClusterGroup, Key, MessageId, Sequence};
+use slipstream_store::{ClusterGroup, DeadLetterReason, Key, MessageId, Sequence};
 
 use super::forward::Forward;
 use super::send_state::SendState;
@@ -56,7 +56,8 @@ impl SendState {
             self.link.has_settled = true;
             self.link.answered(sequence);
             self.link.isolate(now.elapsed);
-            self.decided.give_up(sequence, format!("rejected: {}", nack.reason), delivery.attempts, now.time);
+            let reason = DeadLetterReason::rejected(nack.reason.as_str());
+            self.decided.give_up(sequence, reason, delivery.attempts, now.time);
         }
         Answered::InFlight(None)
     }

@@ -1,6 +1,6 @@
 //! What a lane decided about its deliveries, on its way to the next commit. Pure.
 
-use slipstream_store::{Operation, PeerId, Sequence, Timestamp};
+use slipstream_store::{DeadLetterReason, Operation, PeerId, Sequence, Timestamp};
 
 /// Most decisions that wait for the next commit. Beyond it the lane sends nothing until a commit has taken them.
 pub(super) const MAX_DECIDED: usize = 65_536;
@@ -32,7 +32,7 @@ enum End {
     Expired,
     /// None yet: it was republished, for the time with this number.
     Republished(u32),
-    GivenUp(Box<(String, u32)>),
+    GivenUp(Box<(DeadLetterReason, u32)>),
 }
 
 impl Decided {
@@ -56,7 +56,7 @@ impl Decided {
         self.waiting.push(Decision { sequence, at, end: End::Republished(number) });
     }
 
-    pub(super) fn give_up(&mut self, sequence: Sequence, reason: String, attempts: u32, at: Timestamp) {
+    pub(super) fn give_up(&mut self, sequence: Sequence, reason: DeadLetterReason, attempts: u32, at: Timestamp) {
         self.waiting.push(Decision { sequence, at, end: End::GivenUp(Box::new((reason, attempts))) });
     }
 

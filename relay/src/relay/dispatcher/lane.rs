@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use slipstream_store::{ClusterGroup, MessageId, Operation, PeerId, Pending, Sequence};
+use slipstream_store::{ClusterGroup, DeadLetterReason, MessageId, Operation, PeerId, Pending, Sequence};
 use tokio::sync::Notify;
 
 use super::answers::Answered;
@@ -222,7 +222,7 @@ impl Lane {
     }
 
     /// Gives up the oldest deliveries that the peer is owed. Returns whether that is new of any.
-    pub(super) fn give_up(&self, oldest: &[Pending], reason: &str) -> bool {
+    pub(super) fn give_up(&self, oldest: &[Pending], reason: &DeadLetterReason) -> bool {
         let mut state = self.state.lock();
         let oldest = oldest.iter().map(|pending| (pending.sequence, pending.attempts));
         let is_new = state.send.give_up(oldest, reason, self.now());

@@ -86,7 +86,7 @@ impl LateAcks {
 
 #[cfg(test)]
 mod tests {
-    use slipstream_store::{PeerId, Sequence, Timestamp};
+    use slipstream_store::{DeadLetterReason, PeerId, Sequence, Timestamp};
 
     use super::*;
 
@@ -97,7 +97,7 @@ mod tests {
             identity: Identity { group: ClusterGroup::singleton(), id: id(number) },
             message_type: slipstream_store::MessageType::new("SK").unwrap(),
             key: None,
-            reason: "unacknowledged".to_owned(),
+            reason: DeadLetterReason::Unacknowledged,
             attempts: 3,
             dead_at: Timestamp::ZERO,
             text: bytes::Bytes::new(),

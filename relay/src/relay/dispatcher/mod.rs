@@ -41,7 +41,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use slipstream_store::{MessageStore, Operation, PageLimit, PeerId, Roster, Sequence, Timestamp};
+use slipstream_store::{DeadLetterReason, MessageStore, Operation, PageLimit, PeerId, Roster, Sequence, Timestamp};
 
 pub(crate) use forward::{Forward, Metadata};
 pub(crate) use lane::{Generation, Lane, Wake};
@@ -113,7 +113,7 @@ impl Dispatcher {
         lane: &Arc<Lane>,
         store: &S,
         limit: PageLimit,
-        reason: &str,
+        reason: &DeadLetterReason,
     ) -> slipstream_store::Result<bool> {
         let oldest = store.pending(lane.peer(), None, limit).await?.items;
         Ok(lane.give_up(&oldest, reason))

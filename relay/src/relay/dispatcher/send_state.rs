@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use slipstream_store::{DeadLetter, DeadLetterCursor, Page, PeerId, Sequence};
+use slipstream_store::{DeadLetter, DeadLetterCursor, DeadLetterReason, Page, PeerId, Sequence};
 
 use super::decided::Decided;
 use super::late::LateAcks;
@@ -15,12 +15,6 @@ use super::link_state::{LinkState, PageRequest};
 use super::poison::Suspicion;
 use super::terms::{LaneLimits, LinkEnd, LinkTerms};
 use crate::clock::Moment;
-
-/// The reason of dead letters that are larger than their peer takes.
-pub(super) const TOO_LARGE: &str = "too_large";
-
-/// The reason of dead letters that their reader died of.
-const POISON: &str = "poison";
 
 /// What is on its way to one peer.
 #[derive(Debug)]
@@ -74,21 +68,21 @@ impl SendState {
         if end == LinkEnd::TooLarge
             && let Some(largest) = self.link.in_flight.largest().map(|delivery| delivery.sequence)
         {
-            self.give_up_at_end(largest, TOO_LARGE, now);
+            self.give_up_at_end(largest, DeadLetterReason::TooLarge, now);
             self.link.has_settled = true;
         }
         let loss = self.link.lost(now.elapsed);
         let mut suspicion = self.suspicion.take().unwrap_or_default();
         if let Some(poison) = suspicion.lost(loss, |sequence| self.link.may_be_owed(sequence)) {
-            self.give_up_at_end(poison, POISON, now);
+            self.give_up_at_end(poison, DeadLetterReason::Poison, now);
         }
         self.suspicion = (!suspicion.is_idle()).then_some(suspicion);
         self.link = LinkState::default();
     }
 
-    fn give_up_at_end(&mut self, sequence: Sequence, reason: &str, now: Moment) {
+    fn give_up_at_end(&mut self, sequence: Sequence, reason: DeadLetterReason, now: Moment) {
         let attempts = self.link.end(sequence, now.elapsed).map_or(0, |delivery| delivery.attempts);
-        self.decided.give_up(sequence, reason.to_owned(), attempts, now.time);
+        self.decided.give_up(sequence, reason, attempts, now.time);
         self.given_up_at_end.insert(sequence);
     }
 
@@ -122,14 +116,14 @@ impl SendState {
     pub(super) fn give_up(
         &mut self,
         oldest: impl IntoIterator<Item = (Sequence, u32)>,
-        reason: &str,
+        reason: &DeadLetterReason,
         now: Moment,
     ) -> bool {
         let before = self.given_up;
         for (sequence, attempts) in oldest.into_iter().filter(|(sequence, _)| Some(*sequence) > before) {
             self.given_up = Some(sequence);
             self.link.skip(sequence, now.elapsed);
-            self.decided.give_up(sequence, reason.to_owned(), attempts, now.time);
+            self.decided.give_up(sequence, reason.clone(), attempts, now.time);
         }
         self.given_up > before
     }

@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use slipstream_store::{Sequence, Timestamp};
+use slipstream_store::{DeadLetterReason, Sequence, Timestamp};
 
 use super::forward::Forward;
 use super::in_flight::{Delivery, DeliveryState};
 use super::link_state::Queued;
 use super::redelivery::timeout;
-use super::send_state::{SendState, TOO_LARGE};
+use super::send_state::SendState;
 use super::terms::LaneLimits;
 use crate::clock::Moment;
 
 /// Into how many parts a timeout is divided, at whose ends overdue deliveries are looked for.
 const TIMEOUT_PARTS: u32 = 32;
-
-/// The reason of dead letters that their peer never acknowledged.
-const UNACKNOWLEDGED: &str = "unacknowledged";
 
 impl SendState {
     /// Takes the next delivery to send, which is in flight from now on. What must not be sent is settled instead.
@@ -84,7 +81,7 @@ impl SendState {
             return false;
         }
         if self.link.terms.max_message_bytes.is_some_and(|max| forward.text.len() as u64 > max) {
-            self.decided.give_up(sequence, TOO_LARGE.to_owned(), attempts, now.time);
+            self.decided.give_up(sequence, DeadLetterReason::TooLarge, attempts, now.time);
             return false;
         }
         let is_held = self.link.hold_back.as_mut().is_some_and(|hold_back| hold_back.takes(sequence));
@@ -113,7 +110,7 @@ impl SendState {
                 self.link.in_flight.waits_on(sequence, now.elapsed, timeout(rules, attempts, sequence));
             } else if attempts >= rules.max_republishes {
                 self.link.end(sequence, now.elapsed);
-                self.decided.give_up(sequence, UNACKNOWLEDGED.to_owned(), attempts, now.time);
+                self.decided.give_up(sequence, DeadLetterReason::Unacknowledged, attempts, now.time);
             } else if overtaken {
                 self.spend_attempt(sequence, now.time);
                 self.link.in_flight.waits_on(sequence, now.elapsed, timeout(rules, attempts + 1, sequence));

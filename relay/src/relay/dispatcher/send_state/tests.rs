@@ -447,7 +447,7 @@ fn what_is_given_up_is_not_sent_any_more() {
     let mut fixture = Fixture::linked([pending(1), pending(2), pending(3)]);
     fixture.limits.rules.window = NonZeroU32::MIN;
     assert_eq!(fixture.send(at(0)), [1]);
-    fixture.state.give_up([(sequence(1), 0), (sequence(2), 0)], "backlog", at(0));
+    fixture.state.give_up([(sequence(1), 0), (sequence(2), 0)], &DeadLetterReason::Backlog, at(0));
     assert_eq!(fixture.commit(), ["dead 1 backlog 0", "dead 2 backlog 0"]);
     assert_eq!(fixture.send(at(0)), [3]);
     assert_eq!(fixture.state.link.in_flight.len(), 1);
@@ -457,9 +457,9 @@ fn what_is_given_up_is_not_sent_any_more() {
 fn what_was_given_up_is_not_given_up_again_while_the_store_shows_it() {
     let mut state = live();
     let oldest = [(sequence(1), 0), (sequence(2), 0)];
-    assert!(state.give_up(oldest, "backlog", at(0)));
-    assert!(!state.give_up(oldest, "backlog", at(0)));
-    assert!(state.give_up([(sequence(2), 0), (sequence(3), 0)], "backlog", at(0)));
+    assert!(state.give_up(oldest, &DeadLetterReason::Backlog, at(0)));
+    assert!(!state.give_up(oldest, &DeadLetterReason::Backlog, at(0)));
+    assert!(state.give_up([(sequence(2), 0), (sequence(3), 0)], &DeadLetterReason::Backlog, at(0)));
     let mut operations = Vec::new();
     state.decided.take(&mut operations, usize::MAX);
     assert_eq!(operations.len(), 3);

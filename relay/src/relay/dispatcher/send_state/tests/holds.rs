@@ -46,7 +46,7 @@ fn the_pause_outlives_the_refused_delivery_while_others_were_refused_too() {
     for number in 1..=3 {
         fixture.refuse(number, Some(Code::StorageUnavailable), at(0));
     }
-    fixture.state.give_up([(sequence(1), 0)], "backlog", at(0));
+    fixture.state.give_up([(sequence(1), 0)], &DeadLetterReason::Backlog, at(0));
     assert_eq!(fixture.commit(), ["dead 1 backlog 0"]);
     assert_eq!(fixture.send(at(0)), Vec::<u64>::new(), "it pauses");
     fixture.tick(at(1));
