@@ -135,7 +135,7 @@ fn a_poison_is_found_behind_others_that_were_not_acknowledged_yet() {
 fn a_poison_that_is_the_newest_of_what_is_read_at_once_is_found() {
     for (count, poisons) in [(2, [2].as_slice()), (8, &[8]), (8, &[1, 8]), (8, &[4, 8])] {
         let mut reader = Reader::new((1..=count).map(pending));
-        let mut others = count as usize - poisons.len();
+        let mut others = usize::try_from(count).unwrap() - poisons.len();
         while (others > 0 || reader.dead().len() < poisons.len()) && reader.links < 120 {
             others -= reader.link_that_reads_all(500, poisons);
         }
