@@ -7,7 +7,7 @@
 //! | `labels` | the values of labels |
 //! | `counts` | what is counted as it happens |
 //!
-//! What is sampled is recorded by `relay/observer.rs`, when the metrics page is made.
+//! What is sampled is recorded by `relay/sample.rs`, when the metrics page is made.
 
 mod counts;
 mod labels;
