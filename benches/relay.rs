@@ -15,7 +15,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use slipstream_benches::load::{Goal, Load, Mode, Plan, Run};
 use slipstream_relay::clock::{Clock as _, SystemClock};
 use slipstream_relay::link::TcpConnector;
-use slipstream_relay::listen::{Listener as _, TcpListener};
+use slipstream_relay::listen::{AllowAll, Listener as _, TcpListener};
 use slipstream_relay::{Relay, Settings};
 use slipstream_sqlite::StoreOptions;
 use slipstream_store::{
@@ -76,7 +76,12 @@ fn relay(criterion: &mut Criterion) {
         let relay = Relay::open(open("relay"), Settings::default(), Arc::new(SystemClock::new())).await.expect("opens");
         let listener = TcpListener::bind("127.0.0.1:0".parse().expect("valid")).expect("binds");
         let url = format!("ws://{}/", listener.local_addr().expect("bound"));
-        let running = tokio::spawn(relay.run(Some(Box::new(listener)), Arc::new(TcpConnector), shutdown.clone()));
+        let running = tokio::spawn(relay.run(
+            Some(Box::new(listener)),
+            Arc::new(AllowAll),
+            Arc::new(TcpConnector),
+            shutdown.clone(),
+        ));
         (connect(&url).await, running)
     });
     let mut group = group(criterion);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use slipstream::Settings;
 use slipstream::clock::SystemClock;
 use slipstream::link::TcpConnector;
-use slipstream::listen::{Listener as _, TcpListener};
+use slipstream::listen::{AllowAll, Listener as _, TcpListener};
 use slipstream::store::StoreError;
 use slipstream_conformance::{Call, FaultStore, ModelMedium, ModelStore, When};
 use support::{Peer, Process, Relay, assert_has, eventually};
@@ -160,7 +160,8 @@ async fn refused_messages_end_it_with_status_1_and_their_reason() {
     let listener = TcpListener::bind("127.0.0.1:0".parse().expect("an address")).expect("it listens");
     let to = format!("ws://{}/", listener.local_addr().expect("it listens"));
     let shutdown = CancellationToken::new();
-    let running = tokio::spawn(relay.run(Some(Box::new(listener)), Arc::new(TcpConnector), shutdown.clone()));
+    let running =
+        tokio::spawn(relay.run(Some(Box::new(listener)), Arc::new(AllowAll), Arc::new(TcpConnector), shutdown.clone()));
     // The first two commits are of the subscriber and the publisher; the third has messages.
     faults.fail_after(2, Call::Commit, StoreError::Full("no room".to_owned()), When::Before);
     let arguments = ["bench", "relay", "--json", "--to", &to, "--messages", "100", "--window", "10", "--warmup", "0s"];

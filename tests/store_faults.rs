@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use slipstream::client::{Client, ClientOptions, ClientReceiver, ClientSender, Received};
 use slipstream::clock::SystemClock;
 use slipstream::link::TcpConnector;
-use slipstream::listen::{Listener as _, TcpListener};
+use slipstream::listen::{AllowAll, Listener as _, TcpListener};
 use slipstream::relay::{BacklogLimit, BacklogPolicy};
 use slipstream::store::{MessageStore as _, PeerId, StoreError, Tag};
 use slipstream::{Relay, RelayError, Settings};
@@ -43,7 +43,12 @@ impl Fixture {
         let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("ws://{}/", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn(relay.run(Some(Box::new(listener)), Arc::new(TcpConnector), shutdown.clone()));
+        let running = tokio::spawn(relay.run(
+            Some(Box::new(listener)),
+            Arc::new(AllowAll),
+            Arc::new(TcpConnector),
+            shutdown.clone(),
+        ));
         Self { url, faults, store, shutdown, running }
     }
 

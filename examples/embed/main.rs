@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use slipstream_relay::client::{Client, ClientOptions, Received};
 use slipstream_relay::clock::SystemClock;
 use slipstream_relay::link::TcpConnector;
-use slipstream_relay::listen::{Listener as _, TcpListener};
+use slipstream_relay::listen::{AllowAll, Listener as _, TcpListener};
 use slipstream_relay::store::PeerId;
 use slipstream_relay::{Relay, Settings};
 use slipstream_sqlite::StoreOptions;
@@ -30,7 +30,8 @@ async fn main() -> anyhow::Result<()> {
     println!("relay {} listens on {url}", relay.id());
 
     let shutdown = CancellationToken::new();
-    let running = tokio::spawn(relay.run(Some(Box::new(listener)), Arc::new(TcpConnector), shutdown.clone()));
+    let running =
+        tokio::spawn(relay.run(Some(Box::new(listener)), Arc::new(AllowAll), Arc::new(TcpConnector), shutdown.clone()));
 
     let shop = connect(&url, "shop").await?;
     let warehouse = connect(&url, "warehouse").await?;

@@ -26,7 +26,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Engine, Faults};
 use crate::dial::DialLimits;
 use crate::link::{LinkLimits, TcpConnector};
-use crate::listen::{ListenLimits, Listener};
+use crate::listen::{AllowAll, ListenLimits, Listener};
 use crate::logging::{self, LogControl, Switches};
 use crate::relay::{BacklogLimit, DeliveryRules, DiskGuard, Relay, Settings};
 use crate::{BUCKETS, backend, disk};
@@ -110,7 +110,7 @@ async fn serve(flags: &SettingFlags, config: &Config, log: LogControl) -> anyhow
     for warning in config.warnings().into_iter().chain(open_files::warning(open_files, config)) {
         warn!("{warning}");
     }
-    relay.run(listener, Arc::new(TcpConnector), shutdown).await?;
+    relay.run(listener, Arc::new(AllowAll), Arc::new(TcpConnector), shutdown).await?;
     info!("stopped");
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use slipstream::clock::SystemClock;
 use slipstream::dial::{DialLimits, DialledPeer};
 use slipstream::link::{LinkLimits, Target, TcpConnector};
-use slipstream::listen::{Listener as _, TcpListener};
+use slipstream::listen::{AllowAll, Authorizer, Listener as _, TcpListener};
 use slipstream::relay::{DialObservation, DialState, Observer, Operator};
 use slipstream::store::{MessageStore as _, Peer as Remembered, PeerId};
 use slipstream::{Relay, RelayError, Settings};
@@ -26,6 +26,8 @@ pub struct Place {
     medium: ModelMedium,
     /// How it is set up.
     pub settings: Settings,
+    /// Who checks the credentials of its peers.
+    pub authorizer: Arc<dyn Authorizer>,
     /// Where it listens; port 0 until it has run.
     pub address: SocketAddr,
 }
@@ -74,7 +76,12 @@ pub fn dial(alias: &str, url: &str) -> DialledPeer {
 impl Place {
     /// A relay with this id that dials nobody.
     pub fn new(id: &str) -> Self {
-        Self { medium: ModelMedium::default(), settings: settings(id), address: (own_loopback(), 0).into() }
+        Self {
+            medium: ModelMedium::default(),
+            settings: settings(id),
+            authorizer: Arc::new(AllowAll),
+            address: (own_loopback(), 0).into(),
+        }
     }
 
     /// The same, which dials this URL under this alias.
@@ -102,7 +109,8 @@ impl Place {
         self.address = listener.local_addr().expect("it has an address");
         let (observer, operator) = (relay.observer(), relay.operator());
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn(relay.run(Some(Box::new(listener)), Arc::new(TcpConnector), shutdown.clone()));
+        let (authorizer, connector) = (Arc::clone(&self.authorizer), Arc::new(TcpConnector));
+        let running = tokio::spawn(relay.run(Some(Box::new(listener)), authorizer, connector, shutdown.clone()));
         Local { observer, operator, store, address: self.address, shutdown, running }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use slipstream::dial::DialledPeer;
 use slipstream::link::Target;
+use slipstream::listen::AllowAll;
 use slipstream::relay::{Observation, Observer};
 use slipstream::store::{MessageStore, PeerId};
 use slipstream::{Relay, RelayError, Settings};
@@ -121,7 +122,7 @@ impl RelayMachine {
         let relay = Relay::open(store, self.settings.clone(), clock).await?;
         self.running.lock().observer = Some(relay.observer());
         let listener = (self.breakage.listener)(self.network.listen(life));
-        relay.run(Some(listener), self.network.connector(life), shutdown).await
+        relay.run(Some(listener), Arc::new(AllowAll), self.network.connector(life), shutdown).await
     }
 
     /// The relay ended by itself, or because it was asked to.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use slipstream::link::Stream;
-use slipstream::listen::Listener;
+use slipstream::listen::{Accepted, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What is wrong with a stream. It hits one delivery in twenty.
@@ -31,11 +31,15 @@ impl Tampering {
 
 #[async_trait]
 impl Listener for Tampering {
-    async fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
-        let (inner, address) = self.inner.accept().await?;
+    async fn accept(&self) -> io::Result<Accepted> {
+        let accepted = self.inner.accept().await?;
         let frames =
             Frames { tamper: self.tamper, upgraded: false, unread: Vec::new(), deliveries: 0, held: Vec::new() };
-        Ok((Box::new(Tampered { inner, frames, outgoing: Vec::new() }), address))
+        Ok(Accepted::after(accepted.remote(), async {
+            let (inner, info) = accepted.handshake().await?;
+            let stream: Box<dyn Stream> = Box::new(Tampered { inner, frames, outgoing: Vec::new() });
+            Ok((stream, info))
+        }))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

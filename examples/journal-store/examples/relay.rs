@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use journal_store::JournalStore;
 use slipstream::clock::SystemClock;
 use slipstream::link::TcpConnector;
-use slipstream::listen::{Listener as _, TcpListener};
+use slipstream::listen::{AllowAll, Listener as _, TcpListener};
 use slipstream::{Relay, Settings};
 use slipstream_store::{Durability, MessageStore as _};
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ async fn main() -> anyhow::Result<()> {
             stop.cancel();
         }
     });
-    relay.run(Some(Box::new(listener)), Arc::new(TcpConnector), shutdown).await?;
+    relay.run(Some(Box::new(listener)), Arc::new(AllowAll), Arc::new(TcpConnector), shutdown).await?;
     println!("stopped in order");
     Ok(())
 }

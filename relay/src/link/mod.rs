@@ -2,7 +2,7 @@
 //!
 //! What a text means is not decided here: the reader hands it to an [`Inbox`] and waits until that has taken it, the
 //! writer asks an [`Outbound`] for what is to be sent whenever it has room. Between the two nothing is queued but one
-//! batch of bytes. Who dials whom, and who is let in, is decided in `dial/`, `client.rs` and `listen.rs`.
+//! batch of bytes. Who dials whom, and who is let in, is decided in `dial/`, `client.rs` and `listen/`.
 //!
 //! | file | subject |
 //! | --- | --- |

@@ -1,24 +1,32 @@
 //! Links over real sockets: how they are granted and refused, and a client against a relay that only echoes.
 
+mod credentials;
 mod refusals;
+mod transport;
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use slipstream_store::{ClusterGroup, PeerId, PeerKind, Tag};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use super::door::{MAX_HEADERS, MAX_REQUEST_BYTES};
 use super::*;
 use crate::client::{Client, ClientOptions, ConnectError, Received};
 use crate::link::{
-    CloseCode, Ended, FrameBatch, HandshakeError, Inbox, LinkControl, LinkLimits, Outbound, RetryAfter, Role, Secret,
+    self, CloseCode, Ended, FrameBatch, HandshakeError, Hello, Inbox, LinkControl, LinkLimits, Outbound, Refusal,
+    RetryAfter, Role, Secret, Socket, Welcome,
 };
 
 /// Longer than anything here takes on the slowest machine.
@@ -53,10 +61,14 @@ impl Outbound for Echo {
     }
 }
 
+/// The address of a peer, and the name of its principal.
+type Admitted = (SocketAddr, Option<String>);
+
 /// Admits everyone but the peer `own`, and echoes.
 #[derive(Debug, Default, Clone)]
 struct EchoRelay {
     hellos: Arc<Mutex<Vec<Hello>>>,
+    admitted: Arc<Mutex<Vec<Admitted>>>,
     controls: Arc<Mutex<Vec<LinkControl>>>,
     ended: Arc<Mutex<Vec<Ended>>>,
     /// Admissions wait for this, where it is set.
@@ -72,7 +84,12 @@ struct EchoSeat {
 impl Admission for EchoRelay {
     type Seat = EchoSeat;
 
-    async fn admit(&self, hello: Hello) -> Result<(Welcome, EchoSeat), Refusal> {
+    async fn admit(
+        &self,
+        hello: Hello,
+        remote: SocketAddr,
+        principal: Principal,
+    ) -> Result<(Welcome, EchoSeat), Refusal> {
         if let Some(gate) = &self.gate {
             gate.acquire().await.expect("open").forget();
         }
@@ -87,6 +104,7 @@ impl Admission for EchoRelay {
             max_message_bytes: 1 << 20,
         };
         self.hellos.lock().push(hello);
+        self.admitted.lock().push((remote, principal.name().map(str::to_owned)));
         let control = LinkControl::new();
         self.controls.lock().push(control.clone());
         Ok((welcome, EchoSeat { relay: self.clone(), control }))
@@ -115,11 +133,22 @@ fn start(limits: ListenLimits) -> Running {
 }
 
 fn start_with(limits: ListenLimits, relay: EchoRelay, authorizer: impl Authorizer) -> Running {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+    start_on(Box::new(listener()), limits, relay, authorizer)
+}
+
+fn listener() -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port")
+}
+
+fn start_on(
+    listener: Box<dyn Listener>,
+    limits: ListenLimits,
+    relay: EchoRelay,
+    authorizer: impl Authorizer,
+) -> Running {
     let address = listener.local_addr().expect("an address");
-    let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
-    let serving =
-        tokio::spawn(serve(Box::new(listener), relay.clone(), authorizer, limits, shutdown.clone(), tracker.clone()));
+    let (shutdown, tracker, authorizer) = (CancellationToken::new(), TaskTracker::new(), Arc::new(authorizer));
+    let serving = tokio::spawn(serve(listener, relay.clone(), authorizer, limits, shutdown.clone(), tracker.clone()));
     Running { relay, address, shutdown, tracker, serving }
 }
 
@@ -278,7 +307,9 @@ async fn everything_a_client_says_arrives() {
     assert_eq!(Some(hello.group), options.group);
     assert_eq!((hello.kind, hello.accepts_ack_batch), (PeerKind::Relay, true));
     assert_eq!((hello.max_message_bytes, hello.token), (Some(4096), options.token));
-    assert!(hello.remote.ip().is_loopback());
+    let (remote, principal) = running.relay.admitted.lock().pop().expect("admitted");
+    assert!(remote.ip().is_loopback());
+    assert_eq!(principal, None, "nobody asked for a credential");
 }
 
 #[tokio::test]
@@ -366,7 +397,7 @@ async fn failed_accepts_are_not_tried_again_at_once() {
     struct Failing(Arc<std::sync::atomic::AtomicU32>);
     #[async_trait]
     impl Listener for Failing {
-        async fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+        async fn accept(&self) -> io::Result<Accepted> {
             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             Err(io::Error::other("too many open files"))
         }
@@ -376,7 +407,7 @@ async fn failed_accepts_are_not_tried_again_at_once() {
     }
     let (failing, shutdown) = (Failing::default(), CancellationToken::new());
     let (listener, relay) = (Box::new(failing.clone()), EchoRelay::default());
-    let serving = serve(listener, relay, AllowAll, ListenLimits::default(), shutdown, TaskTracker::new());
+    let serving = serve(listener, relay, Arc::new(AllowAll), ListenLimits::default(), shutdown, TaskTracker::new());
     let _ = timeout(Duration::from_secs(100), serving).await;
     let tries = failing.0.load(std::sync::atomic::Ordering::Relaxed);
     assert!((100..120).contains(&tries), "{tries} tries in 100 s");

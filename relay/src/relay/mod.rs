@@ -54,7 +54,7 @@ use self::peers::{Dials, PeerLocks, Registry, SharedTopology, Subscribers};
 use self::stamps::Stamps;
 use crate::clock::{Clock, Step};
 use crate::link::{CloseCode, Connector};
-use crate::listen::{self, AllowAll, Listener};
+use crate::listen::{self, Authorizer, Listener};
 use crate::metrics::Metrics;
 
 /// A relay over an open store. [`open`](Self::open) it, then [`run`](Self::run) it.
@@ -157,7 +157,8 @@ impl<S: MessageStore + ?Sized> Relay<S> {
     /// Runs until `shutdown` is cancelled, or the store fails for good. Either way it ends in order: it stops taking
     /// messages, commits and confirms what it took, closes the links with 1001, and closes the store.
     ///
-    /// Links come in through `listener`, and are dialled through `connector`.
+    /// Links come in through `listener`, if `authorizer` lets them ([`AllowAll`](listen::AllowAll) asks for no
+    /// credential), and are dialled through `connector`.
     ///
     /// # Errors
     /// [`RelayError`], once everything that could be done was done.
@@ -167,6 +168,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
     pub async fn run(
         self,
         listener: Option<Box<dyn Listener>>,
+        authorizer: Arc<dyn Authorizer>,
         connector: Arc<dyn Connector>,
         shutdown: CancellationToken,
     ) -> Result<(), RelayError> {
@@ -180,7 +182,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         let accepting = CancellationToken::new();
         let listening = listener.map(|listener| {
             let limits = core.settings.listen.clone();
-            let serve = listen::serve(listener, registry.clone(), AllowAll, limits, accepting.clone(), links.clone());
+            let serve = listen::serve(listener, registry.clone(), authorizer, limits, accepting.clone(), links.clone());
             AbortOnDropHandle::new(tokio::spawn(serve))
         });
         let dialling = registry.dial(&connector, &accepting);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use slipstream::link::{Connector, Stream, Target};
-use slipstream::listen::Listener;
+use slipstream::listen::{Accepted, Listener};
 use slipstream::store::PeerId;
 use tokio::time::sleep;
 
@@ -38,7 +38,7 @@ struct SimListener {
 
 #[async_trait]
 impl Listener for SimListener {
-    async fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+    async fn accept(&self) -> io::Result<Accepted> {
         loop {
             if self.door.life.is_over() {
                 return std::future::pending().await;
@@ -46,7 +46,8 @@ impl Listener for SimListener {
             let next = self.door.waiting.lock().pop_front();
             if let Some(connection) = next {
                 let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-                return Ok((Box::new(SimStream::new(&self.network, &connection, 1)), address));
+                let stream = SimStream::new(&self.network, &connection, 1);
+                return Ok(Accepted::plain(Box::new(stream), address));
             }
             self.door.came.notified().await;
         }

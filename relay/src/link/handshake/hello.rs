@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -40,8 +39,6 @@ pub struct Hello {
     pub max_message_bytes: Option<u64>,
     /// Its bearer token, where it brought one.
     pub token: Option<Secret>,
-    /// Where it connects from.
-    pub remote: SocketAddr,
 }
 
 impl Hello {
@@ -49,7 +46,7 @@ impl Hello {
     ///
     /// # Errors
     /// A 400 that names the field, what it was and what it should be.
-    pub fn read(request: &request::Parts, remote: SocketAddr) -> Result<Self, Refusal> {
+    pub fn read(request: &request::Parts) -> Result<Self, Refusal> {
         let fields = Fields { query: request.uri.query().unwrap_or_default(), headers: &request.headers };
         let group = fields.read("clusterGroupId", &GROUP)?;
         Ok(Self {
@@ -60,7 +57,6 @@ impl Hello {
             accepts_ack_batch: fields.ack_batch()?,
             max_message_bytes: fields.limit()?,
             token: bearer_token(&request.headers).or(Named::read(&request.headers)?.token),
-            remote,
         })
     }
 }

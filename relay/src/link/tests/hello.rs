@@ -1,15 +1,11 @@
 //! Upgrade requests, as values: what they say of a peer, and what is refused.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
 use hyper::http::request;
 use hyper::{Request, StatusCode};
 use proptest::prelude::*;
 use slipstream_store::{PeerKind, Tag};
 
 use crate::link::{Hello, Refusal, accept};
-
-const REMOTE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7);
 
 fn request(target: &str, headers: &[(&str, &str)]) -> request::Parts {
     let build = Request::get(target);
@@ -18,7 +14,7 @@ fn request(target: &str, headers: &[(&str, &str)]) -> request::Parts {
 }
 
 fn read(target: &str, headers: &[(&str, &str)]) -> Result<Hello, Refusal> {
-    Hello::read(&request(target, headers), REMOTE)
+    Hello::read(&request(target, headers))
 }
 
 fn tags(hello: &Hello) -> Vec<&str> {
@@ -174,7 +170,7 @@ proptest! {
     #[test]
     fn no_query_and_no_header_makes_the_reader_panic(query in "[ -~&&[^#\"<>`{} ]]{0,60}", id in "[ -~]{0,20}") {
         if let Ok(request) = Request::get(format!("/?{query}")).header("Slipstream-Id", id).body(()) {
-            let _ = Hello::read(&request.into_parts().0, REMOTE);
+            let _ = Hello::read(&request.into_parts().0);
         }
     }
 }

@@ -94,33 +94,3 @@ async fn a_seat_whose_peer_went_away_is_dropped_unused() {
     gate.add_permits(1);
     until("the connection has ended", || running.tracker.is_empty()).await;
 }
-
-#[tokio::test]
-async fn the_authorizer_decides() {
-    struct Token;
-    #[async_trait]
-    impl Authorizer for Token {
-        async fn authorize(&self, hello: &Hello) -> Result<(), Refusal> {
-            match hello.token.as_ref().map(Secret::expose) {
-                Some("good") => Ok(()),
-                Some(_) => Err(Refusal::forbidden("this token may not")),
-                None => Err(Refusal::unauthorized("a bearer token is required")),
-            }
-        }
-    }
-    let running = start_with(ListenLimits::default(), EchoRelay::default(), Token);
-    let answer = running.ask(&upgrade("/", "")).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 401 ") && answer.to_lowercase().contains("www-authenticate: bearer"),
-        "{answer}"
-    );
-    for (token, status) in [("bad", Some(403)), ("good", None)] {
-        let options = ClientOptions { token: Some(Secret::new(token.to_owned())), ..ClientOptions::default() };
-        let got = match Client::connect(&running.url(), &options).await {
-            Ok(_) => None,
-            Err(ConnectError::Handshake(HandshakeError::Refused { status, .. })) => Some(status.as_u16()),
-            Err(other) => panic!("{other}"),
-        };
-        assert_eq!(got, status);
-    }
-}

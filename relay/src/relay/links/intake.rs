@@ -8,11 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use slipstream_store::{Peer, PeerKind, Record, Route};
 
-use super::outbox::{Answer, ReplyTo};
+use super::outbox::ReplyTo;
 use super::peer_link::PeerLink;
 use super::rate::Rate;
 use crate::clock::Clock;
 use crate::link::Inbox;
+use crate::listen::Principal;
 use crate::metrics::Metrics;
 use crate::protocol::{self, Ack, Code, Envelope, Incoming, Rejection, Sender};
 use crate::relay::committer::{Arrival, CommitQueue};
@@ -26,6 +27,8 @@ use crate::relay::stamps::Stamps;
 pub(in crate::relay) struct Intake {
     pub(in crate::relay) link: Arc<PeerLink>,
     pub(in crate::relay) sender: Sender,
+    /// Who the sender's credential says that it is, which bounds what it may send.
+    pub(in crate::relay) principal: Principal,
     pub(in crate::relay) rate: Option<Arc<Rate>>,
     /// Most levels of a message.
     pub(in crate::relay) max_depth: NonZeroUsize,
@@ -41,21 +44,22 @@ impl Intake {
     async fn message(&mut self, envelope: Envelope<'_>) {
         let link = Arc::clone(&self.link);
         let read_at = self.clock.elapsed();
-        link.outbox.reserve().await;
+        let reply = self.reply().await;
         // A link that another took over must not bring its messages in between those of the new one.
         if link.deaf.load(Ordering::Acquire) {
             return;
         }
-        let reply = ReplyTo(Arc::clone(&link.outbox));
+        // First of all, so that the sender learns nothing about messages that it may not send.
+        if let Err(reason) = self.principal.permits(envelope.message_type(), envelope.targeted_tags()) {
+            return self.refuse(reply, Rejection::of(Code::NotAllowed, reason, envelope.identity()));
+        }
         if envelope.path().contains(&link.relay) {
             self.metrics.looped();
             return reply.confirm(envelope.identity().clone());
         }
-        if let Err(rate) = self.may_send(read_at) {
+        if let Err(rate) = self.within_rate(read_at) {
             let reason = format!("this peer may send {rate} messages a second");
-            let refusal = Rejection::of(Code::RateLimited, reason, envelope.identity());
-            self.count_refusal(&refusal);
-            return reply.refuse(refusal);
+            return self.refuse(reply, Rejection::of(Code::RateLimited, reason, envelope.identity()));
         }
         let record = self.record(&envelope);
         let from_relay = self.sender.kind == PeerKind::Relay;
@@ -65,7 +69,7 @@ impl Intake {
     }
 
     /// Whether the peer may send a message now, which then counts; otherwise how many it may send in a second.
-    fn may_send(&self, now: Duration) -> Result<(), NonZeroU32> {
+    fn within_rate(&self, now: Duration) -> Result<(), NonZeroU32> {
         self.rate.as_ref().map_or(Ok(()), |rate| rate.permits(now))
     }
 
@@ -103,15 +107,16 @@ impl Intake {
         });
     }
 
-    fn count_refusal(&self, refusal: &Rejection) {
-        self.metrics.rejected(refusal.code());
-        self.notices.refused(&self.sender.id, refusal);
+    /// Waits until one more text may be answered.
+    async fn reply(&self) -> ReplyTo {
+        self.link.outbox.reserve().await;
+        ReplyTo(Arc::clone(&self.link.outbox))
     }
 
-    async fn refuse(&self, refusal: Rejection) {
-        self.count_refusal(&refusal);
-        self.link.outbox.reserve().await;
-        self.link.outbox.answer(Answer::Refuse(refusal));
+    fn refuse(&self, reply: ReplyTo, refusal: Rejection) {
+        self.metrics.rejected(refusal.code());
+        self.notices.refused(&self.sender.id, &refusal);
+        reply.refuse(refusal);
     }
 }
 
@@ -127,7 +132,7 @@ impl Inbox for Intake {
                     self.metrics.stray_ack();
                 }
             }
-            Err(refusal) if refusal.is_answered() => self.refuse(refusal).await,
+            Err(refusal) if refusal.is_answered() => self.refuse(self.reply().await, refusal),
             Err(_) => self.metrics.stray_ack(),
         }
     }

@@ -11,7 +11,7 @@ use super::intake::{Intake, sender};
 use super::outbox::Outbox;
 use super::peer_link::PeerLink;
 use crate::link::{self, Announced, CloseCode, Ended, Hello, LinkControl, Role, Socket};
-use crate::listen::Seat;
+use crate::listen::{Principal, Seat};
 use crate::metrics::Metrics;
 use crate::protocol::ids_within;
 use crate::relay::core::Core;
@@ -44,6 +44,8 @@ impl From<&Announced> for Terms {
 pub(in crate::relay) struct PeerSeat<S: ?Sized> {
     pub(in crate::relay) registry: Registry<S>,
     pub(in crate::relay) peer: Peer,
+    /// Who its credential says that it is.
+    pub(in crate::relay) principal: Principal,
     /// The address of its end.
     pub(in crate::relay) remote: SocketAddr,
     pub(in crate::relay) terms: Terms,
@@ -61,7 +63,8 @@ impl<S: MessageStore + ?Sized> Seat for PeerSeat<S> {
         let (dialled, remote) = (self.role == Role::Client, self.remote);
         let entry = core.links.enter(&link, peer, self.role);
         if entry.stays {
-            info!(peer = %peer.id, %remote, kind = ?peer.kind, tags = ?peer.tags, durable = peer.durable, dialled, "link up");
+            let (principal, tags) = (self.principal.name(), &peer.tags);
+            info!(peer = %peer.id, %remote, principal, kind = ?peer.kind, ?tags, durable = peer.durable, dialled, "link up");
         } else {
             info!(peer = %peer.id, %remote, dialled, "the link gives way to the one that was dialled from the other side");
         }
@@ -140,6 +143,7 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
         Intake {
             link: Arc::clone(link),
             sender: sender(&self.peer),
+            principal: self.principal.clone(),
             rate: self.registry.core.rates.of(&self.peer.id),
             max_depth: self.registry.core.settings.max_depth,
             router: Router::new(Arc::clone(topology)),

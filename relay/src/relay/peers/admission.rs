@@ -1,5 +1,6 @@
 //! Who gets a link that asks for one, and under which id.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -9,14 +10,19 @@ use tracing::warn;
 
 use super::registry::Registry;
 use crate::link::{Hello, Refusal, Role, Welcome};
-use crate::listen::Admission;
+use crate::listen::{Admission, Principal};
 use crate::relay::links::{PeerSeat, Terms};
 
 #[async_trait]
 impl<S: MessageStore + ?Sized> Admission for Registry<S> {
     type Seat = PeerSeat<S>;
 
-    async fn admit(&self, hello: Hello) -> Result<(Welcome, Self::Seat), Refusal> {
+    async fn admit(
+        &self,
+        hello: Hello,
+        remote: SocketAddr,
+        principal: Principal,
+    ) -> Result<(Welcome, Self::Seat), Refusal> {
         let core = &self.core;
         if core.links.closing.load(Ordering::Acquire) {
             return Err(Refusal::unavailable("this relay is shutting down"));
@@ -34,8 +40,8 @@ impl<S: MessageStore + ?Sized> Admission for Registry<S> {
             peer_id: peer.id.clone(),
             max_message_bytes: max_message_bytes as u64,
         };
-        let (terms, remote) = (Terms::from(&hello), hello.remote);
-        Ok((welcome, PeerSeat { registry: self.clone(), peer, remote, terms, max_message_bytes, role: Role::Server }))
+        let (registry, terms, role) = (self.clone(), Terms::from(&hello), Role::Server);
+        Ok((welcome, PeerSeat { registry, peer, principal, remote, terms, max_message_bytes, role }))
     }
 
     fn takes_over(&self, hello: &Hello) -> bool {

@@ -13,6 +13,7 @@ use super::dials::{Dial, Known};
 use super::registry::Registry;
 use crate::dial::{Contact, DialError, Dialler};
 use crate::link::{Announced, Connector, Offer, Role};
+use crate::listen::Principal;
 use crate::relay::core::Core;
 use crate::relay::links::{PeerSeat, Terms};
 
@@ -113,8 +114,10 @@ impl<S: MessageStore + ?Sized> Contact for DialContact<S> {
         dial.linked();
         // What is more between relays is for the path, and an application adds none.
         let max_message_bytes = registry.core.settings.link.clone().with(peer.kind).max_message_bytes;
-        let (terms, registry) = (Terms::from(&announced), registry.clone());
-        Ok(PeerSeat { registry, peer, remote, terms, max_message_bytes, role: Role::Client })
+        let (registry, terms, role) = (registry.clone(), Terms::from(&announced), Role::Client);
+        // Whom to dial is the operator's choice, and that is all the credential that such a peer needs here.
+        let principal = Principal::unrestricted();
+        Ok(PeerSeat { registry, peer, principal, remote, terms, max_message_bytes, role })
     }
 }
 

@@ -1,0 +1,43 @@
+//! Who gets a link, and what a peer that gets one does with it. The relay decides; here is only what it is asked.
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+
+use super::authorizer::Principal;
+use crate::link::{Hello, Refusal, Socket, Welcome};
+
+/// Decides who gets a link.
+#[async_trait]
+pub trait Admission: Send + Sync + 'static {
+    /// What a peer that is admitted gets.
+    type Seat: Seat;
+
+    /// Admits a peer, before it is told so. `remote` is the address of its end, and `principal` who its credential says
+    /// that it is.
+    ///
+    /// # Errors
+    /// Why not; the peer gets it.
+    ///
+    /// # Cancellation
+    /// The future is dropped where it stands when the handshake takes too long, or the listener shuts down.
+    async fn admit(
+        &self,
+        hello: Hello,
+        remote: SocketAddr,
+        principal: Principal,
+    ) -> Result<(Welcome, Self::Seat), Refusal>;
+
+    /// Whether a peer has a link from this listener that a new one of it takes over. Where the listener is full, only
+    /// such a peer gets in.
+    fn takes_over(&self, _: &Hello) -> bool {
+        false
+    }
+}
+
+/// A peer that was admitted. It is dropped unused where the peer went away before its link began.
+pub trait Seat: Send + 'static {
+    /// Runs the link.
+    fn run(self, socket: Socket) -> impl Future<Output = ()> + Send;
+}

@@ -1,0 +1,161 @@
+//! Who checks the credentials of peers, and what it says of them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use slipstream_store::{MessageType, Tag};
+
+use super::listener::ConnectInfo;
+use crate::link::{Hello, Refusal};
+
+/// Checks the credential of a peer that asks for a link.
+///
+/// It is asked for every link that a peer asks for, also for one that takes over another, before the relay remembers
+/// anything of the peer. It may wait: that holds up no other connection, and counts towards the time of the handshake.
+#[async_trait]
+pub trait Authorizer: Send + Sync + 'static {
+    /// Returns who the peer is, if its credential permits what it says of itself: its id, its tags, and whether it is a
+    /// relay. `hello` is what it says, the bearer token included, and none of it is proven; `info` is what the transport
+    /// knows.
+    ///
+    /// # Errors
+    /// [401](Refusal::unauthorized) if the credential is missing or wrong, [403](Refusal::forbidden) if it does not
+    /// permit what the peer asks for. The peer gets the reason.
+    ///
+    /// # Cancellation
+    /// The future is dropped where it stands when the handshake takes too long, or the listener shuts down.
+    async fn authorize(&self, hello: &Hello, info: &ConnectInfo) -> Result<Principal, Refusal>;
+}
+
+/// Asks for no credential, and lets everyone send everything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AllowAll;
+
+#[async_trait]
+impl Authorizer for AllowAll {
+    async fn authorize(&self, _: &Hello, _: &ConnectInfo) -> Result<Principal, Refusal> {
+        Ok(Principal::unrestricted())
+    }
+}
+
+/// Who a credential says that a peer is. It bounds what the peer's link may send; ACKs and NACKs are always allowed.
+///
+/// It holds for one link, from the handshake to the end.
+#[derive(Debug, Clone, Default)]
+pub struct Principal {
+    name: Option<Arc<str>>,
+    /// The types that it may send; `None` is all.
+    types: Option<Arc<[MessageType]>>,
+    /// The tags that it may target; `None` is all, and no tags at all too.
+    tags: Option<Arc<[Tag]>>,
+}
+
+impl Principal {
+    /// Nobody in particular, who may send everything: what a peer is without a credential, if none is asked for, and
+    /// what a server is that the relay dials.
+    #[must_use]
+    pub fn unrestricted() -> Self {
+        Self::default()
+    }
+
+    /// Somebody with this name, who may send everything. The name is for logs, so it must be no secret.
+    #[must_use]
+    pub fn named(name: impl Into<Arc<str>>) -> Self {
+        Self { name: Some(name.into()), ..Self::default() }
+    }
+
+    /// The same, who may send messages of these types only.
+    #[must_use]
+    pub fn may_send(self, types: impl IntoIterator<Item = MessageType>) -> Self {
+        Self { types: Some(types.into_iter().collect()), ..self }
+    }
+
+    /// The same, who may target these tags only. A message without `targetedTags` goes to every tag, so it is not
+    /// allowed then.
+    #[must_use]
+    pub fn may_target(self, tags: impl IntoIterator<Item = Tag>) -> Self {
+        Self { tags: Some(tags.into_iter().collect()), ..self }
+    }
+
+    /// The name, if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Whether it may send a message of this type to these tags.
+    ///
+    /// # Errors
+    /// Why not, as the sender is told: the field, and what in it is not permitted.
+    pub(crate) fn permits(&self, message_type: &MessageType, targeted: &[Tag]) -> Result<(), String> {
+        if let Some(types) = &self.types
+            && !types.contains(message_type)
+        {
+            return Err(format!("type: the credential of this peer does not permit {message_type}"));
+        }
+        let Some(tags) = &self.tags else { return Ok(()) };
+        if targeted.is_empty() {
+            return Err("targetedTags: the credential of this peer permits only some tags, so name one".to_owned());
+        }
+        match targeted.iter().find(|tag| !tags.contains(tag)) {
+            Some(tag) => Err(format!("targetedTags: the credential of this peer does not permit {tag}")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn types(names: &[&str]) -> Vec<MessageType> {
+        names.iter().map(|name| MessageType::new(*name).unwrap()).collect()
+    }
+
+    fn tags(names: &[&str]) -> Vec<Tag> {
+        names.iter().map(|name| Tag::new(*name).unwrap()).collect()
+    }
+
+    /// What in the message is not permitted, if anything is.
+    fn fault(principal: &Principal, message_type: &str, targeted: &[&str]) -> Option<String> {
+        let reason = principal.permits(&types(&[message_type])[0], &tags(targeted)).err()?;
+        let (field, told) = reason.split_once(':').expect("a field");
+        Some(format!("{field} {}", told.rsplit(' ').next().unwrap()))
+    }
+
+    #[test]
+    fn without_bounds_everything_may_be_sent() {
+        for principal in [Principal::unrestricted(), Principal::named("shop")] {
+            assert_eq!(fault(&principal, "SK", &[]), None);
+            assert_eq!(fault(&principal, "CUSTOM", &["aws", "gcp"]), None);
+        }
+    }
+
+    #[test]
+    fn only_the_types_that_are_named_may_be_sent() {
+        let principal = Principal::named("shop").may_send(types(&["SK", "GK"]));
+        assert_eq!(principal.name(), Some("shop"));
+        assert_eq!(fault(&principal, "GK", &[]), None);
+        assert_eq!(fault(&principal, "SK", &["aws"]), None);
+        assert_eq!(fault(&principal, "CMD", &["aws"]).as_deref(), Some("type CMD"));
+        let mute = Principal::unrestricted().may_send([]);
+        assert_eq!(fault(&mute, "SK", &[]).as_deref(), Some("type SK"), "an empty list permits nothing");
+    }
+
+    #[test]
+    fn every_tag_of_a_message_must_be_one_that_may_be_targeted() {
+        let principal = Principal::unrestricted().may_target(tags(&["aws", "gcp"]));
+        assert_eq!(fault(&principal, "SK", &["gcp"]), None);
+        assert_eq!(fault(&principal, "SK", &["gcp", "aws"]), None);
+        assert_eq!(fault(&principal, "SK", &["aws", "azure"]).as_deref(), Some("targetedTags azure"));
+        assert_eq!(fault(&principal, "SK", &[]).as_deref(), Some("targetedTags one"), "it would go to every tag");
+    }
+
+    #[test]
+    fn a_message_must_keep_to_both_bounds() {
+        let principal = Principal::unrestricted().may_send(types(&["SK"])).may_target(tags(&["aws"]));
+        assert_eq!(fault(&principal, "SK", &["aws"]), None);
+        assert_eq!(fault(&principal, "CMD", &["aws"]).as_deref(), Some("type CMD"));
+        assert_eq!(fault(&principal, "SK", &["gcp"]).as_deref(), Some("targetedTags gcp"));
+    }
+}
