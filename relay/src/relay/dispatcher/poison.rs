@@ -3,8 +3,9 @@
 //! A reader that dies of a message comes back and gets it first, again and again. When several links in a row were
 //! lost with the same oldest delivery in flight and nothing settled, the next link holds the oldest deliveries back.
 //! If the peer settles others meanwhile, those held back are sent one alone at a time, and the one that a link is
-//! lost over twice is the poison. Where all are held back there are no others: then they are tried as well, but a link
-//! that is lost before the peer settled one of them tells nothing, because the peer may die of everything.
+//! lost over twice is the poison. If all are held back, there are no others: then they are tried as well. A link that is
+//! lost over one of them before the peer settled another tells nothing, because the peer may die of everything; only the
+//! one that the link before was lost over, too, is poison then.
 //! [`Suspicion`] is what is kept from link to link, [`HoldBack`] what one link does.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,8 +42,10 @@ pub(super) struct Suspicion {
     suspects: BTreeSet<Sequence>,
     /// How many links were lost over each delivery alone.
     strikes: BTreeMap<Sequence, u32>,
-    /// The delivery that was tried last where all were held back, and over which a link was lost that told nothing.
-    told_nothing: Option<Sequence>,
+    /// The delivery over which the last link was lost, if that was a strike and no verdict.
+    struck: Option<Sequence>,
+    /// The delivery over which a link was lost last that told nothing.
+    last_inconclusive: Option<Sequence>,
 }
 
 /// A link that was lost, as far as it tells something of poison.
@@ -71,11 +74,11 @@ impl Suspicion {
             suspects: self.suspects.clone(),
             room,
             steady_after,
-            is_proven: !self.suspects.is_empty(),
+            struck: self.struck,
             is_steady: false,
             alone: None,
             has_settled: false,
-            told_nothing: self.told_nothing,
+            last_inconclusive: self.last_inconclusive,
         })
     }
 
@@ -84,14 +87,16 @@ impl Suspicion {
     pub(super) fn lost(&mut self, loss: Loss, is_owed: impl Fn(Sequence) -> bool) -> Option<Sequence> {
         self.strikes.retain(|sequence, _| is_owed(*sequence));
         match loss.hold_back {
-            Some(HoldBack { alone: Some(alone), suspects, has_settled, is_proven, .. }) if has_settled || is_proven => {
+            Some(HoldBack { alone: Some(alone), suspects, has_settled, struck, .. })
+                if has_settled || struck == Some(alone) =>
+            {
                 self.suspects = suspects;
                 self.suspects.retain(|sequence| is_owed(*sequence));
                 self.struck(alone)
             }
             Some(hold_back) => {
                 self.start_anew(if loss.has_settled { 0 } else { self.doublings.saturating_add(1) });
-                self.told_nothing = hold_back.alone;
+                self.last_inconclusive = hold_back.alone;
                 None
             }
             None if loss.has_settled => {
@@ -122,15 +127,17 @@ impl Suspicion {
     /// Nothing is concluded from the links so far, but for the strikes.
     fn start_anew(&mut self, doublings: u32) {
         let strikes = std::mem::take(&mut self.strikes);
-        *self = Self { doublings, strikes, told_nothing: self.told_nothing, ..Self::default() };
+        *self = Self { doublings, strikes, last_inconclusive: self.last_inconclusive, ..Self::default() };
     }
 
     fn struck(&mut self, alone: Sequence) -> Option<Sequence> {
         let strikes = self.strikes.entry(alone).or_default();
         *strikes += 1;
         if *strikes < STRIKES {
+            self.struck = Some(alone);
             return None;
         }
+        self.struck = None;
         self.strikes.remove(&alone);
         self.suspects.remove(&alone);
         if self.suspects.is_empty() {
@@ -149,16 +156,16 @@ pub(super) struct HoldBack {
     room: usize,
     /// How long the link must live before they are tried.
     steady_after: Duration,
-    /// Whether the link before was lost over a suspect alone, after the peer had settled others.
-    is_proven: bool,
+    /// The delivery that the link before was lost over, if it has a strike for that.
+    struck: Option<Sequence>,
     /// Whether it was seen to live so long.
     is_steady: bool,
     /// The one that is tried: nothing else is in flight.
     alone: Option<Sequence>,
-    /// Whether the peer has settled a delivery on this link.
+    /// Whether the peer has answered for a delivery on this link.
     has_settled: bool,
-    /// The one that was tried last when that told nothing.
-    told_nothing: Option<Sequence>,
+    /// The one over which a link was lost last that told nothing.
+    last_inconclusive: Option<Sequence>,
 }
 
 /// What a link that holds deliveries back does next.
@@ -168,7 +175,7 @@ pub(super) enum Step {
     Send,
     /// It sends nothing until this delivery is settled, or if there is none, until those in flight are.
     Wait(Option<Sequence>),
-    /// It tries the first of those held back.
+    /// It tries one of those that are held back, alone.
     Try,
     /// It holds nothing back any more: there is one, and nothing else is owed that could tell whether the peer lives.
     Release,
@@ -211,7 +218,7 @@ impl HoldBack {
             () if !self.is_steady => Step::Send,
             () if self.has_settled && idle => Step::Try,
             () if self.has_settled => Step::Wait(None),
-            () if idle && all_read && (self.is_proven || self.suspects.len() > 1) => Step::Try,
+            () if idle && all_read && (self.struck.is_some() || self.suspects.len() > 1) => Step::Try,
             () if idle && all_read => Step::Release,
             () => Step::Send,
         }
@@ -221,7 +228,7 @@ impl HoldBack {
     /// none.
     pub(super) fn tries(&mut self, held: impl Iterator<Item = Sequence>) -> Option<Sequence> {
         // The poison may be the one that was tried before the peer could settle any.
-        let after = self.told_nothing.filter(|_| !self.has_settled);
+        let after = self.last_inconclusive.filter(|_| !self.has_settled);
         let mut held = held.peekable();
         let first = held.peek().copied();
         self.alone = held.find(|sequence| after.is_none_or(|after| *sequence > after)).or(first);

@@ -158,6 +158,24 @@ fn a_peer_that_dies_of_each_delivery_alone_loses_nothing() {
     assert!(reader.fixture.store.is_empty(), "{:?}", reader.taken);
 }
 
+/// What the peer settled once says nothing about a later link: from then on it dies of whatever it reads.
+#[test]
+fn a_peer_that_comes_to_die_of_everything_loses_one_at_most() {
+    let everything: Vec<_> = (1..=40).collect();
+    for (count, lucky) in [(8, 1), (40, 32)] {
+        let mut reader = Reader::new((1..=count).map(pending));
+        let mut settled = 0;
+        while settled < lucky && reader.links < 60 {
+            settled += reader.link_that_reads_all(500, &[count.min(8)]);
+        }
+        for _ in 0..200 {
+            reader.link_that_reads_all(500, &everything);
+        }
+        let dead = reader.dead();
+        assert!(settled >= lucky && dead.len() <= 1, "of {count}, after {settled}: {dead:?}");
+    }
+}
+
 #[test]
 fn two_poisons_are_both_found() {
     let mut reader = Reader::new((1..=50).map(pending));
