@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 use tokio::task::JoinError;
@@ -54,12 +55,12 @@ impl MetricsPage {
     ///
     /// # Errors
     /// If making the page panicked.
-    pub async fn render(self, sampled: impl FnOnce() + Send + 'static) -> Result<String, JoinError> {
+    pub async fn render(self, sampled: impl FnOnce() + Send + 'static) -> Result<Bytes, JoinError> {
         let render = move || {
             self.process.collect();
             let on_this_page = PrometheusBuilder::new().build_recorder();
             metrics::with_local_recorder(&on_this_page, sampled);
-            self.recorder.render() + &on_this_page.handle().render()
+            (self.recorder.render() + &on_this_page.handle().render()).into()
         };
         tokio::task::spawn_blocking(render).await
     }

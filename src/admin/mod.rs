@@ -25,6 +25,7 @@ mod pages;
 mod response;
 mod route;
 mod server;
+mod shared_page;
 #[cfg(test)]
 mod tests;
 
@@ -34,3 +35,4 @@ pub use client::{ClientError, backup};
 pub use metrics_page::{InstallError, MetricsPage};
 pub use pages::{Pages, Readiness, Rendering};
 pub use server::{MAX_CONNECTIONS, serve};
+pub use shared_page::SharedPage;

@@ -3,16 +3,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use slipstream_conformance::{ModelMedium, ModelStore};
 use slipstream_embedded::{Files, Place};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{ApiAccess, Backups, MetricsPage, Pages, Readiness, Rendering, serve};
+use super::{ApiAccess, Backups, MetricsPage, Pages, Readiness, Rendering, SharedPage, serve};
 use crate::clock::SystemClock;
 use crate::logging::{Level, SwitchChange, Switches};
 
@@ -56,10 +57,10 @@ async fn start_for(api: ApiAccess, render: impl Fn() -> String + Send + Sync + '
     let render = Arc::new(render);
     let render = move || -> Rendering {
         let render = Arc::clone(&render);
-        Box::pin(tokio::task::spawn_blocking(move || render()))
+        Box::pin(tokio::task::spawn_blocking(move || render().into()))
     };
-    let pages =
-        Pages { render: Arc::new(render), readiness: Arc::new(readiness), logging: Arc::new(logging), backups, api };
+    let (render, readiness, logging) = (Arc::new(render), Arc::new(readiness), Arc::new(logging));
+    let pages = Pages { render, made: SharedPage::default(), readiness, logging, backups, api };
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(serve(listener, watch::Sender::new(pages).subscribe(), shutdown.clone()));
     Running { address, reasons, shutdown, task }
@@ -279,14 +280,15 @@ async fn shutdown_ends_the_server_and_its_connections() {
 
 #[tokio::test]
 async fn the_metrics_page_has_histograms_with_buckets_and_the_process() {
+    let text_of = |page: Result<Bytes, JoinError>| String::from_utf8(page.unwrap().to_vec()).unwrap();
     let page = MetricsPage::install(&[("slipstream_commit_seconds", &[0.001, 1.0])]).expect("a recorder");
     metrics::histogram!("slipstream_commit_seconds").record(0.5);
-    let text = page.clone().render(|| metrics::gauge!("slipstream_backlog", "peer" => "a").set(3.0)).await.unwrap();
+    let text = text_of(page.clone().render(|| metrics::gauge!("slipstream_backlog", "peer" => "a").set(3.0)).await);
     assert!(text.contains(r#"slipstream_commit_seconds_bucket{le="0.001"} 0"#), "{text}");
     assert!(text.contains(r#"slipstream_commit_seconds_bucket{le="1"} 1"#), "{text}");
     assert!(text.contains("# TYPE process_cpu_seconds_total") && text.contains("process_open_fds "), "{text}");
     assert!(text.contains(r#"slipstream_backlog{peer="a"} 3"#), "{text}");
-    let text = page.clone().render(|| ()).await.unwrap();
+    let text = text_of(page.clone().render(|| ()).await);
     assert!(!text.contains("slipstream_backlog"), "a peer that is gone is on no later page: {text}");
     assert!(MetricsPage::install(&[]).is_err(), "a process has one recorder");
     let shutdown = CancellationToken::new();

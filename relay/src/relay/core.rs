@@ -12,7 +12,6 @@ use super::dispatcher::Dispatcher;
 use super::links::{Links, Rates};
 use super::notices::Notices;
 use super::peers::{Dials, PeerLocks, SharedTopology, Subscribers};
-use super::sample::LastSample;
 use super::settings::Settings;
 use super::stamps::Stamps;
 use crate::clock::Clock;
@@ -39,7 +38,6 @@ pub(super) struct Core<S: ?Sized> {
     /// Told where a peer may be owed more than the backlog limit.
     pub(super) overfull: Arc<Notify>,
     pub(super) notices: Arc<Notices>,
-    pub(super) sampled: LastSample,
 }
 
 impl<S: ?Sized> Core<S> {

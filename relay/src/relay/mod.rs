@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A stage knows the handle of the next one and never the previous one. Nothing is confirmed or forwarded before it
-//! is durable. Only the committer calls `commit` and `purge`; only the dispatcher calls `pending`.
+//! is durable. Once it runs, only the committer calls `commit` and `purge`; only the dispatcher calls `pending`.
 
 mod committer;
 mod core;
@@ -29,7 +29,6 @@ mod stamps;
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use slipstream_store::{Batch, GeneratedFor, MessageStore, Operation, PeerId, RememberedPeer, Roster, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
@@ -131,7 +130,6 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             health: Arc::default(),
             disk,
             overfull: Arc::default(),
-            sampled: Mutex::default(),
         };
         Ok(Self { core: Arc::new(core), commits, submissions })
     }

@@ -34,8 +34,8 @@ pub struct PeerObservation {
     pub in_flight: usize,
     /// Bytes of deliveries that wait in memory to be sent to it.
     pub queued_bytes: usize,
-    /// When the oldest message that it is owed was received, if it is owed any and the store can tell.
-    pub oldest: Option<Timestamp>,
+    /// When the oldest message that it is owed was received, if it is owed any, or why the store does not tell.
+    pub oldest: Result<Option<Timestamp>>,
     /// Deliveries that were republished to it since the start of the relay.
     pub republishes: u64,
 }

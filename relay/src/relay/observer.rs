@@ -1,11 +1,11 @@
-//! What can be seen of a running relay from outside: for readiness, status and what is sampled for the metrics page.
+//! What can be seen of a running relay from outside: for readiness and for the metrics page.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use slipstream_store::{Guarantee, MessageStore, PeerId};
-use tokio::time::timeout;
+use slipstream_store::{Guarantee, MessageStore, PeerId, Result, StoreError};
+use tokio::time::{Instant, timeout_at};
 
 use super::core::Core;
 use super::observation::{DialObservation, DialState, Observation, PeerObservation};
@@ -13,7 +13,7 @@ use super::peers::Dial;
 use super::sample::Sample;
 use crate::dial::DialStatus;
 
-/// How long a sample waits for a store that does not answer.
+/// How long a sample waits for the store.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A view of a relay. Cloning is cheap.
@@ -51,19 +51,19 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         !self.core.links.closing.load(Ordering::Acquire)
     }
 
-    /// Why the store does not commit, where it does not: it failed lately, takes long, or is not to be had.
+    /// Why the store does not commit, if it does not: it failed recently, is slow, or is unavailable.
     #[must_use]
     pub fn store_trouble(&self) -> Option<String> {
         self.core.health.trouble(&*self.core.clock)
     }
 
-    /// What is wrong with the disk under the store, where something is: it is low, or cannot be looked at.
+    /// What is wrong with the disk under the store, if anything is: it is low, or cannot be looked at.
     #[must_use]
     pub fn disk_trouble(&self) -> Option<String> {
         self.core.disk.trouble()
     }
 
-    /// How many bytes are free where the store is, as of the last look, where that is known.
+    /// How many bytes are free where the store is, as of the last look, if that is known.
     #[must_use]
     pub fn disk_free(&self) -> Option<u64> {
         self.core.disk.free()
@@ -94,16 +94,27 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         open.map(|dial| dial.peer.to_string()).collect()
     }
 
-    /// Looks at the relay now.
+    /// Looks at the relay now. It waits for the store as long as that takes.
     pub async fn observe(&self) -> Observation {
+        self.observe_until(None).await
+    }
+
+    /// Samples the relay for a metrics page. What the store does not tell within five seconds is left out, so that no
+    /// page is held up by a disk that hangs.
+    pub async fn sample(&self) -> Sample {
+        let observation = self.observe_until(Some(Instant::now() + SAMPLE_TIMEOUT)).await;
+        Sample { observation, free_bytes: self.disk_free(), at: self.core.clock.now() }
+    }
+
+    async fn observe_until(&self, deadline: Option<Instant>) -> Observation {
         let topology = self.core.topology.load_full();
         let mut peers = Vec::with_capacity(topology.peers().len());
         for peer in topology.peers() {
             let Some(lane) = self.core.dispatcher.lane(&peer.id) else { continue };
             let backlog = lane.backlog();
             let oldest = match backlog {
-                0 => None,
-                _ => self.core.dispatcher.oldest(&lane, &*self.core.store).await.ok().flatten(),
+                0 => Ok(None),
+                _ => within(deadline, self.core.dispatcher.oldest(&lane, &*self.core.store)).await,
             };
             peers.push(PeerObservation {
                 id: peer.id.clone(),
@@ -122,27 +133,24 @@ impl<S: MessageStore + ?Sized> Observer<S> {
             dials: self.dials(),
             guarantee: self.guarantee(),
             taking: self.is_taking(),
-            store: self.core.store.stats().await,
+            store: within(deadline, self.core.store.stats()).await,
         }
     }
+}
 
-    /// Samples the relay. If the store does not answer within five seconds, the last sample stands in for this one, if
-    /// there was one: a page is never held up by a disk that hangs.
-    ///
-    /// # Cancellation
-    /// No sample is kept.
-    pub async fn sample(&self) -> Option<Arc<Sample>> {
-        let Ok(observation) = timeout(SAMPLE_TIMEOUT, self.observe()).await else {
-            return self.core.sampled.lock().clone();
-        };
-        let sample = Arc::new(Sample { observation, free_bytes: self.disk_free(), at: self.core.clock.now() });
-        *self.core.sampled.lock() = Some(Arc::clone(&sample));
-        Some(sample)
+/// What the store tells until the deadline.
+async fn within<T>(deadline: Option<Instant>, read: impl Future<Output = Result<T>>) -> Result<T> {
+    match deadline {
+        None => read.await,
+        Some(deadline) => timeout_at(deadline, read)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("the store does not answer".to_owned()))),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use slipstream_conformance::fixture::{plain, recorded, remember_all};
     use slipstream_conformance::{Call, FaultStore, ModelStore};
 
     use super::*;
@@ -152,17 +160,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_store_that_hangs_holds_no_sample_up() {
         let (store, faults) = FaultStore::new(ModelStore::in_memory());
+        remember_all(&store, &["away"]).await;
+        recorded(&store, plain("m1", &["away"])).await;
         let clock = Arc::new(SystemClock::new());
         let relay = Relay::open(Arc::new(store), Settings::default(), clock).await.unwrap();
-        let observer = relay.observer();
-        let hanging = faults.hold(Call::Stats);
-        assert!(observer.sample().await.is_none(), "there is none yet");
+        let look = async || {
+            let Sample { observation: Observation { peers, store, .. }, .. } = relay.observer().sample().await;
+            assert_eq!((peers[0].id.as_str(), peers[0].backlog), ("away", 1));
+            (peers[0].oldest.as_ref().is_ok_and(Option::is_some), store.is_ok())
+        };
+        assert_eq!(look().await, (true, true));
+        let hanging = faults.hold(Call::Pending);
+        assert_eq!(look().await, (false, false), "nothing is left of the five seconds for the counts");
         drop(hanging);
-        let first = observer.sample().await.unwrap();
-        assert!(first.observation.store.is_ok());
         let hanging = faults.hold(Call::Stats);
-        assert!(Arc::ptr_eq(&observer.sample().await.unwrap(), &first));
+        assert_eq!(look().await, (true, false));
         drop(hanging);
-        assert!(!Arc::ptr_eq(&observer.sample().await.unwrap(), &first));
+        assert_eq!(look().await, (true, true));
     }
 }

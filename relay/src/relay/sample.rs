@@ -1,8 +1,5 @@
-//! What nobody counts as it changes: the relay samples it when a metrics page is asked for.
+//! What nobody counts as it changes: it is sampled when a metrics page is asked for.
 
-use std::sync::Arc;
-
-use parking_lot::Mutex;
 use slipstream_store::{PeerKind, Timestamp};
 
 use super::observation::{DialState, Observation, PeerObservation};
@@ -20,11 +17,8 @@ pub struct Sample {
     pub(super) at: Timestamp,
 }
 
-/// The last sample that was taken.
-pub(super) type LastSample = Mutex<Option<Arc<Sample>>>;
-
 impl Sample {
-    /// Records the sample with the recorder of this thread.
+    /// Records the sample with the recorder of this thread. What the store did not tell is not recorded.
     pub fn record(&self) {
         describe_sampled();
         let Observation { guarantee, store, peers, dials, .. } = &self.observation;
@@ -61,9 +55,12 @@ impl Sample {
         BACKLOG.gauge([label]).set(float(sum(|peer| peer.backlog)));
         IN_FLIGHT.gauge([label]).set(float(sum(|peer| peer.in_flight as u64)));
         REPUBLISHES.counter([label]).absolute(sum(|peer| peer.republishes));
-        let oldest = peers.iter().filter_map(|peer| peer.oldest).min();
-        let age = oldest.map_or(0, |oldest| self.at.as_millis().saturating_sub(oldest.as_millis()));
-        OLDEST_DELIVERY_AGE.gauge([label]).set(float(age) / 1000.0);
+        let oldest: Result<Vec<_>, _> = peers.iter().map(|peer| peer.oldest.as_ref()).collect();
+        if let Ok(oldest) = oldest {
+            let oldest = oldest.into_iter().flatten().min();
+            let age = oldest.map_or(0, |oldest| self.at.as_millis().saturating_sub(oldest.as_millis()));
+            OLDEST_DELIVERY_AGE.gauge([label]).set(float(age) / 1000.0);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::info;
 use tracing::level_filters::LevelFilter;
 
-use crate::admin::{ApiAccess, Backups, MetricsPage, Pages, Readiness, Rendering};
+use crate::admin::{ApiAccess, Backups, MetricsPage, Pages, Readiness, Rendering, SharedPage};
 use crate::config::Config;
 use crate::logging::{LogControl, SwitchChange};
 use crate::relay::Observer;
@@ -29,6 +29,7 @@ pub(super) fn opening(config: &Config, page: MetricsPage, log: LogControl) -> Pa
     };
     Pages {
         render: Arc::new(move || Box::pin(page.clone().render(|| ()))),
+        made: SharedPage::default(),
         readiness: Arc::new(readiness),
         logging: Arc::new(logging),
         backups: None,
@@ -48,7 +49,7 @@ pub(super) fn running(
         let (page, seen) = (page.clone(), seen.clone());
         Box::pin(async move {
             let sample = seen.sample().await;
-            page.render(move || sample.iter().for_each(|sample| sample.record())).await
+            page.render(move || sample.record()).await
         })
     };
     let readiness = move || {
