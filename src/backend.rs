@@ -64,10 +64,16 @@ pub async fn open(config: &StoreConfig) -> Result<Arc<dyn MessageStore>, StoreEr
     match config {
         StoreConfig::Files { engine, path, durability } => {
             let (backend, options) = (backend(*engine)?, StoreOptions::new(path).durability(*durability));
-            let opening = tokio::task::spawn_blocking(move || (backend.open)(&options));
-            opening.await.map_err(|panic| StoreError::Poisoned(format!("opening the store: {panic}")))?
+            blocking(move || (backend.open)(&options)).await
         }
     }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let worked = tokio::task::spawn_blocking(work).await;
+    worked.map_err(|panic| StoreError::Poisoned(format!("opening the store: {panic}")))?
 }
 
 /// A store that was opened for a relay, and what its start says of it.
@@ -88,7 +94,11 @@ impl fmt::Display for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.is_new {
             true => f.write_str("new")?,
-            false => write!(f, "found, with {} peers and {} owed", self.stats.peers, self.stats.pending)?,
+            false => {
+                let Stats { peers, pending, .. } = self.stats;
+                let noun = if peers == 1 { "peer" } else { "peers" };
+                write!(f, "found, with {peers} {noun} and {pending} owed")?;
+            }
         }
         write!(f, ", opened in {:.2} s", self.took.as_secs_f64())
     }
@@ -101,7 +111,10 @@ impl fmt::Display for Opened {
 pub async fn start(config: &StoreConfig, clock: &dyn Clock) -> Result<Opened, StoreError> {
     let begun = clock.elapsed();
     let is_new = match config {
-        StoreConfig::Files { engine, path, .. } => !place(*engine, path)?.has_store(),
+        StoreConfig::Files { engine, path, .. } => {
+            let place = place(*engine, path)?;
+            !blocking(move || Ok(place.has_store())).await?
+        }
     };
     let store = open(config).await?;
     let stats = store.stats().await?;

@@ -279,7 +279,7 @@ async fn what_cannot_be_sent_is_refused_before_anything_is() {
         (&["--file", &here, "k"], "directory"),
         (&["--file", binary.to_str().expect("UTF-8"), "k"], "UTF-8"),
         (&["--file", &here, "k", "v"], "no VALUE"),
-        (&["--expires", "2020-01-01T00:00:00Z", "k", "v"], "to come"),
+        (&["--expires", "2020-01-01T00:00:00Z", "k", "v"], "in the future"),
         (&["--expires", "tomorrow", "k", "v"], "--expires"),
         (&["--message-id", "m", "k", "-"], "--message-id"),
         (&["--stream", "s", "k", "v"], "--stream"),

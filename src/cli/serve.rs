@@ -10,7 +10,7 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use clap::Args;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,7 @@ use crate::link::{LinkLimits, TcpConnector};
 use crate::listen::{AllowAll, ListenLimits, Listener};
 use crate::logging::{self, LogControl, Switches};
 use crate::relay::{BacklogLimit, DeliveryRules, DiskGuard, Relay, Settings};
+use crate::store::StoreError;
 use crate::{BUCKETS, backend, disk};
 
 const EXAMPLE: &str = "\
@@ -117,7 +118,14 @@ async fn serve(flags: &SettingFlags, config: &Config, log: LogControl) -> anyhow
 
 async fn open_store(config: &Config, clock: &dyn Clock) -> anyhow::Result<Opened> {
     let opened = backend::start(&config.store_config(), clock).await;
-    opened.with_context(|| format!("SLIPSTREAM_STORAGE_PATH: {}", config.storage_path.display()))
+    opened.map_err(|error| match error {
+        // It names the path itself.
+        StoreError::InUse(_) => anyhow!(
+            "SLIPSTREAM_STORAGE_PATH: {error}; expected a folder of its own for each relay: stop the other one, or choose \
+             another path"
+        ),
+        error => anyhow!(error).context(format!("SLIPSTREAM_STORAGE_PATH: {}", config.storage_path.display())),
+    })
 }
 
 /// What the configuration means for the relay.

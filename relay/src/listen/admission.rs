@@ -29,14 +29,14 @@ pub trait Admission: Send + Sync + 'static {
         principal: Principal,
     ) -> Result<(Welcome, Self::Seat), Refusal>;
 
-    /// Whether a peer has a link from this listener that a new one of it takes over. Where the listener is full, only
+    /// Whether a peer has a link from this listener that a new one of it takes over. If the listener is full, only
     /// such a peer gets in.
     fn takes_over(&self, _: &Hello) -> bool {
         false
     }
 }
 
-/// A peer that was admitted. It is dropped unused where the peer went away before its link began.
+/// A peer that was admitted. It is dropped unused if the peer went away before its link began.
 pub trait Seat: Send + 'static {
     /// Runs the link.
     fn run(self, socket: Socket) -> impl Future<Output = ()> + Send;

@@ -21,10 +21,10 @@ const BACKLOG: u32 = 1024;
 #[async_trait]
 pub trait Listener: Send + Sync {
     /// The next connection, as soon as it is there. What the transport has to settle with the peer first, such as TLS,
-    /// belongs into [`Accepted::after`]: while this waits, nobody else gets in.
+    /// belongs in [`Accepted::after`]: while this waits, nobody else gets in.
     ///
     /// # Errors
-    /// Where one could not be accepted. The caller tries again after a pause.
+    /// If a connection could not be accepted. The caller tries again after a pause.
     ///
     /// # Cancellation
     /// No connection is lost.
@@ -33,7 +33,7 @@ pub trait Listener: Send + Sync {
     /// Where it listens.
     ///
     /// # Errors
-    /// Where the system does not tell.
+    /// If the system does not say.
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
@@ -43,7 +43,7 @@ pub trait Listener: Send + Sync {
 pub struct ConnectInfo {
     /// Where the peer connects from.
     pub remote: SocketAddr,
-    /// The certificates with which the peer has proven who it is, in DER, its own first. Empty where it has shown none.
+    /// The certificates with which the peer has proven who it is, in DER, its own first. Empty if it showed none.
     pub certificates: Arc<[Bytes]>,
 }
 
@@ -120,7 +120,7 @@ impl TcpListener {
     /// Listens on this address; port 0 is any free one. Called within a tokio runtime.
     ///
     /// # Errors
-    /// Where the address is not to be had.
+    /// If the address cannot be bound.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // A restart must not wait for the old connections to time out.

@@ -109,7 +109,9 @@ impl Arguments {
             return Err("--file: the value comes from the file; expected no VALUE, or - to send each line".to_owned());
         }
         match self.expires {
-            Some(Expiry::At(time)) if time <= clock.wall() => Err("--expires: expected a time to come".to_owned()),
+            Some(Expiry::At(time)) if time <= clock.wall() => {
+                Err("--expires: expected a time in the future".to_owned())
+            }
             _ => Ok(()),
         }
     }
@@ -158,7 +160,7 @@ pub(super) mod tests {
             (&["--message-id", "m", "k", "-"][..], "--message-id"),
             (&["--stream", "s", "k", "v"], "--stream"),
             (&["--file", "f", "k", "v"], "--file"),
-            (&["--expires", "1795867200000", "k", "v"], "to come"),
+            (&["--expires", "1795867200000", "k", "v"], "in the future"),
         ] {
             let clock = SystemClock::new();
             assert!(clock.wall() > Timestamp::from_millis(1_000_000_000_000));
