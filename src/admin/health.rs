@@ -7,7 +7,7 @@ use super::pages::{Pages, Readiness};
 use super::response::{HttpResponse, PROMETHEUS, TEXT, error, json, page};
 
 pub(super) async fn metrics(pages: &Pages) -> HttpResponse {
-    match pages.made.get(|| (pages.render)()).await {
+    match pages.metrics.get().await {
         Ok(text) => page(StatusCode::OK, PROMETHEUS, text),
         Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the metrics page could not be made"),
     }

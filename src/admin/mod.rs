@@ -33,6 +33,6 @@ pub use access::ApiAccess;
 pub use backup::{Backup, BackupState, Backups};
 pub use client::{ClientError, backup};
 pub use metrics_page::{InstallError, MetricsPage};
-pub use pages::{Pages, Readiness, Rendering};
+pub use pages::{Pages, Readiness};
 pub use server::{MAX_CONNECTIONS, serve};
-pub use shared_page::SharedPage;
+pub use shared_page::{Rendering, SharedPage};

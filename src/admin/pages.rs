@@ -1,12 +1,9 @@
 //! What the pages show, and where they get it.
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::Serialize;
-use tokio::task::JoinError;
 
 use super::access::ApiAccess;
 use super::backup::Backups;
@@ -36,16 +33,11 @@ impl Readiness {
     }
 }
 
-/// A metrics page that is being made, or why it could not be made.
-pub type Rendering = Pin<Box<dyn Future<Output = Result<Bytes, JoinError>> + Send>>;
-
 /// Where the pages get what they show. Everything except the metrics page is there at once.
 #[derive(Clone)]
 pub struct Pages {
-    /// Makes a metrics page.
-    pub render: Arc<dyn Fn() -> Rendering + Send + Sync>,
-    /// Where the metrics page is that was made last.
-    pub made: SharedPage,
+    /// The metrics page.
+    pub metrics: SharedPage,
     /// Tells how the relay is.
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     /// Changes what is logged, where it is asked to, and tells what is logged then, or in words why that failed.

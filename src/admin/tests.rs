@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{ApiAccess, Backups, MetricsPage, Pages, Readiness, Rendering, SharedPage, serve};
+use super::{ApiAccess, Backups, MetricsPage, Pages, Readiness, SharedPage, serve};
 use crate::clock::SystemClock;
 use crate::logging::{Level, SwitchChange, Switches};
 
@@ -55,12 +55,12 @@ async fn start_for(api: ApiAccess, render: impl Fn() -> String + Send + Sync + '
         Place::folder(Path::new("model"), Files { data: "slipstream.model", within: &[], log: None, beside: &[] });
     let backups = Some(Backups::new(None, place, Arc::new(store), Arc::new(SystemClock::new())));
     let render = Arc::new(render);
-    let render = move || -> Rendering {
+    let metrics = SharedPage::new(move || {
         let render = Arc::clone(&render);
         Box::pin(tokio::task::spawn_blocking(move || render().into()))
-    };
-    let (render, readiness, logging) = (Arc::new(render), Arc::new(readiness), Arc::new(logging));
-    let pages = Pages { render, made: SharedPage::default(), readiness, logging, backups, api };
+    });
+    let (readiness, logging) = (Arc::new(readiness), Arc::new(logging));
+    let pages = Pages { metrics, readiness, logging, backups, api };
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(serve(listener, watch::Sender::new(pages).subscribe(), shutdown.clone()));
     Running { address, reasons, shutdown, task }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::info;
 use tracing::level_filters::LevelFilter;
 
-use crate::admin::{ApiAccess, Backups, MetricsPage, Pages, Readiness, Rendering, SharedPage};
+use crate::admin::{ApiAccess, Backups, MetricsPage, Pages, Readiness, SharedPage};
 use crate::config::Config;
 use crate::logging::{LogControl, SwitchChange};
 use crate::relay::Observer;
@@ -28,8 +28,7 @@ pub(super) fn opening(config: &Config, page: MetricsPage, log: LogControl) -> Pa
         Ok(now)
     };
     Pages {
-        render: Arc::new(move || Box::pin(page.clone().render(|| ()))),
-        made: SharedPage::default(),
+        metrics: SharedPage::new(move || Box::pin(page.clone().render(|| ()))),
         readiness: Arc::new(readiness),
         logging: Arc::new(logging),
         backups: None,
@@ -45,13 +44,13 @@ pub(super) fn running(
     backups: Backups,
 ) -> Pages {
     let seen = observer.clone();
-    let render = move || -> Rendering {
+    let metrics = SharedPage::new(move || {
         let (page, seen) = (page.clone(), seen.clone());
         Box::pin(async move {
             let sample = seen.sample().await;
             page.render(move || sample.record()).await
         })
-    };
+    });
     let readiness = move || {
         let guarantee = observer.guarantee();
         let mut reasons = Vec::new();
@@ -69,7 +68,7 @@ pub(super) fn running(
             guarantee: Some(guarantee.to_string()),
         }
     };
-    Pages { render: Arc::new(render), readiness: Arc::new(readiness), backups: Some(backups), ..opening }
+    Pages { metrics, readiness: Arc::new(readiness), backups: Some(backups), ..opening }
 }
 
 fn api_access(config: &Config) -> ApiAccess {
