@@ -30,7 +30,7 @@ impl Oracle {
         let known = known(&mut facts.applications, application);
         known.lost_links += u32::from(known.remembered);
         if known.lost_links >= LOST_LINKS {
-            known.held_through = newest;
+            known.held_through = known.held_through.max(newest);
         }
         known.remembered = true;
         known.link = link;
