@@ -73,10 +73,11 @@ fn relay(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let shutdown = CancellationToken::new();
     let (mut load, running) = runtime.block_on(async {
-        let relay = Relay::open(open("relay"), Settings::default(), Arc::new(SystemClock::new())).await.expect("opens");
+        let relay =
+            Relay::open_erased(open("relay"), Settings::default(), Arc::new(SystemClock::new())).await.expect("opens");
         let listener = TcpListener::bind("127.0.0.1:0".parse().expect("valid")).expect("binds");
         let url = format!("ws://{}/", listener.local_addr().expect("bound"));
-        let running = tokio::spawn(relay.run(
+        let running = tokio::spawn(relay.run_erased(
             Some(Box::new(listener)),
             Arc::new(AllowAll),
             Arc::new(TcpConnector),

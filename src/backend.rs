@@ -5,20 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slipstream_embedded::{OfflineStore, Place, StoreOptions};
+use slipstream_embedded::{Backend, OfflineStore, Place, StoreOptions};
 use slipstream_store::{About, MessageStore, Stats, StoreError};
 
 use crate::clock::Clock;
 use crate::config::{Engine, StoreConfig};
-
-/// What an engine's crate gives.
-struct Backend {
-    engine: Engine,
-    about: About,
-    open: fn(&StoreOptions) -> Result<Arc<dyn MessageStore>, StoreError>,
-    open_tables: fn(&StoreOptions) -> Result<Box<dyn OfflineStore>, StoreError>,
-    place: fn(&Path) -> Place,
-}
 
 macro_rules! backends {
     ($($feature:literal $engine:ident $backend:ident;)+) => {
@@ -28,15 +19,9 @@ macro_rules! backends {
             Engine::$engine,
         )+];
 
-        const BACKENDS: &[Backend] = &[$(
+        static BACKENDS: &[(Engine, &Backend)] = &[$(
             #[cfg(feature = $feature)]
-            Backend {
-                engine: Engine::$engine,
-                about: $backend::ABOUT,
-                open: |options| Ok(Arc::new($backend::open(options)?)),
-                open_tables: |options| Ok(Box::new($backend::open_tables(options)?)),
-                place: $backend::place,
-            },
+            (Engine::$engine, &$backend::BACKEND),
         )+];
     };
 }
@@ -49,8 +34,8 @@ backends! {
 }
 
 fn backend(engine: Engine) -> Result<&'static Backend, StoreError> {
-    let found = BACKENDS.iter().find(|backend| backend.engine == engine);
-    found.ok_or_else(|| StoreError::Unsupported(engine.not_compiled_in()))
+    let found = BACKENDS.iter().find(|(compiled, _)| *compiled == engine);
+    found.map(|(_, backend)| *backend).ok_or_else(|| StoreError::Unsupported(engine.not_compiled_in()))
 }
 
 /// Opens a store, and makes it if there is none.
@@ -157,7 +142,7 @@ mod tests {
 
     #[test]
     fn an_engine_is_configured_under_the_name_that_it_has_for_itself() {
-        for Backend { engine, about, .. } in BACKENDS {
+        for (engine, Backend { about, .. }) in BACKENDS {
             assert_eq!(engine.name(), about.engine);
             let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(about.page);
             assert!(page.is_file(), "{}", page.display());

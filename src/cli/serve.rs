@@ -102,7 +102,7 @@ async fn serve(flags: &SettingFlags, config: &Config, log: LogControl) -> anyhow
     let store = Arc::clone(&opened.store);
     let place = backend::place(config.store, &config.storage_path)?;
     let backups = Backups::new(config.backup_path.clone(), place, Arc::clone(&store), clock.clone());
-    let relay = Relay::open(store, settings(config), clock).await?;
+    let relay = Relay::open_erased(store, settings(config), clock).await?;
     let observer = relay.observer();
     let listener = ports::links(config)?;
     let links = listener.as_deref().map(Listener::local_addr).transpose()?;
@@ -111,7 +111,7 @@ async fn serve(flags: &SettingFlags, config: &Config, log: LogControl) -> anyhow
     for warning in config.warnings().into_iter().chain(open_files::warning(open_files, config)) {
         warn!("{warning}");
     }
-    relay.run(listener, Arc::new(AllowAll), Arc::new(TcpConnector), shutdown).await?;
+    relay.run_erased(listener, Arc::new(AllowAll), Arc::new(TcpConnector), shutdown).await?;
     info!("stopped");
     Ok(())
 }

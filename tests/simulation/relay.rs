@@ -119,10 +119,10 @@ impl RelayMachine {
         let store: Arc<dyn MessageStore> = (self.breakage.store)(Arc::new(self.disk.open(life)));
         self.oracle.reopened(&self.id, &self.disk);
         let clock = Arc::new(SimClock::new(&self.world, &self.clock));
-        let relay = Relay::open(store, self.settings.clone(), clock).await?;
+        let relay = Relay::open_erased(store, self.settings.clone(), clock).await?;
         self.running.lock().observer = Some(relay.observer());
         let listener = (self.breakage.listener)(self.network.listen(life));
-        relay.run(Some(listener), Arc::new(AllowAll), self.network.connector(life), shutdown).await
+        relay.run_erased(Some(listener), Arc::new(AllowAll), self.network.connector(life), shutdown).await
     }
 
     /// The relay ended by itself, or because it was asked to.

@@ -36,6 +36,7 @@
 //!
 //! | folder | what is in it |
 //! | --- | --- |
+//! | `backend.rs` | an engine as a program chooses it when it runs |
 //! | `engine.rs` | what an engine supplies: ordered tables, atomic writes, snapshots |
 //! | `rows/` | the tables by name, their keys and values, and the bytes of each |
 //! | `ledger/` | what the writer keeps in memory as of the last commit, and reading it at opening |
@@ -47,6 +48,7 @@
 //! `rows/` knows none of the other folders; `ledger/` and `reading/` read rows from the tables of an `Engine`,
 //! `transaction/` works on the ledger, and `store/` brings them together with the files.
 
+mod backend;
 mod engine;
 mod files;
 mod ledger;
@@ -59,6 +61,7 @@ mod store;
 mod tests;
 mod transaction;
 
+pub use backend::Backend;
 pub use engine::{Engine, Reader, Tables, Visited, Write};
 pub use files::folders::{copies_on_write, resolved};
 pub use files::foreign::engine_of;

@@ -18,7 +18,9 @@ mod reader;
 mod room;
 mod tables;
 
-use slipstream_embedded::{EmbeddedStore, Opened};
+use std::sync::Arc;
+
+use slipstream_embedded::{Backend, EmbeddedStore, Opened};
 use slipstream_store::{About, Guarantee, Result};
 
 pub use engine::LmdbEngine;
@@ -29,8 +31,13 @@ pub use slipstream_embedded::StoreOptions;
 /// A [`MessageStore`](slipstream_store::MessageStore) in an LMDB file.
 pub type LmdbStore = EmbeddedStore<LmdbEngine>;
 
-/// What is known of the engine before a store is opened.
-pub const ABOUT: About = About { engine: "lmdb", page: "docs/lmdb.md", not_recommended: None };
+/// The engine, for a program that chooses its store when it runs.
+pub static BACKEND: Backend = Backend {
+    about: About { engine: "lmdb", page: "docs/lmdb.md", not_recommended: None },
+    open: |options| Ok(Arc::new(open(options)?)),
+    open_tables: |options| Ok(Box::new(open_tables(options)?)),
+    place,
+};
 
 /// Opens the store, and makes it if there is none; the folder is made with mode 0700. In it the file is
 /// `slipstream.mdb`.
@@ -55,6 +62,6 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<LmdbEngine>> {
     let lock = place.lock()?;
     let marker = place.admit(&lock, label::in_file(&place.data()))?;
     let engine = LmdbEngine::open(&place, options.durability).map_err(|error| place.explain(&lock, error))?;
-    let guarantee = Guarantee::new(ABOUT.engine, options.durability);
+    let guarantee = Guarantee::new(BACKEND.about.engine, options.durability);
     Ok(Opened { engine, guarantee, lock, marker })
 }

@@ -15,7 +15,9 @@ mod room;
 mod tables;
 mod writes;
 
-use slipstream_embedded::{EmbeddedStore, Engine as _, Label, Opened};
+use std::sync::Arc;
+
+use slipstream_embedded::{Backend, EmbeddedStore, Engine as _, Label, Opened};
 use slipstream_store::{About, Durability, Guarantee, Result, Survives};
 
 pub use engine::RedbEngine;
@@ -29,8 +31,13 @@ pub type RedbStore = EmbeddedStore<RedbEngine>;
 /// Why redb keeps more if less is asked for.
 const RELAXED: &str = "redb syncs every commit, also where `relaxed` is asked for";
 
-/// What is known of the engine before a store is opened.
-pub const ABOUT: About = About { engine: "redb", page: "docs/redb.md", not_recommended: None };
+/// The engine, for a program that chooses its store when it runs.
+pub static BACKEND: Backend = Backend {
+    about: About { engine: "redb", page: "docs/redb.md", not_recommended: None },
+    open: |options| Ok(Arc::new(open(options)?)),
+    open_tables: |options| Ok(Box::new(open_tables(options)?)),
+    place,
+};
 
 /// Opens the store in this folder, and makes it if there is none, the folder with mode 0700. The file in it is
 /// `slipstream.redb`.
@@ -63,7 +70,7 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<RedbEngine>> {
     let engine = RedbEngine::open(&file).map_err(|error| place.explain(&lock, error))?;
     let marker = place.admit(&lock, engine.label()?)?;
     let note = (options.durability == Durability::Relaxed).then_some(RELAXED);
-    let guarantee = Guarantee::new(ABOUT.engine, options.durability);
+    let guarantee = Guarantee::new(BACKEND.about.engine, options.durability);
     let guarantee = Guarantee { survives: Survives::PowerCut, note, ..guarantee };
     Ok(Opened { engine, guarantee, lock, marker })
 }

@@ -15,7 +15,9 @@ mod tables;
 mod views;
 mod wake;
 
-use slipstream_embedded::{EmbeddedStore, Opened};
+use std::sync::Arc;
+
+use slipstream_embedded::{Backend, EmbeddedStore, Opened};
 use slipstream_store::{About, Guarantee, Result, Survives};
 
 pub use engine::SledEngine;
@@ -29,9 +31,17 @@ pub type SledStore = EmbeddedStore<SledEngine>;
 /// What sled keeps, as far as it could be shown: see "What a power cut does" in `docs/sled.md`.
 const NOTE: &str = "a power cut may take the last confirmed messages, and sled may then not open";
 
-/// What is known of the engine before a store is opened.
-pub const ABOUT: About =
-    About { engine: "sled", page: "docs/sled.md", not_recommended: Some("its last stable release is from 2021") };
+/// The engine, for a program that chooses its store when it runs.
+pub static BACKEND: Backend = Backend {
+    about: About {
+        engine: "sled",
+        page: "docs/sled.md",
+        not_recommended: Some("its last stable release is from 2021"),
+    },
+    open: |options| Ok(Arc::new(open(options)?)),
+    open_tables: |options| Ok(Box::new(open_tables(options)?)),
+    place,
+};
 
 /// Opens the store, and makes it if there is none; the folder is made with mode 0700. Sled's files are in the
 /// folder `slipstream.sled` in it.
@@ -59,7 +69,7 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<SledEngine>> {
     }
     let engine = SledEngine::open(place.data()).map_err(|error| place.explain(&lock, error))?;
     place.sync()?;
-    let guarantee = Guarantee::new(ABOUT.engine, options.durability);
+    let guarantee = Guarantee::new(BACKEND.about.engine, options.durability);
     let guarantee = Guarantee { survives: Survives::KilledProcess, note: Some(NOTE), ..guarantee };
     Ok(Opened { engine, guarantee, lock, marker })
 }

@@ -10,7 +10,9 @@ mod place;
 mod sql;
 mod tables;
 
-use slipstream_embedded::{EmbeddedStore, Label, Opened};
+use std::sync::Arc;
+
+use slipstream_embedded::{Backend, EmbeddedStore, Label, Opened};
 use slipstream_store::{About, Guarantee, Result};
 
 pub use engine::{SqliteEngine, SqliteReader};
@@ -20,8 +22,13 @@ pub use slipstream_embedded::StoreOptions;
 /// A [`MessageStore`](slipstream_store::MessageStore) in an SQLite file.
 pub type SqliteStore = EmbeddedStore<SqliteEngine>;
 
-/// What is known of the engine before a store is opened.
-pub const ABOUT: About = About { engine: "sqlite", page: "docs/sqlite.md", not_recommended: None };
+/// The engine, for a program that chooses its store when it runs.
+pub static BACKEND: Backend = Backend {
+    about: About { engine: "sqlite", page: "docs/sqlite.md", not_recommended: None },
+    open: |options| Ok(Arc::new(open(options)?)),
+    open_tables: |options| Ok(Box::new(open_tables(options)?)),
+    place,
+};
 
 /// Opens the store, and makes it if there is none; a folder is made with mode 0700. A path that ends in `.db`,
 /// `.sqlite` or `.sqlite3` is the file itself; any other is a folder, in which the file is `slipstream.db`.
@@ -54,6 +61,6 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<SqliteEngine>> {
         marker = place.admit(&lock, label)?;
     }
     place.sync()?;
-    let guarantee = Guarantee::new(ABOUT.engine, options.durability);
+    let guarantee = Guarantee::new(BACKEND.about.engine, options.durability);
     Ok(Opened { engine: SqliteEngine::new(connection, file), guarantee, lock, marker })
 }

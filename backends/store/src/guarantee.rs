@@ -55,7 +55,7 @@ impl Durability {
     }
 }
 
-/// What an engine says of itself before a store of it is opened. Its crate has one, `ABOUT`.
+/// What an engine says of itself before a store of it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct About {
     /// The name, as `SLIPSTREAM_STORE` has it.

@@ -15,6 +15,7 @@ mod core;
 mod disk;
 mod dispatcher;
 mod drop_oldest;
+mod erased;
 mod janitor;
 mod links;
 mod notices;
@@ -58,7 +59,8 @@ use crate::metrics::Metrics;
 
 /// A relay over an open store. [`open`](Self::open) it, then [`run`](Self::run) it.
 ///
-/// It is generic over the store: any [`MessageStore`] will do, also `Arc<dyn MessageStore>`.
+/// It is generic over the store: any [`MessageStore`] will do, also a `dyn MessageStore`, for which
+/// [`open_erased`](Self::open_erased) and [`run_erased`](Self::run_erased) are already compiled.
 #[derive(Debug)]
 pub struct Relay<S: MessageStore + ?Sized> {
     core: Arc<Core<S>>,
