@@ -4,8 +4,9 @@
     tests/simulation/mutants.py            # all of them, some minutes
     tests/simulation/mutants.py NAME ...   # some of them
 
-It works on a copy of the tree in target/mutants, with a build of its own. `bites.rs` breaks what a relay stands on (its
-store, its streams, its disk); this breaks what stands in relay/src/relay. A mutant whose line has changed is an error: adapt it.
+It works on a copy of the tree in target/mutants, with a build of its own, in which every mutant waits for its name in
+SLIPSTREAM_MUTANT. `bites.rs` breaks what a relay stands on (its store, its streams, its disk); this breaks what stands in
+relay/src/relay. A mutant whose line has changed is an error: adapt it.
 """
 
 import os
@@ -27,7 +28,8 @@ PATIENCE = 900
 
 
 class Mutant(NamedTuple):
-    """A break: in `file`, `right` stands once and becomes `wrong`; `test` then finds one of `invariants` broken."""
+    """A break: in `file`, `right` stands once and becomes `wrong`, which is wrong where MUTANT is true; `test` then finds
+    one of `invariants` broken."""
 
     name: str
     file: str
@@ -46,7 +48,8 @@ MUTANTS = [
         "confirms what the store refused",
         "relay/src/relay/committer/finish.rs",
         "error.to_string(), &record.identity);\n                    self.turn_away(record, arrival, refusal);",
-        "error.to_string(), &record.identity);\n                    drop(refusal);\n                    arrival.reply.confirm(record.identity.clone());",
+        "error.to_string(), &record.identity);\n                    if MUTANT { drop(refusal); arrival.reply.confirm(record.identity.clone()); }"
+        " else { self.turn_away(record, arrival, refusal); }",
         FAULTS,
         ("what is confirmed is kept",),
     ),
@@ -54,7 +57,7 @@ MUTANTS = [
         "records and does not forward",
         "relay/src/relay/committer/finish.rs",
         "self.dispatcher.forward(&route.recipients, &run.forwards);",
-        "let _ = route;",
+        "if !MUTANT { self.dispatcher.forward(&route.recipients, &run.forwards); }",
         FAULTS,
         ("everything settles",),
     ),
@@ -62,7 +65,7 @@ MUTANTS = [
         "does not send again what is not acknowledged",
         "relay/src/relay/dispatcher/sending.rs",
         "self.link.in_flight.send_again(sequence, true);",
-        "",
+        "if !MUTANT { self.link.in_flight.send_again(sequence, true); }",
         MOODY,
         ("everything settles",),
     ),
@@ -70,7 +73,7 @@ MUTANTS = [
         "gives up at the first silence",
         "relay/src/relay/dispatcher/sending.rs",
         "if attempts >= rules.max_republishes {",
-        "if attempts < rules.max_republishes {",
+        "if (attempts >= rules.max_republishes) != MUTANT {",
         MOODY,
         ("only what is given up dies",),
     ),
@@ -78,15 +81,15 @@ MUTANTS = [
         "supersedes what other keys set",
         "relay/src/relay/dispatcher/in_flight.rs",
         ".filter(|delivery| delivery.metadata.sets.as_ref() == Some(key))",
-        ".filter(|delivery| delivery.metadata.sets.is_some() && key == key)",
+        ".filter(|delivery| delivery.metadata.sets.as_ref() == Some(key) || MUTANT && delivery.metadata.sets.is_some())",
         MOODY,
         ("only newer values supersede",),
     ),
     Mutant(
         "sends an older value again after a newer one",
         "relay/src/relay/dispatcher/in_flight.rs",
-        "            if has_newer {\n                continue;\n            }\n",
-        "            let _ = has_newer;\n",
+        "if has_newer {",
+        "if has_newer && !MUTANT {",
         "values_never_go_backwards",
         ("values come in order", "the newest value is handled last"),
     ),
@@ -94,7 +97,7 @@ MUTANTS = [
         "does not note that it fell behind",
         "relay/src/relay/dispatcher/link_state.rs",
         "self.behind = true;\n        self.skips += 1;",
-        "",
+        "if !MUTANT { self.behind = true; self.skips += 1; }",
         FAULTS,
         ("everything settles", "deliveries come in order"),
     ),
@@ -102,7 +105,7 @@ MUTANTS = [
         "leaves itself out of the path",
         "relay/src/relay/links/intake.rs",
         "envelope.outgoing_path(&self.sender.id, relay)",
-        "envelope.outgoing_path(&self.sender.id, &self.sender.id)",
+        "envelope.outgoing_path(&self.sender.id, if MUTANT { &self.sender.id } else { relay })",
         TRIANGLE,
         ("paths are real",),
     ),
@@ -127,10 +130,25 @@ def copy_tree() -> Path:
     return tree
 
 
-def simulate(tree: Path, arguments: list[str]) -> subprocess.CompletedProcess:
-    environment = os.environ | {"CARGO_TARGET_DIR": str(WORK / "build"), "SLIPSTREAM_SIM_SEEDS": str(SEEDS)}
+def plant(mutants: list[Mutant], tree: Path) -> list[str]:
+    """Puts the mutants into the copy of the tree; says which cannot be, and why."""
+    misplaced = []
+    for mutant in mutants:
+        path = tree / mutant.file
+        text = path.read_text()
+        if text.count(mutant.right) != 1:
+            misplaced.append(f"{mutant.file} has {text.count(mutant.right)} times, expected once: {mutant.right}")
+        is_on = f'std::env::var("SLIPSTREAM_MUTANT").is_ok_and(|name| name == "{mutant.name}")'
+        path.write_text(text.replace(mutant.right, mutant.wrong.replace("MUTANT", is_on)))
+    return misplaced
+
+
+def simulate(tree: Path, mutant: str, tests: list[str]) -> subprocess.CompletedProcess:
+    environment = os.environ | {
+        "CARGO_TARGET_DIR": str(WORK / "build"), "SLIPSTREAM_SIM_SEEDS": str(SEEDS), "SLIPSTREAM_MUTANT": mutant,
+    }
     # The simulation has a store of its own, so that no engine is built.
-    command = ["cargo", "test", "--locked", "--no-default-features", "--test", "simulation", *arguments]
+    command = ["cargo", "test", "--locked", "--no-default-features", "--test", "simulation", "--", *tests]
     return subprocess.run(
         command, cwd=tree, env=environment, timeout=PATIENCE, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -138,18 +156,7 @@ def simulate(tree: Path, arguments: list[str]) -> subprocess.CompletedProcess:
 
 def verdict(mutant: Mutant, tree: Path) -> str | None:
     """What is wrong; nothing where the mutant was caught by an invariant that is meant for it."""
-    path = tree / mutant.file
-    right = path.read_text()
-    if right.count(mutant.right) != 1:
-        return f"{mutant.file} has {right.count(mutant.right)} times, expected once: {mutant.right}"
-    path.write_text(right.replace(mutant.right, mutant.wrong))
-    try:
-        built = simulate(tree, ["--no-run"])
-        if built.returncode != 0:
-            return f"it does not build:\n{built.stdout}"
-        ran = simulate(tree, [mutant.test])
-    finally:
-        path.write_text(right)
+    ran = simulate(tree, mutant.name, [mutant.test])
     broken = re.findall(r"^broken: ([^:]+):", ran.stdout, re.MULTILINE)
     if any(invariant in mutant.invariants for invariant in broken):
         return None
@@ -161,10 +168,17 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"no such mutants: {sorted(unknown)}; there are {[mutant.name for mutant in MUTANTS]}", file=sys.stderr)
         return 2
+    chosen = [mutant for mutant in MUTANTS if not names or mutant.name in names]
     tree, escaped = copy_tree(), 0
-    for mutant in MUTANTS:
-        if names and mutant.name not in names:
-            continue
+    misplaced = plant(chosen, tree)
+    if misplaced:
+        print("\n".join(misplaced), file=sys.stderr)
+        return 1
+    right = simulate(tree, "", sorted({mutant.test for mutant in chosen}))
+    if right.returncode != 0:
+        print(f"without a mutant it does not build, or does not hold:\n{right.stdout}", file=sys.stderr)
+        return 1
+    for mutant in chosen:
         wrong = verdict(mutant, tree)
         escaped += wrong is not None
         print(f"{'ESCAPED' if wrong else 'caught '}  {mutant.name}" + (f"\n{wrong}" if wrong else ""), flush=True)
