@@ -161,3 +161,21 @@ async fn floods_without_reading_cost_no_memory() {
         pair.goes_on().await;
     }
 }
+
+/// Beyond the limit of connections some are heard, since they may take over a link; more than those are dropped, and
+/// counted.
+#[tokio::test]
+async fn connections_far_beyond_the_limit_are_dropped_and_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(folder.path(), &["--max-connections", "2", "--handshake-timeout", "60s"]).await;
+    let mut pair = Pair::start(&relay).await;
+    let mut silent = Vec::new();
+    for _ in 0..256 + 3 {
+        silent.push(dial(&relay).await);
+    }
+    relay.metric_becomes("slipstream_connection_errors_total{reason=\"no_room\"}", 3.0).await;
+    for dropped in &mut silent[256..] {
+        ended(dropped).await;
+    }
+    pair.goes_on().await;
+}

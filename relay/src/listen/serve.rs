@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::admission::Admission;
 use super::authorizer::Authorizer;
@@ -38,6 +38,9 @@ pub async fn serve<A: Admission>(
                 pause = ACCEPT_PAUSE[0];
                 if let Some(place) = door.place() {
                     tracker.spawn(Arc::clone(&door).receive(accepted, place));
+                } else {
+                    debug!(remote = %accepted.remote(), "a connection was dropped: too many wait to be told that there is no room");
+                    Metrics::link_error("no_room");
                 }
             }
             Err(error) => {
