@@ -57,7 +57,7 @@ fn a_slow_and_healthy_reader_gets_no_copy() {
         "a_slow_and_healthy_reader_gets_no_copy",
         1..=2,
         |_| plan(),
-        async |_| {},
+        &async |_| {},
         |counts| {
             assert!(counts.sent > 800, "{counts:?}");
             assert_eq!((counts.received, counts.again), (2 * counts.sent, 0), "{counts:?}");
@@ -77,16 +77,10 @@ fn a_poison_is_found_and_nothing_else_is_lost() {
         }
         plan
     };
-    hold_with(
-        test,
-        1..=4,
-        plan,
-        async |_| {},
-        |counts| {
-            assert_eq!(counts.ended.get("dead"), Some(&1), "{counts:?}");
-            assert_eq!(counts.received, 2 * counts.sent, "{counts:?}");
-        },
-    );
+    hold_with(test, 1..=4, plan, &async |_| {}, |counts| {
+        assert_eq!(counts.ended.get("dead"), Some(&1), "{counts:?}");
+        assert_eq!(counts.received, 2 * counts.sent, "{counts:?}");
+    });
 }
 
 #[test]
@@ -127,7 +121,7 @@ fn flaps(test: &str, fixed: RangeInclusive<u64>, lasts: Duration, delay: impl Fn
             simulation.network.reset_all_of(flapping);
         }
     };
-    hold_with(test, fixed, plan, script, nothing_is_given_up);
+    hold_with(test, fixed, plan, &script, nothing_is_given_up);
 }
 
 fn nothing_is_given_up(counts: &Counts) {
@@ -155,5 +149,5 @@ fn two_links_with_one_id_lose_nothing() {
             sleep(Duration::from_millis(10 * turn)).await;
         }
     };
-    hold_with("two_links_with_one_id_lose_nothing", 1..=4, plan, script, nothing_is_given_up);
+    hold_with("two_links_with_one_id_lose_nothing", 1..=4, plan, &script, nothing_is_given_up);
 }

@@ -9,7 +9,7 @@ use crate::run::{Outcome, Simulation, run_with};
 
 /// Runs a plan with its fixed seeds, or those that the environment names; every invariant must hold.
 pub(crate) fn hold(test: &str, fixed: RangeInclusive<u64>, plan: impl Fn(u64) -> Plan) {
-    hold_with(test, fixed, plan, async |_| {}, |_| {});
+    hold_with(test, fixed, plan, &async |_| {}, |_| {});
 }
 
 /// The same; while applications write, `script` does what it likes, and what happened in each run is looked at, too.
@@ -17,12 +17,12 @@ pub(crate) fn hold_with(
     test: &str,
     fixed: RangeInclusive<u64>,
     plan: impl Fn(u64) -> Plan,
-    script: impl AsyncFn(&Arc<Simulation>),
+    script: &impl AsyncFn(&Arc<Simulation>),
     looks_at: impl Fn(&Counts),
 ) {
     let replayed = number("SLIPSTREAM_SIM_SEED");
     for seed in seeds(fixed) {
-        let outcome = run_with(&plan(seed), seed, replayed.is_some(), &script);
+        let outcome = run_with(&plan(seed), seed, replayed.is_some(), script);
         assert!(outcome.violation.is_none(), "{}", Failure { test, seed, outcome: &outcome });
         assert!(outcome.counts.received > 0, "{test}, seed {seed}: nothing was delivered");
         println!("{test}, seed {seed}: {:?}", outcome.counts);
