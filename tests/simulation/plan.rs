@@ -147,6 +147,8 @@ impl Plan {
             let Topics { every, .. } = application.topics;
             application.topics = Topics { every, ..Topics::mixed() };
         }
+        // Some wait for a second or third link, and one that is never answered doubles its timeout until it is given up.
+        self.settles_within *= 3;
         self
     }
 

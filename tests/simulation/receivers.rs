@@ -19,8 +19,6 @@ use crate::seeds::{hold, hold_with};
 /// One relay, with applications that write often about a few keys, so that newer values overtake older ones.
 fn keyed() -> Plan {
     let mut plan = Plan::mesh(1, &[]).with_moods();
-    // Some values wait for a second or third link.
-    plan.settles_within *= 3;
     for application in &mut plan.applications {
         application.topics.every = Some(Duration::from_millis(100));
         application.temper = Temper { loses: 100, tardy: 60, postpones: 60, ignores: 20, ..Temper::moody() };
