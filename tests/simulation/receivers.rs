@@ -39,7 +39,8 @@ fn values_never_go_backwards_through_faults() {
 /// A peer that takes longer for its window than the ack timeout, and settles in order: no copy, no dead letter.
 #[test]
 fn a_slow_and_healthy_reader_gets_no_copy() {
-    let plan = || {
+    let test = "a_slow_and_healthy_reader_gets_no_copy";
+    let plan = |_| {
         let mut plan = Plan { traffic: Duration::from_secs(30), ..Plan::mesh(1, &[]) };
         plan.settings.delivery.ack_timeout = Duration::from_secs(1);
         plan.settings.delivery.window = std::num::NonZeroU32::new(400).expect("it is not 0");
@@ -51,16 +52,10 @@ fn a_slow_and_healthy_reader_gets_no_copy() {
         slow.temper = Temper { delay: Duration::ZERO, reads_after: Duration::from_millis(80), ..Temper::prompt() };
         plan
     };
-    hold_with(
-        "a_slow_and_healthy_reader_gets_no_copy",
-        1..=2,
-        |_| plan(),
-        &async |_| {},
-        |counts| {
-            assert!(counts.sent > 800, "{counts:?}");
-            assert_eq!((counts.received, counts.again), (2 * counts.sent, 0), "{counts:?}");
-        },
-    );
+    hold_with(test, 1..=2, plan, &async |_| {}, |counts| {
+        assert!(counts.sent > 800, "{counts:?}");
+        assert_eq!((counts.received, counts.again), (2 * counts.sent, 0), "{counts:?}");
+    });
 }
 
 /// The message that a reader dies of is found in a stream of a thousand, and all else is delivered.

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use slipstream::store::{Identity, Key, PeerId, Sequence, Tag};
+use slipstream::store::{Identity, Key, PeerId, Sequence, Tag, Timestamp};
 use tokio::time::Instant;
 
 use crate::application::Sent;
 use crate::clock::MachineClock;
+use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct Facts {
@@ -23,6 +24,12 @@ impl Facts {
             Some(application) => holds(application),
             None => self.applications.values().any(|application| !application.durable && holds(application)),
         }
+    }
+
+    /// When a message expires, and whether this relay may have taken it for expired by now.
+    pub(super) fn expiry(&self, world: &World, relay: &PeerId, identity: &Identity) -> (Option<Timestamp>, bool) {
+        let due = self.messages.get(identity).and_then(|message| message.sent.expires_at);
+        (due, due.is_some_and(|due| due <= self.relays[relay].clock.latest(world)))
     }
 }
 

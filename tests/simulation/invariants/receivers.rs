@@ -76,8 +76,7 @@ impl Oracle {
         let ack_timeout = self.plan.settings.delivery.ack_timeout;
         let window = self.plan.settings.delivery.window.get() as usize;
         // It was passed over as expired, but before that was committed the relay and its clock were set back.
-        let due = facts.messages.get(identity).and_then(|message| message.sent.expires_at);
-        let may_have_expired = due.is_some_and(|due| due <= facts.relays[&home].clock.latest(&self.world));
+        let (_, may_have_expired) = facts.expiry(&self.world, &home, identity);
         let known = known(&mut facts.applications, application);
         let times = match known.received.get_mut(identity) {
             None => {

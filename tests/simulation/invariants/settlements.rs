@@ -78,10 +78,9 @@ impl Oracle {
     }
 
     fn expired(&self, facts: &Facts, relay: &PeerId, identity: &Identity) {
-        let at = facts.relays[relay].clock.latest(&self.world);
-        let due = facts.messages.get(identity).and_then(|message| message.sent.expires_at);
-        self.world.holds("only what is past its time expires", due.is_some_and(|due| due <= at), || {
-            format!("{relay} let {identity} expire at {at:?}, due {due:?}")
+        let (due, may_have_expired) = facts.expiry(&self.world, relay, identity);
+        self.world.holds("only what is past its time expires", may_have_expired, || {
+            format!("{relay} let {identity} expire at {:?}, due {due:?}", facts.relays[relay].clock.latest(&self.world))
         });
     }
 
