@@ -6,7 +6,7 @@ use std::time::Duration;
 use slipstream::store::{Identity, PeerId, Sequence};
 use tokio::time::Instant;
 
-use super::facts::{Application, Facts, Handled, Received};
+use super::facts::{Application, Facts, Handled, Message, Received};
 use super::{Oracle, known};
 use crate::application::Delivered;
 
@@ -116,7 +116,7 @@ impl Oracle {
 
     fn was_sent(&self, facts: &Facts, application: &PeerId, message: &Delivered) {
         let identity = &message.identity;
-        let Some(sent) = facts.messages.get(identity).map(|message| &message.sent) else {
+        let Some(Message { sent, sends, .. }) = facts.messages.get(identity) else {
             return self.world.violated("what is delivered was sent", format!("{application} gets {identity}"));
         };
         let alike = sent.message_type.as_str() == message.message_type
@@ -127,7 +127,10 @@ impl Oracle {
         let mine: &Application = &facts.applications[application];
         let tagged = sent.tags.is_empty() || sent.tags.iter().any(|tag| mine.tags.contains(tag));
         let named = sent.instances.is_empty() || sent.instances.contains(application);
-        self.world.holds("messages go to whom they are for", tagged && named && sent.origin != *application, || {
+        // Each link of an anonymous one is somebody else, who may get what was sent on the link before.
+        let sent_by_another =
+            sent.origin != *application || !mine.durable && sends.iter().any(|(link, _)| *link < mine.link);
+        self.world.holds("messages go to whom they are for", tagged && named && sent_by_another, || {
             format!("{application} gets {sent:?}")
         });
     }
