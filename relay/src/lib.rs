@@ -11,6 +11,7 @@
 //! | [`link`] | one WebSocket with a peer: handshake, frames, reader, writer, keepalive |
 //! | [`listen`], [`dial`] | how links begin |
 //! | [`relay`] | the stages: router, committer, dispatcher; beside them the peers, the links and the janitor |
+//! | [`tls`] | certificates, keys, and what is wrong with them |
 //! | [`client`] | a small client, which commands, tests and benches use |
 //! | [`clock`] | time and randomness, so that a simulation can own them |
 //! | [`descriptors`] | which files are kept back from links |
@@ -24,6 +25,7 @@ pub mod listen;
 mod metrics;
 pub mod protocol;
 pub mod relay;
+pub mod tls;
 
 pub use metrics::BUCKETS;
 pub use relay::{Relay, RelayError, Settings};

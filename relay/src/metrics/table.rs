@@ -51,6 +51,8 @@ metrics! { describe_counted:
         "Links that ended with an error, handshakes that were refused and dials that failed, by reason";
     STALLED = describe_counter "slipstream_links_stalled_total" [],
         "Links that were dropped because the peer took nothing of what it was sent";
+    RELOADS = describe_counter "slipstream_reloads_total" ["use", "outcome"],
+        "Files of certificates or credentials that were read again, by what they are for and whether they were taken up";
     COMMIT_SECONDS = describe_histogram "slipstream_commit_seconds" [] Seconds,
         "Time of a commit";
     COMMIT_OPERATIONS = describe_histogram "slipstream_commit_operations" [],
@@ -83,6 +85,10 @@ metrics! { describe_sampled:
         "Bytes that the store takes on the medium";
     STORE_FREE_BYTES = describe_gauge "slipstream_store_free_bytes" [] Bytes,
         "Bytes that are free where the store is";
+    CERTIFICATE_EXPIRY = describe_gauge "slipstream_tls_certificate_expiry_seconds" ["use"] Seconds,
+        "How long the certificate in force is valid, negative once it has expired; of those for dials the soonest";
+    UNVERIFIED_PEERS = describe_gauge "slipstream_tls_unverified_peers" [],
+        "Peers that are dialled over TLS and whose certificates are not verified (rejectUnauthorized)";
     BUILD_INFO = describe_gauge "slipstream_build_info" ["version", "store"],
         "1, with the version and the store as labels";
 }

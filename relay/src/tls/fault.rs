@@ -1,0 +1,84 @@
+//! What went wrong with TLS, in words: rustls' own leave open whose certificate is meant, and what to do.
+
+use std::io;
+
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+
+/// Whether the far end has left without saying goodbye to TLS, which most WebSocket libraries do. What it had to say
+/// stands in the frames: a link that was cut lacks its Close.
+pub(crate) fn is_ordinary_leave(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
+}
+
+/// The same error, in words if it is one of TLS.
+pub(crate) fn said_plainly(error: io::Error) -> io::Error {
+    match tls_error(&error).and_then(words) {
+        Some(words) => io::Error::new(error.kind(), words),
+        None => error,
+    }
+}
+
+fn tls_error(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn words(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::NoCertificatesPresented => "the client showed no certificate, and one is required here".to_owned(),
+        Error::InvalidCertificate(fault) => {
+            format!("the far end's certificate is not taken: {}", of_certificate(fault))
+        }
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the far end does not speak TLS there: expected a URL that begins with ws://, or another port".to_owned()
+        }
+        Error::PeerIncompatible(_) => format!("the far end has no version or cipher of TLS in common: {error}"),
+        Error::NoApplicationProtocol => "the far end does not speak http/1.1 over TLS (ALPN)".to_owned(),
+        Error::AlertReceived(alert) => of_alert(*alert),
+        _ => return None,
+    })
+}
+
+fn of_certificate(fault: &CertificateError) -> String {
+    match fault {
+        CertificateError::UnknownIssuer => "no authority that is trusted here has issued it".to_owned(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet; are the clocks right?".to_owned()
+        }
+        CertificateError::Revoked => "it was revoked".to_owned(),
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            format!("it is for {}, not for {}", presented.join(", "), expected.to_str())
+        }
+        fault => match fault.to_string() {
+            said if said.contains("CaUsedAsEndEntity") => {
+                "it is one of an authority (CA:TRUE): issue it again with basicConstraints=CA:FALSE".to_owned()
+            }
+            said if said.contains("UnsupportedCertVersion") => {
+                "it is of X.509 version 1: issue it again with an extension, such as subjectAltName".to_owned()
+            }
+            said => said,
+        },
+    }
+}
+
+fn of_alert(alert: AlertDescription) -> String {
+    match alert {
+        AlertDescription::CertificateRequired => "the peer requires a client certificate".to_owned(),
+        AlertDescription::UnknownCA => {
+            "the far end does not trust the authority that has issued the certificate of this end".to_owned()
+        }
+        AlertDescription::DecryptError => {
+            "the far end cannot verify the certificate of this end: another authority of that name has issued it, or its key \
+             is another"
+                .to_owned()
+        }
+        AlertDescription::CertificateExpired => "the certificate of this end has expired, says the far end".to_owned(),
+        AlertDescription::CertificateRevoked => "the certificate of this end was revoked, says the far end".to_owned(),
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateUnknown => {
+            format!("the far end does not take the certificate of this end ({alert:?})")
+        }
+        alert => format!("the far end has ended TLS: {alert:?}"),
+    }
+}

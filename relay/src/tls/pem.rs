@@ -1,0 +1,215 @@
+//! Reading PEM (RFC 7468). What is wrong with a file is said in words of our own: the parser's own errors quote what may
+//! be a key.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use rustls_pki_types::pem::{Error as ParseError, PemObject};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+
+/// Largest file; the roots of a system are a quarter of it.
+pub const MAX_PEM_BYTES: u64 = 1024 * 1024;
+
+/// What is wrong with a certificate, a key or a list of them: the name of the file or setting, what was expected, what
+/// is there, and how to mend it. It holds nothing of the contents.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {fault}")]
+pub struct PemFault {
+    /// The file, or the setting that has the text.
+    pub name: String,
+    /// What is wrong.
+    pub fault: String,
+}
+
+/// Where a [`Pem`] comes from. A file is read again at each reload.
+#[derive(Clone, PartialEq, Eq)]
+pub enum PemSource {
+    /// This file.
+    File(PathBuf),
+    /// The text itself, under the name of its setting.
+    Text(Pem),
+}
+
+impl PemSource {
+    /// What is there now.
+    ///
+    /// # Errors
+    /// As [`Pem::read`].
+    pub fn load(&self) -> Result<Pem, PemFault> {
+        match self {
+            Self::File(path) => Pem::read(path),
+            Self::Text(pem) => Ok(pem.clone()),
+        }
+    }
+
+    /// The file, if it is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Text(_) => None,
+        }
+    }
+}
+
+/// The name alone.
+impl fmt::Debug for PemSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Text(pem) => pem.fmt(f),
+        }
+    }
+}
+
+/// Text in PEM, and where it comes from. It may be a key, so it is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pem {
+    name: String,
+    text: Vec<u8>,
+}
+
+impl Pem {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is larger than [`MAX_PEM_BYTES`].
+    pub fn read(path: &Path) -> Result<Self, PemFault> {
+        let name = path.display().to_string();
+        let fault = |fault: String| PemFault { name: name.clone(), fault };
+        let mut text = Vec::new();
+        let file = File::open(path).map_err(|error| fault(format!("it cannot be opened: {error}")))?;
+        let read = file.take(MAX_PEM_BYTES + 1).read_to_end(&mut text);
+        read.map_err(|error| fault(format!("it cannot be read: {error}")))?;
+        if text.len() as u64 > MAX_PEM_BYTES {
+            return Err(fault(format!("expected at most {MAX_PEM_BYTES} bytes")));
+        }
+        Ok(Self { name, text })
+    }
+
+    /// Text that was given as such, under the name of its setting.
+    #[must_use]
+    pub fn new(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Self {
+        Self { name: name.into(), text: text.into() }
+    }
+
+    /// The file or the setting.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The certificates, in their order; at least one.
+    ///
+    /// # Errors
+    /// There is none, or not all of it can be read.
+    pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, PemFault> {
+        if self.labels().any(|label| label == "TRUSTED CERTIFICATE") {
+            return Err(self.fault(
+                "a TRUSTED CERTIFICATE is a format of OpenSSL's own: convert it with `openssl x509 -in FILE -out OTHER`",
+            ));
+        }
+        self.all("a certificate (-----BEGIN CERTIFICATE-----)")
+    }
+
+    /// The lists of revoked certificates; at least one.
+    ///
+    /// # Errors
+    /// There is none, or not all of it can be read.
+    pub fn revocation_lists(&self) -> Result<Vec<CertificateRevocationListDer<'static>>, PemFault> {
+        self.all("a list of revoked certificates (-----BEGIN X509 CRL-----)")
+    }
+
+    /// The one private key.
+    ///
+    /// # Errors
+    /// There is none or more than one, or it is encrypted.
+    pub fn key(&self) -> Result<PrivateKeyDer<'static>, PemFault> {
+        let is_marked = self.lines().any(|line| line.starts_with(b"Proc-Type:") && line.ends_with(b"ENCRYPTED"));
+        if is_marked || self.labels().any(|label| label == "ENCRYPTED PRIVATE KEY") {
+            return Err(self.fault(
+                "the key is encrypted, and at a start nobody is there to type its passphrase: decrypt it with \
+                 `openssl pkey -in FILE -out OTHER`, and let only the relay's user read that file",
+            ));
+        }
+        let mut keys: Vec<PrivateKeyDer<'static>> = self.all("a private key (-----BEGIN PRIVATE KEY-----)")?;
+        match (keys.pop(), keys.len()) {
+            (Some(key), 0) => Ok(key),
+            (_, more) => Err(self.fault(format!("expected one private key, got {}", more + 1))),
+        }
+    }
+
+    fn all<T: PemObject>(&self, wanted: &str) -> Result<Vec<T>, PemFault> {
+        if let Some(fault) = self.unreadable() {
+            return Err(self.fault(format!("expected {wanted}, but {fault}")));
+        }
+        let found: Vec<T> = T::pem_slice_iter(&self.text).collect::<Result<_, _>>().map_err(|error| {
+            self.fault(match error {
+                ParseError::MissingSectionEnd { .. } => "a -----BEGIN line has no -----END line: the file was cut",
+                ParseError::IllegalSectionStart { .. } => "a -----BEGIN line does not end in -----",
+                ParseError::Base64Decode(_) => "what stands between a -----BEGIN and its -----END line is not base64",
+                _ => "it cannot be read as PEM",
+            })
+        })?;
+        if found.is_empty() {
+            let mut labels: Vec<_> = self.labels().collect();
+            labels.dedup();
+            let there = if labels.is_empty() { "no line begins with -----BEGIN".to_owned() } else { labels.join(", ") };
+            return Err(self.fault(format!("expected {wanted}, got {there}")));
+        }
+        Ok(found)
+    }
+
+    /// Why a parser, which looks for lines that begin with `-----BEGIN`, would pass over some of it in silence.
+    fn unreadable(&self) -> Option<String> {
+        let text = &self.text[..];
+        if text.iter().all(u8::is_ascii_whitespace) {
+            return Some("it is empty".to_owned());
+        }
+        if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") || text.iter().take(64).any(|byte| *byte == 0)
+        {
+            return Some("it is UTF-16, or no text: save it as UTF-8 without a byte order mark".to_owned());
+        }
+        if text.starts_with(b"\xef\xbb\xbf") {
+            return Some("it begins with a byte order mark: save it as UTF-8 without one".to_owned());
+        }
+        if text.starts_with(&[0x30]) && !text.is_ascii() {
+            return Some(
+                "it is binary (DER or PKCS #12): convert it with `openssl x509 -inform DER`, `openssl pkey -inform DER` or \
+                 `openssl pkcs12 -nodes`"
+                    .to_owned(),
+            );
+        }
+        let stands_right =
+            |line: &[u8]| line.starts_with(b"-----BEGIN") || !line.trim_ascii_start().starts_with(b"-----BEGIN");
+        let at = self.lines().position(|line| !stands_right(line))?;
+        Some(format!("its line {} is indented: remove what stands before -----BEGIN, on the lines below too", at + 1))
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+    }
+
+    /// What the sections say that they are.
+    fn labels(&self) -> impl Iterator<Item = &str> {
+        let label = |line| -> Option<&str> {
+            let line: &[u8] = line;
+            let label = line.trim_ascii().strip_prefix(b"-----BEGIN ")?.strip_suffix(b"-----")?;
+            std::str::from_utf8(label).ok()
+        };
+        self.lines().filter_map(label)
+    }
+
+    pub(super) fn fault(&self, fault: impl Into<String>) -> PemFault {
+        PemFault { name: self.name.clone(), fault: fault.into() }
+    }
+}
+
+/// The name alone.
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pem").field("name", &self.name).finish_non_exhaustive()
+    }
+}

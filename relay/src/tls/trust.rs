@@ -1,0 +1,152 @@
+//! Whose certificates are taken: those of clients by a listener, those of servers by a connector.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use slipstream_store::Timestamp;
+use x509_parser::revocation_list::CertificateRevocationList;
+
+use super::certificate::Certificate;
+use super::pem::{Pem, PemFault};
+use super::provider;
+
+/// Reads the certificates of authorities.
+fn roots(authorities: &Pem) -> Result<(RootCertStore, Vec<Certificate>), PemFault> {
+    let mut roots = RootCertStore::empty();
+    let mut certificates = Vec::new();
+    for (at, der) in authorities.certificates()?.into_iter().enumerate() {
+        let certificate = Certificate::read(&der);
+        let certificate =
+            certificate.ok_or_else(|| authorities.fault(format!("its certificate {} cannot be read", at + 1)))?;
+        roots.add(der).map_err(|error| {
+            let subject = &certificate.subject;
+            authorities.fault(format!("its certificate {} ({subject}) cannot be an authority: {error}", at + 1))
+        })?;
+        certificates.push(certificate);
+    }
+    Ok((roots, certificates))
+}
+
+/// Takes the clients that one of some authorities has certified, and no other.
+pub(super) struct ClientTrust {
+    verifier: Arc<dyn ClientCertVerifier>,
+    /// The file of lists, and until when each of them is up to date, with its issuer.
+    lists: Option<(String, Vec<RevocationList>)>,
+    /// The authorities that have no list, although others have one.
+    unlisted: Vec<String>,
+}
+
+struct RevocationList {
+    issuer: String,
+    next_update: Option<Timestamp>,
+}
+
+impl ClientTrust {
+    /// With lists of revoked certificates, what they name is refused.
+    ///
+    /// # Errors
+    /// With the name of the file at fault.
+    pub(super) fn new(authorities: &Pem, revoked: Option<&Pem>) -> Result<Self, PemFault> {
+        let (roots, certificates) = roots(authorities)?;
+        let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+        let (mut lists, mut unlisted) = (None, Vec::new());
+        if let Some(revoked) = revoked {
+            let ders = revoked.revocation_lists()?;
+            let read = ders.iter().enumerate().map(|(at, der)| {
+                let (_, list) = x509_parser::parse_x509_crl(der)
+                    .map_err(|_| revoked.fault(format!("its list {} cannot be read", at + 1)))?;
+                Ok((list.issuer().as_raw().to_vec(), RevocationList::of(&list)))
+            });
+            let (issuers, read): (Vec<_>, Vec<_>) = read.collect::<Result<Vec<_>, PemFault>>()?.into_iter().unzip();
+            unlisted =
+                certificates.iter().filter(|it| !issuers.iter().any(|issuer| it.is_named(issuer))).cloned().collect();
+            lists = Some((revoked.name().to_owned(), read));
+            // The list of one authority says nothing of the clients of another, which are taken without one.
+            builder = builder.with_crls(ders).allow_unknown_revocation_status();
+        }
+        let verifier = builder.build().map_err(|error| revoked.unwrap_or(authorities).fault(error.to_string()))?;
+        let unlisted = unlisted.into_iter().map(|certificate: Certificate| certificate.subject).collect();
+        Ok(Self { verifier, lists, unlisted })
+    }
+
+    pub(super) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
+        Arc::clone(&self.verifier)
+    }
+
+    /// What an operator should know, though it can be used.
+    pub(super) fn warnings(&self, now: Timestamp) -> impl Iterator<Item = String> {
+        let lists = self.lists.iter().flat_map(|(name, lists)| lists.iter().map(move |list| (name, list)));
+        let outdated = lists.filter(move |(_, list)| list.next_update.is_some_and(|due| due < now));
+        let outdated = outdated.map(|(name, list)| {
+            format!("{name}: the list of {} is out of date: what was revoked since then is still taken", list.issuer)
+        });
+        let name = self.lists.as_ref().map_or("", |(name, _)| name);
+        let unlisted = self.unlisted.iter().map(move |authority| {
+            format!("{name}: there is no list of {authority}: what it has revoked is still taken")
+        });
+        outdated.chain(unlisted)
+    }
+}
+
+impl RevocationList {
+    fn of(list: &CertificateRevocationList<'_>) -> Self {
+        let next_update = list.next_update().map(|due| u64::try_from(due.timestamp()).unwrap_or_default());
+        let next_update = next_update.map(|seconds| Timestamp::from_millis(seconds.saturating_mul(1_000)));
+        Self { issuer: list.issuer().to_string(), next_update }
+    }
+}
+
+/// Takes the servers that one of these authorities has certified, under the name that was dialled.
+///
+/// # Errors
+/// With the name of the file at fault.
+pub(super) fn servers(authorities: &Pem) -> Result<Arc<dyn ServerCertVerifier>, PemFault> {
+    let (roots, _) = roots(authorities)?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
+    verifier.build().map(|verifier| verifier as _).map_err(|error| authorities.fault(error.to_string()))
+}
+
+/// Takes every certificate, of anybody (`rejectUnauthorized: false`). That the server has the key of it is still verified.
+#[derive(Debug)]
+pub(super) struct Anybody(pub(super) WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
