@@ -1,6 +1,6 @@
 //! A small client: the commands, the tests and the benches reach a relay through it.
 //!
-//! It runs the same link as the relay does, from the other end. It speaks `ws://` and acknowledges nothing by itself.
+//! It runs the same link as the relay does, from the other end. It speaks `ws://` and `wss://`, and acknowledges nothing by itself.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,10 +12,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::queue::{Incoming, Outgoing};
+use crate::dial::TlsConnector;
 use crate::link::{
     self, Announced, CloseCode, Ended, HandshakeError, LinkControl, LinkLimits, Offer, Role, Secret, Socket, Stream,
     Target, TcpConnector,
 };
+use crate::tls::ClientTls;
 
 mod queue;
 
@@ -42,6 +44,8 @@ pub struct ClientOptions {
     pub as_relay: bool,
     /// Longest message that it takes, in bytes.
     pub max_message_bytes: Option<u64>,
+    /// Its certificates, if the URL begins with `wss://`; `None` takes the servers that the system trusts.
+    pub tls: Option<ClientTls>,
     /// How long connecting may take, with the handshake.
     pub connect_timeout: Duration,
 }
@@ -56,6 +60,7 @@ impl Default for ClientOptions {
             token: None,
             as_relay: false,
             max_message_bytes: None,
+            tls: None,
             connect_timeout: Duration::from_secs(10),
         }
     }
@@ -75,14 +80,19 @@ impl ClientOptions {
     }
 }
 
-/// Connects to `ws://HOST:PORT/PATH?QUERY` and asks for a link, which the caller then runs. Returns what the relay said
+/// Connects to `ws://HOST:PORT/PATH?QUERY`, or the same with `wss://`, and asks for a link, which the caller then runs. Returns what the relay said
 /// of itself, too.
 ///
 /// # Errors
 /// [`ConnectError`].
 pub async fn dial(url: &str, options: &ClientOptions) -> Result<(Socket, Announced), ConnectError> {
     let target = Target::parse(url).map_err(|expected| ConnectError::Url { url: url.to_owned(), expected })?;
-    let connected = link::connect(&TcpConnector, &target, &options.offer(), options.connect_timeout).await?;
+    let target = match &options.tls {
+        Some(tls) => target.secured_with(tls.clone()),
+        None => target,
+    };
+    let connected =
+        link::connect(&TlsConnector::new(TcpConnector), &target, &options.offer(), options.connect_timeout).await?;
     Ok((connected.socket, connected.announced))
 }
 

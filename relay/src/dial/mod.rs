@@ -8,6 +8,7 @@
 //! | `backoff` | how long it waits between dials. Pure |
 //! | `attempt` | one dial, and why it fails |
 //! | `dialler` | the life of one dialled peer |
+//! | `tls` | reaching out over TLS |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +22,13 @@ mod backoff;
 mod dialler;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub(crate) use attempt::DialError;
 pub use backoff::Backoff;
 pub use dialler::DialStatus;
 pub(crate) use dialler::{Contact, Dialler};
+pub use tls::TlsConnector;
 
 /// A peer that this relay dials: a relay, or an ordinary WebSocket server.
 #[derive(Debug, Clone, PartialEq, Eq)]

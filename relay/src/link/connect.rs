@@ -32,7 +32,7 @@ pub async fn connect(
     asked: &Offer,
     limit: Duration,
 ) -> Result<Connected, ConnectError> {
-    let Target { host, port, authority, path } = target;
+    let Target { host, port, authority, path, .. } = target;
     let connecting = async {
         let connected = connector.connect(target).await;
         let (stream, remote) =

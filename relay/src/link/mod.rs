@@ -7,6 +7,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `stream`, `target` | the byte streams that a link runs over, who makes them, and where they lead |
+//! | `ahead`, `sealed` | such a stream of which something was read already, and one in TLS |
 //! | `handshake/` | the HTTP exchange, both sides: who a peer says it is, and why it may not be here |
 //! | `frames` | outgoing frames, gathered into one write |
 //! | `assembler` | incoming frames to whole texts |
@@ -18,6 +19,7 @@
 //! | `control`, `close` | how a link is asked to end, and how it ended |
 //! | `run` | the halves together |
 
+mod ahead;
 mod assembler;
 pub(crate) mod awake;
 mod close;
@@ -29,6 +31,7 @@ mod keepalive;
 mod limits;
 mod reader;
 mod run;
+mod sealed;
 mod sent;
 mod silence;
 mod stream;
@@ -38,6 +41,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use ahead::Ahead;
 pub use close::{CloseCode, Ended};
 pub use connect::{ConnectError, Connected, connect};
 pub use control::LinkControl;
@@ -47,6 +51,7 @@ pub use handshake::{Announced, HandshakeError, Hello, Offer, Refusal, RetryAfter
 pub use limits::LinkLimits;
 pub use reader::Inbox;
 pub use run::run;
+pub(crate) use sealed::Sealed;
 pub use stream::{Connector, ReadHalf, SendHalf, Socket, Stream, TcpConnector, WriteHalf};
-pub use target::Target;
+pub use target::{Target, Transport};
 pub use writer::Outbound;

@@ -9,7 +9,7 @@ use tokio::io::{self, AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 
-use super::target::Target;
+use super::target::{Target, Transport};
 
 /// The reading half of a [`Stream`].
 pub type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
@@ -41,12 +41,21 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
         let (read, write) = io::split(self);
         (Box::new(read), Box::new(write))
     }
+
+    /// As [`SendHalf::untaken`], of the whole stream: for what is put on top of it.
+    fn untaken(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl Stream for TcpStream {
     fn halves(self: Box<Self>) -> (ReadHalf, WriteHalf) {
         let (read, write) = self.into_split();
         (Box::new(read), Box::new(write))
+    }
+
+    fn untaken(&self) -> Option<u64> {
+        slipstream_socket::unacknowledged(self).ok()
     }
 }
 
@@ -55,20 +64,24 @@ impl Stream for DuplexStream {}
 /// Reaches out to other hosts.
 #[async_trait]
 pub trait Connector: Send + Sync {
-    /// Connects to the host and the port of a target. Returns the stream and the address that it leads to.
+    /// Connects to the host and the port of a target, over the transport that it names. Returns the stream and the
+    /// address that it leads to.
     ///
     /// # Errors
     /// Where the name cannot be resolved or nobody answers. The caller tries again later. There is no timeout here.
     async fn connect(&self, target: &Target) -> io::Result<(Box<dyn Stream>, SocketAddr)>;
 }
 
-/// Connects over TCP.
+/// Connects over TCP. A target that wants TLS is refused: [`TlsConnector`](crate::dial::TlsConnector) reaches both.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TcpConnector;
 
 #[async_trait]
 impl Connector for TcpConnector {
     async fn connect(&self, target: &Target) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+        if target.transport != Transport::Tcp {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "this end speaks no TLS: expected ws://"));
+        }
         let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
         // Writes are gathered already; Nagle's algorithm would only hold them back.
         stream.set_nodelay(true)?;

@@ -16,24 +16,25 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::admission::{Admission, Seat as _};
 use super::authorizer::Authorizer;
+use super::linger::linger;
 use super::listener::{Accepted, ConnectInfo};
-use crate::link::{self, Hello, Refusal, Socket, Stream, awake};
+use crate::link::{self, Hello, Refusal, Socket, awake};
 use crate::metrics::Metrics;
 
 /// Largest head of an upgrade request. It is the smallest that hyper knows.
 pub(super) const MAX_REQUEST_BYTES: usize = 8192;
 /// Most headers of an upgrade request.
 pub(super) const MAX_HEADERS: usize = 64;
-/// How much and how long is read after a refusal, so that it is not lost in a reset of the stream.
-const LINGER_BYTES: u64 = 1 << 20;
-const LINGER_TIME: Duration = Duration::from_secs(2);
+
+/// How a stream of TLS begins: with a record of a handshake, of version 3.x (RFC 8446 §5.1).
+const TLS_HANDSHAKE: &[u8] = &[0x16, 0x03];
 
 /// What a listener keeps to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,8 +196,14 @@ impl<A: Admission> Door<A> {
             stream.flush().await?;
             return Ok(Some((Socket::with_ahead(stream, &parts.read_buf), seat)));
         }
+        let speaks_tls = parts.read_buf.starts_with(TLS_HANDSHAKE);
         linger(stream).await;
-        answered.map(|()| None).map_err(io::Error::other)
+        match answered {
+            Err(_) if speaks_tls => {
+                Err(io::Error::other("the client speaks TLS, which this port does not: expected ws://"))
+            }
+            answered => answered.map(|()| None).map_err(io::Error::other),
+        }
     }
 
     async fn answer(
@@ -227,13 +234,4 @@ fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
     *answer.status_mut() = refusal.status();
     *answer.headers_mut() = refusal.headers();
     answer
-}
-
-async fn linger(mut stream: Box<dyn Stream>) {
-    let lingering = async {
-        stream.shutdown().await?;
-        tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await
-    };
-    // Whether the peer waits for its answer is its own affair.
-    let _ = awake::timeout(LINGER_TIME, lingering).await;
 }

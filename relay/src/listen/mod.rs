@@ -9,6 +9,8 @@
 //! | --- | --- |
 //! | `listener` | where connections come from, and what their transport knows of the peer |
 //! | `serve` | the loop that accepts |
+//! | `linger` | parting from a peer that was told something |
+//! | `tls` | a listener whose links are over TLS |
 //! | `door` | one connection, from when it is accepted until its link runs, and the limits |
 //! | `authorizer` | who checks credentials: who a peer is, and what it may send |
 //! | `admission` | who gets a link |
@@ -16,8 +18,10 @@
 mod admission;
 mod authorizer;
 mod door;
+mod linger;
 mod listener;
 mod serve;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -27,3 +31,4 @@ pub use authorizer::{AllowAll, Authorizer, Principal};
 pub use door::ListenLimits;
 pub use listener::{Accepted, ConnectInfo, Listener, TcpListener};
 pub use serve::serve;
+pub use tls::{TlsListener, accept_tls};

@@ -1,5 +1,6 @@
 //! The HTTP exchange that begins a link (RFC 6455, section 4), both sides.
 
+use std::error::Error;
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -147,8 +148,17 @@ pub enum HandshakeError {
     #[error("the upgrade request: {0}")]
     Request(String),
     /// The stream failed, or the answer was no HTTP.
-    #[error("the upgrade request failed: {0}")]
+    #[error("the upgrade request failed: {}", cause(.0))]
     Http(#[from] hyper::Error),
+}
+
+/// What lies behind an error of HTTP, such as the reason for which the far end has ended TLS.
+fn cause(error: &hyper::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(behind) = cause.source() {
+        cause = behind;
+    }
+    cause.to_string()
 }
 
 /// When a server that refused wants to be asked again.

@@ -1,0 +1,85 @@
+//! A listener whose links are over TLS. The handshake runs in the connection's own task.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rustls::server::Acceptor;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::LazyConfigAcceptor;
+
+use super::linger::linger;
+use super::listener::{Accepted, ConnectInfo, Listener};
+use crate::link::{Ahead, Sealed, Stream};
+use crate::tls::{self, ServerTls};
+
+/// The first byte of a record of a handshake (RFC 8446 §5.1).
+const HANDSHAKE: u8 = 0x16;
+
+/// What a client is told that speaks HTTP where TLS is spoken.
+const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
+Content-Length: 73\r\n\r\nthis port speaks TLS: expected a URL that begins with wss:// or https://\n";
+
+/// Speaks TLS on what another listener accepts.
+#[derive(Debug)]
+pub struct TlsListener<L> {
+    inner: L,
+    tls: Arc<ServerTls>,
+}
+
+impl<L: Listener> TlsListener<L> {
+    /// Takes up the connections of `inner`, with what `tls` has in force at the time of each.
+    #[must_use]
+    pub fn new(inner: L, tls: Arc<ServerTls>) -> Self {
+        Self { inner, tls }
+    }
+}
+
+#[async_trait]
+impl<L: Listener> Listener for TlsListener<L> {
+    async fn accept(&self) -> io::Result<Accepted> {
+        let accepted = self.inner.accept().await?;
+        let tls = Arc::clone(&self.tls);
+        Ok(Accepted::after(accepted.remote(), async move {
+            let (stream, info) = accepted.handshake().await?;
+            accept_tls(stream, info, &tls).await
+        }))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+}
+
+/// Does the handshake of TLS on a connection, and notes what certificates the client has proven to have. There is no
+/// timeout here.
+///
+/// # Errors
+/// In plain words. A client that speaks HTTP is told 400 first.
+pub async fn accept_tls(
+    stream: Box<dyn Stream>,
+    info: ConnectInfo,
+    in_force: &ServerTls,
+) -> io::Result<(Box<dyn Stream>, ConnectInfo)> {
+    let stream = expect_tls(stream).await?;
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(tls::said_plainly)?;
+    let stream = hello.into_stream(in_force.config()).await.map_err(tls::said_plainly)?;
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let certificates: Arc<[Bytes]> = certificates.iter().map(|der| Bytes::copy_from_slice(der)).collect();
+    Ok((Box::new(Sealed::new(stream)), info.with_certificates(certificates)))
+}
+
+/// Returns the stream if TLS begins on it. Before rustls has seen a byte, because it answers what is no TLS with an alert.
+async fn expect_tls(mut stream: Box<dyn Stream>) -> io::Result<Box<dyn Stream>> {
+    let first = stream.read_u8().await?;
+    if first == HANDSHAKE {
+        return Ok(Box::new(Ahead::new(Bytes::copy_from_slice(&[first]), stream)));
+    }
+    if first.is_ascii_uppercase() {
+        stream.write_all(SPEAK_TLS).await?;
+        linger(stream).await;
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "the client speaks no TLS"))
+}
