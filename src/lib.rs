@@ -14,6 +14,8 @@
 //! | [`admin`] | HTTP for operators: metrics, health, the API |
 //! | [`offline`] | work on a whole store that no relay has open |
 //! | [`logging`] | log lines and their switches |
+//! | `certificates` | the certificates in force: loaded, watched, reloaded |
+//! | `reload` | files that are read again when they change |
 //! | `disk` | how much room is left where the store is |
 //!
 //! # Embedding
@@ -22,12 +24,14 @@
 
 pub mod admin;
 pub mod backend;
+mod certificates;
 pub mod cli;
 pub mod config;
 mod disk;
 pub mod logging;
 pub mod offline;
+mod reload;
 
 pub use slipstream_relay::{
-    BUCKETS, Relay, RelayError, Settings, client, clock, descriptors, dial, link, listen, protocol, relay, store,
+    BUCKETS, Relay, RelayError, Settings, client, clock, descriptors, dial, link, listen, protocol, relay, store, tls,
 };

@@ -1,7 +1,7 @@
-//! The commands of docs/mesh.md, run as they stand there: in bash, with the program on the path, at other addresses. And
+//! The commands of docs/mesh.md and docs/security.md, run as they stand there: in bash, with the program on the path, at other addresses. And
 //! the settings of docs/running.md and of the files in deploy/, checked by the program.
 //!
-//! In docs/mesh.md a block that ends in a line `slipstream` is a terminal in which a relay runs; it begins where it stands. Every other
+//! In these pages a block that ends in a line `slipstream` is a terminal in which a relay runs; it begins where it stands. Every other
 //! block runs to its end, in a bash of its own, and must end well; what is in a `text` block after it is its output. The
 //! blocks of a section share a folder, and the relays end with the section.
 
@@ -139,10 +139,24 @@ async fn the_commands_of_the_mesh_page_do_what_it_says() {
 }
 
 #[tokio::test]
+async fn the_commands_of_the_security_page_do_what_it_says() {
+    let page = blocks(include_str!("../docs/security.md"));
+    // What is replaced are the certificates of the section before.
+    assert!(page.iter().any(|block| block.text.contains("openssl ca ")), "{page:?}");
+    run(&page.iter().collect::<Vec<_>>()).await;
+}
+
+#[tokio::test]
 async fn the_settings_of_the_mesh_page_are_whole_at_its_own_addresses() {
     let folder = tempfile::tempdir().expect("a folder");
     for block in blocks(include_str!("../docs/mesh.md")).iter().filter(|block| block.language == "sh") {
-        let Some(commands) = block.relay() else { continue };
+        let Some(commands) = block.relay() else {
+            if block.text.starts_with("slipstream tls demo") {
+                let made = bash(&block.text, folder.path()).output().await.expect("bash runs");
+                assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            }
+            continue;
+        };
         let checked = bash(&format!("{commands}exec slipstream config check"), folder.path()).output().await;
         let checked = checked.expect("bash runs");
         let told = String::from_utf8_lossy(&checked.stderr);

@@ -1,17 +1,20 @@
 //! Asking the admin port of a running relay.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
-use hyper::{Method, Request, StatusCode, Uri, header};
+use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::backup::{Backup, BackupState};
+use crate::dial::TlsConnector;
+use crate::link::{Connector as _, Target, TcpConnector};
+use crate::tls::ClientTls;
 
 /// Most bytes of an answer that are read.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
@@ -59,52 +62,78 @@ pub enum ClientError {
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-/// Whether this can be the URL of an admin port, `http://HOST:PORT`.
-///
-/// # Errors
-/// [`ClientError::Url`].
-pub(crate) fn check_url(admin: &str) -> Result<(), ClientError> {
-    let refuse = |expected| {
-        let shown = admin.split('?').next().unwrap_or_default();
-        let shown = shown.rsplit_once('@').map_or_else(|| shown.to_owned(), |(_, host)| format!("…@{host}"));
-        Err(ClientError::Url { url: shown, expected })
-    };
-    let Ok(uri) = admin.parse::<Uri>() else { return refuse("expected a URL like http://127.0.0.1:8080") };
-    match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
-        Some("http") => {}
-        Some("https") => return refuse("this version does not speak TLS yet: expected http://"),
-        _ => return refuse("expected a URL that begins with http://"),
-    }
-    let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
-        return refuse("expected a host after http://");
-    };
-    if authority.as_str().contains('@') {
-        return refuse("expected no user name in the URL");
-    }
-    let has_port = authority.as_str().len() > authority.host().len();
-    if has_port && authority.port_u16().is_none_or(|port| port == 0) {
-        return refuse("expected a port from 1 to 65535");
-    }
-    if uri.query().is_some() {
-        return refuse("expected a URL without a query");
-    }
-    Ok(())
+/// The admin port of a relay, `http://HOST:PORT` or `https://HOST:PORT`, and the certificates for the latter.
+#[derive(Debug, Clone)]
+pub struct AdminUrl {
+    url: String,
+    tls: ClientTls,
 }
 
-/// Sends one request to an admin port, `http://HOST:PORT`, with a JSON body where there is one, and answers status and
-/// body.
+impl AdminUrl {
+    /// Whatever is given; that it can be an admin port is found out when it is asked.
+    #[must_use]
+    pub fn new(url: impl Into<String>, tls: ClientTls) -> Self {
+        let mut url = url.into();
+        url.truncate(url.trim_end_matches('/').len());
+        Self { url, tls }
+    }
+
+    /// The URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.url
+    }
+
+    /// Where it leads, and the path before those of the admin port.
+    ///
+    /// # Errors
+    /// [`ClientError::Url`].
+    fn target(&self) -> Result<(Target, String), ClientError> {
+        let refuse = |expected| {
+            let shown = self.url.split('?').next().unwrap_or_default();
+            let shown = shown.rsplit_once('@').map_or_else(|| shown.to_owned(), |(_, host)| format!("…@{host}"));
+            ClientError::Url { url: shown, expected }
+        };
+        let (scheme, rest) = self.url.split_once("://").unwrap_or_default();
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "http" => "ws",
+            "https" => "wss",
+            _ => return Err(refuse("expected a URL that begins with http:// or https://")),
+        };
+        if rest.contains('@') {
+            return Err(refuse("expected no user name in the URL"));
+        }
+        if rest.contains('?') {
+            return Err(refuse("expected a URL without a query"));
+        }
+        let target = Target::parse(&format!("{scheme}://{rest}"));
+        let target =
+            target.map_err(|_| refuse("expected a URL like http://127.0.0.1:8080, with a port from 1 to 65535"))?;
+        let path = target.path.trim_end_matches('/').to_owned();
+        Ok((target.secured_with(self.tls.clone()), path))
+    }
+}
+
+/// The URL alone.
+impl fmt::Display for AdminUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url)
+    }
+}
+
+/// Sends one request to an admin port, with a JSON body if there is one, and returns status and body.
 ///
 /// # Errors
-/// `Url` where there can be no such port, `NoAnswer` where none comes within 5 s, or a larger one than 16 MiB.
+/// `Url` if there can be no such port, `NoAnswer` if none comes within 5 s, or a larger one than 16 MiB.
 pub(crate) async fn ask(
-    admin: &str,
+    admin: &AdminUrl,
     method: Method,
     path: &str,
     json: Option<Bytes>,
 ) -> Result<(StatusCode, Bytes), ClientError> {
-    check_url(admin)?;
-    let url = format!("{}{path}", admin.trim_end_matches('/'));
-    let problem = match timeout(ANSWER_TIMEOUT, exchange(&url, method, json)).await {
+    let (target, before) = admin.target()?;
+    let url = format!("{admin}{path}");
+    let problem = match timeout(ANSWER_TIMEOUT, exchange(&target, &format!("{before}{path}"), method, json)).await {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(fault)) => fault.to_string(),
         Err(_) => format!("no answer within {ANSWER_TIMEOUT:?}"),
@@ -112,13 +141,15 @@ pub(crate) async fn ask(
     Err(ClientError::NoAnswer { url, problem })
 }
 
-async fn exchange(url: &str, method: Method, json: Option<Bytes>) -> Result<(StatusCode, Bytes), Fault> {
-    let uri: Uri = url.parse()?;
-    let authority = uri.authority().ok_or("expected a host after http://")?;
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await?;
+async fn exchange(
+    target: &Target,
+    path: &str,
+    method: Method,
+    json: Option<Bytes>,
+) -> Result<(StatusCode, Bytes), Fault> {
+    let (stream, _) = TlsConnector::new(TcpConnector).connect(target).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let mut request = Request::builder().method(method).uri(uri.path()).header(header::HOST, authority.as_str());
+    let mut request = Request::builder().method(method).uri(path).header(header::HOST, target.authority.as_str());
     if json.is_some() {
         request = request.header(header::CONTENT_TYPE, "application/json");
     }
@@ -140,7 +171,7 @@ async fn exchange(url: &str, method: Method, json: Option<Bytes>) -> Result<(Sta
 /// # Errors
 /// `Refused` where the relay has no folder for backups, makes another already, or has something of that name; `Failed`
 /// where it could not write; `Url`; `NoAnswer`.
-pub async fn backup(admin: &str, name: &str) -> Result<Backup, ClientError> {
+pub async fn backup(admin: &AdminUrl, name: &str) -> Result<Backup, ClientError> {
     const PATH: &str = "/api/v1/backup";
     let body = serde_json::json!({"name": name}).to_string();
     let begun = read_backup(admin, PATH, ask(admin, Method::POST, PATH, Some(body.into())).await?)?;
@@ -155,7 +186,7 @@ pub async fn backup(admin: &str, name: &str) -> Result<Backup, ClientError> {
     }
 }
 
-fn read_backup(admin: &str, path: &str, (status, body): (StatusCode, Bytes)) -> Result<Backup, ClientError> {
+fn read_backup(admin: &AdminUrl, path: &str, (status, body): (StatusCode, Bytes)) -> Result<Backup, ClientError> {
     #[derive(Deserialize)]
     struct ErrorBody {
         error: Reason,
@@ -164,7 +195,7 @@ fn read_backup(admin: &str, path: &str, (status, body): (StatusCode, Bytes)) -> 
     struct Reason {
         message: String,
     }
-    let url = format!("{}{path}", admin.trim_end_matches('/'));
+    let url = format!("{admin}{path}");
     if status.is_success() {
         let unread = |error: serde_json::Error| ClientError::NoAnswer { url, problem: error.to_string() };
         return serde_json::from_slice(&body).map_err(unread);
@@ -180,15 +211,17 @@ mod tests {
 
     #[test]
     fn a_url_that_cannot_be_one_is_refused_without_its_secrets() {
-        for url in ["http://127.0.0.1:8080", "HTTP://relay/", "http://[::1]:8080/", "http://proxy/relay-a"] {
-            assert_eq!(check_url(url), Ok(()), "{url}");
+        let target = |url: &str| AdminUrl::new(url, ClientTls::default()).target();
+        for url in
+            ["http://127.0.0.1:8080", "HTTP://relay/", "http://[::1]:8080/", "http://proxy/relay-a", "https://relay"]
+        {
+            assert!(target(url).is_ok(), "{url}");
         }
         for (url, expected) in [
-            ("", "like http://"),
+            ("", "begins with http://"),
             ("127.0.0.1:8080", "begins with http://"),
             ("relay", "begins with http://"),
             ("ws://relay:7171/", "begins with http://"),
-            ("https://relay/", "TLS"),
             ("http://:8080", "expected"),
             ("http://relay:0", "port"),
             ("http://relay:99999", "port"),
@@ -197,7 +230,7 @@ mod tests {
             ("http://relay/?token=hush", "query"),
             ("http://re lay/", "like http://"),
         ] {
-            let told = check_url(url).expect_err(url).to_string();
+            let told = target(url).expect_err(url).to_string();
             assert!(told.contains(expected) && !told.contains("hush"), "{url}: {told}");
         }
     }

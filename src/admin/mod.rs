@@ -31,7 +31,7 @@ mod tests;
 
 pub use access::ApiAccess;
 pub use backup::{Backup, BackupState, Backups};
-pub use client::{ClientError, backup};
+pub use client::{AdminUrl, ClientError, backup};
 pub use metrics_page::{InstallError, MetricsPage};
 pub use pages::{Pages, Readiness};
 pub use server::{MAX_CONNECTIONS, serve};

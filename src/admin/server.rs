@@ -1,6 +1,8 @@
 //! The accept loop of the admin port, with its limits.
 
 use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -14,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::pages::Pages;
 use super::route;
 use crate::descriptors::{self, KEPT_FROM_ADMIN};
+use crate::link::Stream;
+use crate::listen::{ConnectInfo, accept_tls};
+use crate::tls::ServerTls;
 
 /// Most connections at once. Others wait in the backlog of the socket.
 pub const MAX_CONNECTIONS: usize = 64;
@@ -30,8 +35,14 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// How long to wait after the system refused a connection, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers requests on `listener` with the pages as they are then, until `shutdown`; what is open then is cut.
-pub async fn serve(listener: TcpListener, pages: watch::Receiver<Pages>, shutdown: CancellationToken) {
+/// Answers requests on `listener`, over TLS if there is any, with the pages as they are then, until `shutdown`; what is
+/// open then is cut.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
+    pages: watch::Receiver<Pages>,
+    shutdown: CancellationToken,
+) {
     // Dropping the set aborts what is left of it.
     let mut connections = JoinSet::new();
     let accept = async {
@@ -43,8 +54,8 @@ pub async fn serve(listener: TcpListener, pages: watch::Receiver<Pages>, shutdow
                 Ok((stream, _)) if descriptors::is_kept_back(&stream, KEPT_FROM_ADMIN) => {
                     tracing::warn!("the admin port has no file left for a connection (ulimit -n)");
                 }
-                Ok((stream, _)) => {
-                    connections.spawn(answer(stream, pages.borrow().clone()));
+                Ok((stream, remote)) => {
+                    connections.spawn(answer(stream, ConnectInfo::new(remote), tls.clone(), pages.borrow().clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the admin port cannot accept a connection");
@@ -57,15 +68,24 @@ pub async fn serve(listener: TcpListener, pages: watch::Receiver<Pages>, shutdow
     shutdown.run_until_cancelled(accept).await;
 }
 
-async fn answer(stream: TcpStream, pages: Pages) {
-    let service = service_fn(|request| async { Ok::<_, Infallible>(route::answer(&pages, request).await) });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
+/// The life of one connection.
+async fn answer(stream: TcpStream, info: ConnectInfo, tls: Option<Arc<ServerTls>>, pages: Pages) {
+    let answering = async {
+        let stream: Box<dyn Stream> = Box::new(stream);
+        let stream = match tls {
+            Some(tls) => accept_tls(stream, info, &tls).await?.0,
+            None => stream,
+        };
+        let service = service_fn(|request| async { Ok::<_, Infallible>(route::answer(&pages, request).await) });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), service);
+        connection.await.map_err(io::Error::other)
+    };
+    match tokio::time::timeout(CONNECTION_TIMEOUT, answering).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "an admin connection failed"),
         Err(_) => tracing::debug!("an admin connection took too long"),

@@ -62,7 +62,7 @@ async fn start_for(api: ApiAccess, render: impl Fn() -> String + Send + Sync + '
     let (readiness, logging) = (Arc::new(readiness), Arc::new(logging));
     let pages = Pages { metrics, readiness, logging, backups, api };
     let shutdown = CancellationToken::new();
-    let task = tokio::spawn(serve(listener, watch::Sender::new(pages).subscribe(), shutdown.clone()));
+    let task = tokio::spawn(serve(listener, None, watch::Sender::new(pages).subscribe(), shutdown.clone()));
     Running { address, reasons, shutdown, task }
 }
 

@@ -16,6 +16,8 @@ mod stdout_reader;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod tls_flags;
 mod urls;
 
 use std::io::{self, Write as _};
@@ -62,6 +64,9 @@ pub enum Command {
     /// Checks a configuration, shows it, or makes URL_CONFIG.
     #[command(subcommand, after_help = config::EXAMPLE)]
     Config(config::Command),
+    /// Makes files for a trial of TLS.
+    #[command(subcommand, after_help = tls::EXAMPLE)]
+    Tls(tls::Command),
     /// Prints what a shell needs to complete commands and flags.
     Completions(completions::Arguments),
 }
@@ -127,6 +132,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Store(command) => store::run(&command).await,
             Command::Bench(subject) => bench::run(subject).await,
             Command::Config(command) => config::run(&command),
+            Command::Tls(command) => tls::run(&command),
             Command::Completions(arguments) => completions::run(&arguments, &Cli::command()),
         }
     });

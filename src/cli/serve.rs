@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::Args;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use self::announce::Started;
@@ -22,15 +23,16 @@ use super::signals::{self, Signals};
 use super::{SettingFlags, output};
 use crate::admin::{self, Backups, MetricsPage};
 use crate::backend::Opened;
+use crate::certificates::Certificates;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Engine, Faults};
-use crate::dial::DialLimits;
+use crate::dial::{DialLimits, TlsConnector};
 use crate::link::{LinkLimits, TcpConnector};
 use crate::listen::{AllowAll, ListenLimits, Listener};
 use crate::logging::{self, LogControl, Switches};
 use crate::relay::{BacklogLimit, DeliveryRules, DiskGuard, Relay, Settings};
 use crate::store::StoreError;
-use crate::{BUCKETS, backend, disk};
+use crate::{BUCKETS, backend, disk, reload};
 
 const EXAMPLE: &str = "\
 Example:
@@ -64,11 +66,15 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
         Ok(config) => config,
         Err(faults) => return output::fail(output::MISUSED, &faults),
     };
+    let certificates = match Certificates::load(&config) {
+        Ok(certificates) => Arc::new(certificates),
+        Err(faults) => return output::fail(output::MISUSED, &faults),
+    };
     let logging = match logging::install(config.log_format, Switches::of(&config)) {
         Ok(logging) => logging,
         Err(error) => return output::fail(output::FAILED, &error),
     };
-    match serve(&arguments.settings, &config, logging.control()).await {
+    match serve(&arguments.settings, &config, certificates, logging.control()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The log is where an operator looks, and in its format: it is told nowhere else.
@@ -79,11 +85,22 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// The life of the process.
-async fn serve(flags: &SettingFlags, config: &Config, log: LogControl) -> anyhow::Result<()> {
+async fn serve(
+    flags: &SettingFlags,
+    config: &Config,
+    certificates: Arc<Certificates>,
+    log: LogControl,
+) -> anyhow::Result<()> {
     let open_files = open_files::raise();
     let shutdown = CancellationToken::new();
-    let rereading =
-        Rereading { flags: flags.clone(), running: config.clone(), log: log.clone(), shutdown: shutdown.clone() };
+    let reload = Arc::new(Notify::new());
+    let rereading = Rereading {
+        flags: flags.clone(),
+        running: config.clone(),
+        log: log.clone(),
+        reload: Arc::clone(&reload),
+        shutdown: shutdown.clone(),
+    };
     if let Err(error) = catch_signals(rereading, &shutdown) {
         warn!(%error, "signals cannot be caught; the process ends with the first");
     }
@@ -95,7 +112,7 @@ async fn serve(flags: &SettingFlags, config: &Config, log: LogControl) -> anyhow
     let opening = pages::opening(config, metrics.clone(), log);
     let (shown, pages) = watch::channel(opening.clone());
     tokio::spawn(metrics.clone().upkeep(pages_end.clone()));
-    tokio::spawn(admin::serve(admin, pages, pages_end));
+    tokio::spawn(admin::serve(admin, certificates.admin.clone(), pages, pages_end));
 
     let clock = Arc::new(SystemClock::new());
     let opened = open_store(config, &*clock).await?;
@@ -104,14 +121,16 @@ async fn serve(flags: &SettingFlags, config: &Config, log: LogControl) -> anyhow
     let backups = Backups::new(config.backup_path.clone(), place, Arc::clone(&store), clock.clone());
     let relay = Relay::open_erased(store, settings(config), clock).await?;
     let observer = relay.observer();
-    let listener = ports::links(config)?;
+    let listener = ports::links(config, certificates.listener.as_ref())?;
     let links = listener.as_deref().map(Listener::local_addr).transpose()?;
-    shown.send_replace(pages::running(opening, metrics, observer, backups));
+    shown.send_replace(pages::running(opening, metrics, observer, &certificates, backups));
     Started { config, id: relay.id(), links, admin: admin_address, opened }.announce()?;
     for warning in config.warnings().into_iter().chain(open_files::warning(open_files, config)) {
         warn!("{warning}");
     }
-    relay.run_erased(listener, Arc::new(AllowAll), Arc::new(TcpConnector), shutdown).await?;
+    let _watching = AbortOnDropHandle::new(tokio::spawn(reload::watch(certificates.watched(), reload)));
+    let connector = Arc::new(TlsConnector::new(TcpConnector));
+    relay.run_erased(listener, Arc::new(AllowAll), connector, shutdown).await?;
     info!("stopped");
     Ok(())
 }

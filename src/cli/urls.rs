@@ -2,8 +2,11 @@
 
 use clap::Args;
 
+use super::tls_flags::TlsFlags;
+use crate::admin::AdminUrl;
 use crate::config::{ADMIN_URL, RELAY_URL};
 use crate::link::Target;
+use crate::tls::ClientTls;
 
 /// A variable of the environment. Set to nothing it counts as not set, as every variable does.
 fn variable(name: &str) -> Option<String> {
@@ -11,17 +14,19 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// The admin port of a relay: what a flag says, otherwise the variable.
-pub(super) fn admin(flag: Option<&str>) -> Option<String> {
+pub(super) fn admin(flag: Option<&str>, tls: ClientTls) -> Option<AdminUrl> {
     let url = flag.map(str::to_owned).or_else(|| variable(ADMIN_URL))?;
-    Some(url.trim_end_matches('/').to_owned())
+    Some(AdminUrl::new(url, tls))
 }
 
 /// Where a relay takes links.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RelayUrl {
-    /// The relay, ws://HOST:PORT/ [SLIPSTREAM_URL].
+    /// The relay, ws://HOST:PORT/ or wss://HOST:PORT/ [SLIPSTREAM_URL].
     #[arg(long, value_name = "URL")]
     to: Option<String>,
+    #[command(flatten)]
+    tls: TlsFlags,
 }
 
 impl RelayUrl {
@@ -42,10 +47,16 @@ impl RelayUrl {
         Ok(self.read_from(variable(RELAY_URL))?.unwrap_or_else(|| default.to_owned()))
     }
 
+    /// The certificates for it.
+    pub(super) fn tls(&self) -> ClientTls {
+        self.tls.unread()
+    }
+
     fn read_from(&self, environment: Option<String>) -> Result<Option<String>, String> {
         let environment = environment.map(|url| (RELAY_URL, url));
         let Some((place, url)) = self.to.clone().map(|url| ("--to", url)).or(environment) else { return Ok(None) };
         match Target::parse(&url) {
+            Ok(target) if target.tls().is_some() => self.tls.read().map(|_| Some(url)),
             Ok(_) => Ok(Some(url)),
             Err(expected) => Err(format!("{place}: {expected}, got {:?}", without_secrets(&url))),
         }
@@ -66,7 +77,7 @@ mod tests {
     use super::*;
 
     fn read(flag: Option<&str>, environment: Option<&str>) -> Result<Option<String>, String> {
-        RelayUrl { to: flag.map(str::to_owned) }.read_from(environment.map(str::to_owned))
+        RelayUrl { to: flag.map(str::to_owned), tls: TlsFlags::default() }.read_from(environment.map(str::to_owned))
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tls;
 mod value;
 
 use self::table::{SUBSCRIBERS, URL_CONFIG};

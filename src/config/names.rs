@@ -10,12 +10,6 @@ pub(super) const TABLES: [(&str, &Setting); 2] = [("peer", &URL_CONFIG), ("subsc
 
 /// Settings that Slipstream documents and that this version does not have yet.
 const LATER: &[&str] = &[
-    "SLIPSTREAM_TLS_CERT",
-    "SLIPSTREAM_TLS_KEY",
-    "SLIPSTREAM_TLS_CLIENT_CA",
-    "SLIPSTREAM_TLS_CLIENT_CRL",
-    "METRICS_TLS_CERT",
-    "METRICS_TLS_KEY",
     "SLIPSTREAM_AUTH_FILE",
     "SLIPSTREAM_ADMIN_TOKEN",
     "SLIPSTREAM_TRUSTED_PROXIES",

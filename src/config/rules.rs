@@ -24,7 +24,11 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule { between: &["store"], broken: engine_is_missing },
     Rule { between: &["backup_path", "storage_path"], broken: backups_are_in_the_store },
-    Rule { between: &["listen", "allow_insecure"], broken: listener_is_open },
+    Rule { between: &["listen", "allow_insecure", "tls_client_ca"], broken: listener_is_open },
+    Rule { between: &["tls_cert", "tls_key"], broken: listener_has_half_a_pair },
+    Rule { between: &["metrics_tls_cert", "metrics_tls_key"], broken: admin_has_half_a_pair },
+    Rule { between: &["tls_client_ca", "tls_cert", "tls_key"], broken: clients_are_not_asked },
+    Rule { between: &["tls_client_crl", "tls_client_ca"], broken: lists_have_no_authority },
     Rule { between: &["listen", "metrics_host", "metrics_port"], broken: listeners_collide },
     Rule { between: &["heartbeat", "idle_timeout"], broken: heartbeat_is_late },
     Rule { between: &["url_config", "instance_id"], broken: peer_has_the_own_id },
@@ -63,13 +67,43 @@ fn backups_are_in_the_store(config: &Config, _: &[Engine]) -> Option<String> {
 }
 
 fn listener_is_open(config: &Config, _: &[Engine]) -> Option<String> {
-    match config.listen {
-        Listen::At(address) if !address.ip().to_canonical().is_loopback() && !config.allow_insecure => Some(format!(
-            "{address} is beyond loopback and open to whoever reaches it; expected a loopback address, or \
-             SLIPSTREAM_ALLOW_INSECURE=true where that is meant"
-        )),
+    let Listen::At(address) = config.listen else { return None };
+    let is_closed = address.ip().to_canonical().is_loopback() || config.tls_client_ca.is_some();
+    (!is_closed && !config.allow_insecure).then(|| {
+        format!(
+            "{address} is beyond loopback and open to whoever reaches it; expected a loopback address, the authority of the \
+             clients in SLIPSTREAM_TLS_CLIENT_CA, or SLIPSTREAM_ALLOW_INSECURE=true if that is meant"
+        )
+    })
+}
+
+fn listener_has_half_a_pair(config: &Config, _: &[Engine]) -> Option<String> {
+    half_a_pair(config.tls_cert.is_some(), config.tls_key.is_some(), "SLIPSTREAM_TLS_KEY")
+}
+
+fn admin_has_half_a_pair(config: &Config, _: &[Engine]) -> Option<String> {
+    half_a_pair(config.metrics_tls_cert.is_some(), config.metrics_tls_key.is_some(), "METRICS_TLS_KEY")
+}
+
+fn half_a_pair(certificate: bool, key: bool, key_variable: &str) -> Option<String> {
+    match (certificate, key) {
+        (true, false) => Some(format!("it is given without its key; expected {key_variable} too")),
+        (false, true) => Some(format!("it is missing, and {key_variable} is given; expected both or neither")),
         _ => None,
     }
+}
+
+fn clients_are_not_asked(config: &Config, _: &[Engine]) -> Option<String> {
+    (config.tls_client_ca.is_some() && config.listener_tls().is_none()).then(|| {
+        "the listener speaks no TLS, so no client can show a certificate; expected SLIPSTREAM_TLS_CERT and \
+         SLIPSTREAM_TLS_KEY too"
+            .to_owned()
+    })
+}
+
+fn lists_have_no_authority(config: &Config, _: &[Engine]) -> Option<String> {
+    (config.tls_client_crl.is_some() && config.tls_client_ca.is_none())
+        .then(|| "no client is asked for a certificate; expected SLIPSTREAM_TLS_CLIENT_CA too".to_owned())
 }
 
 fn listeners_collide(config: &Config, _: &[Engine]) -> Option<String> {
@@ -159,7 +193,14 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
              keep them out set enableServiceLinks: false in the pod's spec, or give the Service another name"
         ));
     }
-    let open = config.peers.iter().filter(|peer| peer.token.is_some());
+    let unverified = config.unverified_peers().map(|peer| (&peer.alias, &peer.target));
+    warnings.extend(unverified.map(|(alias, target)| {
+        format!(
+            "rejectUnauthorized is false for {alias}: whoever stands between this relay and {target} can read and change \
+             everything; expected the peer's authority as `ca` instead"
+        )
+    }));
+    let open = config.peers.iter().filter(|peer| peer.token.is_some() && peer.target.tls().is_none());
     for peer in open.filter(|peer| !peer.target.address().is_some_and(|ip| ip.is_loopback())) {
         let (alias, target) = (&peer.alias, &peer.target);
         warnings.push(format!("the token for {alias} crosses the network to {target} in clear text: ws:// has no TLS"));

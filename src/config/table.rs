@@ -109,6 +109,18 @@ settings! {
     /// Permits a listener, and the API, beyond loopback although nothing asks who calls.
     allow_insecure: bool = "SLIPSTREAM_ALLOW_INSECURE", "false", "BOOL", value::switch;
 
+    /// Certificate chain (PEM) of the listener, the relay's own first. With it and its key the listener speaks TLS (wss://).
+    tls_cert: Option<PathBuf> = "SLIPSTREAM_TLS_CERT", "", "PATH", |text| value::optional(text, value::path);
+
+    /// Key (PEM) of that certificate.
+    tls_key: Option<PathBuf> = "SLIPSTREAM_TLS_KEY", "", "PATH", |text| value::optional(text, value::path);
+
+    /// Certificates (PEM) of the authorities whose clients may link. With it every client must show a certificate.
+    tls_client_ca: Option<PathBuf> = "SLIPSTREAM_TLS_CLIENT_CA", "", "PATH", |text| value::optional(text, value::path);
+
+    /// Lists (PEM) of client certificates that were revoked.
+    tls_client_crl: Option<PathBuf> = "SLIPSTREAM_TLS_CLIENT_CRL", "", "PATH", |text| value::optional(text, value::path);
+
     /// Id of this relay. Without it one is made once (`relay-` and a ULID) and kept in the store.
     instance_id: Option<PeerId> = "SLIPSTREAM_INSTANCE_ID", "", "ID", |text| value::optional(text, value::name);
 
@@ -214,6 +226,12 @@ settings! {
 
     /// Port of the HTTP server for metrics and health. 0 is any free port, printed at start.
     metrics_port: u16 = "METRICS_PORT", "8080", "PORT", |text| value::number(text, 0, u16::MAX);
+
+    /// Certificate chain (PEM) of that server. With it and its key it speaks TLS (https://).
+    metrics_tls_cert: Option<PathBuf> = "METRICS_TLS_CERT", "", "PATH", |text| value::optional(text, value::path);
+
+    /// Key (PEM) of that certificate.
+    metrics_tls_key: Option<PathBuf> = "METRICS_TLS_KEY", "", "PATH", |text| value::optional(text, value::path);
 
     /// Writes one log line a message.
     enable_message_logs: bool = "ENABLE_MESSAGE_LOGS", "true", "BOOL", value::switch;

@@ -185,8 +185,9 @@ impl Relay {
 
     /// Waits until a relay that was started has printed where it listens.
     pub async fn ready(mut process: Process) -> Self {
-        let links = process.printed("where it takes links", |line| address(line, "links", "ws://")).await;
-        let admin = process.printed("where it answers HTTP", |line| address(line, "metrics", "http://")).await;
+        let links = process.printed("where it takes links", |line| address(line, "links", &["ws://", "wss://"])).await;
+        let admin =
+            process.printed("where it answers HTTP", |line| address(line, "metrics", &["http://", "https://"])).await;
         Self { process, links, admin }
     }
 
@@ -233,7 +234,8 @@ impl Relay {
 }
 
 /// The address in a line such as `  links      ws://127.0.0.1:7171/`.
-fn address(line: &str, label: &str, scheme: &str) -> Option<SocketAddr> {
-    let url = line.trim_start().strip_prefix(label)?.trim_start().strip_prefix(scheme)?;
+fn address(line: &str, label: &str, schemes: &[&str]) -> Option<SocketAddr> {
+    let url = line.trim_start().strip_prefix(label)?.trim_start();
+    let url = schemes.iter().find_map(|scheme| url.strip_prefix(scheme))?;
     url.split('/').next()?.parse().ok()
 }

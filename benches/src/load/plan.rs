@@ -3,6 +3,8 @@
 use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
+use slipstream_relay::tls::ClientTls;
+
 use super::text::{MAX_MESSAGES, MAX_PUBLISHERS, MAX_TIME};
 
 /// What is measured.
@@ -67,8 +69,10 @@ pub(super) fn whole(number: u128) -> u64 {
 /// A load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// The relay, `ws://HOST:PORT/`.
+    /// The relay, `ws://HOST:PORT/` or `wss://HOST:PORT/`.
     pub to: String,
+    /// The certificates for the latter; `None` takes the servers that the system trusts.
+    pub tls: Option<ClientTls>,
     /// What is measured.
     pub mode: Mode,
     /// How long it goes on.
@@ -153,6 +157,7 @@ mod tests {
 
     fn plan(mode: Mode) -> Plan {
         Plan {
+            tls: None,
             to: "ws://127.0.0.1:7171/".to_owned(),
             mode,
             goal: Goal::Messages(100),

@@ -4,21 +4,21 @@ use async_trait::async_trait;
 use hyper::{Method, StatusCode};
 use slipstream_benches::load::MetricsPage;
 
-use crate::admin::client;
+use crate::admin::{AdminUrl, client};
 
 /// The page of the relay with this admin URL, asked for whenever it is read.
 #[derive(Debug)]
-pub(super) struct Asked(pub(super) String);
+pub(super) struct Asked(pub(super) AdminUrl);
 
 #[async_trait]
 impl MetricsPage for Asked {
     fn url(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 
     async fn text(&self) -> Result<String, String> {
-        let Self(url) = self;
-        match client::ask(url, Method::GET, "/metrics", None).await {
+        let url = self.url();
+        match client::ask(&self.0, Method::GET, "/metrics", None).await {
             Ok((StatusCode::OK, page)) => Ok(String::from_utf8_lossy(&page).into_owned()),
             Ok((status, _)) => Err(format!("{url}/metrics: answered with {status}")),
             Err(fault) => Err(fault.to_string()),
@@ -29,14 +29,13 @@ impl MetricsPage for Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::ClientTls;
 
     #[tokio::test]
     async fn a_page_that_is_not_there_is_named() {
-        for (url, told) in
-            [("http://127.0.0.1:1", "http://127.0.0.1:1/metrics"), ("https://127.0.0.1:1", "does not speak TLS yet")]
-        {
-            let fault = Asked(url.to_owned()).text().await.expect_err("there is none");
-            assert!(fault.contains(told), "{fault}");
+        for url in ["http://127.0.0.1:1", "https://127.0.0.1:1"] {
+            let fault = Asked(AdminUrl::new(url, ClientTls::default())).text().await.expect_err("there is none");
+            assert!(fault.contains(&format!("{url}/metrics")), "{fault}");
         }
     }
 }

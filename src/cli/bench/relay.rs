@@ -11,6 +11,7 @@ use tokio::runtime::Builder;
 
 use super::metrics_page::Asked;
 use super::table::{Table, grouped};
+use crate::admin::AdminUrl;
 use crate::cli::output;
 use crate::cli::urls::{self, RelayUrl};
 use crate::clock::SystemClock;
@@ -145,6 +146,7 @@ impl Arguments {
         let default_subscribers = if self.mode == Mode::FanOut { DEFAULT_FAN_OUT } else { 1 };
         Ok(Plan {
             to: self.to.read_or(DEFAULT_RELAY)?,
+            tls: Some(self.to.tls()),
             mode,
             goal,
             warmup: Some(self.warmup.unwrap_or(default_warmup)).filter(|time| !time.is_zero()),
@@ -159,7 +161,10 @@ impl Arguments {
     }
 
     fn source(&self) -> Source {
-        let admin = || urls::admin(self.admin.as_deref()).unwrap_or_else(|| DEFAULT_ADMIN.to_owned());
+        let tls = self.to.tls();
+        let admin = || {
+            urls::admin(self.admin.as_deref(), tls.clone()).unwrap_or_else(|| AdminUrl::new(DEFAULT_ADMIN, tls.clone()))
+        };
         self.pid.map_or_else(|| Source::Page(Box::new(Asked(admin()))), Source::Process)
     }
 }

@@ -10,6 +10,7 @@ use crate::cli::{SettingFlags, output};
 use crate::config::{Effective, Inspection, Origin};
 use crate::dial::DialledPeer;
 use crate::relay::Subscriber;
+use crate::tls::{ClientTls, ClientTlsOptions, OwnFiles, PemSource, Roots};
 
 pub(super) fn run(settings: &SettingFlags, json: bool) -> anyhow::Result<ExitCode> {
     let inspection = settings.inspect(backend::COMPILED);
@@ -66,6 +67,9 @@ fn peer_line(peer: &DialledPeer) -> String {
     if peer.token.is_some() {
         line += ", token hidden";
     }
+    if let Some(tls) = peer.target.tls() {
+        line += &shown_tls(tls);
+    }
     line
 }
 
@@ -82,13 +86,32 @@ fn shown_terms(tags: Option<&[Tag]>, group: Option<&ClusterGroup>, coalesce: boo
     tags.unwrap_or_default() + &group.unwrap_or_default() + coalesce
 }
 
+/// Whose servers are taken, and what they are shown; of text its name alone.
+fn shown_tls(tls: &ClientTls) -> String {
+    let ClientTlsOptions { roots, own } = tls.options();
+    let roots = match roots {
+        Roots::System => String::new(),
+        Roots::Authorities(authorities) => format!(", ca {}", shown_pem(authorities)),
+        Roots::Anybody => ", not verified".to_owned(),
+    };
+    let own = own
+        .as_ref()
+        .map(|OwnFiles { certificate, key }| format!(", cert {}, key {}", shown_pem(certificate), shown_pem(key)));
+    roots + &own.unwrap_or_default()
+}
+
+fn shown_pem(source: &PemSource) -> String {
+    source.path().map_or_else(|| "hidden".to_owned(), |path| path.display().to_string())
+}
+
 /// The URL without what may be secret.
 fn shown_url(peer: &DialledPeer) -> String {
     let path = match peer.target.path.split_once('?') {
         Some((path, _)) => format!("{path}?…"),
         None => peer.target.path.clone(),
     };
-    format!("ws://{}{path}", peer.target)
+    let scheme = if peer.target.tls().is_some() { "wss" } else { "ws" };
+    format!("{scheme}://{}{path}", peer.target)
 }
 
 /// What `config show --json` prints.
@@ -120,6 +143,10 @@ struct PeerRecord<'a> {
     cluster_group_id: Option<&'a str>,
     coalesce: bool,
     token: Option<&'static str>,
+    ca: Option<String>,
+    cert: Option<String>,
+    key: Option<String>,
+    reject_unauthorized: bool,
 }
 
 #[derive(Serialize)]
@@ -140,6 +167,8 @@ impl<'a> Record<'a> {
             origin: each.origin.to_string(),
             file: file.filter(|_| each.origin == Origin::File),
         };
+        let own = |peer: &'a DialledPeer| peer.target.tls().and_then(|tls| tls.options().own.as_ref());
+        let roots = |peer: &'a DialledPeer| peer.target.tls().map(|tls| &tls.options().roots);
         let peer = |peer: &'a DialledPeer| PeerRecord {
             id: peer.alias.as_str(),
             url: shown_url(peer),
@@ -147,6 +176,13 @@ impl<'a> Record<'a> {
             cluster_group_id: peer.group.as_ref().map(AsRef::as_ref),
             coalesce: peer.coalesce,
             token: peer.token.as_ref().map(|_| "hidden"),
+            ca: match roots(peer) {
+                Some(Roots::Authorities(authorities)) => Some(shown_pem(authorities)),
+                _ => None,
+            },
+            cert: own(peer).map(|own| shown_pem(&own.certificate)),
+            key: own(peer).map(|own| shown_pem(&own.key)),
+            reject_unauthorized: roots(peer) != Some(&Roots::Anybody),
         };
         let subscriber = |subscriber: &'a Subscriber| SubscriberRecord {
             id: subscriber.id.as_str(),

@@ -71,7 +71,8 @@ fn some_time(text: &str) -> Result<Duration, String> {
 impl Arguments {
     /// What the relay is told of whoever listens.
     pub(super) fn options(&self) -> ClientOptions {
-        ClientOptions { id: Some(self.id.clone()), tags: self.tags.clone(), ..ClientOptions::default() }
+        let tls = Some(self.to.tls());
+        ClientOptions { id: Some(self.id.clone()), tags: self.tags.clone(), tls, ..ClientOptions::default() }
     }
 
     /// What is printed of each message.

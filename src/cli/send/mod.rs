@@ -31,7 +31,7 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
     if let Err(fault) = input.only().map_or(Ok(()), |text| sending::check(arguments, &ids, text, &clock)) {
         return output::fail(output::MISUSED, &output::printable(&fault));
     }
-    let options = ClientOptions { id: arguments.id.clone(), ..ClientOptions::default() };
+    let options = ClientOptions { id: arguments.id.clone(), tls: Some(arguments.to.tls()), ..ClientOptions::default() };
     let options = ClientOptions { connect_timeout: options.connect_timeout.min(arguments.timeout), ..options };
     let client = match Client::connect(&url, &options).await {
         Ok(client) => client,

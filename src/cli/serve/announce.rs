@@ -99,11 +99,17 @@ impl Started<'_> {
     }
 
     fn links(&self) -> String {
-        self.links.map_or_else(|| "off".to_owned(), link_url)
+        self.link_url().unwrap_or_else(|| "off".to_owned())
+    }
+
+    fn link_url(&self) -> Option<String> {
+        let scheme = if self.config.listener_tls().is_some() { "wss" } else { "ws" };
+        self.links.map(|address| format!("{scheme}://{address}/"))
     }
 
     fn metrics(&self) -> String {
-        format!("http://{}/metrics", self.admin)
+        let scheme = if self.config.admin_tls().is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/metrics", self.admin)
     }
 
     /// What runs now, for a person, and what to try next.
@@ -118,7 +124,7 @@ impl Started<'_> {
         lines.push(format!("             {}", self.opened));
         lines.push(format!("  guarantee  {guarantee}"));
         lines.extend(backend::advice(self.config.store).map(|advice| format!("  advice     {advice}")));
-        if let Some(url) = self.links.map(link_url) {
+        if let Some(url) = self.link_url() {
             lines.push("try, in two other terminals:".to_owned());
             lines.push(format!("  slipstream listen --to {url} --id app-1"));
             lines.push(format!("  slipstream send --to {url} order:123 '{{\"total\":100}}'"));
@@ -133,7 +139,7 @@ impl Started<'_> {
         Record {
             version: VERSION,
             instance_id: self.id.as_str(),
-            listen: self.links.map(link_url),
+            listen: self.link_url(),
             metrics: self.metrics(),
             store: StoreRecord {
                 engine: guarantee.engine,
@@ -149,8 +155,4 @@ impl Started<'_> {
             advice: backend::advice(self.config.store),
         }
     }
-}
-
-fn link_url(address: SocketAddr) -> String {
-    format!("ws://{address}/")
 }

@@ -1,8 +1,10 @@
 //! SIGHUP: the settings file is read again, and what can be changed while the relay runs is changed.
 
 use std::io::{IsTerminal as _, stderr};
+use std::sync::Arc;
 
 use tokio::signal::unix::Signal;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -20,6 +22,8 @@ pub(super) struct Rereading {
     /// The configuration that the relay was started with.
     pub(super) running: Config,
     pub(super) log: LogControl,
+    /// Has certificates read again.
+    pub(super) reload: Arc<Notify>,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -32,13 +36,14 @@ impl Rereading {
             if on_terminal && !stderr().is_terminal() {
                 return self.shutdown.cancel();
             }
+            self.reload.notify_one();
             self.read_again().await;
         }
     }
 
     async fn read_again(&self) {
         let Some(file) = &self.running.config else {
-            return info!("SIGHUP: there is no settings file (SLIPSTREAM_CONFIG) to read again; nothing is changed");
+            return info!("SIGHUP: there is no settings file (SLIPSTREAM_CONFIG) to read again; no setting is changed");
         };
         let file = file.display();
         let flags = self.flags.clone();

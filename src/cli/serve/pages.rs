@@ -6,6 +6,7 @@ use tracing::info;
 use tracing::level_filters::LevelFilter;
 
 use crate::admin::{ApiAccess, Backups, MetricsPage, Pages, Readiness, SharedPage};
+use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::logging::{LogControl, SwitchChange};
 use crate::relay::Observer;
@@ -41,14 +42,19 @@ pub(super) fn running(
     opening: Pages,
     page: MetricsPage,
     observer: Observer<dyn MessageStore>,
+    certificates: &Arc<Certificates>,
     backups: Backups,
 ) -> Pages {
-    let seen = observer.clone();
+    let (seen, certificates) = (observer.clone(), Arc::clone(certificates));
     let metrics = SharedPage::new(move || {
-        let (page, seen) = (page.clone(), seen.clone());
+        let (page, seen, certificates) = (page.clone(), seen.clone(), Arc::clone(&certificates));
         Box::pin(async move {
             let sample = seen.sample().await;
-            page.render(move || sample.record()).await
+            let record = move || {
+                sample.record();
+                certificates.record();
+            };
+            page.render(record).await
         })
     });
     let readiness = move || {

@@ -2,12 +2,14 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use tokio::net::TcpListener as AdminListener;
 
 use crate::config::{Config, Listen};
-use crate::listen::{Listener, TcpListener};
+use crate::listen::{Listener, TcpListener, TlsListener};
+use crate::tls::ServerTls;
 
 /// The admin port.
 pub(super) async fn admin(config: &Config) -> anyhow::Result<AdminListener> {
@@ -15,11 +17,14 @@ pub(super) async fn admin(config: &Config) -> anyhow::Result<AdminListener> {
     AdminListener::bind(address).await.map_err(|error| refused("METRICS_HOST and METRICS_PORT", address, &error))
 }
 
-/// The port for links, unless there is to be none.
-pub(super) fn links(config: &Config) -> anyhow::Result<Option<Box<dyn Listener>>> {
+/// The port for links, unless there is to be none. It speaks TLS if there is any.
+pub(super) fn links(config: &Config, tls: Option<&Arc<ServerTls>>) -> anyhow::Result<Option<Box<dyn Listener>>> {
     let Listen::At(address) = config.listen else { return Ok(None) };
     let listener = TcpListener::bind(address).map_err(|error| refused("SLIPSTREAM_LISTEN", address, &error))?;
-    Ok(Some(Box::new(listener)))
+    Ok(Some(match tls {
+        Some(tls) => Box::new(TlsListener::new(listener, Arc::clone(tls))),
+        None => Box::new(listener),
+    }))
 }
 
 fn refused(settings: &str, address: SocketAddr, error: &io::Error) -> anyhow::Error {

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::progress::Bar;
-use crate::admin;
+use crate::admin::{self, AdminUrl};
+use crate::cli::tls_flags::TlsFlags;
 use crate::cli::{StoreFlags, output, urls};
 use crate::offline::{self, OfflineError, Progress as _};
 
@@ -29,7 +30,7 @@ pub struct Arguments {
     /// Where the copy is written. For SQLite a path that ends in .db, .sqlite or .sqlite3 is a file, any other a folder.
     /// With --admin a name in the relay's SLIPSTREAM_BACKUP_PATH.
     file: PathBuf,
-    /// Asks the running relay whose admin port this is, http://HOST:PORT [SLIPSTREAM_ADMIN_URL, unless a flag names a
+    /// Asks the running relay whose admin port this is, http://HOST:PORT or https://HOST:PORT [SLIPSTREAM_ADMIN_URL, unless a flag names a
     /// store].
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "storage_path", "store"])]
     admin: Option<String>,
@@ -37,13 +38,18 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    tls: TlsFlags,
+    #[command(flatten)]
     store: StoreFlags,
 }
 
 pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     // A store that is named is one that no relay has open.
-    let variable = if arguments.store.is_given() { None } else { urls::admin(None) };
-    match arguments.admin.clone().or(variable) {
+    let admin = match &arguments.admin {
+        None if arguments.store.is_given() => None,
+        flag => urls::admin(flag.as_deref(), arguments.tls.unread()),
+    };
+    match admin {
         Some(admin) => hot(&admin, arguments).await,
         None => cold(arguments),
     }
@@ -68,7 +74,7 @@ fn cold(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn hot(admin: &str, arguments: &Arguments) -> Result<ExitCode, Failure> {
+async fn hot(admin: &AdminUrl, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let name = arguments.file.to_string_lossy();
     let bar = Bar::new(arguments.json);
     bar.stage("the relay copies", None);

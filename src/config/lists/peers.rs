@@ -1,5 +1,7 @@
 //! The peers to dial, as `URL_CONFIG` and the `[[peer]]` tables give them.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 use slipstream_store::PeerId;
 
@@ -8,14 +10,13 @@ use super::list::List;
 use crate::config::fault::Faults;
 use crate::dial::DialledPeer;
 use crate::link::{Secret, Target};
+use crate::tls::{ClientTls, ClientTlsOptions, OwnFiles, Pem, PemSource, Roots};
 
 /// Most peers that a relay dials.
 pub const MAX_PEERS: usize = 256;
 
 /// Longest token, in bytes. It goes into a header.
 const MAX_TOKEN: usize = 4096;
-
-const NO_TLS: &str = "this version does not speak TLS yet; take it out";
 
 pub(in crate::config) const PEERS: List<DialledPeer> = List {
     what: "peers",
@@ -52,18 +53,52 @@ fn peer(entry: &mut Entry<'_>) -> Option<DialledPeer> {
     let group = entry.field("clusterGroupId", name);
     let coalesce = entry.field("coalesce", switch);
     let token = entry.field("token", token);
-    for field in ["ca", "cert", "key"] {
-        entry.field(field, |_| Err::<(), _>(NO_TLS.to_owned()));
+    let tls = tls(entry);
+    let speaks_tls = target.as_ref().is_none_or(|target| target.tls().is_some());
+    if !speaks_tls && tls != ClientTlsOptions::default() {
+        entry
+            .faults
+            .push("ca, cert, key and rejectUnauthorized are for TLS; expected a url like wss://host/".to_owned());
     }
-    entry.field("rejectUnauthorized", |value| if switch(value)? { Ok(()) } else { Err(NO_TLS.to_owned()) });
     Some(DialledPeer {
-        target: target?,
+        target: target?.secured_with(ClientTls::new(tls)),
         alias: entry.id.clone()?,
         tags: tags.filter(|tags| !tags.is_empty()),
         group,
         coalesce: coalesce.unwrap_or_default(),
         token,
     })
+}
+
+/// What `ca`, `cert`, `key` and `rejectUnauthorized` say, as they do to Node's `tls.connect`.
+fn tls(entry: &mut Entry<'_>) -> ClientTlsOptions {
+    let verifies = entry.field("rejectUnauthorized", switch).unwrap_or(true);
+    let [ca, certificate, key] = ["ca", "cert", "key"].map(|field| entry.field(field, |value| pem(field, value)));
+    let roots = match ca {
+        _ if !verifies => Roots::Anybody,
+        Some(ca) => Roots::Authorities(ca),
+        None => Roots::System,
+    };
+    if entry.has("cert") != entry.has("key") {
+        entry.faults.push("cert, key: one is given without the other; expected both or neither".to_owned());
+    }
+    let own = certificate.zip(key).map(|(certificate, key)| OwnFiles { certificate, key });
+    ClientTlsOptions { roots, own }
+}
+
+/// PEM text, or a file's path. The message never has the value, which may be a key.
+fn pem(field: &str, value: &Value) -> Result<PemSource, String> {
+    let expected = || "expected PEM text (-----BEGIN …), or the path of a file".to_owned();
+    let text = value.as_str().filter(|text| !text.trim().is_empty() && !text.contains('\0')).ok_or_else(expected)?;
+    if text.contains("-----BEGIN") {
+        return Ok(PemSource::Text(Pem::new(field, text)));
+    }
+    // No path is so long and of these characters alone: it is a key or a certificate that lost its first line.
+    let base64 = |each: char| each.is_ascii_alphanumeric() || matches!(each, '+' | '/' | '=');
+    if text.contains('\n') || text.len() >= 100 && text.chars().all(base64) {
+        return Err(expected());
+    }
+    Ok(PemSource::File(PathBuf::from(text)))
 }
 
 /// The id of a peer that was given none: host and port, and the path where there is one.

@@ -99,9 +99,15 @@ fn each_setting_is_read_from_each_source_and_the_stronger_source_wins() {
         let field = printed.split_once(&format!(" {field}: ")).expect("a field").1;
         field.split_once(": ").map_or(field, |(text, _)| text).to_owned()
     };
+    // What a setting of TLS wants beside it.
+    let certificates = ["tls_cert", "tls_key", "tls_client_ca", "metrics_tls_cert", "metrics_tls_key"];
+    let beside = |key: &str| -> String {
+        let others = certificates.iter().filter(|other| key.contains("tls_") && **other != key);
+        others.map(|other| format!("{other} = 'a.pem'\n")).collect()
+    };
     for setting in SETTINGS.iter().filter(|setting| setting.key != "config") {
         let [flag, variable, entry] = values(setting);
-        let entry = format!("{} = '{entry}'", setting.key);
+        let entry = format!("{} = '{entry}'\n{}", setting.key, beside(setting.key));
         let only_file = load(&[], &[], Some(&entry)).expect("file");
         let with_variable = load(&[], &[(setting.variable, variable)], Some(&entry)).expect("environment");
         let with_flag = load(&[(setting.key, flag)], &[(setting.variable, variable)], Some(&entry)).expect("flag");
@@ -141,8 +147,8 @@ fn the_file_is_named_by_the_flag_before_the_environment() {
 
 #[test]
 fn every_fault_is_told_at_once_in_these_words() {
-    let file = "heartbeat = \"soon\"\nwindwo = 5\nlisten = { port = 1 }\nconfig = \"other.toml\"\ntls_cert = \"c.pem\"\n\
-                retry_in_n_seconds = 61\n[[peer]]\nurl = \"wss://host/?hush\"\n";
+    let file = "heartbeat = \"soon\"\nwindwo = 5\nlisten = { port = 1 }\nconfig = \"other.toml\"\nstore_url = \"c.toml\"\n\
+                retry_in_n_seconds = 61\n[[peer]]\nurl = \"https://host/?hush\"\n";
     let variables = [
         ("SLIPSTREAM_WINDOW", "0"),
         ("SLIPSTREAM_DEDUP_WINDOWS", "1h"),
@@ -164,10 +170,10 @@ const GOLDEN: &str = r#"the configuration has 18 faults:
   SLIPSTREAM_ADMIN_TOKEN (environment): this version does not have this setting yet; take it out
   config in slipstream.toml: a file cannot name another; use the flag or the environment
   SLIPSTREAM_LISTEN (listen in slipstream.toml): got "{ port = 1 }", expected a text, a whole number, or true or false
-  tls_cert in slipstream.toml: this version does not have this setting yet; take it out
+  store_url in slipstream.toml: this version does not have this setting yet; take it out
   windwo in slipstream.toml: there is no such setting; the nearest is window
   URL_CONFIG (environment): expected a JSON array of peers, or its base64
-  URL_CONFIG ([[peer]] in slipstream.toml) entry 1 of 1 (host): url: this version does not speak TLS yet: expected ws://
+  URL_CONFIG ([[peer]] in slipstream.toml) entry 1 of 1 (host): url: expected a URL that begins with ws:// or wss://
   SLIPSTREAM_TAGS (--tags): got "a b", expected up to 64 tags, separated by commas, each 1 to 64 of A-Z a-z 0-9 . _ : -
   SLIPSTREAM_RETRY_IN_N_SECONDS (retry_in_n_seconds in slipstream.toml): got "61", expected a duration from 1ms to 60s, such as `500ms`, `30s`, `5m`, `1h` or `7d` (a bare number is seconds)
   SLIPSTREAM_STORE (environment): got "sqlight", expected `sqlite` or `redb` or `lmdb` or `sled`; did you mean `sqlite`?

@@ -118,12 +118,6 @@ fn what_kubernetes_puts_there_for_a_service_counts_for_nothing_and_is_told_with_
 #[test]
 fn settings_of_later_versions_are_not_unknown_and_those_of_commands_are_no_concern() {
     for later in [
-        "SLIPSTREAM_TLS_CERT",
-        "SLIPSTREAM_TLS_KEY",
-        "SLIPSTREAM_TLS_CLIENT_CA",
-        "SLIPSTREAM_TLS_CLIENT_CRL",
-        "METRICS_TLS_CERT",
-        "METRICS_TLS_KEY",
         "SLIPSTREAM_AUTH_FILE",
         "SLIPSTREAM_ADMIN_TOKEN",
         "SLIPSTREAM_TRUSTED_PROXIES",

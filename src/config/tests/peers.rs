@@ -109,7 +109,7 @@ fn every_fault_of_every_entry_is_told_and_no_secret() {
     let json = r#"[
         {"url": "ws://user:hush@one.example/", "token": "hu sh", "colaesce": true, "id": "a b"},
         {"id": "x", "tags": ["a", ""], "clusterGroupId": 5, "coalesce": "yes", "url": null},
-        {"url": "wss://three.example/?key=hush", "ca": "hush", "cert": "hush", "key": "hush"},
+        {"url": "wss://three.example/?key=hush", "ca": 7, "cert": " ", "key": "hushhushhushhushhushhushhushhushhushhushhushhushhushhushhushhushhushhushhushhushhushhushhushhushhushhushhushhushhushhush"},
         "hush",
         {"url": "ws://five.example:0/hush", "rejectUnauthorized": false, "token": "", "id": "five"},
         {"url": "ws://six.example/", "id": "five", "id": "six", "token": 7},
@@ -117,7 +117,7 @@ fn every_fault_of_every_entry_is_told_and_no_secret() {
     let entry = |number, rest: &str| format!("URL_CONFIG (environment) entry {number} of 7{rest}");
     let id = "1 to 128 of A-Z a-z 0-9 . _ : -";
     let token = "token: expected 1 to 4096 of the ASCII characters ! to ~";
-    let no_tls = "this version does not speak TLS yet; take it out";
+    let pem = "expected PEM text (-----BEGIN …), or the path of a file";
     let expected = [
         entry(1, " (one.example): \"colaesce\": there is no such field; the nearest is coalesce"),
         entry(1, " (one.example): url: expected no user name in the URL: a credential is a token"),
@@ -127,18 +127,16 @@ fn every_fault_of_every_entry_is_told_and_no_secret() {
         entry(2, ": tags: got [\"a\",\"\"], expected an array of up to 64 tags, each 1 to 64 of A-Z a-z 0-9 . _ : -"),
         entry(2, ": clusterGroupId: got 5, expected a text"),
         entry(2, ": coalesce: got \"yes\", expected true or false"),
-        entry(3, " (three.example): url: this version does not speak TLS yet: expected ws://"),
-        entry(3, &format!(" (three.example): ca: {no_tls}")),
-        entry(3, &format!(" (three.example): cert: {no_tls}")),
-        entry(3, &format!(" (three.example): key: {no_tls}")),
+        entry(3, &format!(" (three.example): ca: {pem}")),
+        entry(3, &format!(" (three.example): cert: {pem}")),
+        entry(3, &format!(" (three.example): key: {pem}")),
         entry(4, ": expected an object"),
         entry(5, " (five.example): url: expected a port from 1 to 65535"),
         entry(5, &format!(" (five.example): {token}")),
-        entry(5, &format!(" (five.example): rejectUnauthorized: {no_tls}")),
         entry(6, " (six.example): id: it stands twice"),
         entry(6, &format!(" (six.example): {token}")),
         entry(6, " (six.example): its id five is that of entry 5 too; give one of them another id"),
-        entry(7, ": url: expected a URL that begins with ws://"),
+        entry(7, ": url: expected a URL that begins with ws:// or wss://"),
     ];
     assert_eq!(told(json), expected);
 }

@@ -1,0 +1,122 @@
+//! The certificates in force: loaded at the start, read again when they change, and watched for their end.
+
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Fault, Faults};
+use crate::reload::Watched;
+use crate::tls::{self, ClientTls, ServerTls, ServerTlsOptions};
+
+/// The certificates of a relay.
+pub(crate) struct Certificates {
+    /// Those of the listener, if it speaks TLS.
+    pub(crate) listener: Option<Arc<ServerTls>>,
+    /// Those of the admin port, if it speaks TLS.
+    pub(crate) admin: Option<Arc<ServerTls>>,
+    /// Those of the peers that are dialled over TLS.
+    dialled: Vec<ClientTls>,
+    unverified: u32,
+}
+
+impl Certificates {
+    /// Loads all that the configuration names.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub(crate) fn load(config: &Config) -> Result<Self, Faults> {
+        let mut faults = Vec::new();
+        let listener = server(config.listener_tls(), "SLIPSTREAM_TLS_CERT", &mut faults);
+        let admin = server(config.admin_tls(), "METRICS_TLS_CERT", &mut faults);
+        for (at, tls) in config.dialled_tls() {
+            if let Err(fault) = tls.reload() {
+                faults.push(Fault::new(
+                    format!("URL_CONFIG entry {} ({})", at + 1, config.peers[at].alias),
+                    fault.to_string(),
+                ));
+            }
+        }
+        if !faults.is_empty() {
+            return Err(Faults::new(faults));
+        }
+        let dialled = config.dialled_tls().map(|(_, tls)| tls.clone()).collect();
+        let unverified = u32::try_from(config.unverified_peers().count()).unwrap_or(u32::MAX);
+        Ok(Self { listener, admin, dialled, unverified })
+    }
+
+    /// The files, to be read again when they change.
+    #[must_use]
+    pub(crate) fn watched(&self) -> Vec<Watched> {
+        let listener = self.listener.iter().map(|tls| of_server("listener", tls));
+        let admin = self.admin.iter().map(|tls| of_server("admin", tls));
+        let dialled = self.dialled.iter().filter(|tls| tls.paths().next().is_some()).map(of_client);
+        listener.chain(admin).chain(dialled).collect()
+    }
+
+    /// What an operator should know of them, though they can be used.
+    #[must_use]
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.watched().iter().flat_map(|watched| (watched.warnings)()).collect()
+    }
+
+    /// Records how long they are valid, with the recorder of this thread.
+    pub(crate) fn record(&self) {
+        let now = SystemClock::new().wall().as_millis();
+        let seconds = |end: u64| (Seconds::from(end) - Seconds::from(now)).0;
+        let servers = [("listener", &self.listener), ("admin", &self.admin)];
+        for (purpose, tls) in servers.into_iter().filter_map(|(purpose, tls)| Some((purpose, tls.as_ref()?))) {
+            tls::record_expiry(purpose, seconds(tls.not_after().as_millis()));
+        }
+        if let Some(soonest) = self.dialled.iter().filter_map(ClientTls::not_after).min() {
+            tls::record_expiry("dial", seconds(soonest.as_millis()));
+        }
+        tls::record_unverified(self.unverified);
+    }
+}
+
+/// A time in seconds.
+struct Seconds(f64);
+
+impl From<u64> for Seconds {
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; a millisecond of a date is far from lost")]
+    fn from(millis: u64) -> Self {
+        Self(millis as f64 / 1000.0)
+    }
+}
+
+impl std::ops::Sub for Seconds {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
+
+fn server(options: Option<ServerTlsOptions>, variable: &str, faults: &mut Vec<Fault>) -> Option<Arc<ServerTls>> {
+    match ServerTls::load(options?) {
+        Ok(tls) => Some(Arc::new(tls)),
+        Err(fault) => {
+            faults.push(Fault::new(variable, fault.to_string()));
+            None
+        }
+    }
+}
+
+fn of_server(purpose: &'static str, tls: &Arc<ServerTls>) -> Watched {
+    let (reloaded, seen) = (Arc::clone(tls), Arc::clone(tls));
+    Watched {
+        purpose,
+        paths: tls.paths().map(ToOwned::to_owned).collect(),
+        reload: Box::new(move || reloaded.reload().map_err(|fault| fault.to_string())),
+        warnings: Box::new(move || seen.warnings(SystemClock::new().wall())),
+    }
+}
+
+fn of_client(tls: &ClientTls) -> Watched {
+    let (reloaded, seen) = (tls.clone(), tls.clone());
+    Watched {
+        purpose: "dial",
+        paths: tls.paths().map(ToOwned::to_owned).collect(),
+        reload: Box::new(move || reloaded.reload().map_err(|fault| fault.to_string())),
+        warnings: Box::new(move || seen.warnings(SystemClock::new().wall())),
+    }
+}

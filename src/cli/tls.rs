@@ -1,0 +1,130 @@
+//! `slipstream tls`: files for a trial of mutual TLS.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
+use slipstream_store::PeerId;
+use time::{Duration, OffsetDateTime};
+
+use super::output;
+
+pub(super) const EXAMPLE: &str = "\
+Example:
+  slipstream tls demo ./demo
+  slipstream serve --tls-cert demo/relay-aws.pem --tls-key demo/relay-aws.key --tls-client-ca demo/ca.pem
+  slipstream send --to wss://localhost:7171/ --tls-ca demo/ca.pem --tls-cert demo/app.pem --tls-key demo/app.key key 1
+
+This is no PKI: the key of the authority is thrown away, nothing can be renewed or revoked, and after 90 days all of it has
+expired. docs/security.md shows how certificates are made that last.";
+
+/// How long the certificates are valid.
+const VALID: Duration = Duration::days(90);
+
+/// Whose certificate is that of the applications.
+const APPLICATION: &str = "app";
+
+/// Files for TLS.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Makes the files for a trial of mutual TLS: an authority, and a certificate for each relay and for applications.
+    #[command(after_help = EXAMPLE)]
+    Demo(Demo),
+}
+
+/// `tls demo`.
+#[derive(Debug, Clone, Args)]
+pub struct Demo {
+    /// The folder that they are written into. It is made; one that has something in it is refused.
+    folder: PathBuf,
+    /// The ids of the relays, each of which gets a certificate.
+    #[arg(long, value_delimiter = ',', default_value = "relay-aws,relay-azure,relay-gcp")]
+    relays: Vec<PeerId>,
+    /// Names and addresses under which each relay may be dialled, besides its id.
+    #[arg(long, value_delimiter = ',', default_value = "localhost,127.0.0.1,::1")]
+    hosts: Vec<String>,
+}
+
+/// Runs the command.
+pub(super) fn run(Command::Demo(demo): &Command) -> ExitCode {
+    match write(demo) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => output::fail(output::FAILED, &format!("{error:#}")),
+    }
+}
+
+fn write(Demo { folder, relays, hosts }: &Demo) -> anyhow::Result<()> {
+    let place = || folder.display().to_string();
+    if let Some(taken) = relays.iter().find(|id| [APPLICATION, "ca"].contains(&id.as_str())) {
+        bail!("--relays: got {taken}, which is the name of another certificate; expected another id");
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(place)?;
+    if fs::read_dir(folder).with_context(place)?.next().is_some() {
+        bail!("{}: it is not empty; expected a new folder", place());
+    }
+    let authority = authority()?;
+    save(folder, "ca.pem", &authority.pem)?;
+    for id in relays {
+        let id = id.as_str();
+        let names = [id.to_owned()].into_iter().chain(hosts.iter().cloned());
+        issue(folder, id, names.collect(), &authority.issuer).with_context(|| format!("--hosts or --relays: {id}"))?;
+    }
+    issue(folder, APPLICATION, vec![APPLICATION.to_owned()], &authority.issuer)?;
+    output::line(&format!(
+        "{}: ca.pem, and NAME.pem with NAME.key for {} and {APPLICATION}. For a trial only: no PKI, valid for {} days",
+        place(),
+        relays.iter().map(PeerId::as_str).collect::<Vec<_>>().join(", "),
+        VALID.whole_days()
+    ))?;
+    Ok(())
+}
+
+struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+fn authority() -> anyhow::Result<Authority> {
+    let mut params = params(Vec::new(), "slipstream tls demo (no PKI)")?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let key = KeyPair::generate()?;
+    let pem = params.self_signed(&key)?.pem();
+    Ok(Authority { pem, issuer: Issuer::new(params, key) })
+}
+
+/// Each is a server's and a client's: a relay is dialled, and dials.
+fn issue(folder: &Path, name: &str, names: Vec<String>, issuer: &Issuer<'_, KeyPair>) -> anyhow::Result<()> {
+    let mut params = params(names, name)?;
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    let key = KeyPair::generate()?;
+    save(folder, &format!("{name}.pem"), &params.signed_by(&key, issuer)?.pem())?;
+    save(folder, &format!("{name}.key"), &key.serialize_pem())
+}
+
+fn params(names: Vec<String>, common_name: &str) -> anyhow::Result<CertificateParams> {
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    // A machine whose clock is a little late takes them, too.
+    params.not_before = OffsetDateTime::now_utc() - Duration::HOUR;
+    params.not_after = OffsetDateTime::now_utc() + VALID;
+    Ok(params)
+}
+
+/// Only the user may read it.
+fn save(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+    let path = folder.join(name);
+    let written = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(text.as_bytes())
+    };
+    written().with_context(|| path.display().to_string())
+}

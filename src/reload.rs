@@ -1,0 +1,121 @@
+//! Files that are read again when they change, while the relay runs: certificates and credentials.
+//!
+//! They are looked at every [`INTERVAL`], by their contents: so a file that is written in place is noticed, one that is
+//! renamed over it, and one behind a link that is swapped, as Kubernetes mounts secrets. What was seen to change is read
+//! once it has stayed the same for one interval, so that a certificate and its key can be replaced one after the other.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs::File;
+use std::hash::{Hash as _, Hasher as _};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tracing::{error, info, warn};
+
+use crate::tls;
+
+/// How often the files are looked at.
+pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often an operator is told again of what is wrong with files that are in force.
+const REMINDER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Most of a file that is looked at; a larger one is refused when it is read.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// Files that are taken up together, or not at all.
+pub(crate) struct Watched {
+    /// What they are for, as a label of a metric and in the log.
+    pub(crate) purpose: &'static str,
+    /// The files.
+    pub(crate) paths: Vec<PathBuf>,
+    /// Reads them and puts them in force, or says what is wrong with them. Then what was in force stays.
+    pub(crate) reload: Box<dyn Fn() -> Result<(), String> + Send>,
+    /// What an operator should know of what is in force.
+    pub(crate) warnings: Box<dyn Fn() -> Vec<String> + Send>,
+}
+
+/// Says what there is to know of the files in force, and reads each set again when it has changed, and all of them when
+/// `asked` is notified. Runs until it is dropped.
+pub(crate) async fn watch(watched: Vec<Watched>, asked: Arc<Notify>) {
+    let mut sets: Vec<_> = watched.into_iter().map(Set::new).collect();
+    loop {
+        let is_asked = tokio::time::timeout(INTERVAL, asked.notified()).await.is_ok();
+        let looking = tokio::task::spawn_blocking(move || {
+            sets.iter_mut().for_each(|set| set.look(is_asked));
+            sets
+        });
+        match looking.await {
+            Ok(back) => sets = back,
+            Err(error) => return error!(%error, "files are not read again any more; this wants a restart"),
+        }
+    }
+}
+
+/// What the contents of some files were; nothing for one that could not be read.
+type Contents = Vec<Option<u64>>;
+
+struct Set {
+    watched: Watched,
+    /// What was read last, whether or not it was taken up.
+    read: Contents,
+    seen: Contents,
+    reminded: Instant,
+}
+
+impl Set {
+    fn new(watched: Watched) -> Self {
+        let read = contents(&watched.paths);
+        let set = Self { seen: read.clone(), read, watched, reminded: Instant::now() };
+        set.warn();
+        set
+    }
+
+    fn look(&mut self, is_asked: bool) {
+        let now = contents(&self.watched.paths);
+        let has_settled = now == self.seen;
+        self.seen = now;
+        if is_asked || has_settled && self.seen != self.read {
+            self.read.clone_from(&self.seen);
+            self.reload();
+        } else if self.reminded.elapsed() >= REMINDER {
+            self.warn();
+            self.reminded = Instant::now();
+        }
+    }
+
+    fn reload(&mut self) {
+        let purpose = self.watched.purpose;
+        let reloaded = (self.watched.reload)();
+        tls::count_reload(purpose, reloaded.is_ok());
+        match reloaded {
+            Ok(()) => {
+                info!(purpose, "files were read again and are in force");
+                self.warn();
+                self.reminded = Instant::now();
+            }
+            Err(fault) => error!(purpose, "files were read again and refused; what was in force stays: {fault}"),
+        }
+    }
+
+    fn warn(&self) {
+        for warning in (self.watched.warnings)() {
+            warn!(purpose = self.watched.purpose, "{warning}");
+        }
+    }
+}
+
+fn contents(paths: &[PathBuf]) -> Contents {
+    paths.iter().map(|path| content(path)).collect()
+}
+
+fn content(path: &Path) -> Option<u64> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    Some(hasher.finish())
+}

@@ -1,0 +1,84 @@
+//! Relays that dial each other over TLS.
+
+use serde_json::json;
+
+use super::files::{Files, each};
+use super::links::{send, wss};
+use crate::support::{Process, Relay, assert_has, eventually};
+
+/// A relay that dials another with these fields.
+async fn dialling(files: &Files, store: &str, to: &Relay, fields: serde_json::Value) -> Relay {
+    let mut peer = json!({"url": wss(to), "id": "far"});
+    peer.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+    let peers = json!([peer]).to_string();
+    let folder = files.path(store);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    Relay::start(&folder, &["--instance-id", store, "--url-config", &peers, "--retry-in-n-seconds", "100ms"]).await
+}
+
+async fn linked(relay: &Relay) {
+    relay.metric_becomes("slipstream_active_connections{kind=\"relay\"}", 1.0).await;
+}
+
+async fn says(relay: &Relay, part: &str) {
+    eventually(part, || async { relay.process.stderr().contains(part).then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn a_message_crosses_a_mesh_with_mutual_tls() {
+    let files = Files::usual();
+    let far = Relay::start(&files.path("far"), &each(&files.mutual("relay"))).await;
+    let own =
+        json!({"ca": files.text("ca.pem"), "cert": files.read("machine-7.pem"), "key": files.text("machine-7.key")});
+    let near = dialling(&files, "near", &far, own).await;
+    linked(&near).await;
+    let to = wss(&far);
+    let mut listener = Process::spawn(
+        [&["listen", "--to", &to, "--id", "app-far", "--count", "1"][..], &each(&files.client(Some("machine-7")))]
+            .concat(),
+        &[],
+    );
+    far.metric_becomes("slipstream_active_connections{kind=\"application\"}", 1.0).await;
+    let (code, told) = send(&format!("ws://{}/", near.links), "app-near", &[]).await;
+    assert_eq!(code, 0, "{told}");
+    assert!(listener.end().await.success(), "{}", listener.stderr());
+    assert_eq!(near.metric("slipstream_tls_unverified_peers").await, 0.0);
+    assert!(near.metric("slipstream_tls_certificate_expiry_seconds{use=\"dial\"}").await > 86_400.0);
+}
+
+#[tokio::test]
+async fn a_relay_without_a_certificate_is_told_that_one_is_required_and_never_says_that_it_is_linked() {
+    let files = Files::usual();
+    let far = Relay::start(&files.path("far"), &each(&files.mutual("relay"))).await;
+    let near = dialling(&files, "near", &far, json!({"ca": files.text("ca.pem")})).await;
+    says(&near, "the peer requires a client certificate").await;
+    assert_eq!(near.metric("slipstream_active_connections{kind=\"relay\"}").await, 0.0);
+    assert_eq!(far.metric("slipstream_active_connections{kind=\"relay\"}").await, 0.0);
+}
+
+#[tokio::test]
+async fn an_unverified_peer_is_warned_of_and_counted() {
+    let files = Files::usual();
+    let far = Relay::start(&files.path("far"), &each(&files.listener("relay"))).await;
+    let near = dialling(&files, "near", &far, json!({"rejectUnauthorized": false})).await;
+    linked(&near).await;
+    says(&near, "rejectUnauthorized is false for far").await;
+    assert_eq!(near.metric("slipstream_tls_unverified_peers").await, 1.0);
+    let trusting = dialling(&files, "trusting", &far, json!({})).await;
+    says(&trusting, "no authority that is trusted here has issued it").await;
+}
+
+#[tokio::test]
+async fn a_key_is_in_no_output() {
+    let files = Files::usual();
+    let key = files.read("machine-7.key");
+    let secret = key.lines().nth(1).expect("the first line of base64");
+    let peers = json!([{"url": "wss://127.0.0.1:1/", "cert": files.read("machine-7.pem"), "key": key}]).to_string();
+    let relay = Relay::start(&files.path("near"), &["--url-config", &peers, "--enable-debug-logs"]).await;
+    says(&relay, "a dial failed").await;
+    let mut shown = Process::spawn(["config", "show", "--json", "--url-config", &peers], &[]);
+    assert!(shown.end().await.success());
+    let all = [relay.process.stderr(), relay.process.stdout(), shown.stdout(), shown.stderr()].concat();
+    assert_has(&all, ["127.0.0.1"]);
+    assert!(!all.contains(secret), "{all}");
+}

@@ -1,0 +1,116 @@
+//! Certificates that are replaced while links are up.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::files::{Files, HOST, each};
+use super::links::{send, wss};
+use crate::support::{Process, Relay, Signal, assert_has, eventually};
+
+const TAKEN_UP: &str = "slipstream_reloads_total{use=\"listener\",outcome=\"taken_up\"}";
+const REFUSED: &str = "slipstream_reloads_total{use=\"listener\",outcome=\"refused\"}";
+const LINKS: &str = "slipstream_active_connections{kind=\"application\"}";
+
+/// A listener on the relay, which ends if its link does.
+async fn listener(relay: &Relay, files: &Files) -> Process {
+    let to = wss(relay);
+    let client = files.client(Some("machine-7"));
+    let flags = [&["listen", "--to", &to, "--id", "app-1", "--once"][..], &each(&client)].concat();
+    let process = Process::spawn(flags, &[]);
+    relay.metric_becomes(LINKS, 1.0).await;
+    process
+}
+
+/// Makes another authority and what it issued, in a folder like the first.
+fn next(files: &Files) -> Files {
+    let next = Files::usual();
+    for name in ["relay.pem", "relay.key", "ca.pem"] {
+        fs::copy(next.path(name), files.path(&format!("next-{name}"))).expect("copied");
+    }
+    next
+}
+
+#[tokio::test]
+async fn certificates_that_are_written_anew_hold_for_new_links_and_keep_those_that_are_up() {
+    let files = Files::usual();
+    let relay = Relay::start(files.folder(), &each(&files.mutual("relay"))).await;
+    let mut up = listener(&relay, &files).await;
+    let next = next(&files);
+    for name in ["relay.pem", "relay.key", "ca.pem"] {
+        fs::rename(files.path(&format!("next-{name}")), files.path(name)).expect("renamed");
+    }
+    relay.metric_becomes(TAKEN_UP, 1.0).await;
+    assert_eq!(send(&wss(&relay), "app-2", &next.client(Some("machine-7"))).await.0, 0, "the new authority's client");
+    let old = [vec!["--tls-ca".to_owned(), next.text("ca.pem")], files.listener("machine-7")].concat();
+    let (code, told) = send(&wss(&relay), "app-2", &old).await;
+    assert_eq!(code, 1, "{told}");
+    assert_has(&told, ["another authority of that name"]);
+    up.printed("the message of the new client", |line| line.contains("key").then_some(())).await;
+    assert_eq!(relay.metric(REFUSED).await, 0.0);
+}
+
+#[tokio::test]
+async fn a_bad_set_is_refused_as_a_whole_and_the_old_stays() {
+    let files = Files::usual();
+    let relay = Relay::start(files.folder(), &each(&files.mutual("relay"))).await;
+    let _up = listener(&relay, &files).await;
+    let next = next(&files);
+    fs::rename(files.path("next-relay.pem"), files.path("relay.pem")).expect("renamed");
+    relay.metric_becomes(REFUSED, 1.0).await;
+    assert_has(&relay.process.stderr(), ["not the key of the first certificate", "what was in force stays"]);
+    fs::remove_file(files.path("ca.pem")).expect("removed");
+    relay.metric_becomes(REFUSED, 2.0).await;
+    let old = [vec!["--tls-no-verify".to_owned()], files.listener("machine-7")].concat();
+    assert_eq!(send(&wss(&relay), "app-2", &old).await.0, 0, "the old authority's client");
+    assert_eq!((relay.metric(TAKEN_UP).await, relay.metric(LINKS).await), (0.0, 1.0));
+    fs::rename(files.path("next-relay.key"), files.path("relay.key")).expect("renamed");
+    fs::rename(files.path("next-ca.pem"), files.path("ca.pem")).expect("renamed");
+    relay.metric_becomes(TAKEN_UP, 1.0).await;
+    assert_eq!(send(&wss(&relay), "app-2", &next.client(Some("machine-7"))).await.0, 0);
+}
+
+/// What Kubernetes mounts: `NAME -> ..data/NAME`, and `..data` leads to a folder that is swapped as a whole.
+fn mount(mount: &Path, from: &Files, version: &str) {
+    let folder = mount.join(version);
+    fs::create_dir_all(&folder).expect("a folder");
+    for name in ["relay.pem", "relay.key"] {
+        fs::copy(from.path(name), folder.join(name)).expect("copied");
+        if !mount.join(name).exists() {
+            let _ = symlink(Path::new("..data").join(name), mount.join(name));
+        }
+    }
+    symlink(version, mount.join("..data_tmp")).expect("linked");
+    fs::rename(mount.join("..data_tmp"), mount.join("..data")).expect("swapped");
+}
+
+#[tokio::test]
+async fn a_mount_of_kubernetes_is_swapped() {
+    let files = Files::usual();
+    let secret = files.path("secret");
+    mount(&secret, &files, "..1");
+    let (certificate, key) = (files.text("secret/relay.pem"), files.text("secret/relay.key"));
+    let relay = Relay::start(files.folder(), &["--tls-cert", &certificate, "--tls-key", &key]).await;
+    let next = Files::usual();
+    mount(&secret, &next, "..2");
+    relay.metric_becomes(TAKEN_UP, 1.0).await;
+    assert_eq!(send(&wss(&relay), "app-1", &next.client(None)).await.0, 0);
+}
+
+#[tokio::test]
+async fn a_hangup_reads_them_again_and_says_what_is_wrong_with_them() {
+    let files = Files::usual();
+    files.issue("ca", "soon", HOST, 20);
+    let relay = Relay::start(files.folder(), &each(&files.listener("soon"))).await;
+    let warned = |count| {
+        let relay = &relay;
+        eventually("a warning", move || async move {
+            let told = relay.process.stderr();
+            (told.matches("expires in 19 days").count() == count).then_some(())
+        })
+    };
+    warned(1).await;
+    relay.process.signal(Signal::HUP);
+    relay.metric_becomes(TAKEN_UP, 1.0).await;
+    warned(2).await;
+}
