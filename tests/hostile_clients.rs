@@ -81,6 +81,7 @@ async fn a_handshake_that_does_not_end_is_ended() {
         }
     };
     within("the end of a slow request", dripping).await;
+    relay.metric_becomes(r#"slipstream_connection_errors_total{reason="handshake_timeout"}"#, 2.0).await;
     pair.goes_on().await;
 }
 

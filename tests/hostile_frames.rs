@@ -114,6 +114,9 @@ async fn fragments_without_end_are_ended() {
         support::within("the end of endless fragments", writing).await;
         pair.goes_on().await;
     }
+    let errors = |reason: &str| format!(r#"slipstream_connection_errors_total{{reason="{reason}"}}"#);
+    relay.metric_becomes_at_least(&errors("too_many_fragments"), 1.0).await;
+    relay.metric_becomes_at_least(&errors("too_large"), 1.0).await;
     relay.assert_small("after endless fragments");
 }
 

@@ -333,6 +333,8 @@ async fn bytes_in_flight_are_bounded() {
     let mut came = vec![peer.message().await, peer.message().await];
     peer.silent().await;
     assert_eq!(relay.metric(r#"slipstream_inflight{peer="peer"}"#).await, 2.0);
+    let bytes = relay.metric(r#"slipstream_inflight_bytes{peer="peer"}"#).await;
+    assert!((f64::from(200 << 10)..=f64::from(250 << 10)).contains(&bytes), "{bytes} bytes in flight");
     let mut taken = 0;
     while came.len() < 7 {
         peer.acknowledge(&came[taken]).await;

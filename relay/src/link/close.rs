@@ -121,6 +121,7 @@ impl Ended {
         match self {
             Self::Local { code: CloseCode::ERROR, .. } => Some("internal"),
             Self::Local { .. } | Self::Peer { .. } => None,
+            Self::Violation { what, .. } if *what == Violation::TOO_MANY_FRAGMENTS.what => Some("too_many_fragments"),
             Self::Violation { code, .. } => Some(match *code {
                 CloseCode::UNSUPPORTED => "binary",
                 CloseCode::INVALID_TEXT => "invalid_utf8",

@@ -69,6 +69,8 @@ metrics! { describe_sampled:
         "Deliveries owed to a peer, in flight ones included";
     IN_FLIGHT = describe_gauge "slipstream_inflight" ["peer"],
         "Deliveries sent to a peer and not settled";
+    IN_FLIGHT_BYTES = describe_gauge "slipstream_inflight_bytes" ["peer"] Bytes,
+        "Bytes of deliveries sent to a peer and not settled";
     OLDEST_DELIVERY_AGE = describe_gauge "slipstream_oldest_delivery_age_seconds" ["peer"] Seconds,
         "Since when the oldest message that a peer is owed is here; 0 where it is owed none";
     REPUBLISHES = describe_counter "slipstream_republishes_total" ["peer"],

@@ -32,6 +32,8 @@ pub struct PeerObservation {
     pub backlog: u64,
     /// Deliveries sent to it and not settled.
     pub in_flight: usize,
+    /// Bytes of them.
+    pub in_flight_bytes: usize,
     /// Bytes of deliveries that wait in memory to be sent to it.
     pub queued_bytes: usize,
     /// When the oldest message that it is owed was received, if it is owed any, or why the store does not tell.

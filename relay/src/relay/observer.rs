@@ -123,6 +123,7 @@ impl<S: MessageStore + ?Sized> Observer<S> {
                 linked: lane.is_linked(),
                 backlog,
                 in_flight: lane.in_flight(),
+                in_flight_bytes: lane.in_flight_bytes(),
                 queued_bytes: lane.queued_bytes(),
                 oldest,
                 republishes: lane.republishes(),

@@ -4,7 +4,7 @@ use slipstream_store::{PeerKind, Timestamp};
 
 use super::observation::{DialState, Observation, PeerObservation};
 use crate::metrics::table::{
-    ACTIVE_CONNECTIONS, BACKLOG, BUILD_INFO, CIRCUIT_OPEN, DEAD_LETTERS, DEDUP_IDENTITIES, IN_FLIGHT,
+    ACTIVE_CONNECTIONS, BACKLOG, BUILD_INFO, CIRCUIT_OPEN, DEAD_LETTERS, DEDUP_IDENTITIES, IN_FLIGHT, IN_FLIGHT_BYTES,
     OLDEST_DELIVERY_AGE, RECONNECTS, REPUBLISHES, STORE_BYTES, STORE_FREE_BYTES, describe_sampled,
 };
 use crate::metrics::{ANONYMOUS, kind_label};
@@ -54,6 +54,7 @@ impl Sample {
         let sum = |each: fn(&PeerObservation) -> u64| peers.iter().map(|peer| each(peer)).sum::<u64>();
         BACKLOG.gauge([label]).set(float(sum(|peer| peer.backlog)));
         IN_FLIGHT.gauge([label]).set(float(sum(|peer| peer.in_flight as u64)));
+        IN_FLIGHT_BYTES.gauge([label]).set(float(sum(|peer| peer.in_flight_bytes as u64)));
         REPUBLISHES.counter([label]).absolute(sum(|peer| peer.republishes));
         let oldest: Result<Vec<_>, _> = peers.iter().map(|peer| peer.oldest.as_ref()).collect();
         if let Ok(oldest) = oldest {

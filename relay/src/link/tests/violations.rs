@@ -35,7 +35,7 @@ async fn what_is_too_large_is_refused_with_1009() {
     let halves = [frame(TEXT, &[b'x'; 600], true), frame(FIN | CONTINUATION, &[b'x'; 401], true)].concat();
     refused(Role::Server, &halves, 1009, "too_large").await;
     let many = [&frame(TEXT, b"x", true)[..], &frame(CONTINUATION, b"", true).repeat(4)].concat();
-    refused(Role::Server, &many, 1009, "too_large").await;
+    refused(Role::Server, &many, 1009, "too_many_fragments").await;
 }
 
 #[tokio::test]

@@ -89,6 +89,11 @@ impl Lane {
         self.state.lock().send.link.in_flight.len()
     }
 
+    /// How many bytes they have.
+    pub(crate) fn in_flight_bytes(&self) -> usize {
+        self.state.lock().send.link.in_flight.bytes()
+    }
+
     /// Bytes that wait in memory to be sent.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.state.lock().queued_bytes
