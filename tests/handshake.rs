@@ -206,6 +206,7 @@ async fn over_the_connection_limit_a_client_is_told_to_come_later() {
     assert_eq!(refused.status, 503, "{}", refused.body);
     let later = refused.header("retry-after").expect("it says when to come again");
     assert!(later.parse::<u32>().is_ok(), "{later}");
+    relay.metric_becomes(r#"slipstream_connection_errors_total{reason="max_connections"}"#, 1.0).await;
     second.publish(r#"{"type":"EVENT","messageId":"1"}"#).await;
     drop(first);
     support::eventually("a free place", || async { support::upgrade(relay.links, "/?id=c", &[]).await.ok() }).await;

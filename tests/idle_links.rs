@@ -48,7 +48,12 @@ async fn an_idle_link_costs_less_than_30_kib_and_is_kept() {
     let count = number_from_environment("SLIPSTREAM_IDLE_LINKS").unwrap_or(2_000);
     allow_links(count);
     let folder = tempfile::tempdir().expect("a folder");
-    let flags = ["--max-connections", &(count + 200).to_string(), "--enable-message-logs=false"];
+    let flags = [
+        "--max-connections",
+        &(count + 200).to_string(),
+        "--max-connections-per-address=0",
+        "--enable-message-logs=false",
+    ];
     let relay = Relay::start(folder.path(), &flags).await;
     // What the first links cost, the relay has once.
     let mut streams = links(&relay, 0..100).await;

@@ -51,6 +51,7 @@ async fn the_largest_message_never_outgrows_a_mebibyte_on_its_way() {
     }
     sender.send(of_size("larger", 983_041)).await;
     assert_eq!(sender.closed().await.0, 1009);
+    near.metric_becomes(r#"slipstream_connection_errors_total{reason="too_large"}"#, 1.0).await;
 }
 
 #[tokio::test]
@@ -227,6 +228,8 @@ async fn a_peer_that_sends_too_fast_is_told_and_others_are_not() {
         }
     }
     assert!(!refused.is_empty() && refused.len() <= 995, "{} are refused", refused.len());
+    let counted = relay.metric(r#"slipstream_messages_rejected_total{code="rate_limited"}"#).await;
+    assert_eq!(counted, f64::from(u32::try_from(refused.len()).expect("few")));
     slow.publish(event("slow")).await;
     // Later it is taken.
     loop {

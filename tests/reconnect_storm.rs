@@ -20,7 +20,7 @@ async fn two_thousand_peers_come_back_at_once_and_get_what_they_missed() {
     let peers = number_from_environment("SLIPSTREAM_STORM_PEERS").unwrap_or(2_000);
     allow_links(peers);
     let folder = tempfile::tempdir().expect("a folder");
-    let quiet = ["--enable-message-logs=false"];
+    let quiet = ["--enable-message-logs=false", "--max-connections-per-address=0"];
     let mut relay = Relay::start(folder.path(), &quiet).await;
     for number in 0..peers {
         drop(Peer::connect(&relay, &format!("id=peer-{number}&tags=all")).await);

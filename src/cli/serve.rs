@@ -186,7 +186,9 @@ pub(super) fn settings(config: &Config) -> Settings {
         },
         listen: ListenLimits {
             max_connections: config.max_connections.get(),
+            max_per_address: config.max_connections_per_address,
             handshake_timeout: config.handshake_timeout,
+            trusted_proxies: config.trusted_proxies.clone(),
             ..ListenLimits::default()
         },
         ..Settings::default()

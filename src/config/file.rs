@@ -59,9 +59,9 @@ fn text_of(setting: &Setting, value: &toml::Value) -> Result<String, String> {
         (_, Some(table)) => Err(format!("a text; {table}s as tables stand under [[{table}]]")),
         (toml::Value::Integer(number), None) => Ok(number.to_string()),
         (toml::Value::Boolean(switch), None) => Ok(switch.to_string()),
-        (toml::Value::Array(items), None) if setting.kind == "TAGS" => {
-            let tags: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
-            tags.map(|tags| tags.join(",")).ok_or_else(|| "an array of texts".to_owned())
+        (toml::Value::Array(items), None) if matches!(setting.kind, "TAGS" | "NETWORKS") => {
+            let items: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+            items.map(|items| items.join(",")).ok_or_else(|| "an array of texts".to_owned())
         }
         _ => Err("a text, a whole number, or true or false".to_owned()),
     }

@@ -9,13 +9,8 @@ use super::table::{SETTINGS, SUBSCRIBERS, URL_CONFIG};
 pub(super) const TABLES: [(&str, &Setting); 2] = [("peer", &URL_CONFIG), ("subscriber", &SUBSCRIBERS)];
 
 /// Settings that Slipstream documents and that this version does not have yet.
-const LATER: &[&str] = &[
-    "SLIPSTREAM_AUTH_FILE",
-    "SLIPSTREAM_ADMIN_TOKEN",
-    "SLIPSTREAM_TRUSTED_PROXIES",
-    "SLIPSTREAM_STORE_URL",
-    "SLIPSTREAM_REQUIRE",
-];
+const LATER: &[&str] =
+    &["SLIPSTREAM_AUTH_FILE", "SLIPSTREAM_ADMIN_TOKEN", "SLIPSTREAM_STORE_URL", "SLIPSTREAM_REQUIRE"];
 
 /// Where the commands find a running relay if no flag says so: its links, and its admin port.
 pub(crate) const RELAY_URL: &str = "SLIPSTREAM_URL";

@@ -178,6 +178,12 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     if config.max_backlog.is_none() && policy_given {
         warnings.push("SLIPSTREAM_BACKLOG_POLICY has no effect without SLIPSTREAM_MAX_BACKLOG".to_owned());
     }
+    if config.trusted_proxies.trusts_everyone() {
+        warnings.push(
+            "SLIPSTREAM_TRUSTED_PROXIES trusts every address: whoever reaches the listener may say to be anybody"
+                .to_owned(),
+        );
+    }
     let last = last_republish(config);
     if last > config.dedup_window {
         warnings.push(format!(

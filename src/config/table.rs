@@ -13,6 +13,7 @@ use super::lists;
 use super::setting::{Origin, Setting};
 use super::value::{self, Engine, INSTANT, Listen, LogFormat, MAX_REDIAL_PAUSE};
 use crate::dial::DialledPeer;
+use crate::listen::{InvalidNetworks, TrustedProxies};
 use crate::relay::{BacklogPolicy, Subscriber};
 
 impl Setting {
@@ -207,6 +208,14 @@ settings! {
     /// How many links may be open at once.
     max_connections: NonZeroUsize = "SLIPSTREAM_MAX_CONNECTIONS", "10000", "NUMBER",
         |text| value::number(text, NonZeroUsize::MIN, const { NonZeroUsize::new(1_000_000).unwrap() });
+
+    /// How many connections one address (or one IPv6 network of 64 bits) may have at once; 0 is no limit.
+    max_connections_per_address: Option<NonZeroUsize> = "SLIPSTREAM_MAX_CONNECTIONS_PER_ADDRESS", "1000", "NUMBER",
+        |text| value::number(text, 0, 1_000_000).map(NonZeroUsize::new);
+
+    /// Addresses or networks of proxies, separated by commas, whose PROXY header or `X-Forwarded-For` names the client.
+    trusted_proxies: TrustedProxies = "SLIPSTREAM_TRUSTED_PROXIES", "", "NETWORKS",
+        |text| text.parse().map_err(|invalid: InvalidNetworks| invalid.to_string());
 
     /// After how long a silent link is pinged.
     heartbeat: Duration = "SLIPSTREAM_HEARTBEAT", "15s", "DURATION", |text| value::duration(text, INSTANT);

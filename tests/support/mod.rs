@@ -44,7 +44,7 @@ pub use self::stores::{
     store_with_backlog,
 };
 pub use self::websocket::{
-    BINARY, CLOSE, CONTINUE, FIN, Frame, Link, PING, PONG, Reader, TEXT, Writer, frame, upgrade,
+    BINARY, CLOSE, CONTINUE, FIN, Frame, Link, PING, PONG, Reader, TEXT, Writer, frame, upgrade, upgrade_after,
 };
 
 /// How long anything may take that must happen. It is far more than a slow machine needs: it ends a test that would

@@ -95,11 +95,14 @@ impl Peer {
     /// The same with a relay of which only the address is known.
     pub async fn connect_to(address: SocketAddr, query: &str, headers: &[(&str, &str)]) -> Self {
         match within("a link", upgrade(address, &format!("/?{query}"), headers)).await {
-            Ok(link) => {
-                Self { link, answers: VecDeque::new(), messages: VecDeque::new(), pongs: VecDeque::new(), closed: None }
-            }
+            Ok(link) => Self::on(link),
             Err(refused) => panic!("{query} is refused: {refused:?}"),
         }
+    }
+
+    /// A peer with this link.
+    pub fn on(link: Link) -> Self {
+        Self { link, answers: VecDeque::new(), messages: VecDeque::new(), pongs: VecDeque::new(), closed: None }
     }
 
     /// Asks for a link that must be refused.

@@ -124,11 +124,21 @@ pub struct Link {
 /// Asks for a link. `target` is the path with the query. Where it is refused, the error is the response; `None` where
 /// there was no whole one.
 pub async fn upgrade(relay: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Result<Link, Option<Response>> {
+    upgrade_after(relay, "", target, headers).await
+}
+
+/// The same, for which this stands before the request, such as the header of a proxy.
+pub async fn upgrade_after(
+    relay: SocketAddr,
+    before: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> Result<Link, Option<Response>> {
     let stream = TcpStream::connect(relay).await.map_err(|_| None)?;
     stream.set_nodelay(true).map_err(|_| None)?;
     let (read, mut stream) = stream.into_split();
     let mut request = format!(
-        "GET {target} HTTP/1.1\r\nHost: {relay}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "{before}GET {target} HTTP/1.1\r\nHost: {relay}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     );
     for (name, value) in headers {

@@ -29,10 +29,11 @@ pub trait Admission: Send + Sync + 'static {
         principal: Principal,
     ) -> Result<(Welcome, Self::Seat), Refusal>;
 
-    /// Whether a peer has a link from this listener that a new one of it takes over. If the listener is full, only
-    /// such a peer gets in.
-    fn takes_over(&self, _: &Hello) -> bool {
-        false
+    /// The address of the peer in the link that it has from this listener and that a new one takes over; `None` if it has
+    /// none. If there is no room, only a peer with such a link gets in: if the listener is full, from anywhere, and if
+    /// its address has all the connections that it may have, with a link from the same address.
+    fn takes_over(&self, _: &Hello) -> Option<SocketAddr> {
+        None
     }
 }
 

@@ -1,15 +1,16 @@
 //! One connection, from when it is accepted until its link runs: its place, its handshakes, and what the peer is told.
 
 use std::convert::Infallible;
-use std::future::{Future, pending, poll_fn, ready};
+use std::future::{pending, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::Full as Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,14 +18,18 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::admission::{Admission, Seat as _};
 use super::authorizer::Authorizer;
+use super::limits::ListenLimits;
 use super::linger::linger;
-use super::listener::{Accepted, ConnectInfo};
+use super::listener::{Accepted, ConnectInfo, HandshakeFault};
+use super::proxy::{TrustedProxies, forwarded};
+use super::seldom::Seldom;
+use super::stay::{Full, Rooms, Stay};
 use crate::link::{self, Hello, Refusal, Socket, awake};
 use crate::metrics::Metrics;
 
@@ -36,43 +41,16 @@ pub(super) const MAX_HEADERS: usize = 64;
 /// How a stream of TLS begins: with a record of a handshake, of version 3.x (RFC 8446 §5.1).
 const TLS_HANDSHAKE: &[u8] = &[0x16, 0x03];
 
-/// What a listener keeps to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenLimits {
-    /// Most connections, counted from when they are accepted. One more is told 503, unless it takes over a link.
-    pub max_connections: usize,
-    /// Most connections over that limit at a time: until they have said who they are and were told 503, or until the link
-    /// that they take over has ended. One more is dropped.
-    pub max_beyond: usize,
-    /// How long a peer may take from connecting until its link is granted, the handshake of the transport included.
-    pub handshake_timeout: Duration,
-}
-
-impl Default for ListenLimits {
-    fn default() -> Self {
-        Self { max_connections: 10_000, max_beyond: 256, handshake_timeout: Duration::from_secs(10) }
-    }
-}
-
 /// What every handshake needs.
 pub(super) struct Door<A> {
     admission: A,
     authorizer: Arc<dyn Authorizer>,
-    places: Arc<Semaphore>,
-    beyond: Arc<Semaphore>,
+    rooms: Rooms,
+    trusted: TrustedProxies,
+    seldom: Seldom,
     handshake_timeout: Duration,
     shutdown: CancellationToken,
 }
-
-/// What a connection holds as long as it lives.
-pub(super) enum Slot {
-    Granted(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
-    /// There is no room. The connection is told so, unless it takes over a link, whose place it then gets.
-    Beyond(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
-}
-
-/// The place of a link that ends, for the one that takes it over.
-type Awaited = Pin<Box<dyn Future<Output = Option<Slot>> + Send>>;
 
 /// A link that is granted.
 struct Grant<S> {
@@ -91,59 +69,42 @@ impl<A: Admission> Door<A> {
         Self {
             admission,
             authorizer,
-            places: Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS))),
-            beyond: Arc::new(Semaphore::new(limits.max_beyond.min(Semaphore::MAX_PERMITS))),
+            rooms: Rooms::new(limits),
+            trusted: limits.trusted_proxies.clone(),
+            seldom: Seldom::default(),
             handshake_timeout: limits.handshake_timeout,
             shutdown,
         }
     }
 
-    /// Returns a place for one more connection, if there is room.
-    pub(super) fn place(&self) -> Option<Slot> {
-        let granted = Arc::clone(&self.places).try_acquire_owned().map(Slot::Granted);
-        granted.or_else(|_| Arc::clone(&self.beyond).try_acquire_owned().map(Slot::Beyond)).ok()
-    }
-
-    /// Whether a peer for which there was no room may stay after all, because it takes over a link.
-    async fn awaited(&self, hello: &Hello) -> Result<Awaited, Refusal> {
-        let places = Arc::clone(&self.places);
-        let mut awaited: Awaited = Box::pin(async { places.acquire_owned().await.ok().map(Slot::Granted) });
-        // It stands in the queue before it is asked whether there is a link, so that nobody else gets that one's place.
-        match poll_fn(|cx| Poll::Ready(awaited.as_mut().poll(cx))).await {
-            Poll::Ready(place) => Ok(Box::pin(ready(place))),
-            Poll::Pending if self.admission.takes_over(hello) => Ok(awaited),
-            Poll::Pending => Err(Refusal::unavailable("this relay has no room for another connection")),
-        }
+    /// Returns what one more connection holds, if there is room to hear it.
+    pub(super) fn stay(&self, socket: SocketAddr) -> Result<Stay, Full> {
+        self.rooms.stay(socket)
     }
 
     /// The life of one connection.
-    pub(super) async fn receive(self: Arc<Self>, accepted: Accepted, place: Slot) {
+    pub(super) async fn receive(self: Arc<Self>, accepted: Accepted, mut stay: Stay) {
         let remote = accepted.remote();
-        let mut awaited = Mutex::new(None);
         // On the heap and dropped before the link runs, so that an idle link does not carry it along.
-        let handshake = self.handshake(accepted, &place, &awaited);
-        let handshake = Box::pin(awake::timeout(self.handshake_timeout, handshake));
+        let handshake = Box::pin(awake::timeout(self.handshake_timeout, self.handshake(accepted, &stay)));
         match self.shutdown.run_until_cancelled(handshake).await {
             Some(Some(Ok(Some((socket, seat))))) => {
                 let mut running = pin!(seat.run(socket));
-                if let Some(awaited) = awaited.get_mut().take() {
+                if let Some(awaited) = stay.awaited() {
                     let _granted = tokio::select! {
                         biased;
-                        granted = awaited => granted,
+                        granted = awaited.all() => granted,
                         () = &mut running => return,
                     };
                     // From here on it has the place of the link that it took over.
-                    drop(place);
+                    let _kept = stay.settled();
                     running.await;
                 } else {
                     running.await;
                 }
             }
             Some(Some(Ok(None))) | None => {}
-            Some(Some(Err(error))) => {
-                debug!(%remote, %error, "a handshake failed");
-                Metrics::link_error("handshake");
-            }
+            Some(Some(Err(error))) => self.failed(remote, &error),
             Some(None) => {
                 debug!(%remote, timeout = ?self.handshake_timeout, "a handshake took too long");
                 Metrics::link_error("handshake_timeout");
@@ -151,27 +112,47 @@ impl<A: Admission> Door<A> {
         }
     }
 
+    /// Notes a handshake that failed.
+    fn failed(&self, remote: SocketAddr, error: &io::Error) {
+        debug!(%remote, %error, "a handshake failed");
+        let reason = HandshakeFault::reason(error);
+        Metrics::link_error(reason.unwrap_or("handshake"));
+        if let Some(left_out) = reason.and_then(|reason| self.seldom.due(reason, Instant::now())) {
+            warn!(%remote, %error, left_out, "a connection was refused");
+        }
+    }
+
+    /// Notes a peer that gets no link. One that breaks a rule of the handshake is told, which is enough.
+    fn refused(&self, info: &ConnectInfo, refusal: &Refusal) {
+        let reason = refusal.reason_counted();
+        debug!(remote = %info.remote, socket = %info.socket, %refusal, "a link was refused");
+        Metrics::link_error(reason);
+        if reason != Refusal::COUNTED_AS
+            && let Some(left_out) = self.seldom.due(reason, Instant::now())
+        {
+            warn!(remote = %info.remote, %refusal, left_out, "a link was refused");
+        }
+    }
+
     /// Runs the transport's handshake, and answers one request. If the answer is 101, the stream is a WebSocket from
     /// then on.
-    async fn handshake(
-        &self,
-        accepted: Accepted,
-        place: &Slot,
-        awaited: &Mutex<Option<Awaited>>,
-    ) -> io::Result<Option<(Socket, A::Seat)>> {
+    async fn handshake(&self, accepted: Accepted, stay: &Stay) -> io::Result<Option<(Socket, A::Seat)>> {
         let (stream, info) = accepted.handshake().await?;
+        let counted = self.rooms.count(stay, info.remote.ip());
+        counted.map_err(|refusal| HandshakeFault::new(refusal.reason_counted(), refusal.reason()))?;
         let granted = Mutex::new(None);
         let answer = service_fn(|request| {
             Box::pin(async {
-                match self.answer(request, &info, place, awaited).await {
+                let client = forwarded::client(request.headers(), info.remote, &self.trusted);
+                let info = info.clone().with_client(client);
+                match self.answer(request, &info, stay).await {
                     Ok(grant) => {
                         *granted.lock() = Some(grant);
                         // The stream is taken from the HTTP server before it answers.
                         pending().await
                     }
                     Err(refusal) => {
-                        debug!(remote = %info.remote, %refusal, "a link was refused");
-                        Metrics::link_error("refused");
+                        self.refused(&info, &refusal);
                         Ok::<_, Infallible>(refused(&refusal))
                     }
                 }
@@ -210,27 +191,24 @@ impl<A: Admission> Door<A> {
         &self,
         request: Request<Incoming>,
         info: &ConnectInfo,
-        place: &Slot,
-        awaited: &Mutex<Option<Awaited>>,
+        stay: &Stay,
     ) -> Result<Grant<A::Seat>, Refusal> {
         let (request, _) = request.into_parts();
+        self.rooms.count(stay, info.remote.ip())?;
         if request.uri.path() != "/" {
             return Err(Refusal::not_found());
         }
         let upgrade = link::accept(&request)?;
         let hello = Hello::read(&request)?;
         let principal = self.authorizer.authorize(&hello, info).await?;
-        if let Slot::Beyond(_) = place {
-            let place = self.awaited(&hello).await?;
-            *awaited.lock() = Some(place);
-        }
+        self.rooms.settle(stay, || self.admission.takes_over(&hello)).await?;
         let (welcome, seat) = self.admission.admit(hello, info.remote, principal).await?;
         Ok(Grant { head: upgrade.response(&welcome), seat })
     }
 }
 
-fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::from(format!("{}\n", refusal.reason())));
+fn refused(refusal: &Refusal) -> Response<Body<Bytes>> {
+    let mut answer = Response::new(Body::from(format!("{}\n", refusal.reason())));
     *answer.status_mut() = refusal.status();
     *answer.headers_mut() = refusal.headers();
     answer

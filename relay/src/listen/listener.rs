@@ -41,8 +41,11 @@ pub trait Listener: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectInfo {
-    /// Where the peer connects from.
+    /// Where the peer connects from, which is what logs name. Behind a trusted proxy it is what the proxy says, with port 0
+    /// if it names none.
     pub remote: SocketAddr,
+    /// Where the connection itself comes from: from the peer, or from the proxy next to this relay.
+    pub socket: SocketAddr,
     /// The certificates with which the peer has proven who it is, in DER, its own first. Empty if it showed none.
     pub certificates: Arc<[Bytes]>,
 }
@@ -51,13 +54,47 @@ impl ConnectInfo {
     /// A peer of which only the address is known.
     #[must_use]
     pub fn new(remote: SocketAddr) -> Self {
-        Self { remote, certificates: Arc::default() }
+        Self { remote, socket: remote, certificates: Arc::default() }
+    }
+
+    /// The same connection, which a trusted proxy has made for this client.
+    #[must_use]
+    pub fn with_client(self, client: SocketAddr) -> Self {
+        Self { remote: client, ..self }
     }
 
     /// The same peer, which has proven that these certificates are its own.
     #[must_use]
     pub fn with_certificates(self, certificates: impl Into<Arc<[Bytes]>>) -> Self {
         Self { certificates: certificates.into(), ..self }
+    }
+}
+
+/// Why a connection got no further than its transport, if that counts under a reason of its own and an operator should
+/// hear of it. An [`io::Error`] carries it.
+#[derive(Debug, thiserror::Error)]
+#[error("{told}")]
+pub struct HandshakeFault {
+    reason: &'static str,
+    told: String,
+}
+
+impl HandshakeFault {
+    /// A fault that counts as `reason` in `slipstream_connection_errors_total`.
+    #[must_use]
+    pub fn new(reason: &'static str, told: impl Into<String>) -> Self {
+        Self { reason, told: told.into() }
+    }
+
+    /// What the error of a handshake counts as, if that has a reason of its own.
+    pub(super) fn reason(error: &io::Error) -> Option<&'static str> {
+        error.get_ref()?.downcast_ref::<Self>().map(|fault| fault.reason)
+    }
+}
+
+impl From<HandshakeFault> for io::Error {
+    fn from(fault: HandshakeFault) -> Self {
+        Self::new(io::ErrorKind::InvalidData, fault)
     }
 }
 
@@ -88,7 +125,7 @@ impl Accepted {
         Self { remote, handshake: Box::pin(handshake) }
     }
 
-    /// Where it comes from.
+    /// Where the connection itself comes from.
     #[must_use]
     pub fn remote(&self) -> SocketAddr {
         self.remote

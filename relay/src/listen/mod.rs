@@ -9,18 +9,28 @@
 //! | --- | --- |
 //! | `listener` | where connections come from, and what their transport knows of the peer |
 //! | `serve` | the loop that accepts |
+//! | `door` | one connection, from when it is accepted until its link runs |
+//! | `stay` | the places that a connection holds |
+//! | `limits` | what a listener keeps to |
 //! | `linger` | parting from a peer that was told something |
+//! | `seldom` | warnings about what strangers do |
+//! | `proxy/` | proxies in front of the listener, and how they name the client |
+//! | `source/` | what is kept of the addresses that connections come from |
 //! | `tls` | a listener whose links are over TLS |
-//! | `door` | one connection, from when it is accepted until its link runs, and the limits |
 //! | `authorizer` | who checks credentials: who a peer is, and what it may send |
 //! | `admission` | who gets a link |
 
 mod admission;
 mod authorizer;
 mod door;
+mod limits;
 mod linger;
 mod listener;
+mod proxy;
+mod seldom;
 mod serve;
+mod source;
+mod stay;
 mod tls;
 
 #[cfg(test)]
@@ -28,7 +38,9 @@ mod tests;
 
 pub use admission::{Admission, Seat};
 pub use authorizer::{AllowAll, Authorizer, Principal};
-pub use door::ListenLimits;
-pub use listener::{Accepted, ConnectInfo, Listener, TcpListener};
+pub use limits::ListenLimits;
+pub use listener::{Accepted, ConnectInfo, HandshakeFault, Listener, TcpListener};
+pub use proxy::header as proxy_header;
+pub use proxy::{InvalidNetworks, ProxyListener, TrustedProxies};
 pub use serve::serve;
 pub use tls::{TlsListener, accept_tls};

@@ -10,7 +10,8 @@ use tracing::{debug, warn};
 
 use super::admission::Admission;
 use super::authorizer::Authorizer;
-use super::door::{Door, ListenLimits};
+use super::door::Door;
+use super::limits::ListenLimits;
 use super::listener::Listener;
 use crate::metrics::Metrics;
 
@@ -36,11 +37,14 @@ pub async fn serve<A: Admission>(
         match accepted {
             Ok(accepted) => {
                 pause = ACCEPT_PAUSE[0];
-                if let Some(place) = door.place() {
-                    tracker.spawn(Arc::clone(&door).receive(accepted, place));
-                } else {
-                    debug!(remote = %accepted.remote(), "a connection was dropped: too many wait to be told that there is no room");
-                    Metrics::link_error("no_room");
+                match door.stay(accepted.remote()) {
+                    Ok(stay) => {
+                        tracker.spawn(Arc::clone(&door).receive(accepted, stay));
+                    }
+                    Err(full) => {
+                        debug!(remote = %accepted.remote(), full = full.reason(), "a connection was dropped: too many wait to be told that there is no room");
+                        Metrics::link_error(full.reason());
+                    }
                 }
             }
             Err(error) => {

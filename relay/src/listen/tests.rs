@@ -1,6 +1,7 @@
 //! Links over real sockets: how they are granted and refused, and a client against a relay that only echoes.
 
 mod credentials;
+mod proxies;
 mod refusals;
 mod transport;
 

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use tokio::net::TcpListener as AdminListener;
 
 use crate::config::{Config, Listen};
-use crate::listen::{Listener, TcpListener, TlsListener};
+use crate::listen::{Listener, ProxyListener, TcpListener, TlsListener};
 use crate::tls::ServerTls;
 
 /// The admin port.
@@ -21,6 +21,7 @@ pub(super) async fn admin(config: &Config) -> anyhow::Result<AdminListener> {
 pub(super) fn links(config: &Config, tls: Option<&Arc<ServerTls>>) -> anyhow::Result<Option<Box<dyn Listener>>> {
     let Listen::At(address) = config.listen else { return Ok(None) };
     let listener = TcpListener::bind(address).map_err(|error| refused("SLIPSTREAM_LISTEN", address, &error))?;
+    let listener = ProxyListener::new(listener, config.trusted_proxies.clone());
     Ok(Some(match tls {
         Some(tls) => Box::new(TlsListener::new(listener, Arc::clone(tls))),
         None => Box::new(listener),

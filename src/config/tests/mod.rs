@@ -1,4 +1,5 @@
 mod names;
+mod networks;
 mod peers;
 mod subscribers;
 
@@ -6,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -63,6 +65,8 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!((config.dedup_window, config.peer_ttl), (Duration::from_secs(3600), Duration::from_secs(7 * 86_400)));
     assert_eq!((config.trace_retention, config.trace_max_bytes), (Duration::from_secs(86_400), 1 << 30));
     assert_eq!((config.max_message_bytes, config.max_connections.get()), (983_040, 10_000));
+    assert_eq!(config.max_connections_per_address.map(NonZeroUsize::get), Some(1_000));
+    assert!(config.trusted_proxies.is_empty());
     assert_eq!((config.heartbeat, config.idle_timeout), (Duration::from_secs(15), Duration::from_secs(45)));
     assert_eq!((config.handshake_timeout, config.shutdown_timeout), (Duration::from_secs(10), Duration::from_secs(10)));
     assert!(config.enable_message_logs && !config.enable_debug_logs && !config.allow_insecure);
@@ -86,6 +90,7 @@ fn each_setting_is_read_from_each_source_and_the_stronger_source_wins() {
             "BOOL" => ["true", "false", "true"],
             "DURATION" => ["16s", "17s", "18s"],
             "SIZE" => ["1KiB", "2KiB", "3KiB"],
+            "NETWORKS" => ["10.0.0.1", "10.0.0.2", "10.0.0.3"],
             _ => ["11", "12", "13"],
         },
     };

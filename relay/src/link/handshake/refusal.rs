@@ -17,18 +17,28 @@ pub struct Refusal {
     retry_after: Option<Duration>,
     /// The relay that refuses, where the peer is to know.
     relay: Option<PeerId>,
+    /// What it counts as.
+    counted_as: &'static str,
 }
 
 impl Refusal {
     /// When a peer may try again that came at a bad moment.
     const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+    /// What a refusal counts as that has no reason of its own.
+    pub(crate) const COUNTED_AS: &str = "refused";
+
     fn new(status: StatusCode, reason: impl Into<String>) -> Self {
         let mut reason = reason.into();
         if reason.contains(char::is_control) {
             reason = reason.replace(char::is_control, " ");
         }
-        Self { status, reason, retry_after: None, relay: None }
+        Self { status, reason, retry_after: None, relay: None, counted_as: Self::COUNTED_AS }
+    }
+
+    /// The same, which counts under a reason of its own in `slipstream_connection_errors_total`.
+    pub(crate) fn counted_as(self, reason: &'static str) -> Self {
+        Self { counted_as: reason, ..self }
     }
 
     /// 400: what the peer says of itself breaks a rule.
@@ -66,6 +76,11 @@ impl Refusal {
         Self::new(StatusCode::UPGRADE_REQUIRED, reason)
     }
 
+    /// 429: the peer, or others at its address, have asked for too much; it may try again a little later.
+    pub fn too_many(reason: impl Into<String>) -> Self {
+        Self { retry_after: Some(Self::RETRY_AFTER), ..Self::new(StatusCode::TOO_MANY_REQUESTS, reason) }
+    }
+
     /// 503: not at the moment; the peer may try again a little later.
     pub fn unavailable(reason: impl Into<String>) -> Self {
         Self { retry_after: Some(Self::RETRY_AFTER), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, reason) }
@@ -81,6 +96,23 @@ impl Refusal {
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
+    }
+
+    /// The reason under which it counts.
+    pub(crate) fn reason_counted(&self) -> &'static str {
+        self.counted_as
+    }
+
+    /// The whole answer as it goes over the wire, for a connection that no HTTP server serves yet.
+    pub(crate) fn response(&self) -> Vec<u8> {
+        let body = format!("{}\n", self.reason);
+        let reason = self.status.canonical_reason().unwrap_or_default();
+        let mut response = format!("HTTP/1.1 {} {reason}\r\n", self.status.as_u16()).into_bytes();
+        for (name, value) in &self.headers() {
+            response.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        response.extend(format!("Content-Length: {}\r\n\r\n{body}", body.len()).bytes());
+        response
     }
 
     /// The headers that the status calls for, and the end of the connection.

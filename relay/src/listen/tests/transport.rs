@@ -6,10 +6,10 @@ use super::*;
 
 /// A transport whose peers begin with one line: `cert NAME`, `plain`, `fail` or `panic`. As TLS does, it waits for
 /// that line as long as it takes.
-struct Greeting(TcpListener);
+pub(super) struct Greeting<L>(pub(super) L);
 
 #[async_trait]
-impl Listener for Greeting {
+impl<L: Listener> Listener for Greeting<L> {
     async fn accept(&self) -> io::Result<Accepted> {
         let accepted = self.0.accept().await?;
         Ok(Accepted::after(accepted.remote(), async {
@@ -43,7 +43,7 @@ async fn line(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> {
 
 /// Permits everyone, and notes what the transport knew.
 #[derive(Debug, Default, Clone)]
-struct Noting(Arc<Mutex<Vec<ConnectInfo>>>);
+pub(super) struct Noting(pub(super) Arc<Mutex<Vec<ConnectInfo>>>);
 
 #[async_trait]
 impl Authorizer for Noting {
@@ -63,7 +63,7 @@ fn greeted(limits: ListenLimits) -> (Running, Noting) {
 
 impl Running {
     /// Connects and says this.
-    async fn greet(&self, text: &str) -> TcpStream {
+    pub(super) async fn greet(&self, text: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.expect("connected");
         stream.write_all(text.as_bytes()).await.expect("written");
         stream
@@ -71,7 +71,7 @@ impl Running {
 }
 
 /// The first line that comes.
-async fn answer(stream: &mut TcpStream) -> String {
+pub(super) async fn answer(stream: &mut TcpStream) -> String {
     timeout(PATIENCE, line(stream)).await.expect("in time").expect("an answer")
 }
 
@@ -102,7 +102,8 @@ async fn the_authorizer_sees_the_address_and_the_certificates() {
 async fn a_transport_that_is_never_ready_holds_up_nobody_and_ends_in_time() {
     // One place each: none is left for those who come too early, and none is lost by those who took too long.
     let handshake_timeout = Duration::from_secs(2);
-    let (running, _) = greeted(ListenLimits { max_connections: 2, max_beyond: 0, handshake_timeout });
+    let (running, _) =
+        greeted(ListenLimits { max_connections: 2, max_beyond: 0, handshake_timeout, ..ListenLimits::default() });
     let silent = running.greet("cert mach").await;
     until("it is counted from when it was accepted", || running.tracker.len() == 1).await;
     let asked = std::time::Instant::now();

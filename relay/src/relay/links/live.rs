@@ -104,9 +104,9 @@ impl Links {
         self.live.lock().get(peer).map(|live| live.ended.token().clone())
     }
 
-    /// Whether this peer has a link that it began itself.
-    pub(in crate::relay) fn was_accepted(&self, peer: &PeerId) -> bool {
-        self.live.lock().get(peer).is_some_and(|live| live.role == Role::Server)
+    /// Where the link of this peer comes from, if it has one that it began itself.
+    pub(in crate::relay) fn accepted_from(&self, peer: &PeerId) -> Option<SocketAddr> {
+        self.live.lock().get(peer).filter(|live| live.role == Role::Server).map(|live| live.link.remote)
     }
 
     /// Older deliveries have come to be owed to this peer: where it has a link, everything is sent from the oldest on.

@@ -44,8 +44,8 @@ impl<S: MessageStore + ?Sized> Admission for Registry<S> {
         Ok((welcome, PeerSeat { registry, peer, principal, remote, terms, max_message_bytes, role }))
     }
 
-    fn takes_over(&self, hello: &Hello) -> bool {
-        hello.id.as_ref().is_some_and(|id| self.core.links.was_accepted(id))
+    fn takes_over(&self, hello: &Hello) -> Option<SocketAddr> {
+        self.core.links.accepted_from(hello.id.as_ref()?)
     }
 }
 
