@@ -24,6 +24,7 @@ use tracing::{debug, warn};
 
 use super::admission::{Admission, Seat as _};
 use super::authorizer::Authorizer;
+use super::check::Check;
 use super::limits::ListenLimits;
 use super::linger::linger;
 use super::listener::{Accepted, ConnectInfo, HandshakeFault};
@@ -44,7 +45,7 @@ const TLS_HANDSHAKE: &[u8] = &[0x16, 0x03];
 /// What every handshake needs.
 pub(super) struct Door<A> {
     admission: A,
-    authorizer: Arc<dyn Authorizer>,
+    check: Check,
     rooms: Rooms,
     trusted: TrustedProxies,
     seldom: Seldom,
@@ -68,7 +69,7 @@ impl<A: Admission> Door<A> {
     ) -> Self {
         Self {
             admission,
-            authorizer,
+            check: Check::new(authorizer, limits),
             rooms: Rooms::new(limits),
             trusted: limits.trusted_proxies.clone(),
             seldom: Seldom::default(),
@@ -200,7 +201,7 @@ impl<A: Admission> Door<A> {
         }
         let upgrade = link::accept(&request)?;
         let hello = Hello::read(&request)?;
-        let principal = self.authorizer.authorize(&hello, info).await?;
+        let principal = self.check.authorize(&hello, info).await?;
         self.rooms.settle(stay, || self.admission.takes_over(&hello)).await?;
         let (welcome, seat) = self.admission.admit(hello, info.remote, principal).await?;
         Ok(Grant { head: upgrade.response(&welcome), seat })

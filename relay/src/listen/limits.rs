@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::proxy::TrustedProxies;
+use super::source::FailureLimits;
 
 /// What a listener keeps to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct ListenLimits {
     /// The proxies whose `X-Forwarded-For` names the client. For their PROXY header see
     /// [`ProxyListener`](super::ProxyListener).
     pub trusted_proxies: TrustedProxies,
+    /// How credentials that fail are slowed down.
+    pub failures: FailureLimits,
 }
 
 impl Default for ListenLimits {
@@ -34,6 +37,7 @@ impl Default for ListenLimits {
             max_beyond_per_address: 16,
             handshake_timeout: Duration::from_secs(10),
             trusted_proxies: TrustedProxies::default(),
+            failures: FailureLimits::default(),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! | `listener` | where connections come from, and what their transport knows of the peer |
 //! | `serve` | the loop that accepts |
 //! | `door` | one connection, from when it is accepted until its link runs |
+//! | `check` | the credential of a peer, and how long a wrong one makes the next wait |
 //! | `stay` | the places that a connection holds |
 //! | `limits` | what a listener keeps to |
 //! | `linger` | parting from a peer that was told something |
@@ -22,6 +23,7 @@
 
 mod admission;
 mod authorizer;
+mod check;
 mod door;
 mod limits;
 mod linger;
@@ -43,4 +45,5 @@ pub use listener::{Accepted, ConnectInfo, HandshakeFault, Listener, TcpListener}
 pub use proxy::header as proxy_header;
 pub use proxy::{InvalidNetworks, ProxyListener, TrustedProxies};
 pub use serve::serve;
+pub use source::FailureLimits;
 pub use tls::{TlsListener, accept_tls};

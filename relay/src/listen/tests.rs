@@ -1,6 +1,8 @@
 //! Links over real sockets: how they are granted and refused, and a client against a relay that only echoes.
 
+mod counting;
 mod credentials;
+mod failures;
 mod proxies;
 mod refusals;
 mod transport;
