@@ -20,6 +20,8 @@ impl CloseCode {
     pub const UNSUPPORTED: Self = Self(1003);
     /// The peer sent a text that is not UTF-8.
     pub const INVALID_TEXT: Self = Self(1007);
+    /// This end does not permit the link any more.
+    pub const POLICY: Self = Self(1008);
     /// The peer sent a message over the size limit.
     pub const TOO_LARGE: Self = Self(1009);
     /// This end cannot go on.

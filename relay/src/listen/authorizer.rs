@@ -1,12 +1,20 @@
 //! Who checks the credentials of peers, and what it says of them.
 
+use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use slipstream_store::{MessageType, Tag};
+use slipstream_store::{MessageType, Tag, Timestamp};
+use tokio::time::sleep;
 
+use super::lease::Lease;
 use super::listener::ConnectInfo;
+use crate::clock::Clock;
 use crate::link::{Hello, Refusal};
+
+/// How often the time of day is looked at while a link waits for its end: it may be set.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// Checks the credential of a peer that asks for a link.
 ///
@@ -40,7 +48,7 @@ impl Authorizer for AllowAll {
 
 /// Who a credential says that a peer is. It bounds what the peer's link may send; ACKs and NACKs are always allowed.
 ///
-/// It holds for one link, from the handshake to the end.
+/// It holds for one link, from the handshake to the end of the link or of the [`Lease`], whichever comes first.
 #[derive(Debug, Clone, Default)]
 pub struct Principal {
     name: Option<Arc<str>>,
@@ -48,6 +56,9 @@ pub struct Principal {
     types: Option<Arc<[MessageType]>>,
     /// The tags that it may target; `None` is all, and no tags at all too.
     tags: Option<Arc<[Tag]>>,
+    lease: Option<Lease>,
+    /// The time of day at which it ends; `None` is never.
+    end: Option<Timestamp>,
 }
 
 impl Principal {
@@ -77,6 +88,38 @@ impl Principal {
         Self { tags: Some(tags.into_iter().collect()), ..self }
     }
 
+    /// The same, for as long as this lease runs. When it ends, the link is closed with 1008.
+    #[must_use]
+    pub fn leased(self, lease: Lease) -> Self {
+        Self { lease: Some(lease), ..self }
+    }
+
+    /// The same, up to this time of day at most. Then the link is closed with 1008.
+    #[must_use]
+    pub fn until(self, end: Timestamp) -> Self {
+        Self { end: Some(self.end.map_or(end, |sooner| sooner.min(end))), ..self }
+    }
+
+    /// Returns when it does not hold any more, and why.
+    pub(crate) async fn ended(&self, clock: &dyn Clock) -> &'static str {
+        let given_up = async {
+            match &self.lease {
+                Some(lease) => lease.ended().await,
+                None => pending().await,
+            }
+        };
+        let over = async {
+            match self.end {
+                Some(end) => passed(end, clock).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            why = given_up => why,
+            () = over => "the certificate has expired",
+        }
+    }
+
     /// The name, if it has one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
@@ -101,6 +144,17 @@ impl Principal {
             Some(tag) => Err(format!("targetedTags: the credential of this peer does not permit {tag}")),
             None => Ok(()),
         }
+    }
+}
+
+/// Returns at this time of day.
+async fn passed(end: Timestamp, clock: &dyn Clock) {
+    loop {
+        let left = end.as_millis().saturating_sub(clock.wall().as_millis());
+        if left == 0 {
+            return;
+        }
+        sleep(Duration::from_millis(left).min(LOOK)).await;
     }
 }
 

@@ -19,12 +19,18 @@
 //! | `source/` | what is kept of the addresses that connections come from |
 //! | `tls` | a listener whose links are over TLS |
 //! | `authorizer` | who checks credentials: who a peer is, and what it may send |
+//! | `lease` | how long what an authorizer said holds |
+//! | `credentials` | the authorizer that knows tokens and certificates |
+//! | `certificates` | what certificates alone permit, and until when |
 //! | `admission` | who gets a link |
 
 mod admission;
 mod authorizer;
+mod certificates;
 mod check;
+mod credentials;
 mod door;
+mod lease;
 mod limits;
 mod linger;
 mod listener;
@@ -40,6 +46,9 @@ mod tests;
 
 pub use admission::{Admission, Seat};
 pub use authorizer::{AllowAll, Authorizer, Principal};
+pub use certificates::{AnyCertificate, EndAtExpiry};
+pub use credentials::{Credential, Credentials, InvalidPattern, Pattern, Proof, Replaced, TokenHash};
+pub use lease::Lease;
 pub use limits::ListenLimits;
 pub use listener::{Accepted, ConnectInfo, HandshakeFault, Listener, TcpListener};
 pub use proxy::header as proxy_header;

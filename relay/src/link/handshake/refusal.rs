@@ -58,7 +58,7 @@ impl Refusal {
 
     /// 403: the credential does not permit what the peer asks for.
     pub fn forbidden(reason: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, reason)
+        Self::new(StatusCode::FORBIDDEN, reason).counted_as("forbidden")
     }
 
     /// 404: nothing lives on this path.

@@ -33,12 +33,14 @@ pub(in crate::relay) struct PeerLink {
     pub(in crate::relay) terms: LinkTerms,
     /// Set when no more messages are taken from this link: another took over, or the relay shuts down.
     pub(in crate::relay) deaf: AtomicBool,
+    /// Set when no more messages are sent on this link: its peer's credential holds no longer.
+    pub(in crate::relay) mute: AtomicBool,
 }
 
 impl Outbound for PeerLink {
     fn fill(&self, frames: &mut FrameBatch) {
         self.outbox.drain(|answers| self.write_answers(answers, frames));
-        if !frames.is_full() {
+        if !frames.is_full() && !self.mute.load(Ordering::Acquire) {
             self.lane.send_into(self.generation, |forward| {
                 frames.text_bytes(&forward.text);
                 !frames.is_full()
@@ -64,6 +66,14 @@ impl PeerLink {
     pub(in crate::relay) fn give_way(&self) {
         self.deaf.store(true, Ordering::Release);
         self.control.close(CloseCode::TAKEN_OVER, "taken over");
+    }
+
+    /// Ends the link, because what its peer was let in for holds no longer. From now on the peer gets no message, and
+    /// none is taken from it.
+    pub(in crate::relay) fn shut_out(&self, why: &'static str) {
+        self.deaf.store(true, Ordering::Release);
+        self.mute.store(true, Ordering::Release);
+        self.control.close(CloseCode::POLICY, why);
     }
 
     /// Writes one frame of answers; tells how many it holds.

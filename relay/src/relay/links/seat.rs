@@ -1,5 +1,7 @@
 //! A peer and its link, whichever end began it: everything from the handshake to the end of the link.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -116,6 +118,7 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
             }
             .with(&self.peer),
             deaf: AtomicBool::new(false),
+            mute: AtomicBool::new(false),
         })
     }
 
@@ -135,7 +138,16 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
                 }
                 Ended::local(CloseCode::ERROR)
             }
+            never = self.shut_out_in_time(link) => match never {},
         }
+    }
+
+    /// Ends the link when its principal does not hold any more.
+    async fn shut_out_in_time(&self, link: &PeerLink) -> Infallible {
+        let why = self.principal.ended(&*self.registry.core.clock).await;
+        info!(peer = %self.peer.id, principal = self.principal.name(), "the link is closed: {why}");
+        link.shut_out(why);
+        pending().await
     }
 
     fn intake(&self, link: &Arc<PeerLink>) -> Intake {
