@@ -15,6 +15,7 @@
 //! | [`offline`] | work on a whole store that no relay has open |
 //! | [`logging`] | log lines and their switches |
 //! | `certificates` | the certificates in force: loaded, watched, reloaded |
+//! | `credentials` | whom the listener lets in |
 //! | `reload` | files that are read again when they change |
 //! | `disk` | how much room is left where the store is |
 //!
@@ -27,6 +28,7 @@ pub mod backend;
 mod certificates;
 pub mod cli;
 pub mod config;
+mod credentials;
 mod disk;
 pub mod logging;
 pub mod offline;

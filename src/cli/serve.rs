@@ -26,9 +26,10 @@ use crate::backend::Opened;
 use crate::certificates::Certificates;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Engine, Faults};
+use crate::credentials::Access;
 use crate::dial::{DialLimits, TlsConnector};
 use crate::link::{LinkLimits, TcpConnector};
-use crate::listen::{AllowAll, ListenLimits, Listener};
+use crate::listen::{ListenLimits, Listener};
 use crate::logging::{self, LogControl, Switches};
 use crate::relay::{BacklogLimit, DeliveryRules, DiskGuard, Relay, Settings};
 use crate::store::StoreError;
@@ -66,15 +67,15 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
         Ok(config) => config,
         Err(faults) => return output::fail(output::MISUSED, &faults),
     };
-    let certificates = match Certificates::load(&config) {
-        Ok(certificates) => Arc::new(certificates),
+    let (certificates, access) = match named_files(&config) {
+        Ok((certificates, access)) => (Arc::new(certificates), access),
         Err(faults) => return output::fail(output::MISUSED, &faults),
     };
     let logging = match logging::install(config.log_format, Switches::of(&config)) {
         Ok(logging) => logging,
         Err(error) => return output::fail(output::FAILED, &error),
     };
-    match serve(&arguments.settings, &config, certificates, logging.control()).await {
+    match serve(&arguments.settings, &config, certificates, access, logging.control()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The log is where an operator looks, and in its format: it is told nowhere else.
@@ -84,11 +85,24 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
+/// Reads the files that a configuration names.
+///
+/// # Errors
+/// All that is wrong with all of them.
+pub(super) fn named_files(config: &Config) -> Result<(Certificates, Access), Faults> {
+    match (Certificates::load(config), Access::load(config)) {
+        (Ok(certificates), Ok(access)) => Ok((certificates, access)),
+        (Err(faults), Err(others)) => Err(faults.and(others)),
+        (Err(faults), Ok(_)) | (Ok(_), Err(faults)) => Err(faults),
+    }
+}
+
 /// The life of the process.
 async fn serve(
     flags: &SettingFlags,
     config: &Config,
     certificates: Arc<Certificates>,
+    access: Access,
     log: LogControl,
 ) -> anyhow::Result<()> {
     let open_files = open_files::raise();
@@ -128,9 +142,10 @@ async fn serve(
     for warning in config.warnings().into_iter().chain(open_files::warning(open_files, config)) {
         warn!("{warning}");
     }
-    let _watching = AbortOnDropHandle::new(tokio::spawn(reload::watch(certificates.watched(), reload)));
+    let watched = certificates.watched().into_iter().chain(access.watched()).collect();
+    let _watching = AbortOnDropHandle::new(tokio::spawn(reload::watch(watched, reload)));
     let connector = Arc::new(TlsConnector::new(TcpConnector));
-    relay.run_erased(listener, Arc::new(AllowAll), connector, shutdown).await?;
+    relay.run_erased(listener, access.authorizer(), connector, shutdown).await?;
     info!("stopped");
     Ok(())
 }

@@ -51,6 +51,20 @@ impl Faults {
     }
 }
 
+impl Faults {
+    /// The same, and those of another.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// All of them, for a line of the log.
+    pub(crate) fn in_one_line(&self) -> String {
+        let told: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        told.join("; ")
+    }
+}
+
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.len() {

@@ -4,6 +4,7 @@
 //! Nothing here opens a store, a socket or (but for the settings file, through a function that is passed in) a file.
 //! A setting is one entry of `table.rs`: its field, variable, file key, flag, help, default and limits follow from it.
 
+mod auth_file;
 mod fault;
 mod file;
 mod gathered;
@@ -25,6 +26,7 @@ use self::table::{SUBSCRIBERS, URL_CONFIG};
 use crate::dial::DialledPeer;
 use crate::relay::Subscriber;
 
+pub use auth_file::{MAX_CREDENTIALS, read_credentials};
 pub use fault::{Fault, Faults};
 pub use lists::{MAX_PEERS, MAX_SUBSCRIBERS, encode_peers};
 pub(crate) use names::{ADMIN_URL, RELAY_URL};

@@ -24,7 +24,7 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule { between: &["store"], broken: engine_is_missing },
     Rule { between: &["backup_path", "storage_path"], broken: backups_are_in_the_store },
-    Rule { between: &["listen", "allow_insecure", "tls_client_ca"], broken: listener_is_open },
+    Rule { between: &["listen", "allow_insecure", "auth_file", "tls_client_ca"], broken: listener_is_open },
     Rule { between: &["tls_cert", "tls_key"], broken: listener_has_half_a_pair },
     Rule { between: &["metrics_tls_cert", "metrics_tls_key"], broken: admin_has_half_a_pair },
     Rule { between: &["tls_client_ca", "tls_cert", "tls_key"], broken: clients_are_not_asked },
@@ -68,13 +68,19 @@ fn backups_are_in_the_store(config: &Config, _: &[Engine]) -> Option<String> {
 
 fn listener_is_open(config: &Config, _: &[Engine]) -> Option<String> {
     let Listen::At(address) = config.listen else { return None };
-    let is_closed = address.ip().to_canonical().is_loopback() || config.tls_client_ca.is_some();
+    let is_closed = address.ip().to_canonical().is_loopback() || asks_who_calls(config);
     (!is_closed && !config.allow_insecure).then(|| {
         format!(
-            "{address} is beyond loopback and open to whoever reaches it; expected a loopback address, the authority of the \
-             clients in SLIPSTREAM_TLS_CLIENT_CA, or SLIPSTREAM_ALLOW_INSECURE=true if that is meant"
+            "{address} is beyond loopback and open to whoever reaches it; expected a loopback address, credentials in \
+             SLIPSTREAM_AUTH_FILE, the authority of the clients in SLIPSTREAM_TLS_CLIENT_CA, or \
+             SLIPSTREAM_ALLOW_INSECURE=true if that is meant"
         )
     })
+}
+
+/// Whether a peer must prove who it is before it may link.
+fn asks_who_calls(config: &Config) -> bool {
+    config.auth_file.is_some() || config.tls_client_ca.is_some()
 }
 
 fn listener_has_half_a_pair(config: &Config, _: &[Engine]) -> Option<String> {
@@ -198,6 +204,19 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
             "Kubernetes put {count} variables of a Service into the environment, such as {first}; they count for nothing. To \
              keep them out set enableServiceLinks: false in the pod's spec, or give the Service another name"
         ));
+    }
+    if let Listen::At(address) = config.listen
+        && config.auth_file.is_some()
+        && config.listener_tls().is_none()
+        && !address.ip().to_canonical().is_loopback()
+    {
+        warnings.push(format!(
+            "SLIPSTREAM_LISTEN, {address}: tokens cross the network in clear text, since the listener speaks no TLS; expected \
+             SLIPSTREAM_TLS_CERT and SLIPSTREAM_TLS_KEY, or a proxy or tunnel before it that does"
+        ));
+    }
+    if config.tls_end_at_expiry && config.tls_client_ca.is_none() {
+        warnings.push("SLIPSTREAM_TLS_END_AT_EXPIRY has no effect without SLIPSTREAM_TLS_CLIENT_CA".to_owned());
     }
     let unverified = config.unverified_peers().map(|peer| (&peer.alias, &peer.target));
     warnings.extend(unverified.map(|(alias, target)| {

@@ -122,6 +122,12 @@ settings! {
     /// Lists (PEM) of client certificates that were revoked.
     tls_client_crl: Option<PathBuf> = "SLIPSTREAM_TLS_CLIENT_CRL", "", "PATH", |text| value::optional(text, value::path);
 
+    /// Ends a link when the client certificate expires that it came with.
+    tls_end_at_expiry: bool = "SLIPSTREAM_TLS_END_AT_EXPIRY", "false", "BOOL", value::switch;
+
+    /// TOML file of credentials: only who brings one of them may link. It is read again when it changes.
+    auth_file: Option<PathBuf> = "SLIPSTREAM_AUTH_FILE", "", "PATH", |text| value::optional(text, value::path);
+
     /// Id of this relay. Without it one is made once (`relay-` and a ULID) and kept in the store.
     instance_id: Option<PeerId> = "SLIPSTREAM_INSTANCE_ID", "", "ID", |text| value::optional(text, value::name);
 

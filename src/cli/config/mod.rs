@@ -9,9 +9,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use super::{SettingFlags, output};
+use super::{SettingFlags, output, serve};
 use crate::backend;
-use crate::certificates::Certificates;
 use crate::config::{self, Inspection, Origin};
 
 pub(super) const EXAMPLE: &str = "\
@@ -24,7 +23,7 @@ const CHECK_EXAMPLE: &str = "\
 Example:
   slipstream config check --config /etc/slipstream.toml
 
-It reads the files of certificates, and opens no store, no port and no link. The exit status is 0 where a start would go on, and 2 where it would not;
+It reads the files of certificates and credentials, and opens no store, no port and no link. The exit status is 0 where a start would go on, and 2 where it would not;
 stderr then has every fault.";
 
 const SHOW_EXAMPLE: &str = "\
@@ -95,11 +94,11 @@ fn check(settings: &SettingFlags) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(faults) => return Ok(output::fail(output::MISUSED, &faults)),
     };
-    let certificates = match Certificates::load(&config) {
-        Ok(certificates) => certificates,
+    let (certificates, access) = match serve::named_files(&config) {
+        Ok(read) => read,
         Err(faults) => return Ok(output::fail(output::MISUSED, &faults)),
     };
-    for warning in config.warnings().into_iter().chain(certificates.warnings()) {
+    for warning in config.warnings().into_iter().chain(certificates.warnings()).chain(access.warnings()) {
         output::complain(&format!("warning: {warning}"));
     }
     let given = settings.iter().filter(|each| each.origin != Origin::Default).count();

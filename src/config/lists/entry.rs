@@ -149,6 +149,6 @@ pub(super) fn switch(value: &Value) -> Result<bool, String> {
 }
 
 /// A value as a fault repeats it.
-fn shortened(value: &Value) -> String {
+pub(super) fn shortened(value: &Value) -> String {
     Fault::shortened(&value.to_string())
 }

@@ -5,12 +5,15 @@
 //! | `list` | a whole list: JSON, its base64, or tables of the settings file |
 //! | `entry` | one entry, and its fields |
 //! | `peers`, `subscribers` | what an entry of each list says |
+//! | `credentials` | what an entry of the auth file says |
 
+mod credentials;
 mod entry;
 pub(super) mod list;
 mod peers;
 mod subscribers;
 
+pub(super) use credentials::credential;
 pub(super) use list::List;
 pub(super) use peers::PEERS;
 pub use peers::{MAX_PEERS, encode_peers};

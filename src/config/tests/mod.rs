@@ -1,3 +1,4 @@
+mod auth_file;
 mod names;
 mod networks;
 mod peers;
@@ -70,6 +71,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!((config.heartbeat, config.idle_timeout), (Duration::from_secs(15), Duration::from_secs(45)));
     assert_eq!((config.handshake_timeout, config.shutdown_timeout), (Duration::from_secs(10), Duration::from_secs(10)));
     assert!(config.enable_message_logs && !config.enable_debug_logs && !config.allow_insecure);
+    assert!(config.auth_file.is_none() && !config.tls_end_at_expiry);
     assert_eq!(config.log_format, LogFormat::Human);
     assert_eq!((config.instance_id, config.tags.len(), config.cluster_group_id.as_str()), (None, 0, "singleton"));
 }
@@ -219,6 +221,7 @@ fn a_listener_beyond_loopback_wants_consent() {
     for open in ["0.0.0.0:7171", "[::]:7171", "192.0.2.1:0"] {
         assert_eq!(faults(environment(&[("SLIPSTREAM_LISTEN", open)])).len(), 1, "{open}");
         environment(&[("SLIPSTREAM_LISTEN", open), ("SLIPSTREAM_ALLOW_INSECURE", "true")]).expect("consent");
+        environment(&[("SLIPSTREAM_LISTEN", open), ("SLIPSTREAM_AUTH_FILE", "auth.toml")]).expect("credentials");
     }
     for closed in ["127.8.0.1:7171", "[::1]:0", "[::ffff:127.0.0.1]:7171", "localhost:0", "off"] {
         environment(&[("SLIPSTREAM_LISTEN", closed)]).expect(closed);
