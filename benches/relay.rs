@@ -52,6 +52,7 @@ fn open(name: &str) -> Arc<dyn MessageStore> {
 async fn connect(url: &str) -> Load {
     let plan = Plan {
         to: url.to_owned(),
+        token: None,
         tls: None,
         mode: Mode::Live,
         goal: Goal::Messages(ROUND),

@@ -3,6 +3,7 @@
 mod bench;
 mod completions;
 mod config;
+mod credential;
 mod frame;
 mod lines;
 mod listen;
@@ -18,6 +19,7 @@ mod store;
 mod tests;
 mod tls;
 mod tls_flags;
+mod token;
 mod urls;
 
 use std::io::{self, Write as _};
@@ -67,6 +69,8 @@ pub enum Command {
     /// Makes files for a trial of TLS.
     #[command(subcommand, after_help = tls::EXAMPLE)]
     Tls(tls::Command),
+    /// Makes a token, and its lines for the auth file.
+    Token(token::Arguments),
     /// Prints what a shell needs to complete commands and flags.
     Completions(completions::Arguments),
 }
@@ -133,6 +137,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Bench(subject) => bench::run(subject).await,
             Command::Config(command) => config::run(&command),
             Command::Tls(command) => tls::run(&command),
+            Command::Token(arguments) => token::run(&arguments),
             Command::Completions(arguments) => completions::run(&arguments, &Cli::command()),
         }
     });

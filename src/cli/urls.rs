@@ -2,10 +2,11 @@
 
 use clap::Args;
 
+use super::credential::TokenFlag;
 use super::tls_flags::TlsFlags;
 use crate::admin::AdminUrl;
 use crate::config::{ADMIN_URL, RELAY_URL};
-use crate::link::Target;
+use crate::link::{Secret, Target};
 use crate::tls::ClientTls;
 
 /// A variable of the environment. Set to nothing it counts as not set, as every variable does.
@@ -25,6 +26,8 @@ pub(super) struct RelayUrl {
     /// The relay, ws://HOST:PORT/ or wss://HOST:PORT/ [SLIPSTREAM_URL].
     #[arg(long, value_name = "URL")]
     to: Option<String>,
+    #[command(flatten)]
+    token: TokenFlag,
     #[command(flatten)]
     tls: TlsFlags,
 }
@@ -52,6 +55,14 @@ impl RelayUrl {
         self.tls.unread()
     }
 
+    /// The token for it, if there is one.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words that do not repeat it.
+    pub(super) fn token(&self) -> Result<Option<Secret>, String> {
+        self.token.read()
+    }
+
     fn read_from(&self, environment: Option<String>) -> Result<Option<String>, String> {
         let environment = environment.map(|url| (RELAY_URL, url));
         let Some((place, url)) = self.to.clone().map(|url| ("--to", url)).or(environment) else { return Ok(None) };
@@ -77,7 +88,8 @@ mod tests {
     use super::*;
 
     fn read(flag: Option<&str>, environment: Option<&str>) -> Result<Option<String>, String> {
-        RelayUrl { to: flag.map(str::to_owned), tls: TlsFlags::default() }.read_from(environment.map(str::to_owned))
+        let (token, tls) = (TokenFlag::default(), TlsFlags::default());
+        RelayUrl { to: flag.map(str::to_owned), token, tls }.read_from(environment.map(str::to_owned))
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::relay::Subscriber;
 pub use auth_file::{MAX_CREDENTIALS, read_credentials};
 pub use fault::{Fault, Faults};
 pub use lists::{MAX_PEERS, MAX_SUBSCRIBERS, encode_peers};
-pub(crate) use names::{ADMIN_URL, RELAY_URL};
+pub(crate) use names::{ADMIN_URL, RELAY_URL, TOKEN};
 pub use setting::{Effective, Origin, Setting};
 pub use sources::Sources;
 pub use store::StoreConfig;

@@ -3,6 +3,7 @@
 use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
+use slipstream_relay::link::Secret;
 use slipstream_relay::tls::ClientTls;
 
 use super::text::{MAX_MESSAGES, MAX_PUBLISHERS, MAX_TIME};
@@ -71,7 +72,9 @@ pub(super) fn whole(number: u128) -> u64 {
 pub struct Plan {
     /// The relay, `ws://HOST:PORT/` or `wss://HOST:PORT/`.
     pub to: String,
-    /// The certificates for the latter; `None` takes the servers that the system trusts.
+    /// The token that it is shown, if there is one.
+    pub token: Option<Secret>,
+    /// The certificates for a `wss://` URL; `None` takes the servers that the system trusts.
     pub tls: Option<ClientTls>,
     /// What is measured.
     pub mode: Mode,
@@ -157,6 +160,7 @@ mod tests {
 
     fn plan(mode: Mode) -> Plan {
         Plan {
+            token: None,
             tls: None,
             to: "ws://127.0.0.1:7171/".to_owned(),
             mode,

@@ -146,6 +146,7 @@ impl Arguments {
         let default_subscribers = if self.mode == Mode::FanOut { DEFAULT_FAN_OUT } else { 1 };
         Ok(Plan {
             to: self.to.read_or(DEFAULT_RELAY)?,
+            token: self.to.token()?,
             tls: Some(self.to.tls()),
             mode,
             goal,

@@ -10,6 +10,7 @@ use super::format::Format;
 use crate::cli::urls::RelayUrl;
 use crate::client::ClientOptions;
 use crate::config;
+use crate::link::Secret;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -70,9 +71,9 @@ fn some_time(text: &str) -> Result<Duration, String> {
 
 impl Arguments {
     /// What the relay is told of whoever listens.
-    pub(super) fn options(&self) -> ClientOptions {
+    pub(super) fn options(&self, token: Option<Secret>) -> ClientOptions {
         let tls = Some(self.to.tls());
-        ClientOptions { id: Some(self.id.clone()), tags: self.tags.clone(), tls, ..ClientOptions::default() }
+        ClientOptions { id: Some(self.id.clone()), tags: self.tags.clone(), token, tls, ..ClientOptions::default() }
     }
 
     /// What is printed of each message.

@@ -15,10 +15,10 @@ use crate::cli::output;
 use crate::cli::patience::Patience;
 use crate::cli::signals::Signals;
 use crate::cli::stdout_reader::StdoutReader;
-use crate::client::{Client, ClientError, ClientReceiver, ClientSender, ConnectError, Received};
+use crate::client::{Client, ClientError, ClientOptions, ClientReceiver, ClientSender, ConnectError, Received};
 use crate::clock::{self, Clock as _, SystemClock};
 use crate::dial::{Backoff, DialLimits};
-use crate::link::{CloseCode, HandshakeError};
+use crate::link::{CloseCode, HandshakeError, Secret};
 
 /// Pauses between links. There is no circuit to open: a person waits, or a program that wants the next message.
 const PAUSES: DialLimits = DialLimits {
@@ -63,6 +63,7 @@ impl From<ClientError> for Broken {
 pub(super) struct Listening<'a> {
     arguments: &'a Arguments,
     url: String,
+    options: ClientOptions,
     clock: SystemClock,
     signals: Signals,
     reader: StdoutReader,
@@ -76,10 +77,11 @@ pub(super) struct Listening<'a> {
 impl<'a> Listening<'a> {
     /// # Errors
     /// If signals cannot be caught.
-    pub(super) fn new(arguments: &'a Arguments, url: String) -> io::Result<Self> {
+    pub(super) fn new(arguments: &'a Arguments, url: String, token: Option<Secret>) -> io::Result<Self> {
         Ok(Self {
             arguments,
             url,
+            options: arguments.options(token),
             clock: SystemClock::new(),
             signals: Signals::new()?,
             reader: StdoutReader::new(),
@@ -101,7 +103,7 @@ impl<'a> Listening<'a> {
     /// # Errors
     /// Why there is no link any more, or why nothing can be printed.
     pub(super) async fn run(&mut self) -> anyhow::Result<End> {
-        let mut client = Client::connect(&self.url, &self.arguments.options()).await?;
+        let mut client = Client::connect(&self.url, &self.options).await?;
         let mut backoff = Backoff::new(PAUSES);
         loop {
             let since = Instant::now();
@@ -122,7 +124,7 @@ impl<'a> Listening<'a> {
 
     /// Makes another link, however often that fails, unless there is an end before.
     async fn link_again(&mut self, backoff: &mut Backoff) -> anyhow::Result<Result<Client, End>> {
-        let (url, options) = (self.url.clone(), self.arguments.options());
+        let (url, options) = (self.url.clone(), self.options.clone());
         let mut asked_for = Duration::ZERO;
         loop {
             let pause = backoff.pause(|pause| clock::jitter(&self.clock, pause)).max(asked_for);

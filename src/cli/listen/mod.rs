@@ -16,11 +16,12 @@ const QUIET: u8 = 3;
 
 /// Prints what comes until the count is reached, nothing more comes, or it is asked to stop.
 pub(super) async fn run(arguments: &Arguments) -> ExitCode {
-    let url = match arguments.to.read() {
-        Ok(url) => url,
+    let asked = arguments.to.read().and_then(|url| Ok((url, arguments.to.token()?)));
+    let (url, token) = match asked {
+        Ok(asked) => asked,
         Err(fault) => return output::fail(output::MISUSED, &output::printable(&fault)),
     };
-    let mut listening = match Listening::new(arguments, url) {
+    let mut listening = match Listening::new(arguments, url, token) {
         Ok(listening) => listening,
         Err(fault) => return output::fail(output::FAILED, &format_args!("signals: {fault}")),
     };

@@ -36,7 +36,12 @@ pub(crate) async fn connect<I: Inbox + 'static, O: Outbound + 'static>(
     inbox: I,
     outbound: Arc<O>,
 ) -> Result<(RunningLink, Announced), LoadError> {
-    let options = ClientOptions { ack_batch: plan.ack_batch.get() > 1, tls: plan.tls.clone(), ..options };
+    let options = ClientOptions {
+        ack_batch: plan.ack_batch.get() > 1,
+        token: plan.token.clone(),
+        tls: plan.tls.clone(),
+        ..options
+    };
     let (socket, announced) = match client::dial(&plan.to, &options).await {
         Ok(connected) => connected,
         Err(error) => return Err(LoadError::Connect { to: plan.to.clone(), name, error }),

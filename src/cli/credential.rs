@@ -1,0 +1,76 @@
+//! What a command shows a relay that asks who calls: a token from a file or from the environment. There is no flag for
+//! the token itself, since everyone who can list the processes of the machine sees flags.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::{self, TOKEN};
+use crate::link::Secret;
+
+/// Longest token, in bytes. It goes into a header.
+const MAX_TOKEN: usize = 4096;
+
+/// Where the token stands.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct TokenFlag {
+    /// Shows the relay the token in this file. Without it the token is that in the variable SLIPSTREAM_TOKEN, if that is
+    /// set.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl TokenFlag {
+    /// The token, if there is one.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words that do not repeat it.
+    pub(super) fn read(&self) -> Result<Option<Secret>, String> {
+        let variable = std::env::var_os(TOKEN).map(|token| token.to_string_lossy().into_owned());
+        self.read_from(variable.filter(|token| !token.is_empty()))
+    }
+
+    fn read_from(&self, variable: Option<String>) -> Result<Option<Secret>, String> {
+        let (place, text) = match (&self.token_file, variable) {
+            (Some(file), _) => {
+                let shown = format!("--token-file: {}", file.display());
+                let text = config::read_file(file).map_err(|error| format!("{shown}: {error}"))?;
+                (shown, text)
+            }
+            (None, Some(text)) => (TOKEN.to_owned(), text),
+            (None, None) => return Ok(None),
+        };
+        let token = text.trim();
+        if (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(Some(Secret::new(token.to_owned())));
+        }
+        Err(format!("{place}: expected a token alone, 1 to {MAX_TOKEN} of the ASCII characters ! to ~"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(file: Option<PathBuf>, variable: Option<&str>) -> Result<Option<String>, String> {
+        let read = TokenFlag { token_file: file }.read_from(variable.map(str::to_owned))?;
+        Ok(read.map(|secret| secret.expose().to_owned()))
+    }
+
+    #[test]
+    fn the_file_wins_over_the_variable_and_neither_is_repeated() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("token");
+        std::fs::write(&file, "\u{feff}hush-1\n").expect("it is written");
+        assert_eq!(read(None, None), Ok(None));
+        assert_eq!(read(None, Some("hush-2")), Ok(Some("hush-2".to_owned())));
+        assert_eq!(read(Some(file.clone()), Some("hush-2")), Ok(Some("hush-1".to_owned())));
+        for wrong in ["", "hush hush", "hush\nhush", "hüsh", &"hush".repeat(2000)] {
+            std::fs::write(&file, wrong).expect("it is written");
+            let told = read(Some(file.clone()), None).expect_err("refused");
+            assert!(told.starts_with("--token-file: ") && !told.contains("hush") && !told.contains("hüsh"), "{told}");
+        }
+        assert!(read(None, Some("hu sh")).expect_err("refused").starts_with("SLIPSTREAM_TOKEN: "));
+        assert!(read(Some(folder.path().join("gone")), None).expect_err("refused").contains("no such file"));
+    }
+}
