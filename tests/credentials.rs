@@ -149,7 +149,10 @@ async fn a_token_comes_in_the_header_or_as_a_subprotocol_and_never_in_the_url() 
         assert_has(&refusal.body, [told]);
         assert!(!refusal.body.contains(HUSH), "{}", refusal.body);
     }
-    guarded.relay.metric_becomes("slipstream_connection_errors_total{reason=\"unauthorized\"}", 6.0).await;
+    for reason in ["no_credential", "wrong_credential"] {
+        let series = format!("slipstream_connection_errors_total{{reason=\"{reason}\"}}");
+        guarded.relay.metric_becomes(&series, 3.0).await;
+    }
     guarded.stop().await;
 }
 

@@ -168,19 +168,19 @@ impl Pem {
         if text.iter().all(u8::is_ascii_whitespace) {
             return Some("it is empty".to_owned());
         }
+        if matches!(text, [0x30, second, ..] if *second >= 0x80) {
+            return Some(
+                "it is binary (DER or PKCS #12): convert it with `openssl x509 -inform DER`, `openssl pkey -inform DER` or \
+                 `openssl pkcs12 -nodes`"
+                    .to_owned(),
+            );
+        }
         if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") || text.iter().take(64).any(|byte| *byte == 0)
         {
             return Some("it is UTF-16, or no text: save it as UTF-8 without a byte order mark".to_owned());
         }
         if text.starts_with(b"\xef\xbb\xbf") {
             return Some("it begins with a byte order mark: save it as UTF-8 without one".to_owned());
-        }
-        if text.starts_with(&[0x30]) && !text.is_ascii() {
-            return Some(
-                "it is binary (DER or PKCS #12): convert it with `openssl x509 -inform DER`, `openssl pkey -inform DER` or \
-                 `openssl pkcs12 -nodes`"
-                    .to_owned(),
-            );
         }
         let stands_right =
             |line: &[u8]| line.starts_with(b"-----BEGIN") || !line.trim_ascii_start().starts_with(b"-----BEGIN");
