@@ -29,9 +29,10 @@ impl CloseCode {
     /// Another link with the same peer id has taken the place of this one.
     pub const TAKEN_OVER: Self = Self(4000);
 
-    /// Whether the code may stand in a Close frame.
+    /// Whether the code may stand in a Close frame: one of RFC 6455 or of IANA's register, or one that libraries and
+    /// applications give out. fastwebsockets does not know 1014.
     pub(super) fn is_sendable(self) -> bool {
-        fastwebsockets::CloseCode::from(self.0).is_allowed()
+        matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_close_of_the_peer_is_answered_with_its_code() {
-    for code in [1000, 1001, 3000, 4999] {
+    for code in (1000..=1003).chain(1007..=1014).chain([3000, 4999]) {
         let mut peer = start(Role::Server, limits());
         peer.send(FIN | CLOSE, &close_payload(code, "bye")).await;
         peer.expect_close(code).await;
