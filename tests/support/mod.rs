@@ -23,6 +23,7 @@ mod server;
 mod slow;
 mod stores;
 mod websocket;
+mod workshop;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -48,6 +49,7 @@ pub use self::stores::{
 pub use self::websocket::{
     BINARY, CLOSE, CONTINUE, FIN, Frame, Link, PING, PONG, Reader, TEXT, Writer, frame, upgrade, upgrade_after,
 };
+pub use self::workshop::{npm_workshop, python_workshop, run, workshop};
 
 /// How long anything may take that must happen. It is far more than a slow machine needs: it ends a test that would
 /// hang, and decides nothing else.
