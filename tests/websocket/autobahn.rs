@@ -1,4 +1,4 @@
-//! Both roles of our link code against the Autobahn testsuite, which `findings/autobahn.sh` installs and starts this with.
+//! Both roles of our link code against the Autobahn testsuite, which `tests/autobahn` installs and starts this with.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ fn is_known_to_fail(case: &str) -> bool {
 }
 
 #[tokio::test]
-#[ignore = "wants the Autobahn testsuite: findings/autobahn.sh"]
+#[ignore = "wants the Autobahn testsuite: tests/autobahn"]
 async fn our_link_as_a_server_of_autobahn() {
     let (listener, address) = listen().await;
     let serving = tokio::spawn(ours::serve(listener));
@@ -74,7 +74,7 @@ async fn our_link_as_a_server_of_autobahn() {
 }
 
 #[tokio::test]
-#[ignore = "wants the Autobahn testsuite: findings/autobahn.sh"]
+#[ignore = "wants the Autobahn testsuite: tests/autobahn"]
 async fn our_link_as_a_client_of_autobahn() {
     let (listener, address) = listen().await;
     // The testsuite cannot tell which port it was given, so it is given one that was free a moment ago.
