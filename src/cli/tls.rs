@@ -19,7 +19,8 @@ use super::output;
 pub(super) const EXAMPLE: &str = "\
 Example:
   slipstream tls demo ./demo
-  slipstream serve --tls-cert demo/relay-aws.pem --tls-key demo/relay-aws.key --tls-client-ca demo/ca.pem
+  slipstream serve --tls-cert demo/relay-aws.pem --tls-key demo/relay-aws.key --tls-client-ca demo/ca.pem \\
+    --auth-file demo/auth.toml
   slipstream send --to wss://localhost:7171/ --tls-ca demo/ca.pem --tls-cert demo/app.pem --tls-key demo/app.key key 1
 
 This is no PKI: the key of the authority is thrown away, nothing can be renewed or revoked, and after 90 days all of it has
@@ -34,7 +35,8 @@ const APPLICATION: &str = "app";
 /// Files for TLS.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Makes the files for a trial of mutual TLS: an authority, and a certificate for each relay and for applications.
+    /// Makes the files for a trial of mutual TLS: an authority, a certificate for each relay and for applications, and an
+    /// auth file.
     #[command(after_help = EXAMPLE)]
     Demo(Demo),
 }
@@ -77,13 +79,25 @@ fn write(Demo { folder, relays, hosts }: &Demo) -> anyhow::Result<()> {
         issue(folder, id, names.collect(), &authority.issuer).with_context(|| format!("--hosts or --relays: {id}"))?;
     }
     issue(folder, APPLICATION, vec![APPLICATION.to_owned()], &authority.issuer)?;
+    save(folder, "auth.toml", &credentials(relays))?;
     output::line(&format!(
-        "{}: ca.pem, and NAME.pem with NAME.key for {} and {APPLICATION}. For a trial only: no PKI, valid for {} days",
+        "{}: ca.pem, auth.toml, and NAME.pem with NAME.key for {} and {APPLICATION}. For a trial only: no PKI, valid for {} \
+         days",
         place(),
         relays.iter().map(PeerId::as_str).collect::<Vec<_>>().join(", "),
         VALID.whole_days()
     ))?;
     Ok(())
+}
+
+/// The auth file: a relay is itself alone, and an application may have any id.
+fn credentials(relays: &[PeerId]) -> String {
+    let mut text = "# For a trial only. An application is whoever shows app.pem.\n".to_owned();
+    for id in relays {
+        text +=
+            &format!("\n[[credential]]\ncertificate_subject = \"{id}\"\nid = \"{id}\"\ntags = [\"*\"]\nrelay = true\n");
+    }
+    text + &format!("\n[[credential]]\ncertificate_subject = \"{APPLICATION}\"\nid = \"*\"\ntags = [\"*\"]\n")
 }
 
 struct Authority {
