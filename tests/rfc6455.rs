@@ -9,8 +9,8 @@ mod websocket;
 use std::future::Future;
 use std::net::SocketAddr;
 
-use slipstream::link::Role;
-use support::within;
+use slipstream::link::{Offer, Role, Target, TcpConnector, connect};
+use support::{LIMIT, within};
 use tokio::net::{TcpListener, TcpStream};
 use websocket::{cases, handshake, known, libraries, ours, play};
 
@@ -61,6 +61,17 @@ async fn our_link_as_a_client() {
     });
     play_with_client("Slipstream", &listener).await;
     dialling.abort();
+}
+
+#[tokio::test]
+async fn our_client_takes_no_compression_that_it_did_not_ask_for() {
+    let (listener, server) = ours::listen().await;
+    let target = Target::parse(&format!("ws://{server}/")).expect("a URL");
+    let dialling = tokio::spawn(async move { connect(&TcpConnector, &target, &Offer::default(), LIMIT).await });
+    let (stream, _) = within("a dial", listener.accept()).await.expect("it can be accepted");
+    let _granted = handshake::grant_with(stream, "Sec-WebSocket-Extensions: permessage-deflate\r\n").await;
+    let error = within("the end of the dial", dialling).await.expect("no panic").expect_err("section 9.1");
+    support::assert_has(&error.to_string(), ["an extension", "not asked for"]);
 }
 
 /// Plays every case against a library, in both roles.

@@ -44,13 +44,18 @@ pub(crate) async fn ask(server: SocketAddr) -> TcpStream {
 }
 
 /// Grants a client that has connected its link.
-pub(crate) async fn grant(mut stream: TcpStream) -> TcpStream {
+pub(crate) async fn grant(stream: TcpStream) -> TcpStream {
+    grant_with(stream, "").await
+}
+
+/// Grants a link, with these lines of further headers.
+pub(crate) async fn grant_with(mut stream: TcpStream, headers: &str) -> TcpStream {
     stream.set_nodelay(true).expect("an option of TCP");
     let head = head(&mut stream).await;
     let key = header(&head, "Sec-WebSocket-Key").expect("a key");
     let digest = Sha1::new().chain_update(key).chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize();
     let answer = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n{headers}\r\n",
         STANDARD.encode(digest)
     );
     stream.write_all(answer.as_bytes()).await.expect("the client listens");
