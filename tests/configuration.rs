@@ -79,8 +79,21 @@ async fn show_tells_each_value_and_where_it_came_from_and_no_secret() {
     assert_eq!(
         record["peers"][0],
         json!({"id": "azure-1", "url": "ws://relay-b.example:7171/mesh?…", "tags": ["azure"], "clusterGroupId": null,
-            "coalesce": false, "token": "hidden"})
+            "coalesce": false, "token": "hidden", "ca": null, "cert": null, "key": null, "rejectUnauthorized": true})
     );
+    assert!(!table.contains("hush") && !record.to_string().contains("hush"));
+}
+
+#[tokio::test]
+async fn show_names_the_files_of_certificates_and_no_text_of_them() {
+    let peers = r#"[{"url": "wss://relay-c.example/", "ca": "ca.pem", "cert": "-----BEGIN hush", "key": "c.key"}]"#;
+    let (code, table, _) = ran(&["config", "show"], &[("URL_CONFIG", peers)]).await;
+    assert_eq!(code, Some(0));
+    assert_has(&table, ["peer relay-c.example:443 at wss://relay-c.example:443/, ca ca.pem, cert hidden, key c.key"]);
+    let (_, record, _) = ran(&["config", "show", "--json"], &[("URL_CONFIG", peers)]).await;
+    let record: Value = serde_json::from_str(&record).expect("JSON");
+    let shown = ["ca", "cert", "key"].map(|field| record["peers"][0][field].clone());
+    assert_eq!(shown, ["ca.pem", "hidden", "c.key"]);
     assert!(!table.contains("hush") && !record.to_string().contains("hush"));
 }
 
@@ -123,10 +136,10 @@ async fn encode_makes_what_a_start_reads() {
     assert_eq!(code, Some(0));
     assert_has(&shown, ["peer azure-1 at ws://relay-b.example:7171/mesh?…", "peer 127.0.0.1:1 at ws://127.0.0.1:1/"]);
 
-    let wrong = written(folder.path(), "wrong.json", r#"[{"url":"wss://host/?hush","token":"hu sh"}]"#);
+    let wrong = written(folder.path(), "wrong.json", r#"[{"url":"https://host/?hush","token":"hu sh"}]"#);
     let (code, stdout, told) = ran(&["config", "encode", &wrong], &[]).await;
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
-    assert_has(&told, ["wrong.json entry 1 of 1 (host)", "TLS", "token"]);
+    assert_has(&told, ["wrong.json entry 1 of 1 (host)", "url", "token"]);
     assert!(!told.contains("hu"), "{told}");
     let missing = folder.path().join("missing.json");
     let (code, _, told) = ran(&["config", "encode", missing.to_str().expect("UTF-8")], &[]).await;
