@@ -73,15 +73,13 @@ impl AdminUrl {
     /// Whatever is given; that it can be an admin port is found out when it is asked.
     #[must_use]
     pub fn new(url: impl Into<String>, tls: ClientTls) -> Self {
-        let mut url = url.into();
-        url.truncate(url.trim_end_matches('/').len());
-        Self { url, tls }
+        Self { url: url.into(), tls }
     }
 
-    /// The URL.
+    /// The URL, without a slash at its end.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.url
+        self.url.trim_end_matches('/')
     }
 
     /// Where it leads, and the path before those of the admin port.
@@ -117,7 +115,7 @@ impl AdminUrl {
 /// The URL alone.
 impl fmt::Display for AdminUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.url)
+        f.write_str(self.as_str())
     }
 }
 
