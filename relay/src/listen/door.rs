@@ -31,6 +31,7 @@ use super::listener::{Accepted, ConnectInfo, HandshakeFault};
 use super::proxy::{TrustedProxies, forwarded};
 use super::seldom::Seldom;
 use super::stay::{Full, Rooms, Stay};
+use super::tls;
 use crate::link::{self, Hello, Refusal, Socket, awake};
 use crate::metrics::Metrics;
 
@@ -38,9 +39,6 @@ use crate::metrics::Metrics;
 pub(super) const MAX_REQUEST_BYTES: usize = 8192;
 /// Most headers of an upgrade request.
 pub(super) const MAX_HEADERS: usize = 64;
-
-/// How a stream of TLS begins: with a record of a handshake, of version 3.x (RFC 8446 §5.1).
-const TLS_HANDSHAKE: &[u8] = &[0x16, 0x03];
 
 /// What every handshake needs.
 pub(super) struct Door<A> {
@@ -178,7 +176,7 @@ impl<A: Admission> Door<A> {
             stream.flush().await?;
             return Ok(Some((Socket::with_ahead(stream, &parts.read_buf), seat)));
         }
-        let speaks_tls = parts.read_buf.starts_with(TLS_HANDSHAKE);
+        let speaks_tls = parts.read_buf.starts_with(&tls::HANDSHAKE);
         linger(stream).await;
         match answered {
             Err(_) if speaks_tls => {

@@ -7,20 +7,19 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use rustls::server::Acceptor;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio_rustls::LazyConfigAcceptor;
 
-use super::linger::linger;
+use super::linger;
 use super::listener::{Accepted, ConnectInfo, Listener};
 use crate::link::{Ahead, Sealed, Stream};
 use crate::tls::{self, ServerTls};
 
-/// The first byte of a record of a handshake (RFC 8446 §5.1).
-const HANDSHAKE: u8 = 0x16;
+/// How TLS begins: with a record of a handshake, of version 3.x (RFC 8446 §5.1).
+pub(super) const HANDSHAKE: [u8; 2] = [0x16, 0x03];
 
 /// What a client is told that speaks HTTP where TLS is spoken.
-const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
-Content-Length: 73\r\n\r\nthis port speaks TLS: expected a URL that begins with wss:// or https://\n";
+const SPEAK_TLS: &str = "this port speaks TLS: expected a URL that begins with wss:// or https://";
 
 /// Speaks TLS on what another listener accepts.
 #[derive(Debug)]
@@ -74,12 +73,11 @@ pub async fn accept_tls(
 /// Returns the stream if TLS begins on it. Before rustls has seen a byte, because it answers what is no TLS with an alert.
 async fn expect_tls(mut stream: Box<dyn Stream>) -> io::Result<Box<dyn Stream>> {
     let first = stream.read_u8().await?;
-    if first == HANDSHAKE {
+    if first == HANDSHAKE[0] {
         return Ok(Box::new(Ahead::new(Bytes::copy_from_slice(&[first]), stream)));
     }
     if first.is_ascii_uppercase() {
-        stream.write_all(SPEAK_TLS).await?;
-        linger(stream).await;
+        linger::refuse(stream, SPEAK_TLS).await?;
     }
     Err(io::Error::new(io::ErrorKind::InvalidData, "the client speaks no TLS"))
 }

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 
 use super::header::{self, Beginning, Header};
 use super::networks::TrustedProxies;
-use crate::link::{Ahead, Refusal, Stream};
-use crate::listen::linger::linger;
+use crate::link::{Ahead, Stream};
+use crate::listen::linger;
 use crate::listen::listener::{Accepted, ConnectInfo, HandshakeFault, Listener};
 
 /// How much is read at first. Most headers and most requests are shorter.
@@ -101,8 +101,7 @@ fn give_back(read: Bytes, stream: Box<dyn Stream>, info: ConnectInfo) -> (Box<dy
 }
 
 /// Tells why in HTTP, which a client that speaks TLS does not read; the log says it too.
-async fn refuse(mut stream: Box<dyn Stream>, reason: &'static str, told: String) -> Settled {
-    stream.write_all(&Refusal::bad_request(told.as_str()).response()).await?;
-    linger(stream).await;
+async fn refuse(stream: Box<dyn Stream>, reason: &'static str, told: String) -> Settled {
+    linger::refuse(stream, &told).await?;
     Err(HandshakeFault::new(reason, told).into())
 }
