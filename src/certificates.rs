@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use slipstream_store::Timestamp;
+
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Fault, Faults};
 use crate::reload::Watched;
@@ -60,35 +62,22 @@ impl Certificates {
 
     /// Records how long they are valid, with the recorder of this thread.
     pub(crate) fn record(&self) {
-        let now = SystemClock::new().wall().as_millis();
-        let seconds = |end: u64| (Seconds::from(end) - Seconds::from(now)).0;
+        let now = SystemClock::new().wall();
         let servers = [("listener", &self.listener), ("admin", &self.admin)];
         for (purpose, tls) in servers.into_iter().filter_map(|(purpose, tls)| Some((purpose, tls.as_ref()?))) {
-            tls::record_expiry(purpose, seconds(tls.not_after().as_millis()));
+            tls::record_expiry(purpose, seconds(now, tls.not_after()));
         }
         if let Some(soonest) = self.dialled.iter().filter_map(ClientTls::not_after).min() {
-            tls::record_expiry("dial", seconds(soonest.as_millis()));
+            tls::record_expiry("dial", seconds(now, soonest));
         }
         tls::record_unverified(self.unverified);
     }
 }
 
-/// A time in seconds.
-struct Seconds(f64);
-
-impl From<u64> for Seconds {
-    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; a millisecond of a date is far from lost")]
-    fn from(millis: u64) -> Self {
-        Self(millis as f64 / 1000.0)
-    }
-}
-
-impl std::ops::Sub for Seconds {
-    type Output = Self;
-
-    fn sub(self, other: Self) -> Self {
-        Self(self.0 - other.0)
-    }
+/// From one time to another, negative if that was before it.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; a millisecond of a date is far from lost")]
+fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    (to.as_millis() as f64 - from.as_millis() as f64) / 1000.0
 }
 
 fn server(options: Option<ServerTlsOptions>, variable: &str, faults: &mut Vec<Fault>) -> Option<Arc<ServerTls>> {

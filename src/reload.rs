@@ -39,9 +39,12 @@ pub(crate) struct Watched {
 }
 
 /// Says what there is to know of the files in force, and reads each set again when it has changed, and all of them when
-/// `asked` is notified. Runs until it is dropped.
+/// `asked` is notified. Runs until it is dropped, or returns at once if there are none.
 pub(crate) async fn watch(watched: Vec<Watched>, asked: Arc<Notify>) {
     let mut sets: Vec<_> = watched.into_iter().map(Set::new).collect();
+    if sets.is_empty() {
+        return;
+    }
     loop {
         let is_asked = tokio::time::timeout(INTERVAL, asked.notified()).await.is_ok();
         let looking = tokio::task::spawn_blocking(move || {
