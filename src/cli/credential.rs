@@ -5,11 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{self, TOKEN};
+use crate::config::{self, MAX_TOKEN, TOKEN};
 use crate::link::Secret;
-
-/// Longest token, in bytes. It goes into a header.
-const MAX_TOKEN: usize = 4096;
 
 /// Where the token stands.
 #[derive(Debug, Clone, Default, Args)]
@@ -40,11 +37,8 @@ impl TokenFlag {
             (None, Some(text)) => (TOKEN.to_owned(), text),
             (None, None) => return Ok(None),
         };
-        let token = text.trim();
-        if (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Ok(Some(Secret::new(token.to_owned())));
-        }
-        Err(format!("{place}: expected a token alone, 1 to {MAX_TOKEN} of the ASCII characters ! to ~"))
+        let expected = || format!("{place}: expected a token alone, 1 to {MAX_TOKEN} of the ASCII characters ! to ~");
+        config::token(text.trim()).map(Some).ok_or_else(expected)
     }
 }
 

@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::output;
+use crate::config::{MAX_NAME, is_credential_name};
 use crate::listen::{Pattern, TokenHash};
 
 /// What a token begins with, so that people and scanners for secrets know it.
@@ -15,9 +16,6 @@ const PREFIX: &str = "slip_";
 
 /// How much of it nobody can guess.
 const RANDOM_BYTES: usize = 32;
-
-/// Longest name.
-const MAX_NAME: usize = 255;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -80,11 +78,7 @@ fn tag(text: &str) -> Result<String, String> {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    let fits = (1..=MAX_NAME).contains(&text.chars().count()) && !text.contains(char::is_control);
-    if fits && text.trim() == text {
-        return Ok(text.to_owned());
-    }
-    Err(format!("expected 1 to {MAX_NAME} characters"))
+    is_credential_name(text).then(|| text.to_owned()).ok_or_else(|| format!("expected 1 to {MAX_NAME} characters"))
 }
 
 /// Makes the token and prints it.

@@ -36,7 +36,7 @@ pub use store::StoreConfig;
 pub use table::{Config, SETTINGS};
 pub use text::{MAX_FILE_BYTES, read_file, read_text};
 pub use value::{Engine, Listen, LogFormat};
-pub(crate) use value::{durability, duration, engine};
+pub(crate) use value::{MAX_NAME, MAX_TOKEN, durability, duration, engine, is_credential_name, token};
 
 /// What the sources say, whether or not it can be run.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use slipstream_store::{Durability, InvalidId, Tag};
 
 use super::nearest::nearest;
+use crate::link::Secret;
 use crate::relay::BacklogPolicy;
 
 /// Most tags that one peer or one message may carry.
@@ -206,6 +207,23 @@ pub(super) fn path(text: &str) -> Result<PathBuf, String> {
         return Err("a path".to_owned());
     }
     Ok(PathBuf::from(text))
+}
+
+/// Longest token, in bytes. It goes into a header.
+pub(crate) const MAX_TOKEN: usize = 4096;
+
+/// Reads a bearer token: 1 to [`MAX_TOKEN`] of the ASCII characters `!` to `~`.
+pub(crate) fn token(text: &str) -> Option<Secret> {
+    let fits = (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| Secret::new(text.to_owned()))
+}
+
+/// Longest name of a credential or of a certificate, in characters.
+pub(crate) const MAX_NAME: usize = 255;
+
+/// Whether this can be the name of a credential or of a certificate.
+pub(crate) fn is_credential_name(text: &str) -> bool {
+    (1..=MAX_NAME).contains(&text.chars().count()) && !text.contains(char::is_control) && text.trim() == text
 }
 
 pub(super) fn host(text: &str) -> Result<IpAddr, String> {

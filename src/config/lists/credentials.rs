@@ -6,16 +6,13 @@ use serde_json::Value;
 use slipstream_store::MessageType;
 
 use super::entry::{Entry, Fields, Notation, shortened, switch, tags};
-use crate::config::value::MAX_TAGS;
+use crate::config::value::{MAX_NAME, MAX_TAGS, is_credential_name};
 use crate::listen::{Credential, Pattern, Proof, TokenHash};
 
 const FIELDS: [&str; 8] = ["name", "tokenSha256", "certificateSubject", "id", "tags", "relay", "maySend", "mayTarget"];
 
 /// Most types that `may_send` names.
 const MAX_TYPES: usize = 64;
-
-/// Longest name of a credential or of a certificate, in characters.
-const MAX_NAME: usize = 255;
 
 /// What people write before the name of a certificate, because other programs do.
 const KINDS: [&str; 6] = ["CN=", "DNS:", "URI:", "IP:", "email:", "subject="];
@@ -100,8 +97,7 @@ fn subject(value: &Value) -> Result<Arc<str>, String> {
 }
 
 fn text(value: &Value, what: &str) -> Result<Arc<str>, String> {
-    let text = value.as_str().filter(|text| (1..=MAX_NAME).contains(&text.chars().count()));
-    match text.filter(|text| !text.contains(char::is_control) && text.trim() == *text) {
+    match value.as_str().filter(|text| is_credential_name(text)) {
         Some(text) => Ok(text.into()),
         None => Err(format!("got {}, expected {what}, 1 to {MAX_NAME} characters", shortened(value))),
     }

@@ -8,15 +8,13 @@ use slipstream_store::PeerId;
 use super::entry::{Entry, name, switch, tags};
 use super::list::List;
 use crate::config::fault::Faults;
+use crate::config::value::{self, MAX_TOKEN};
 use crate::dial::DialledPeer;
 use crate::link::{Secret, Target};
 use crate::tls::{ClientTls, ClientTlsOptions, OwnFiles, Pem, PemSource, Roots};
 
 /// Most peers that a relay dials.
 pub const MAX_PEERS: usize = 256;
-
-/// Longest token, in bytes. It goes into a header.
-const MAX_TOKEN: usize = 4096;
 
 pub(in crate::config) const PEERS: List<DialledPeer> = List {
     what: "peers",
@@ -122,9 +120,6 @@ fn target(value: &Value) -> Result<Target, String> {
 
 /// The message never has the value.
 fn token(value: &Value) -> Result<Secret, String> {
-    let token = value.as_str().filter(|text| (1..=MAX_TOKEN).contains(&text.len()));
-    match token.filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic())) {
-        Some(token) => Ok(Secret::new(token.to_owned())),
-        None => Err(format!("expected 1 to {MAX_TOKEN} of the ASCII characters ! to ~")),
-    }
+    let token = value.as_str().and_then(value::token);
+    token.ok_or_else(|| format!("expected 1 to {MAX_TOKEN} of the ASCII characters ! to ~"))
 }
