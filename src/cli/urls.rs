@@ -33,11 +33,11 @@ pub(super) struct RelayUrl {
 }
 
 impl RelayUrl {
-    /// The URL, which is one that can lead somewhere.
+    /// The URL, which is one that can lead somewhere, and the certificates for it.
     ///
     /// # Errors
     /// What was expected, in words. A secret that the text may hold is not repeated.
-    pub(super) fn read(&self) -> Result<String, String> {
+    pub(super) fn read(&self) -> Result<(String, ClientTls), String> {
         let expected = || format!("expected --to ws://HOST:PORT/, or the relay's URL in {RELAY_URL}");
         self.read_from(variable(RELAY_URL))?.ok_or_else(expected)
     }
@@ -46,11 +46,11 @@ impl RelayUrl {
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub(super) fn read_or(&self, default: &str) -> Result<String, String> {
-        Ok(self.read_from(variable(RELAY_URL))?.unwrap_or_else(|| default.to_owned()))
+    pub(super) fn read_or(&self, default: &str) -> Result<(String, ClientTls), String> {
+        Ok(self.read_from(variable(RELAY_URL))?.unwrap_or_else(|| (default.to_owned(), self.tls())))
     }
 
-    /// The certificates for it.
+    /// The certificates for another port of the relay. No file is read before they are needed.
     pub(super) fn tls(&self) -> ClientTls {
         self.tls.unread()
     }
@@ -63,12 +63,12 @@ impl RelayUrl {
         self.token.read()
     }
 
-    fn read_from(&self, environment: Option<String>) -> Result<Option<String>, String> {
+    fn read_from(&self, environment: Option<String>) -> Result<Option<(String, ClientTls)>, String> {
         let environment = environment.map(|url| (RELAY_URL, url));
         let Some((place, url)) = self.to.clone().map(|url| ("--to", url)).or(environment) else { return Ok(None) };
         match Target::parse(&url) {
-            Ok(target) if target.tls().is_some() => self.tls.read().map(|_| Some(url)),
-            Ok(_) => Ok(Some(url)),
+            Ok(target) if target.tls().is_some() => Ok(Some((url, self.tls.read()?))),
+            Ok(_) => Ok(Some((url, self.tls()))),
             Err(expected) => Err(format!("{place}: {expected}, got {:?}", without_secrets(&url))),
         }
     }
@@ -89,7 +89,8 @@ mod tests {
 
     fn read(flag: Option<&str>, environment: Option<&str>) -> Result<Option<String>, String> {
         let (token, tls) = (TokenFlag::default(), TlsFlags::default());
-        RelayUrl { to: flag.map(str::to_owned), token, tls }.read_from(environment.map(str::to_owned))
+        let read = RelayUrl { to: flag.map(str::to_owned), token, tls }.read_from(environment.map(str::to_owned));
+        read.map(|read| read.map(|(url, _)| url))
     }
 
     #[test]

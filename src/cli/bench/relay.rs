@@ -144,10 +144,11 @@ impl Arguments {
         };
         let default_warmup = if self.mode == Mode::Offline { Duration::ZERO } else { DEFAULT_WARMUP };
         let default_subscribers = if self.mode == Mode::FanOut { DEFAULT_FAN_OUT } else { 1 };
+        let (to, tls) = self.to.read_or(DEFAULT_RELAY)?;
         Ok(Plan {
-            to: self.to.read_or(DEFAULT_RELAY)?,
+            to,
             token: self.to.token()?,
-            tls: Some(self.to.tls()),
+            tls: Some(tls),
             mode,
             goal,
             warmup: Some(self.warmup.unwrap_or(default_warmup)).filter(|time| !time.is_zero()),

@@ -11,6 +11,7 @@ use crate::cli::urls::RelayUrl;
 use crate::client::ClientOptions;
 use crate::config;
 use crate::link::Secret;
+use crate::tls::ClientTls;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -71,9 +72,9 @@ fn some_time(text: &str) -> Result<Duration, String> {
 
 impl Arguments {
     /// What the relay is told of whoever listens.
-    pub(super) fn options(&self, token: Option<Secret>) -> ClientOptions {
-        let tls = Some(self.to.tls());
-        ClientOptions { id: Some(self.id.clone()), tags: self.tags.clone(), token, tls, ..ClientOptions::default() }
+    pub(super) fn options(&self, token: Option<Secret>, tls: ClientTls) -> ClientOptions {
+        let (id, tags, tls) = (Some(self.id.clone()), self.tags.clone(), Some(tls));
+        ClientOptions { id, tags, token, tls, ..ClientOptions::default() }
     }
 
     /// What is printed of each message.

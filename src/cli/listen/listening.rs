@@ -18,7 +18,7 @@ use crate::cli::stdout_reader::StdoutReader;
 use crate::client::{Client, ClientError, ClientOptions, ClientReceiver, ClientSender, ConnectError, Received};
 use crate::clock::{self, Clock as _, SystemClock};
 use crate::dial::{Backoff, DialLimits};
-use crate::link::{CloseCode, HandshakeError, Secret};
+use crate::link::{CloseCode, HandshakeError};
 
 /// Pauses between links. There is no circuit to open: a person waits, or a program that wants the next message.
 const PAUSES: DialLimits = DialLimits {
@@ -77,11 +77,11 @@ pub(super) struct Listening<'a> {
 impl<'a> Listening<'a> {
     /// # Errors
     /// If signals cannot be caught.
-    pub(super) fn new(arguments: &'a Arguments, url: String, token: Option<Secret>) -> io::Result<Self> {
+    pub(super) fn new(arguments: &'a Arguments, url: String, options: ClientOptions) -> io::Result<Self> {
         Ok(Self {
             arguments,
             url,
-            options: arguments.options(token),
+            options,
             clock: SystemClock::new(),
             signals: Signals::new()?,
             reader: StdoutReader::new(),

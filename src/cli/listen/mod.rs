@@ -16,12 +16,12 @@ const QUIET: u8 = 3;
 
 /// Prints what comes until the count is reached, nothing more comes, or it is asked to stop.
 pub(super) async fn run(arguments: &Arguments) -> ExitCode {
-    let asked = arguments.to.read().and_then(|url| Ok((url, arguments.to.token()?)));
-    let (url, token) = match asked {
+    let asked = arguments.to.read().and_then(|(url, tls)| Ok((url, arguments.options(arguments.to.token()?, tls))));
+    let (url, options) = match asked {
         Ok(asked) => asked,
         Err(fault) => return output::fail(output::MISUSED, &output::printable(&fault)),
     };
-    let mut listening = match Listening::new(arguments, url, token) {
+    let mut listening = match Listening::new(arguments, url, options) {
         Ok(listening) => listening,
         Err(fault) => return output::fail(output::FAILED, &format_args!("signals: {fault}")),
     };

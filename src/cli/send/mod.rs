@@ -24,7 +24,7 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
     let clock = SystemClock::new();
     let asked = arguments.check(&clock);
     let asked = asked.and_then(|()| Ok((arguments.to.read()?, arguments.to.token()?, Input::open(arguments)?)));
-    let (url, token, input) = match asked {
+    let ((url, tls), token, input) = match asked {
         Ok(asked) => asked,
         Err(fault) => return output::fail(output::MISUSED, &output::printable(&fault)),
     };
@@ -32,8 +32,7 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
     if let Err(fault) = input.only().map_or(Ok(()), |text| sending::check(arguments, &ids, text, &clock)) {
         return output::fail(output::MISUSED, &output::printable(&fault));
     }
-    let (id, tls) = (arguments.id.clone(), Some(arguments.to.tls()));
-    let options = ClientOptions { id, token, tls, ..ClientOptions::default() };
+    let options = ClientOptions { id: arguments.id.clone(), token, tls: Some(tls), ..ClientOptions::default() };
     let options = ClientOptions { connect_timeout: options.connect_timeout.min(arguments.timeout), ..options };
     let client = match Client::connect(&url, &options).await {
         Ok(client) => client,
