@@ -5,26 +5,11 @@
 
 mod support;
 
-use std::path::Path;
-
 use serde_json::{Value, json};
-use support::{Peer, Process, Relay, assert_has, eventually, get, put, request};
+use support::{Peer, Process, Relay, assert_has, eventually, get, put, ran, request, written};
 
 const PEERS: &str = r#"[{"url": "ws://relay-b.example:7171/mesh?key=hush", "id": "azure-1", "tags": ["azure"], "token": "hush"},
     {"url": "ws://127.0.0.1:1/"}]"#;
-
-/// What a command said, and how it ended.
-async fn ran(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
-    let mut process = Process::spawn(arguments, environment);
-    let status = process.end().await;
-    (status.code(), process.stdout(), process.stderr())
-}
-
-fn written(folder: &Path, name: &str, text: &str) -> String {
-    let path = folder.join(name);
-    std::fs::write(&path, text).expect("it is written");
-    path.to_str().expect("a path of UTF-8").to_owned()
-}
 
 #[tokio::test]
 async fn check_says_what_a_start_would_say_and_opens_nothing() {

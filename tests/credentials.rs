@@ -4,11 +4,11 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use support::{Peer, Process, Relay, Response, Signal, assert_has, eventually};
+use support::{Peer, Process, Relay, Response, Signal, assert_has, eventually, ran, written};
 use tempfile::TempDir;
 
 /// What every token of these tests begins with, so that none is overlooked in an output.
@@ -236,19 +236,6 @@ async fn a_file_with_faults_leaves_what_is_in_force() {
     assert_eq!(guarded.refused("id=b", "new").await.status, 401);
     guarded.link("id=b", "right").await.ping(b"it lives").await;
     guarded.stop().await;
-}
-
-/// What a command said, and how it ended.
-async fn ran(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
-    let mut process = Process::spawn(arguments, environment);
-    let status = process.end().await;
-    (status.code(), process.stdout(), process.stderr())
-}
-
-fn written(folder: &Path, name: &str, text: &str) -> String {
-    let path = folder.join(name);
-    std::fs::write(&path, text).expect("it is written");
-    path.to_str().expect("a path of UTF-8").to_owned()
 }
 
 #[tokio::test]

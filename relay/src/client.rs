@@ -1,6 +1,7 @@
 //! A small client: the commands, the tests and the benches reach a relay through it.
 //!
-//! It runs the same link as the relay does, from the other end. It speaks `ws://` and `wss://`, and acknowledges nothing by itself.
+//! It runs the same link as the relay does, from the other end. It speaks `ws://` and `wss://`, and acknowledges nothing
+//! by itself.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -80,8 +81,8 @@ impl ClientOptions {
     }
 }
 
-/// Connects to `ws://HOST:PORT/PATH?QUERY`, or the same with `wss://`, and asks for a link, which the caller then runs. Returns what the relay said
-/// of itself, too.
+/// Connects to `ws://HOST:PORT/PATH?QUERY`, or the same with `wss://`, and asks for a link, which the caller then runs.
+/// Returns what the relay said of itself, too.
 ///
 /// # Errors
 /// [`ConnectError`].

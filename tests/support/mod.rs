@@ -37,7 +37,7 @@ pub use self::far::{Far, Way};
 pub use self::http::{Response, get, put, request};
 pub use self::pair::Pair;
 pub use self::peer::{Event, Message, Peer, event};
-pub use self::process::{Process, Relay, Signal, allow_links};
+pub use self::process::{Process, Relay, Signal, allow_links, ran, written};
 pub use self::proxied::{Kind as ProxyKind, Proxied, certificate};
 pub use self::proxy::Proxy;
 pub use self::server::{Dialled, Server, ServerLink};

@@ -127,6 +127,20 @@ impl Process {
     }
 }
 
+/// What a command said, and how it ended.
+pub async fn ran(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let mut process = Process::spawn(arguments, environment);
+    let status = process.end().await;
+    (status.code(), process.stdout(), process.stderr())
+}
+
+/// Writes a file, and returns its path.
+pub fn written(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("it is written");
+    path.to_str().expect("a path of UTF-8").to_owned()
+}
+
 /// Collects the lines that come, the last `most` of them; the channel closes when the stream does.
 fn collect(stream: impl AsyncRead + Unpin + Send + 'static, most: usize) -> watch::Receiver<Vec<String>> {
     let (kept, lines) = watch::channel(Vec::new());

@@ -30,8 +30,8 @@ pub struct Arguments {
     /// Where the copy is written. For SQLite a path that ends in .db, .sqlite or .sqlite3 is a file, any other a folder.
     /// With --admin a name in the relay's SLIPSTREAM_BACKUP_PATH.
     file: PathBuf,
-    /// Asks the running relay whose admin port this is, http://HOST:PORT or https://HOST:PORT [SLIPSTREAM_ADMIN_URL, unless a flag names a
-    /// store].
+    /// Asks the running relay whose admin port this is, http://HOST:PORT or https://HOST:PORT [SLIPSTREAM_ADMIN_URL,
+    /// unless a flag names a store].
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "storage_path", "store"])]
     admin: Option<String>,
     /// Prints one JSON object.
