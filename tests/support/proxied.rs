@@ -51,12 +51,13 @@ impl Proxied {
     pub async fn start(kind: Kind, example: &str, relay: SocketAddr, folder: &Path) -> Self {
         let address = free();
         let pem = folder.join("relay.pem").display().to_string();
-        let example = example.replace("127.0.0.1:7171", &relay.to_string()).replace("/etc/ssl/relay.pem", &pem);
+        // First, because the relay's own port may begin with 443.
         let own = match kind {
             Kind::Haproxy => example.replace(":443", &address.to_string()),
             Kind::Nginx | Kind::Stunnel => example.replace("443", &address.to_string()),
         };
         assert_ne!(own, example, "the port of the example is another one:\n{example}");
+        let own = own.replace("127.0.0.1:7171", &relay.to_string()).replace("/etc/ssl/relay.pem", &pem);
         let own = match kind {
             Kind::Haproxy => own,
             Kind::Nginx => NGINX.to_owned() + &own.replacen("http {", NGINX_HTTP, 1),
