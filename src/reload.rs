@@ -41,14 +41,14 @@ pub(crate) struct Watched {
 /// Says what there is to know of the files in force, and reads each set again when it has changed, and all of them when
 /// `asked` is notified. Runs until it is dropped, or returns at once if there are none.
 pub(crate) async fn watch(watched: Vec<Watched>, asked: Arc<Notify>) {
-    let mut sets: Vec<_> = watched.into_iter().map(Set::new).collect();
+    let mut sets: Vec<_> = watched.into_iter().map(|watched| Set::new(watched, Instant::now())).collect();
     if sets.is_empty() {
         return;
     }
     loop {
         let is_asked = tokio::time::timeout(INTERVAL, asked.notified()).await.is_ok();
         let looking = tokio::task::spawn_blocking(move || {
-            sets.iter_mut().for_each(|set| set.look(is_asked));
+            sets.iter_mut().for_each(|set| set.look(is_asked, Instant::now()));
             sets
         });
         match looking.await {
@@ -70,27 +70,27 @@ struct Set {
 }
 
 impl Set {
-    fn new(watched: Watched) -> Self {
+    fn new(watched: Watched, now: Instant) -> Self {
         let read = contents(&watched.paths);
-        let set = Self { seen: read.clone(), read, watched, reminded: Instant::now() };
+        let set = Self { seen: read.clone(), read, watched, reminded: now };
         set.warn();
         set
     }
 
-    fn look(&mut self, is_asked: bool) {
-        let now = contents(&self.watched.paths);
-        let has_settled = now == self.seen;
-        self.seen = now;
+    fn look(&mut self, is_asked: bool, now: Instant) {
+        let contents = contents(&self.watched.paths);
+        let has_settled = contents == self.seen;
+        self.seen = contents;
         if is_asked || has_settled && self.seen != self.read {
             self.read.clone_from(&self.seen);
-            self.reload();
-        } else if self.reminded.elapsed() >= REMINDER {
+            self.reload(now);
+        } else if now.duration_since(self.reminded) >= REMINDER {
             self.warn();
-            self.reminded = Instant::now();
+            self.reminded = now;
         }
     }
 
-    fn reload(&mut self) {
+    fn reload(&mut self, now: Instant) {
         let purpose = self.watched.purpose;
         let reloaded = (self.watched.reload)();
         tls::count_reload(purpose, reloaded.is_ok());
@@ -98,7 +98,7 @@ impl Set {
             Ok(()) => {
                 info!(purpose, "files were read again and are in force");
                 self.warn();
-                self.reminded = Instant::now();
+                self.reminded = now;
             }
             Err(fault) => error!(purpose, "files were read again and refused; what was in force stays: {fault}"),
         }
@@ -121,4 +121,40 @@ fn content(path: &Path) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     Some(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn an_operator_is_told_once_a_day() {
+        let told = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&told);
+        let watched = Watched {
+            purpose: "listener",
+            paths: Vec::new(),
+            reload: Box::new(|| Ok(())),
+            warnings: Box::new(move || {
+                counted.fetch_add(1, Ordering::Relaxed);
+                vec!["it ends soon".to_owned()]
+            }),
+        };
+        let start = Instant::now();
+        let mut set = Set::new(watched, start);
+        let mut told_after = |looked: Duration, is_asked| {
+            set.look(is_asked, start + looked);
+            told.load(Ordering::Relaxed)
+        };
+        let hour = Duration::from_secs(60 * 60);
+        assert_eq!(told_after(INTERVAL, false), 1, "at the start alone");
+        assert_eq!(told_after(23 * hour, false), 1);
+        assert_eq!(told_after(24 * hour, false), 2);
+        assert_eq!(told_after(47 * hour, false), 2);
+        assert_eq!(told_after(47 * hour, true), 3, "at a reload, from which the next day counts");
+        assert_eq!(told_after(70 * hour, false), 3);
+        assert_eq!(told_after(71 * hour, false), 4);
+    }
 }
