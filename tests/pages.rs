@@ -167,9 +167,11 @@ async fn the_settings_of_the_mesh_page_are_whole_at_its_own_addresses() {
     }
 }
 
-/// Has the program check settings, given as `NAME=value`.
-async fn check(what: &str, settings: Vec<(String, String)>) {
-    assert!(settings.len() >= 2, "{what}: {settings:?}");
+/// Has the program check settings, given as `NAME=value`. It finds the certificates in this folder.
+async fn check(what: &str, settings: Vec<(String, String)>, certificates: &str) {
+    assert!(settings.len() >= 5, "{what}: {settings:?}");
+    let settings: Vec<_> =
+        settings.into_iter().map(|(name, value)| (name, value.replace("/etc/slipstream/tls", certificates))).collect();
     let given: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let mut checked = Process::spawn(["config", "check"], &given);
     assert_eq!(checked.end().await.code(), Some(0), "{what}: {settings:?}\n{}", checked.stderr());
@@ -184,16 +186,23 @@ fn setting(text: &str) -> Option<(String, String)> {
 
 #[tokio::test]
 async fn the_settings_of_the_running_page_and_of_the_files_for_deploying_are_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Under the names that an operator gives them, and under those of a Secret.
+    let make = "slipstream tls demo tls; cd tls; cp ca.pem ca.crt; cp relay-aws.pem tls.crt; cp relay-aws.key tls.key";
+    let made = bash(make, folder.path()).output().await.expect("bash runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let certificates = folder.path().join("tls").display().to_string();
     let page = blocks(include_str!("../docs/running.md"));
     let environment = page.iter().find(|block| block.language == "ini").expect("an environment file");
-    check("the environment file", environment.text.lines().filter_map(setting).collect()).await;
+    check("the environment file", environment.text.lines().filter_map(setting).collect(), &certificates).await;
     let docker = page.iter().find(|block| block.text.contains("docker run")).expect("how to run a container");
-    check("docker run", docker.text.split_whitespace().filter_map(setting).collect()).await;
+    check("docker run", docker.text.split_whitespace().filter_map(setting).collect(), &certificates).await;
     let inline = |line: &str| {
         let (name, value) = line.trim().strip_prefix("- {name: ")?.strip_suffix('}')?.split_once(", value: ")?;
         setting(&format!("{name}={value}"))
     };
-    check("kubernetes.yaml", include_str!("../deploy/kubernetes.yaml").lines().filter_map(inline).collect()).await;
+    let kubernetes = include_str!("../deploy/kubernetes.yaml").lines().filter_map(inline).collect();
+    check("kubernetes.yaml", kubernetes, &certificates).await;
     // A link takes a descriptor, and so does what is beside the links.
     let unit = include_str!("../deploy/slipstream.service");
     let limit = unit.lines().find_map(|line| line.strip_prefix("LimitNOFILE=")).expect("a limit");
