@@ -9,18 +9,28 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
+use super::read_ahead::ReadAhead;
 use super::stream::{ReadHalf, SendHalf, Stream, WriteHalf};
 use crate::tls;
+
+/// How much is encrypted before it is written: more than a batch of frames, which ends with the message that fills it.
+/// At rustls' own 64 KiB the last bytes of each batch would be a write of their own.
+const ENCRYPTED_AT_ONCE: usize = 128 << 10;
 
 /// A stream on which the handshake of TLS is done.
 ///
 /// What goes wrong is said in plain words. A far end that leaves without `close_notify` (RFC 8446 §6.1) has left, as over
 /// TCP: whether it said all that it had to say is told by its frames.
-pub(crate) struct Sealed(TlsStream<Box<dyn Stream>>);
+pub(crate) struct Sealed(TlsStream<ReadAhead>);
 
 impl Sealed {
-    pub(crate) fn new(stream: impl Into<TlsStream<Box<dyn Stream>>>) -> Self {
-        Self(stream.into())
+    pub(crate) fn new(stream: impl Into<TlsStream<ReadAhead>>) -> Self {
+        let mut stream = stream.into();
+        match &mut stream {
+            TlsStream::Client(stream) => stream.get_mut().1.set_buffer_limit(Some(ENCRYPTED_AT_ONCE)),
+            TlsStream::Server(stream) => stream.get_mut().1.set_buffer_limit(Some(ENCRYPTED_AT_ONCE)),
+        }
+        Self(stream)
     }
 }
 

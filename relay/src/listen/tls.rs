@@ -7,12 +7,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use rustls::server::Acceptor;
-use tokio::io::AsyncReadExt as _;
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::linger;
 use super::listener::{Accepted, ConnectInfo, Listener};
-use crate::link::{Ahead, Sealed, Stream};
+use crate::link::{ReadAhead, Sealed, Stream};
 use crate::tls::{self, ServerTls};
 
 /// How TLS begins: with a record of a handshake, of version 3.x (RFC 8446 §5.1).
@@ -62,7 +61,7 @@ pub async fn accept_tls(
     info: ConnectInfo,
     in_force: &ServerTls,
 ) -> io::Result<(Box<dyn Stream>, ConnectInfo)> {
-    let stream = expect_tls(stream).await?;
+    let stream = expect_tls(ReadAhead::new(stream)).await?;
     let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(tls::said_plainly)?;
     let stream = hello.into_stream(in_force.config()).await.map_err(tls::said_plainly)?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
@@ -71,13 +70,13 @@ pub async fn accept_tls(
 }
 
 /// Returns the stream if TLS begins on it. Before rustls has seen a byte, because it answers what is no TLS with an alert.
-async fn expect_tls(mut stream: Box<dyn Stream>) -> io::Result<Box<dyn Stream>> {
-    let first = stream.read_u8().await?;
+async fn expect_tls(mut stream: ReadAhead) -> io::Result<ReadAhead> {
+    let first = stream.first().await?;
     if first == HANDSHAKE[0] {
-        return Ok(Box::new(Ahead::new(Bytes::copy_from_slice(&[first]), stream)));
+        return Ok(stream);
     }
     if first.is_ascii_uppercase() {
-        linger::refuse(stream, SPEAK_TLS).await?;
+        linger::refuse(stream.into_inner(), SPEAK_TLS).await?;
     }
     Err(io::Error::new(io::ErrorKind::InvalidData, "the client speaks no TLS"))
 }
