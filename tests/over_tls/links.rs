@@ -6,8 +6,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use super::files::{CLIENT, Files, each};
-use crate::support::{Process, Relay, assert_has, eventually, within};
+use crate::support::{CLIENT, Files, Process, Relay, assert_has, each, eventually, within};
 
 /// Sends one message under this id, and returns how that ended and what was said.
 pub(super) async fn send(url: &str, id: &str, flags: &[String]) -> (i32, String) {
@@ -19,17 +18,13 @@ pub(super) async fn send(url: &str, id: &str, flags: &[String]) -> (i32, String)
     (code, process.stderr())
 }
 
-pub(super) fn wss(relay: &Relay) -> String {
-    format!("wss://{}/", relay.links)
-}
-
 async fn sent(relay: &Relay, id: &str, flags: &[String]) {
-    let (code, told) = send(&wss(relay), id, flags).await;
+    let (code, told) = send(&relay.wss(), id, flags).await;
     assert_eq!(code, 0, "{told}");
 }
 
 async fn refused(relay: &Relay, flags: &[String], part: &str) {
-    let (code, told) = send(&wss(relay), "app-1", flags).await;
+    let (code, told) = send(&relay.wss(), "app-1", flags).await;
     assert_eq!(code, 1, "{told}");
     assert_has(&told, [part]);
 }

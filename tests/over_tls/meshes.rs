@@ -2,13 +2,12 @@
 
 use serde_json::json;
 
-use super::files::{Files, each};
-use super::links::{send, wss};
-use crate::support::{Process, Relay, assert_has, eventually};
+use super::links::send;
+use crate::support::{Files, Process, Relay, assert_has, each, eventually};
 
 /// A relay that dials another with these fields.
 async fn dialling(files: &Files, store: &str, to: &Relay, fields: serde_json::Value) -> Relay {
-    let mut peer = json!({"url": wss(to), "id": "far"});
+    let mut peer = json!({"url": to.wss(), "id": "far"});
     peer.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
     let peers = json!([peer]).to_string();
     let folder = files.path(store);
@@ -32,7 +31,7 @@ async fn a_message_crosses_a_mesh_with_mutual_tls() {
         json!({"ca": files.text("ca.pem"), "cert": files.read("machine-7.pem"), "key": files.text("machine-7.key")});
     let near = dialling(&files, "near", &far, own).await;
     linked(&near).await;
-    let to = wss(&far);
+    let to = far.wss();
     let mut listener = Process::spawn(
         [&["listen", "--to", &to, "--id", "app-far", "--count", "1"][..], &each(&files.client(Some("machine-7")))]
             .concat(),

@@ -1,6 +1,5 @@
 //! What `tests/tls.rs` shows, by subject.
 
-mod files;
 mod links;
 mod meshes;
 mod reloads;

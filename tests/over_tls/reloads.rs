@@ -4,9 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::files::{Files, HOST, each};
-use super::links::{send, wss};
-use crate::support::{Process, Relay, Signal, assert_has, eventually};
+use super::links::send;
+use crate::support::{Files, HOST, Process, Relay, Signal, assert_has, each, eventually};
 
 const TAKEN_UP: &str = "slipstream_reloads_total{use=\"listener\",outcome=\"taken_up\"}";
 const REFUSED: &str = "slipstream_reloads_total{use=\"listener\",outcome=\"refused\"}";
@@ -14,7 +13,7 @@ const LINKS: &str = "slipstream_active_connections{kind=\"application\"}";
 
 /// A listener on the relay, which ends if its link does.
 async fn listener(relay: &Relay, files: &Files) -> Process {
-    let to = wss(relay);
+    let to = relay.wss();
     let client = files.client(Some("machine-7"));
     let flags = [&["listen", "--to", &to, "--id", "app-1", "--once"][..], &each(&client)].concat();
     let process = Process::spawn(flags, &[]);
@@ -41,9 +40,9 @@ async fn certificates_that_are_written_anew_hold_for_new_links_and_keep_those_th
         fs::rename(files.path(&format!("next-{name}")), files.path(name)).expect("renamed");
     }
     relay.metric_becomes(TAKEN_UP, 1.0).await;
-    assert_eq!(send(&wss(&relay), "app-2", &next.client(Some("machine-7"))).await.0, 0, "the new authority's client");
+    assert_eq!(send(&relay.wss(), "app-2", &next.client(Some("machine-7"))).await.0, 0, "the new authority's client");
     let old = [vec!["--tls-ca".to_owned(), next.text("ca.pem")], files.listener("machine-7")].concat();
-    let (code, told) = send(&wss(&relay), "app-2", &old).await;
+    let (code, told) = send(&relay.wss(), "app-2", &old).await;
     assert_eq!(code, 1, "{told}");
     assert_has(&told, ["another authority of that name"]);
     up.printed("the message of the new client", |line| line.contains("key").then_some(())).await;
@@ -62,12 +61,12 @@ async fn a_bad_set_is_refused_as_a_whole_and_the_old_stays() {
     fs::remove_file(files.path("ca.pem")).expect("removed");
     relay.metric_becomes(REFUSED, 2.0).await;
     let old = [vec!["--tls-no-verify".to_owned()], files.listener("machine-7")].concat();
-    assert_eq!(send(&wss(&relay), "app-2", &old).await.0, 0, "the old authority's client");
+    assert_eq!(send(&relay.wss(), "app-2", &old).await.0, 0, "the old authority's client");
     assert_eq!((relay.metric(TAKEN_UP).await, relay.metric(LINKS).await), (0.0, 1.0));
     fs::rename(files.path("next-relay.key"), files.path("relay.key")).expect("renamed");
     fs::rename(files.path("next-ca.pem"), files.path("ca.pem")).expect("renamed");
     relay.metric_becomes(TAKEN_UP, 1.0).await;
-    assert_eq!(send(&wss(&relay), "app-2", &next.client(Some("machine-7"))).await.0, 0);
+    assert_eq!(send(&relay.wss(), "app-2", &next.client(Some("machine-7"))).await.0, 0);
 }
 
 /// What Kubernetes mounts: `NAME -> ..data/NAME`, and `..data` leads to a folder that is swapped as a whole.
@@ -94,7 +93,7 @@ async fn a_mount_of_kubernetes_is_swapped() {
     let next = Files::usual();
     mount(&secret, &next, "..2");
     relay.metric_becomes(TAKEN_UP, 1.0).await;
-    assert_eq!(send(&wss(&relay), "app-1", &next.client(None)).await.0, 0);
+    assert_eq!(send(&relay.wss(), "app-1", &next.client(None)).await.0, 0);
 }
 
 #[tokio::test]

@@ -2,8 +2,7 @@
 
 use std::process::{Command, Output};
 
-use super::files::{CLIENT, Files, HOST};
-use crate::support::assert_has;
+use crate::support::{CLIENT, Files, HOST, assert_has};
 
 /// What `config check` says of a listener with these files, and how it ends.
 fn checked(files: &Files, flags: &[&str]) -> (i32, String) {

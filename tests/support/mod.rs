@@ -12,6 +12,7 @@
 
 mod application;
 mod bulk;
+mod certificates;
 mod far;
 mod http;
 mod pair;
@@ -33,6 +34,7 @@ use std::time::Duration;
 
 pub use self::application::{Application, Progress};
 pub use self::bulk::{bulk_id, drain, drain_part, fill};
+pub use self::certificates::{CLIENT, Files, HOST, each};
 pub use self::far::{Far, Way};
 pub use self::http::{Response, get, put, request};
 pub use self::pair::Pair;

@@ -210,6 +210,11 @@ impl Relay {
         format!("ws://{}/", self.links)
     }
 
+    /// The same where it speaks TLS.
+    pub fn wss(&self) -> String {
+        format!("wss://{}/", self.links)
+    }
+
     /// Asks it to stop, and waits until it has.
     pub async fn stop(mut self) -> ExitStatus {
         self.process.signal(Signal::TERM);
