@@ -20,10 +20,6 @@ fn limit(relay: &Relay) {
     prlimit(Some(pid), Resource::Nofile, limit).expect("it may have fewer");
 }
 
-fn open_files(relay: &Relay) -> usize {
-    std::fs::read_dir(format!("/proc/{}/fd", relay.process.id())).expect("it runs").count()
-}
-
 #[tokio::test]
 async fn with_every_file_in_use_it_says_how_it_is_and_commits() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -46,7 +42,7 @@ async fn with_every_file_in_use_it_says_how_it_is_and_commits() {
     }
     sender.publish(json!({"type": "EVENT"})).await;
     let most = usize::try_from(FILES).expect("it is small");
-    assert!(open_files(&relay) + 8 < most, "{} are open", open_files(&relay));
+    assert!(relay.process.open_files() + 8 < most, "{} are open", relay.process.open_files());
     drop(clients);
     // It may be busy with the clients that are gone.
     eventually("a link", async || upgrade(relay.links, "/?id=other", &[]).await.ok()).await;

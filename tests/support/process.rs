@@ -14,7 +14,7 @@ use super::within;
 
 pub use rustix::process::Signal;
 
-/// Most lines of stderr that are kept to explain a failure.
+/// Most lines of stderr that are kept to explain a failure. A panic is kept however much is said after it.
 const KEPT_LINES: usize = 200;
 
 /// Most memory that a relay may have resident, whatever peers do to it.
@@ -108,9 +108,14 @@ impl Process {
         self.end().await;
     }
 
-    /// The most memory that it ever had resident, in megabytes.
-    pub fn peak_megabytes(&self) -> u64 {
-        self.status_bytes("VmHWM:") / 1_000_000
+    /// The most memory that it ever had resident, in bytes.
+    pub fn peak_bytes(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// How many files it has open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid)).expect("it runs").count()
     }
 
     /// The memory that it has resident, in bytes.
@@ -141,15 +146,21 @@ pub fn written(folder: &Path, name: &str, text: &str) -> String {
     path.to_str().expect("a path of UTF-8").to_owned()
 }
 
-/// Collects the lines that come, the last `most` of them; the channel closes when the stream does.
+/// What a line has that tells of a panic.
+const PANIC: &str = "panicked at";
+
+/// Collects the lines that come, the last `most` of them and those that tell of a panic; the channel closes when the
+/// stream does.
 fn collect(stream: impl AsyncRead + Unpin + Send + 'static, most: usize) -> watch::Receiver<Vec<String>> {
     let (kept, lines) = watch::channel(Vec::new());
     tokio::spawn(async move {
         let mut stream = BufReader::new(stream).lines();
         while let Ok(Some(line)) = stream.next_line().await {
             kept.send_modify(|lines: &mut Vec<String>| {
-                if lines.len() == most {
-                    lines.remove(0);
+                if lines.len() >= most
+                    && let Some(oldest) = lines.iter().position(|line| !line.contains(PANIC))
+                {
+                    lines.remove(oldest);
                 }
                 lines.push(line);
             });
@@ -223,7 +234,7 @@ impl Relay {
 
     /// Asserts that it never had more memory resident than [`MEGABYTES`].
     pub fn assert_small(&self, when: &str) {
-        let peak = self.process.peak_megabytes();
+        let peak = self.process.peak_bytes() / 1_000_000;
         println!("peak resident memory {when}: {peak} MB");
         assert!(peak < MEGABYTES, "{peak} MB were resident {when}");
     }
