@@ -20,6 +20,7 @@ mod peer;
 mod process;
 mod proxied;
 mod proxy;
+mod sealed;
 mod server;
 mod slow;
 mod stores;
@@ -42,6 +43,7 @@ pub use self::peer::{Event, Message, Peer, event};
 pub use self::process::{Process, Relay, Signal, allow_links, ran, written};
 pub use self::proxied::{Kind as ProxyKind, Proxied, certificate};
 pub use self::proxy::Proxy;
+pub use self::sealed::Sealer;
 pub use self::server::{Dialled, Server, ServerLink};
 pub use self::slow::Slow;
 pub use self::stores::{
@@ -49,7 +51,8 @@ pub use self::stores::{
     store_with_backlog,
 };
 pub use self::websocket::{
-    BINARY, CLOSE, CONTINUE, FIN, Frame, Link, PING, PONG, Reader, TEXT, Writer, frame, upgrade, upgrade_after,
+    BINARY, CLOSE, CONTINUE, FIN, Frame, Link, PING, PONG, Reader, Stream, TEXT, Writer, frame, upgrade, upgrade_after,
+    upgrade_over,
 };
 pub use self::workshop::{npm_workshop, python_workshop, run, workshop};
 

@@ -1,11 +1,14 @@
 //! A WebSocket written out by hand, so that a test can also write what no library would (RFC 6455).
 
+use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf,
+    split,
+};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::Response;
 
@@ -19,6 +22,11 @@ pub const PING: u8 = 0x9;
 pub const PONG: u8 = 0xA;
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// A stream of bytes, over TLS or not.
+pub trait Stream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> Stream for S {}
 
 /// A frame that came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +59,7 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// The reading side of a link.
 #[derive(Debug)]
-pub struct Reader(BufReader<OwnedReadHalf>);
+pub struct Reader(BufReader<ReadHalf<Box<dyn Stream>>>);
 
 impl Reader {
     /// Waits until something is there to read, also the end. It can be cancelled.
@@ -79,7 +87,7 @@ impl Reader {
 /// The writing side of a link. Frames are collected until [`flush`](Self::flush).
 #[derive(Debug)]
 pub struct Writer {
-    stream: OwnedWriteHalf,
+    stream: WriteHalf<Box<dyn Stream>>,
     waiting: Vec<u8>,
 }
 
@@ -98,12 +106,13 @@ impl Writer {
     pub async fn flush(&mut self) -> io::Result<()> {
         self.stream.write_all(&self.waiting).await?;
         self.waiting.clear();
-        Ok(())
+        self.stream.flush().await
     }
 
     /// Sends bytes as they are.
     pub async fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
     }
 
     /// Bytes that were added and not sent.
@@ -136,9 +145,19 @@ pub async fn upgrade_after(
 ) -> Result<Link, Option<Response>> {
     let stream = TcpStream::connect(relay).await.map_err(|_| None)?;
     stream.set_nodelay(true).map_err(|_| None)?;
-    let (read, mut stream) = stream.into_split();
+    upgrade_over(Box::new(stream), before, target, headers).await
+}
+
+/// The same over a stream that is there.
+pub async fn upgrade_over(
+    stream: Box<dyn Stream>,
+    before: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> Result<Link, Option<Response>> {
+    let (read, mut stream) = split(stream);
     let mut request = format!(
-        "{before}GET {target} HTTP/1.1\r\nHost: {relay}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "{before}GET {target} HTTP/1.1\r\nHost: relay\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     );
     for (name, value) in headers {
@@ -146,6 +165,7 @@ pub async fn upgrade_after(
     }
     request += "\r\n";
     stream.write_all(request.as_bytes()).await.map_err(|_| None)?;
+    stream.flush().await.map_err(|_| None)?;
     let mut reader = BufReader::with_capacity(64 * 1024, read);
     let response = Response::read(&mut reader).await.ok_or(None)?;
     if response.status != 101 {
