@@ -17,7 +17,13 @@ pub fn bulk_id(number: u64) -> String {
 
 /// Has a peer send that many messages, which `message` makes, and waits until all are confirmed.
 pub async fn fill(relay: &Relay, messages: u64, message: impl Fn(u64) -> String) {
-    let Peer { link, .. } = Peer::connect_with(relay, "id=filler", &[("Slipstream-Accept", "ack-batch")]).await;
+    let filler = Peer::connect_with(relay, "id=filler", &[("Slipstream-Accept", "ack-batch")]).await;
+    fill_as(filler, messages, message).await;
+}
+
+/// The same with a peer that is linked already.
+pub async fn fill_as(filler: Peer, messages: u64, message: impl Fn(u64) -> String) {
+    let Peer { link, .. } = filler;
     let (mut reader, mut writer) = (link.reader, link.writer);
     let (mut sent, mut known) = (0, 0);
     while known < messages {

@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 pub use self::application::{Application, Progress};
-pub use self::bulk::{bulk_id, drain, drain_part, fill};
+pub use self::bulk::{bulk_id, drain, drain_part, fill, fill_as};
 pub use self::certificates::{CLIENT, Files, HOST, each};
 pub use self::far::{Far, Way};
 pub use self::http::{Response, get, put, request};
