@@ -33,7 +33,7 @@ impl DialError {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Connect(ConnectError::Url { .. } | ConnectError::Unreachable { .. }) => "dial_unreachable",
-            Self::Connect(ConnectError::TimedOut(_)) => "dial_timeout",
+            Self::Connect(ConnectError::TimedOut(_) | ConnectError::Unanswered(_)) => "dial_timeout",
             Self::Connect(ConnectError::Handshake(HandshakeError::Refused { .. })) => "dial_refused",
             Self::Connect(ConnectError::Handshake(_)) => "dial_handshake",
             Self::OwnId(_) => "dial_own_id",

@@ -1,6 +1,7 @@
 //! How a link begins from the end that dials: connects, and asks for it.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::awake;
@@ -33,14 +34,26 @@ pub async fn connect(
     limit: Duration,
 ) -> Result<Connected, ConnectError> {
     let Target { host, port, authority, path, .. } = target;
+    let is_connected = AtomicBool::new(false);
     let connecting = async {
         let connected = connector.connect(target).await;
         let (stream, remote) =
             connected.map_err(|error| ConnectError::Unreachable { host: host.clone(), port: *port, error })?;
-        let (socket, announced) = offer(stream, authority, path, asked).await?;
+        is_connected.store(true, Ordering::Relaxed);
+        let (socket, announced) = offer(stream, authority, path, asked).await.map_err(|error| match error {
+            HandshakeError::HungUp { .. } => HandshakeError::HungUp { doubted: shows_a_certificate(target) },
+            error => error,
+        })?;
         Ok(Connected { socket, announced, remote })
     };
-    awake::timeout(limit, connecting).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
+    awake::timeout(limit, connecting).await.unwrap_or_else(|| match is_connected.into_inner() {
+        true => Err(ConnectError::Unanswered(limit)),
+        false => Err(ConnectError::TimedOut(limit)),
+    })
+}
+
+fn shows_a_certificate(target: &Target) -> bool {
+    target.tls().is_some_and(|tls| tls.options().own.is_some())
 }
 
 /// Why there is no link.
@@ -68,7 +81,10 @@ pub enum ConnectError {
     /// The server granted no link.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
-    /// It took longer than the options allow.
-    #[error("no link within {0:?}")]
+    /// To connect took longer than the options allow.
+    #[error("no connection within {0:?}")]
     TimedOut(Duration),
+    /// The server took the connection and did not answer in the time that the options allow.
+    #[error("the server took the connection and has not answered the upgrade request: no link within {0:?}")]
+    Unanswered(Duration),
 }

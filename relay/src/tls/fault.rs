@@ -4,6 +4,9 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
+/// The keys that are taken of a far end: what the crypto provider verifies with.
+const KEYS_TAKEN: &str = "RSA of 2048 to 8192 bits, ECDSA on P-256 or P-384, or Ed25519";
+
 /// Whether the far end has left without saying goodbye to TLS, which most WebSocket libraries do. What it had to say
 /// stands in the frames: a link that was cut lacks its Close.
 pub(crate) fn is_ordinary_leave(error: &io::Error) -> bool {
@@ -47,7 +50,14 @@ fn of_certificate(fault: &CertificateError) -> String {
         }
         CertificateError::Revoked => "it was revoked".to_owned(),
         CertificateError::NotValidForNameContext { expected, presented } => {
-            format!("it is for {}, not for {}", presented.join(", "), expected.to_str())
+            let expected = expected.to_str();
+            match presented.iter().map(|name| bare(name)).collect::<Vec<_>>().join(", ").as_str() {
+                "" => format!("it has no subjectAltName, which is where it must name {expected}"),
+                names => format!("it is for {names}, not for {expected}"),
+            }
+        }
+        CertificateError::BadSignature => {
+            format!("a signature is wrong, or made with a key that is not taken here (expected {KEYS_TAKEN})")
         }
         fault => match fault.to_string() {
             said if said.contains("CaUsedAsEndEntity") => {
@@ -56,9 +66,16 @@ fn of_certificate(fault: &CertificateError) -> String {
             said if said.contains("UnsupportedCertVersion") => {
                 "it is of X.509 version 1: issue it again with an extension, such as subjectAltName".to_owned()
             }
+            said if said.contains("EkuError") => "its extendedKeyUsage does not allow what it is used for".to_owned(),
             said => said,
         },
     }
+}
+
+/// A name of a certificate without its kind, which rustls puts around it: `DnsName("relay.example")`.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.map_or(name, |inner| inner.trim_matches('"'))
 }
 
 fn of_alert(alert: AlertDescription) -> String {
@@ -79,6 +96,10 @@ fn of_alert(alert: AlertDescription) -> String {
         | AlertDescription::CertificateUnknown => {
             format!("the far end does not take the certificate of this end ({alert:?})")
         }
+        AlertDescription::HandshakeFailure => format!(
+            "the far end has no version or cipher of TLS in common with this end, or its key is not taken here (expected \
+             {KEYS_TAKEN})"
+        ),
         alert => format!("the far end has ended TLS: {alert:?}"),
     }
 }

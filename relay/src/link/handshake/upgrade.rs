@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -130,7 +131,7 @@ pub struct Offer {
 #[non_exhaustive]
 pub enum HandshakeError {
     /// The server refused. Try again later where the status is 503; otherwise something must be changed first.
-    #[error("the server refused with {status}: {reason}")]
+    #[error("{} {status}: {reason}", if status.is_success() { NO_WEBSOCKET } else { REFUSED })]
     Refused {
         /// The HTTP status.
         status: StatusCode,
@@ -147,9 +148,25 @@ pub enum HandshakeError {
     /// Something of ours cannot be said in HTTP.
     #[error("the upgrade request: {0}")]
     Request(String),
+    /// The server hung up before it answered.
+    #[error("the server hung up before it answered{}", if *doubted { DOUBTED } else { "" })]
+    HungUp {
+        /// Whether that may be for a certificate of this end, which it was shown.
+        doubted: bool,
+    },
     /// The stream failed, or the answer was no HTTP.
     #[error("the upgrade request failed: {}", cause(.0))]
-    Http(#[from] hyper::Error),
+    Http(hyper::Error),
+}
+
+const REFUSED: &str = "the server refused with";
+const NO_WEBSOCKET: &str = "there is no WebSocket server at this URL: the answer was";
+const DOUBTED: &str = ", as some do that do not take the certificate of this end";
+
+impl From<hyper::Error> for HandshakeError {
+    fn from(error: hyper::Error) -> Self {
+        if is_leave(&error) { Self::HungUp { doubted: false } } else { Self::Http(error) }
+    }
 }
 
 /// What lies behind an error of HTTP, such as the reason for which the far end has ended TLS.
@@ -158,7 +175,13 @@ fn cause(error: &hyper::Error) -> String {
     while let Some(behind) = cause.source() {
         cause = behind;
     }
-    cause.to_string()
+    if error.is_parse() { format!("the answer is no HTTP ({cause})") } else { cause.to_string() }
+}
+
+/// Whether the far end has left, with or without a word to TCP.
+fn is_leave(error: &hyper::Error) -> bool {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    error.is_incomplete_message() || io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionReset)
 }
 
 /// When a server that refused wants to be asked again.
