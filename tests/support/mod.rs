@@ -15,6 +15,7 @@ mod bulk;
 mod certificates;
 mod far;
 mod http;
+mod page;
 mod pair;
 mod peer;
 mod process;
@@ -38,6 +39,7 @@ pub use self::bulk::{bulk_id, drain, drain_part, fill, fill_as};
 pub use self::certificates::{CLIENT, Files, HOST, each};
 pub use self::far::{Far, Way};
 pub use self::http::{Response, get, put, request};
+pub use self::page::{codes, table};
 pub use self::pair::Pair;
 pub use self::peer::{Event, Message, Peer, event};
 pub use self::process::{Process, Relay, Signal, allow_links, ran, written};
@@ -54,7 +56,9 @@ pub use self::websocket::{
     BINARY, CLOSE, CONTINUE, FIN, Frame, Link, PING, PONG, Reader, Stream, TEXT, Writer, frame, upgrade, upgrade_after,
     upgrade_over,
 };
-pub use self::workshop::{npm_workshop, python_workshop, run, workshop};
+pub use self::workshop::{
+    npm_workshop, npm_workshop_of, python_workshop, python_workshop_of, run, run_command, workshop,
+};
 
 /// How long anything may take that must happen. It is far more than a slow machine needs: it ends a test that would
 /// hang, and decides nothing else.

@@ -13,10 +13,13 @@ pub async fn run<A: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = A>,
     folder: &Path,
 ) -> String {
-    let program = program.as_ref();
-    let running = Command::new(program).args(arguments).current_dir(folder).kill_on_drop(true).output();
-    let name = program.to_string_lossy();
-    let output = within(&name, running)
+    run_command(Command::new(program).args(arguments).current_dir(folder)).await
+}
+
+/// The same with a command that is made already.
+pub async fn run_command(command: &mut Command) -> String {
+    let name = command.as_std().get_program().to_string_lossy().into_owned();
+    let output = within(&name, command.kill_on_drop(true).output())
         .await
         .unwrap_or_else(|error| panic!("{name}: {error}. tests/run installs what this test needs on Debian"));
     let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).join("\n");
@@ -43,17 +46,28 @@ pub fn workshop(name: &str, files: &[&str]) -> PathBuf {
 
 /// A folder with npm's packages and these files.
 pub async fn npm_workshop(name: &str, files: &[&str]) -> PathBuf {
-    let packages = ["tests/applications/package-lock.json", "tests/applications/package.json"];
-    let folder = workshop(name, &[&packages, files].concat());
+    npm_workshop_of("tests/applications", name, files).await
+}
+
+/// The same with the packages that another folder of the repository names.
+pub async fn npm_workshop_of(source: &str, name: &str, files: &[&str]) -> PathBuf {
+    let packages = ["package-lock.json", "package.json"].map(|file| format!("{source}/{file}"));
+    let folder = workshop(name, &[&packages.each_ref().map(String::as_str), files].concat());
     if !folder.join("node_modules/ws/package.json").exists() {
-        run("npm", ["ci", "--no-audit", "--no-fund"], &folder).await;
+        // No package needs its scripts here.
+        run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], &folder).await;
     }
     folder
 }
 
 /// A folder with PyPI's packages and these files.
 pub async fn python_workshop(name: &str, files: &[&str]) -> PathBuf {
-    let folder = workshop(name, &[&["tests/applications/requirements.txt"], files].concat());
+    python_workshop_of("tests/applications", name, files).await
+}
+
+/// The same with the packages that another folder of the repository names.
+pub async fn python_workshop_of(source: &str, name: &str, files: &[&str]) -> PathBuf {
+    let folder = workshop(name, &[&[format!("{source}/requirements.txt").as_str()], files].concat());
     let installed = folder.join("installed");
     if !installed.exists() {
         run("python3", ["-m", "venv", "--clear", ".venv"], &folder).await;

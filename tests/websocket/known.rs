@@ -3,6 +3,7 @@
 use slipstream::link::Role;
 
 use super::case::Case;
+use crate::support::table;
 
 /// The columns of the table after section and case.
 pub(crate) const ENDS: [&str; 4] = ["Slipstream", "ws", "websockets", "libwebsockets"];
@@ -27,10 +28,6 @@ impl Row {
 }
 
 fn rows() -> Vec<Row> {
-    let page = include_str!("../../docs/rfc6455.md");
-    let (_, table) = page.split_once("| section | case |").expect("the page has the table");
-    let lines = table.lines().skip(2).take_while(|line| line.starts_with('|'));
-    let cells = lines.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()));
     let row = |mut cells: Vec<String>| {
         assert_eq!(cells.len(), ENDS.len() + 3, "a row has a cell for each column: {cells:?}");
         let why = cells.pop().expect("it has cells");
@@ -38,7 +35,7 @@ fn rows() -> Vec<Row> {
         let case = cells.pop().expect("it has cells");
         Row { section: cells.swap_remove(0), case, outcomes, why }
     };
-    cells.map(|cells| row(cells.collect())).collect()
+    table(include_str!("../../docs/rfc6455.md"), "| section | case |").into_iter().map(row).collect()
 }
 
 /// What comes of a case at an end, as a server or as a client: what RFC 6455 wants, if the table does not have it
