@@ -17,6 +17,7 @@
 //! | `keepalive` | whether the peer lives |
 //! | `awake` | waiting in time that this process saw pass |
 //! | `connect` | how a link begins from the end that dials |
+//! | `shown` | what a dialled server was shown, which nothing that comes from there may tell |
 //! | `control`, `close` | how a link is asked to end, and how it ended |
 //! | `run` | the halves together |
 
@@ -35,6 +36,7 @@ mod reader;
 mod run;
 mod sealed;
 mod sent;
+mod shown;
 mod silence;
 mod stream;
 mod target;

@@ -59,7 +59,10 @@ where
         }
         Err(failure) => Some(failure),
     };
-    ended(control.why_closing(), failure)
+    match ended(control.why_closing(), failure) {
+        Ended::Peer { code, reason } => Ended::Peer { code, reason: socket.shown.hidden_in(reason) },
+        ended => ended,
+    }
 }
 
 /// Ends the stream after both have said goodbye: this end first, as RFC 6455 has it of a server, and the peer within a

@@ -9,6 +9,7 @@ use tokio::io::{self, AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 
+use super::shown::Shown;
 use super::target::{Target, Transport};
 
 /// The reading half of a [`Stream`].
@@ -94,19 +95,26 @@ impl Connector for TcpConnector {
 pub struct Socket {
     pub(crate) stream: Box<dyn Stream>,
     pub(super) ahead: Bytes,
+    /// What the far end was shown if this end dialled it.
+    pub(super) shown: Shown,
 }
 
 impl Socket {
     /// A stream of which nothing was read after the handshake.
     #[must_use]
     pub fn new(stream: Box<dyn Stream>) -> Self {
-        Self { stream, ahead: Bytes::new() }
+        Self { stream, ahead: Bytes::new(), shown: Shown::default() }
     }
 
     /// A stream of which `ahead` was read already.
     pub(crate) fn with_ahead(stream: Box<dyn Stream>, ahead: &[u8]) -> Self {
         // A copy, because the original keeps the whole buffer of the HTTP parser alive.
-        Self { stream, ahead: Bytes::copy_from_slice(ahead) }
+        Self { stream, ahead: Bytes::copy_from_slice(ahead), shown: Shown::default() }
+    }
+
+    /// The same, of a server that was shown this.
+    pub(super) fn with_shown(self, shown: Shown) -> Self {
+        Self { shown, ..self }
     }
 }
 

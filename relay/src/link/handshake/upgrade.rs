@@ -23,6 +23,7 @@ use super::hello::{Announced, Welcome};
 use super::refusal::Refusal;
 use super::secret::Secret;
 use super::subprotocol::Named;
+use crate::link::shown::Shown;
 use crate::link::stream::{Socket, Stream};
 
 const WEBSOCKET: &str = "websocket";
@@ -260,6 +261,7 @@ pub async fn offer(
 ) -> Result<(Socket, Announced), HandshakeError> {
     let key = fastwebsockets::handshake::generate_key();
     let request = offer.request(host, target, &key)?;
+    let shown = Shown::of(target, offer.token.as_ref());
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(MAX_ANSWER_BYTES).handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await?;
     let answer = async {
@@ -267,13 +269,13 @@ pub async fn offer(
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             granted(&head, &key)
         } else {
-            Err(refused(&head, body).await)
+            Err(refused(&head, body, &shown).await)
         }
     };
     // The connection gives the stream back once it has handed out the 101.
     let back = async { connection.without_shutdown().await.map_err(HandshakeError::from) };
     let (announced, parts) = tokio::try_join!(answer, back)?;
-    Ok((Socket::with_ahead(parts.io.into_inner(), &parts.read_buf), announced))
+    Ok((Socket::with_ahead(parts.io.into_inner(), &parts.read_buf).with_shown(shown), announced))
 }
 
 fn granted(head: &response::Parts, key: &str) -> Result<Announced, HandshakeError> {
@@ -291,10 +293,10 @@ fn granted(head: &response::Parts, key: &str) -> Result<Announced, HandshakeErro
     Announced::read(headers).map_err(HandshakeError::Answer)
 }
 
-async fn refused(head: &response::Parts, body: Incoming) -> HandshakeError {
+async fn refused(head: &response::Parts, body: Incoming, shown: &Shown) -> HandshakeError {
     HandshakeError::Refused {
         status: head.status,
-        reason: reason(body).await,
+        reason: shown.hidden_in(reason(body).await),
         retry_after: head.headers.get(header::RETRY_AFTER).and_then(RetryAfter::read),
         server: head.headers.get(headers::ID).and_then(|id| PeerId::new(id.to_str().ok()?).ok()),
     }
