@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::backup::{Backup, BackupState};
+use crate::config::discreet_url;
 use crate::dial::TlsConnector;
 use crate::link::{Connector as _, Target, TcpConnector};
 use crate::tls::ClientTls;
@@ -87,11 +88,7 @@ impl AdminUrl {
     /// # Errors
     /// [`ClientError::Url`].
     fn target(&self) -> Result<(Target, String), ClientError> {
-        let refuse = |expected| {
-            let shown = self.url.split('?').next().unwrap_or_default();
-            let shown = shown.rsplit_once('@').map_or_else(|| shown.to_owned(), |(_, host)| format!("…@{host}"));
-            ClientError::Url { url: shown, expected }
-        };
+        let refuse = |expected| ClientError::Url { url: discreet_url(&self.url), expected };
         let (scheme, rest) = self.url.split_once("://").unwrap_or_default();
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => "ws",

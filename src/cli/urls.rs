@@ -5,7 +5,7 @@ use clap::Args;
 use super::credential::TokenFlag;
 use super::tls_flags::TlsFlags;
 use crate::admin::AdminUrl;
-use crate::config::{ADMIN_URL, RELAY_URL};
+use crate::config::{self, ADMIN_URL, RELAY_URL};
 use crate::link::{Secret, Target};
 use crate::tls::ClientTls;
 
@@ -69,18 +69,9 @@ impl RelayUrl {
         match Target::parse(&url) {
             Ok(target) if target.tls().is_some() => Ok(Some((url, self.tls.read()?))),
             Ok(_) => Ok(Some((url, self.tls()))),
-            Err(expected) => Err(format!("{place}: {expected}, got {:?}", without_secrets(&url))),
+            Err(expected) => Err(format!("{place}: {expected}, got {:?}", config::discreet_url(&url))),
         }
     }
-}
-
-/// A text that should have been a URL, without what stands where a URL has a password or a query.
-fn without_secrets(url: &str) -> String {
-    let (url, query) = url.split_once('?').map_or((url, ""), |(url, _)| (url, "?…"));
-    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-    let host = rest.rsplit_once('@').map_or_else(|| rest.to_owned(), |(_, host)| format!("…@{host}"));
-    let slashes = if scheme.is_empty() { "" } else { "://" };
-    format!("{scheme}{slashes}{host}{query}")
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::discreet::discreet;
+
 /// One thing that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -20,7 +22,7 @@ impl Fault {
 
     /// A value that could not be read.
     pub(super) fn unreadable(place: impl Into<String>, value: &str, expected: &str) -> Self {
-        Self::new(place, format!("got {}, expected {expected}", Self::shortened(&format!("{value:?}"))))
+        Self::new(place, format!("got {}, expected {expected}", Self::shortened(&format!("{:?}", discreet(value)))))
     }
 
     /// What a fault repeats of a text.

@@ -46,8 +46,17 @@ fn offer_entry(gathered: &mut Gathered, path: &str, key: &str, value: &toml::Val
         Ok(text) => gathered.offer(setting, Origin::File, &place, Given::Text(text)),
         Err(expected) => {
             let place = format!("{} ({place})", setting.variable);
-            gathered.refuse(setting, place, &value.to_string(), &expected);
+            gathered.refuse(setting, place, &shown(value), &expected);
         }
+    }
+}
+
+/// A value that is no setting's, as a fault repeats it. What is in a table may be a secret.
+fn shown(value: &toml::Value) -> String {
+    match value {
+        toml::Value::Table(_) => "{…}".to_owned(),
+        toml::Value::Array(_) => "[…]".to_owned(),
+        other => other.to_string(),
     }
 }
 

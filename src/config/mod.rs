@@ -5,6 +5,7 @@
 //! A setting is one entry of `table.rs`: its field, variable, file key, flag, help, default and limits follow from it.
 
 mod auth_file;
+mod discreet;
 mod fault;
 mod file;
 mod gathered;
@@ -27,6 +28,7 @@ use crate::dial::DialledPeer;
 use crate::relay::Subscriber;
 
 pub use auth_file::{MAX_CREDENTIALS, read_credentials};
+pub(crate) use discreet::url as discreet_url;
 pub use fault::{Fault, Faults};
 pub use lists::{MAX_PEERS, MAX_SUBSCRIBERS, encode_peers};
 pub(crate) use names::{ADMIN_URL, RELAY_URL, TOKEN};

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
+use super::discreet::discreet;
 use super::fault::Fault;
 use super::file::{self, FILE_KEY};
 use super::gathered::{Gathered, Given};
@@ -72,10 +73,8 @@ impl Sources<'_> {
             Ok(table) => file::offer(gathered, &path, table),
             Err(problem) => {
                 // The whole path: a part of one leads nowhere.
-                gathered.fault(Fault::new(
-                    place,
-                    format!("got {path:?}, expected a TOML file that can be read: {problem}"),
-                ));
+                let problem = format!("got {:?}, expected a TOML file that can be read: {problem}", discreet(&path));
+                gathered.fault(Fault::new(place, problem));
             }
         }
     }

@@ -11,6 +11,7 @@ use slipstream_store::{Durability, InvalidId, Tag};
 use super::nearest::nearest;
 use crate::link::Secret;
 use crate::relay::BacklogPolicy;
+use crate::tls;
 
 /// Most tags that one peer or one message may carry.
 pub(super) const MAX_TAGS: usize = 64;
@@ -205,6 +206,12 @@ pub(super) fn size<T: TryFrom<u64>>(text: &str, least: u64, most_mib: u64) -> Re
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() || text.contains('\0') {
         return Err("a path".to_owned());
+    }
+    if tls::is_contents(text) {
+        return Err("the path of a file, not what is in it".to_owned());
+    }
+    if text.contains("://") {
+        return Err("a path, not a URL".to_owned());
     }
     Ok(PathBuf::from(text))
 }

@@ -12,6 +12,16 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyD
 /// Largest file; the roots of a system are a quarter of it.
 pub const MAX_PEM_BYTES: u64 = 1024 * 1024;
 
+/// Whether a text that should be the path of a file is rather what belongs into one: PEM, or the base64 of a key or a
+/// certificate that has lost the lines around it.
+#[must_use]
+pub fn is_contents(text: &str) -> bool {
+    let base64 = |each: char| each.is_ascii_alphanumeric() || matches!(each, '+' | '/' | '=');
+    // The shortest key has 64 characters, and DER begins with an M. No path that has a meaning looks so.
+    let is_bare = text.len() >= 100 || text.len() >= 60 && text.starts_with('M');
+    text.contains("-----BEGIN") || text.contains('\n') || is_bare && text.chars().all(base64)
+}
+
 /// What is wrong with a certificate, a key or a list of them: the name of the file or setting, what was expected, what
 /// is there, and how to mend it. It holds nothing of the contents.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,9 +85,13 @@ impl Pem {
     /// Reads a file.
     ///
     /// # Errors
-    /// It cannot be read, or is larger than [`MAX_PEM_BYTES`].
+    /// It cannot be read, or is larger than [`MAX_PEM_BYTES`]; or the path is none, and is not repeated.
     pub fn read(path: &Path) -> Result<Self, PemFault> {
         let name = path.display().to_string();
+        if is_contents(&name) {
+            let fault = "expected the path of a file, got what belongs into one".to_owned();
+            return Err(PemFault { name: "certificate or key".to_owned(), fault });
+        }
         let fault = |fault: String| PemFault { name: name.clone(), fault };
         let mut text = Vec::new();
         let file = File::open(path).map_err(|error| fault(format!("it cannot be opened: {error}")))?;

@@ -11,7 +11,7 @@ use crate::config::fault::Faults;
 use crate::config::value::{self, MAX_TOKEN};
 use crate::dial::DialledPeer;
 use crate::link::{Secret, Target};
-use crate::tls::{ClientTls, ClientTlsOptions, OwnFiles, Pem, PemSource, Roots};
+use crate::tls::{self, ClientTls, ClientTlsOptions, OwnFiles, Pem, PemSource, Roots};
 
 /// Most peers that a relay dials.
 pub const MAX_PEERS: usize = 256;
@@ -51,7 +51,7 @@ fn peer(entry: &mut Entry<'_>) -> Option<DialledPeer> {
     let group = entry.field("clusterGroupId", name);
     let coalesce = entry.field("coalesce", switch);
     let token = entry.field("token", token);
-    let tls = tls(entry);
+    let tls = certificates(entry);
     let speaks_tls = target.as_ref().is_none_or(|target| target.tls().is_some());
     if !speaks_tls && tls != ClientTlsOptions::default() {
         entry
@@ -69,7 +69,7 @@ fn peer(entry: &mut Entry<'_>) -> Option<DialledPeer> {
 }
 
 /// What `ca`, `cert`, `key` and `rejectUnauthorized` say, as they do to Node's `tls.connect`.
-fn tls(entry: &mut Entry<'_>) -> ClientTlsOptions {
+fn certificates(entry: &mut Entry<'_>) -> ClientTlsOptions {
     let verifies = entry.field("rejectUnauthorized", switch).unwrap_or(true);
     let [ca, certificate, key] = ["ca", "cert", "key"].map(|field| entry.field(field, |value| pem(field, value)));
     let roots = match ca {
@@ -91,9 +91,7 @@ fn pem(field: &str, value: &Value) -> Result<PemSource, String> {
     if text.contains("-----BEGIN") {
         return Ok(PemSource::Text(Pem::new(field, text)));
     }
-    // No path is so long and of these characters alone: it is a key or a certificate that lost its first line.
-    let base64 = |each: char| each.is_ascii_alphanumeric() || matches!(each, '+' | '/' | '=');
-    if text.contains('\n') || text.len() >= 100 && text.chars().all(base64) {
+    if tls::is_contents(text) {
         return Err(expected());
     }
     Ok(PemSource::File(PathBuf::from(text)))

@@ -176,7 +176,7 @@ const GOLDEN: &str = r#"the configuration has 18 faults:
   SLIPSTREAM_DEDUP_WINDOWS (environment): there is no such setting; the nearest is SLIPSTREAM_DEDUP_WINDOW
   SLIPSTREAM_ADMIN_TOKEN (environment): this version does not have this setting yet; take it out
   config in slipstream.toml: a file cannot name another; use the flag or the environment
-  SLIPSTREAM_LISTEN (listen in slipstream.toml): got "{ port = 1 }", expected a text, a whole number, or true or false
+  SLIPSTREAM_LISTEN (listen in slipstream.toml): got "{…}", expected a text, a whole number, or true or false
   store_url in slipstream.toml: this version does not have this setting yet; take it out
   windwo in slipstream.toml: there is no such setting; the nearest is window
   URL_CONFIG (environment): expected a JSON array of peers, or its base64
