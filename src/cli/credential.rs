@@ -29,12 +29,11 @@ impl TokenFlag {
 
     fn read_from(&self, variable: Option<String>) -> Result<Option<Secret>, String> {
         let (place, text) = match (&self.token_file, variable) {
+            // The path is not repeated: it may be the token itself.
             (Some(file), _) => {
-                let shown = format!("--token-file: {}", file.display());
-                let text = config::read_file(file).map_err(|error| format!("{shown}: {error}"))?;
-                (shown, text)
+                ("--token-file", config::read_file(file).map_err(|error| format!("--token-file: {error}"))?)
             }
-            (None, Some(text)) => (TOKEN.to_owned(), text),
+            (None, Some(text)) => (TOKEN, text),
             (None, None) => return Ok(None),
         };
         let expected = || format!("{place}: expected a token alone, 1 to {MAX_TOKEN} of the ASCII characters ! to ~");

@@ -45,6 +45,9 @@ pub struct Arguments {
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
+    /// What was meant to be hashed. It is taken so that it is not repeated in a message about it.
+    #[arg(hide = true)]
+    strays: Vec<String>,
 }
 
 /// The table of the auth file.
@@ -83,6 +86,10 @@ fn name(text: &str) -> Result<String, String> {
 
 /// Makes the token and prints it.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    if !arguments.strays.is_empty() {
+        let told = "expected no token: one is made here; `printf %s TOKEN | sha256sum` makes the hash of another";
+        return output::fail(output::MISUSED, &told);
+    }
     match make(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => output::fail(output::FAILED, &format_args!("{fault:#}")),
@@ -93,7 +100,7 @@ fn make(arguments: &Arguments) -> anyhow::Result<()> {
     let mut random = [0; RANDOM_BYTES];
     getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
     let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
-    let Arguments { id, tags, relay, name, json } = arguments;
+    let Arguments { id, tags, relay, name, json, .. } = arguments;
     let token_sha256 = TokenHash::of(&token).to_hex();
     let table = Table { name: name.as_deref(), token_sha256: token_sha256.clone(), id, tags, relay: *relay };
     let credential = format!("[[credential]]\n{}", toml::to_string(&table)?);
@@ -132,7 +139,6 @@ mod tests {
             &["--name", ""],
             &["--name", "a\nb"],
             &["--name", &"a".repeat(256)],
-            &["hush"],
         ] {
             assert!(Line::try_parse_from([&["token"], line].concat()).is_err(), "{line:?}");
         }
