@@ -40,7 +40,7 @@ pub use self::certificates::{CLIENT, Files, HOST, each};
 pub use self::far::{Far, Way};
 pub use self::http::{Response, get, put, request};
 pub use self::page::{codes, table};
-pub use self::pair::Pair;
+pub use self::pair::{Exchanged, Pair};
 pub use self::peer::{Event, Message, Peer, event};
 pub use self::process::{Process, Relay, Signal, allow_links, ran, written};
 pub use self::proxied::{Kind as ProxyKind, Proxied, certificate};
