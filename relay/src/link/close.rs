@@ -47,18 +47,24 @@ impl fmt::Display for CloseCode {
 pub(super) struct Violation {
     pub(super) code: CloseCode,
     pub(super) what: &'static str,
+    /// Its label for a metric.
+    pub(super) counted_as: &'static str,
 }
 
 impl Violation {
-    pub(super) const fn protocol(what: &'static str) -> Self {
-        Self { code: CloseCode::PROTOCOL, what }
+    const fn new(code: CloseCode, counted_as: &'static str, what: &'static str) -> Self {
+        Self { code, what, counted_as }
     }
 
-    pub(super) const BINARY: Self = Self { code: CloseCode::UNSUPPORTED, what: "binary messages are not taken" };
-    pub(super) const NOT_UTF8: Self = Self { code: CloseCode::INVALID_TEXT, what: "the text is not UTF-8" };
-    pub(super) const TOO_LARGE: Self = Self { code: CloseCode::TOO_LARGE, what: "the message is too large" };
+    pub(super) const fn protocol(what: &'static str) -> Self {
+        Self::new(CloseCode::PROTOCOL, "protocol", what)
+    }
+
+    pub(super) const BINARY: Self = Self::new(CloseCode::UNSUPPORTED, "binary", "binary messages are not taken");
+    pub(super) const NOT_UTF8: Self = Self::new(CloseCode::INVALID_TEXT, "invalid_utf8", "the text is not UTF-8");
+    pub(super) const TOO_LARGE: Self = Self::new(CloseCode::TOO_LARGE, "too_large", "the message is too large");
     pub(super) const TOO_MANY_FRAGMENTS: Self =
-        Self { code: CloseCode::TOO_LARGE, what: "the message has too many fragments" };
+        Self::new(CloseCode::TOO_LARGE, "too_many_fragments", "the message has too many fragments");
 }
 
 /// Sorts an error of the frame parser: either the peer broke a rule, or the stream is gone.
@@ -100,6 +106,8 @@ pub enum Ended {
         code: CloseCode,
         /// What the peer did.
         what: &'static str,
+        /// The same as a label of few values for a metric.
+        counted_as: &'static str,
     },
     /// There was no sign of life for the idle timeout; the link was dropped.
     Silent,
@@ -124,13 +132,7 @@ impl Ended {
         match self {
             Self::Local { code: CloseCode::ERROR, .. } => Some("internal"),
             Self::Local { .. } | Self::Peer { .. } => None,
-            Self::Violation { what, .. } if *what == Violation::TOO_MANY_FRAGMENTS.what => Some("too_many_fragments"),
-            Self::Violation { code, .. } => Some(match *code {
-                CloseCode::UNSUPPORTED => "binary",
-                CloseCode::INVALID_TEXT => "invalid_utf8",
-                CloseCode::TOO_LARGE => "too_large",
-                _ => "protocol",
-            }),
+            Self::Violation { counted_as, .. } => Some(counted_as),
             Self::Silent => Some("idle"),
             Self::Stalled => Some("stalled"),
             Self::Lost(_) => Some("lost"),
@@ -147,7 +149,7 @@ impl fmt::Display for Ended {
             Self::Peer { code: None, .. } => f.write_str("closed by the peer"),
             Self::Peer { code: Some(code), reason } if reason.is_empty() => write!(f, "closed by the peer with {code}"),
             Self::Peer { code: Some(code), reason } => write!(f, "closed by the peer with {code}, {reason:?}"),
-            Self::Violation { code, what } => write!(f, "closed with {code}: {what}"),
+            Self::Violation { code, what, .. } => write!(f, "closed with {code}: {what}"),
             Self::Silent => f.write_str("dropped because nothing came for the idle timeout"),
             Self::Stalled => {
                 f.write_str("dropped because the peer took nothing of what it was sent for the idle timeout")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::{JoinError, JoinHandle};
 
-use super::close::Ended;
+use super::close::{Ended, Violation};
 use super::control::Closing;
 use super::keepalive::{Lifeless, keep_alive};
 use super::reader::{discard, read as read_frames};
@@ -94,7 +94,9 @@ fn ended(closing: Option<Closing>, failure: Option<Failure>) -> Ended {
     match (closing, failure) {
         (_, Some(Failure::Panicked)) => Ended::Panicked,
         (Some(Closing::Local { code, .. }), failure) => Ended::Local { code, answered: failure.is_none() },
-        (Some(Closing::Violation(violation)), _) => Ended::Violation { code: violation.code, what: violation.what },
+        (Some(Closing::Violation(Violation { code, what, counted_as })), _) => {
+            Ended::Violation { code, what, counted_as }
+        }
         (Some(Closing::Peer { code, reason }), _) => Ended::Peer { code, reason },
         (None, Some(Failure::Stream(error))) => Ended::Lost(error),
         // Without a wish to close the halves only end by failing, and nothing is overdue.
