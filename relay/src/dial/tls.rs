@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use async_trait::async_trait;
 use rustls_pki_types::ServerName;
 
-use crate::link::{Connector, ReadAhead, Sealed, Stream, Target, TcpConnector, Transport};
+use crate::link::{Ahead, Connector, Sealed, Stream, Target, TcpConnector, Transport};
 use crate::tls;
 
 /// Connects over TCP, and speaks TLS on it if the target wants that. The connection below is another connector's.
@@ -30,7 +30,7 @@ impl<C: Connector> Connector for TlsConnector<C> {
         let name = name.map_err(|_| io::Error::other("its name is none that a certificate can have"))?;
         let plain = Target { transport: Transport::Tcp, ..target.clone() };
         let (stream, remote) = self.0.connect(&plain).await?;
-        let stream = tokio_rustls::TlsConnector::from(config).connect(name, ReadAhead::new(stream)).await;
+        let stream = tokio_rustls::TlsConnector::from(config).connect(name, Ahead::in_pieces(stream)).await;
         Ok((Box::new(Sealed::new(stream.map_err(tls::said_plainly)?)), remote))
     }
 }

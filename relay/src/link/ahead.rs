@@ -1,38 +1,75 @@
-//! A stream of which something was read already.
+//! A stream of which something was read already, or more is read than was asked for.
 
+use std::future::Future as _;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{Buf as _, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::stream::{ReadHalf, Stream, WriteHalf};
 
-/// Gives what was read already once more, and then what follows.
+/// How much is read at once below TLS: two of its largest records.
+const PIECE: usize = 32 << 10;
+
+/// Gives what was read already once more, and then what follows. While nothing is left of it and nothing comes, no memory
+/// is kept.
 pub(crate) struct Ahead<S> {
-    ahead: Bytes,
+    ahead: BytesMut,
+    /// How much is read at once, if less is asked for.
+    piece: usize,
     stream: S,
 }
 
 impl Ahead<Box<dyn Stream>> {
-    pub(crate) fn new(ahead: Bytes, stream: Box<dyn Stream>) -> Self {
-        Self { ahead, stream }
+    /// A stream of which `ahead` was read already.
+    pub(crate) fn new(ahead: BytesMut, stream: Box<dyn Stream>) -> Self {
+        Self { ahead, piece: 0, stream }
+    }
+
+    /// A stream that is read in large pieces. For below TLS: rustls asks for 4 KiB at a time, which would be four calls of
+    /// the operating system for a record of 16 KiB.
+    pub(crate) fn in_pieces(stream: Box<dyn Stream>) -> Self {
+        Self { ahead: BytesMut::new(), piece: PIECE, stream }
+    }
+
+    /// The byte that is read next, which is not taken.
+    ///
+    /// # Errors
+    /// The stream fails, or has ended.
+    pub(crate) async fn first(&mut self) -> io::Result<u8> {
+        if self.ahead.is_empty() {
+            self.ahead.reserve(self.piece.max(1));
+            self.stream.read_buf(&mut self.ahead).await?;
+        }
+        self.ahead.first().copied().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// The stream without what was read of it.
+    pub(crate) fn into_inner(self) -> Box<dyn Stream> {
+        self.stream
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Ahead<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.ahead.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { ahead, piece, stream } = self.get_mut();
+        if ahead.is_empty() && buffer.remaining() >= *piece {
+            *ahead = BytesMut::new();
+            return Pin::new(stream).poll_read(cx, buffer);
         }
-        let count = self.ahead.len().min(buf.remaining());
-        buf.put_slice(&self.ahead[..count]);
-        self.ahead.advance(count);
-        if self.ahead.is_empty() {
-            // The memory of it goes, too.
-            self.ahead = Bytes::new();
+        if ahead.is_empty() {
+            ahead.reserve(*piece);
+            let read = pin!(stream.read_buf(ahead)).poll(cx);
+            if ahead.is_empty() {
+                *ahead = BytesMut::new();
+            }
+            ready!(read)?;
         }
+        let count = ahead.len().min(buffer.remaining());
+        buffer.put_slice(&ahead[..count]);
+        ahead.advance(count);
         Poll::Ready(Ok(()))
     }
 }
@@ -66,9 +103,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Ahead<S> {
 impl Stream for Ahead<Box<dyn Stream>> {
     /// The halves of the stream itself, so that a link is no slower for what stood before it.
     fn halves(self: Box<Self>) -> (ReadHalf, WriteHalf) {
-        let Self { ahead, stream } = *self;
+        let Self { ahead, piece, stream } = *self;
         let (read, write) = stream.halves();
-        if ahead.is_empty() { (read, write) } else { (Box::new(Ahead { ahead, stream: read }), write) }
+        if ahead.is_empty() { (read, write) } else { (Box::new(Ahead { ahead, piece, stream: read }), write) }
     }
 
     fn untaken(&self) -> Option<u64> {
@@ -78,6 +115,8 @@ impl Stream for Ahead<Box<dyn Stream>> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -87,7 +126,7 @@ mod tests {
         for taken in 0..=5 {
             let (near, mut far) = tokio::io::duplex(64);
             far.write_all(b" then").await.expect("written");
-            let mut ahead = Ahead::new(Bytes::from_static(b"first"), Box::new(near));
+            let mut ahead = Ahead::new(BytesMut::from("first"), Box::new(near));
             let mut begin = vec![0; taken];
             ahead.read_exact(&mut begin).await.expect("it is there");
             let (mut read, mut write) = Box::new(ahead).halves();
@@ -100,5 +139,27 @@ mod tests {
             far.read_exact(&mut back).await.expect("it is there");
             assert_eq!(&back, b"back");
         }
+    }
+
+    #[tokio::test]
+    async fn a_stream_in_pieces_gives_all_in_order_and_keeps_no_memory() {
+        let (near, mut far) = tokio::io::duplex(3 * PIECE);
+        let mut stream = Ahead::in_pieces(Box::new(near));
+        let sent: Vec<u8> = (0..=250).cycle().take(2 * PIECE + 1).collect();
+        far.write_all(&sent).await.expect("written");
+        assert_eq!(stream.first().await.expect("it is there"), sent[0]);
+        assert_eq!(stream.first().await.expect("it is there still"), sent[0]);
+        let mut read = vec![0; sent.len()];
+        for part in read.chunks_mut(4096) {
+            stream.read_exact(part).await.expect("it is there");
+        }
+        assert_eq!(read, sent);
+        let mut byte = [0];
+        let more = poll_fn(|cx| Poll::Ready(Pin::new(&mut stream).poll_read(cx, &mut ReadBuf::new(&mut byte)))).await;
+        assert!(more.is_pending());
+        assert_eq!(stream.ahead.capacity(), 0);
+        drop(far);
+        assert_eq!(stream.read(&mut byte).await.expect("the end"), 0);
+        assert!(stream.first().await.is_err(), "nothing comes any more");
     }
 }

@@ -7,8 +7,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `stream`, `target` | the byte streams that a link runs over, who makes them, and where they lead |
-//! | `ahead`, `read_ahead` | such a stream of which something was read already, and one that is read in large pieces |
-//! | `sealed` | such a stream in TLS |
+//! | `ahead`, `sealed` | such a stream of which something was read already, and one in TLS |
 //! | `handshake/` | the HTTP exchange, both sides: who a peer says it is, and why it may not be here |
 //! | `frames` | outgoing frames, gathered into one write |
 //! | `assembler` | incoming frames to whole texts |
@@ -31,7 +30,6 @@ mod frames;
 mod handshake;
 mod keepalive;
 mod limits;
-mod read_ahead;
 mod reader;
 mod run;
 mod sealed;
@@ -53,7 +51,6 @@ pub use frames::{FrameBatch, Role};
 pub(crate) use handshake::accept;
 pub use handshake::{Announced, HandshakeError, Hello, Offer, Refusal, RetryAfter, Secret, Welcome, offer};
 pub use limits::LinkLimits;
-pub(crate) use read_ahead::ReadAhead;
 pub use reader::Inbox;
 pub use run::run;
 pub(crate) use sealed::Sealed;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
-use super::read_ahead::ReadAhead;
+use super::ahead::Ahead;
 use super::stream::{ReadHalf, SendHalf, Stream, WriteHalf};
 use crate::tls;
 
@@ -21,10 +21,10 @@ const ENCRYPTED_AT_ONCE: usize = 128 << 10;
 ///
 /// What goes wrong is said in plain words. A far end that leaves without `close_notify` (RFC 8446 §6.1) has left, as over
 /// TCP: whether it said all that it had to say is told by its frames.
-pub(crate) struct Sealed(TlsStream<ReadAhead>);
+pub(crate) struct Sealed(TlsStream<Ahead<Box<dyn Stream>>>);
 
 impl Sealed {
-    pub(crate) fn new(stream: impl Into<TlsStream<ReadAhead>>) -> Self {
+    pub(crate) fn new(stream: impl Into<TlsStream<Ahead<Box<dyn Stream>>>>) -> Self {
         let mut stream = stream.into();
         match &mut stream {
             TlsStream::Client(stream) => stream.get_mut().1.set_buffer_limit(Some(ENCRYPTED_AT_ONCE)),

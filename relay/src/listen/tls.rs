@@ -11,7 +11,7 @@ use tokio_rustls::LazyConfigAcceptor;
 
 use super::linger;
 use super::listener::{Accepted, ConnectInfo, Listener};
-use crate::link::{ReadAhead, Sealed, Stream};
+use crate::link::{Ahead, Sealed, Stream};
 use crate::tls::{self, ServerTls};
 
 /// How TLS begins: with a record of a handshake, of version 3.x (RFC 8446 §5.1).
@@ -61,7 +61,7 @@ pub async fn accept_tls(
     info: ConnectInfo,
     in_force: &ServerTls,
 ) -> io::Result<(Box<dyn Stream>, ConnectInfo)> {
-    let stream = expect_tls(ReadAhead::new(stream)).await?;
+    let stream = expect_tls(Ahead::in_pieces(stream)).await?;
     let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(tls::said_plainly)?;
     let stream = hello.into_stream(in_force.config()).await.map_err(tls::said_plainly)?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
@@ -70,7 +70,7 @@ pub async fn accept_tls(
 }
 
 /// Returns the stream if TLS begins on it. Before rustls has seen a byte, because it answers what is no TLS with an alert.
-async fn expect_tls(mut stream: ReadAhead) -> io::Result<ReadAhead> {
+async fn expect_tls(mut stream: Ahead<Box<dyn Stream>>) -> io::Result<Ahead<Box<dyn Stream>>> {
     let first = stream.first().await?;
     if first == HANDSHAKE[0] {
         return Ok(stream);

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::io::AsyncReadExt as _;
 
 use super::header::{self, Beginning, Header};
@@ -68,14 +68,14 @@ async fn from_proxy(mut stream: Box<dyn Stream>, info: ConnectInfo) -> Settled {
                     Some(client) => info.with_client(client),
                     None => info,
                 };
-                return Ok(give_back(read.freeze(), stream, info));
+                return Ok(give_back(read, stream, info));
             }
             Err(error) => {
                 return refuse(stream, "proxy_header", format!("the PROXY header cannot be read: {error}")).await;
             }
         }
     }
-    Ok(give_back(read.freeze(), stream, info))
+    Ok(give_back(read, stream, info))
 }
 
 /// A connection of anybody else, who may not say to be a proxy.
@@ -92,10 +92,10 @@ async fn from_anyone(mut stream: Box<dyn Stream>, info: ConnectInfo) -> Settled 
             }
         }
     }
-    Ok(give_back(read.freeze(), stream, info))
+    Ok(give_back(read, stream, info))
 }
 
-fn give_back(read: Bytes, stream: Box<dyn Stream>, info: ConnectInfo) -> (Box<dyn Stream>, ConnectInfo) {
+fn give_back(read: BytesMut, stream: Box<dyn Stream>, info: ConnectInfo) -> (Box<dyn Stream>, ConnectInfo) {
     // What was read is mostly a request, and a small part of what was made room for.
     (Box::new(Ahead::new(read, stream)), info)
 }
