@@ -74,6 +74,7 @@ impl Set {
         let read = contents(&watched.paths);
         let set = Self { seen: read.clone(), read, watched, reminded: now };
         set.warn();
+        tls::count_no_reload(set.watched.purpose);
         set
     }
 
@@ -92,7 +93,7 @@ impl Set {
 
     fn reload(&mut self, now: Instant) {
         let purpose = self.watched.purpose;
-        let reloaded = (self.watched.reload)();
+        let reloaded = regular(&self.watched.paths).and_then(|()| (self.watched.reload)());
         tls::count_reload(purpose, reloaded.is_ok());
         match reloaded {
             Ok(()) => {
@@ -111,11 +112,20 @@ impl Set {
     }
 }
 
+/// Refuses what is there and no file: to open a named pipe may take for ever, and with it all that is looked at.
+fn regular(paths: &[PathBuf]) -> Result<(), String> {
+    let special = paths.iter().find(|path| path.metadata().is_ok_and(|found| !found.is_file()));
+    special.map_or(Ok(()), |path| Err(format!("{}: expected a file", path.display())))
+}
+
 fn contents(paths: &[PathBuf]) -> Contents {
     paths.iter().map(|path| content(path)).collect()
 }
 
 fn content(path: &Path) -> Option<u64> {
+    if !path.metadata().ok()?.is_file() {
+        return None;
+    }
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
     let mut hasher = DefaultHasher::new();

@@ -113,3 +113,19 @@ async fn a_hangup_reads_them_again_and_says_what_is_wrong_with_them() {
     relay.metric_becomes(TAKEN_UP, 1.0).await;
     warned(2).await;
 }
+
+#[tokio::test]
+async fn a_pipe_in_the_place_of_a_file_is_refused_and_holds_up_nothing() {
+    let files = Files::usual();
+    let relay = Relay::start(files.folder(), &each(&files.mutual("relay"))).await;
+    assert_eq!(relay.metric(REFUSED).await, 0.0, "it is there before the first time");
+    fs::rename(files.path("relay.key"), files.path("kept.key")).expect("renamed");
+    let made = std::process::Command::new("mkfifo").arg(files.path("relay.key")).status();
+    assert!(made.expect("mkfifo runs").success());
+    relay.metric_becomes(REFUSED, 1.0).await;
+    assert_has(&relay.process.stderr(), ["relay.key: expected a file", "what was in force stays"]);
+    relay.process.signal(Signal::HUP);
+    relay.metric_becomes(REFUSED, 2.0).await;
+    fs::rename(files.path("kept.key"), files.path("relay.key")).expect("renamed");
+    relay.metric_becomes(TAKEN_UP, 1.0).await;
+}

@@ -12,6 +12,11 @@ pub fn record_unverified(peers: u32) {
     UNVERIFIED_PEERS.gauge([]).set(f64::from(peers));
 }
 
+/// Shows that files for `purpose` may be read again, before any was, so that the first time is an increase.
+pub fn count_no_reload(purpose: &str) {
+    ["taken_up", "refused"].iter().for_each(|outcome| RELOADS.counter([purpose, outcome]).increment(0));
+}
+
 /// Counts that files for `purpose` were read again, and whether they were taken up.
 pub fn count_reload(purpose: &str, taken_up: bool) {
     RELOADS.counter([purpose, if taken_up { "taken_up" } else { "refused" }]).increment(1);
