@@ -162,6 +162,10 @@ fn lists_of_revoked_certificates_say_whom_they_leave_out() {
     assert_eq!(checked(&files, &flags("ca.crl", "ca.pem")), (0, String::new()));
     let (_, told) = checked(&files, &flags("ca.crl", "both.pem"));
     assert_has(&told, ["warning", "ca.crl", "no list of CN=other"]);
+    let namesake = Files::usual();
+    files.write("namesakes.pem", files.read("ca.pem") + &namesake.read("ca.pem"));
+    let (_, told) = checked(&files, &flags("ca.crl", "namesakes.pem"));
+    assert_has(&told, ["warning", "ca.crl", "CN=ca is the name of more than one authority"]);
     files.revoke("ca", &[], -1);
     let (_, told) = checked(&files, &flags("ca.crl", "ca.pem"));
     assert_has(&told, ["warning", "ca.crl", "CN=ca is out of date"]);

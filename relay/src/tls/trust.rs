@@ -40,6 +40,8 @@ pub(super) struct ClientTrust {
     lists: Option<(String, Vec<RevocationList>)>,
     /// The authorities that have no list, although others have one.
     unlisted: Vec<String>,
+    /// The names that several authorities have, although there are lists. A list says of whom it is by name alone.
+    shared: Vec<String>,
 }
 
 struct RevocationList {
@@ -55,7 +57,7 @@ impl ClientTrust {
     pub(super) fn new(authorities: &Pem, revoked: Option<&Pem>) -> Result<Self, PemFault> {
         let (roots, certificates) = roots(authorities)?;
         let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
-        let (mut lists, mut unlisted) = (None, Vec::new());
+        let (mut lists, mut unlisted, mut shared) = (None, Vec::new(), Vec::new());
         if let Some(revoked) = revoked {
             let ders = revoked.revocation_lists()?;
             let read = ders.iter().enumerate().map(|(at, der)| {
@@ -67,12 +69,19 @@ impl ClientTrust {
             unlisted =
                 certificates.iter().filter(|it| !issuers.iter().any(|issuer| it.is_named(issuer))).cloned().collect();
             lists = Some((revoked.name().to_owned(), read));
+            shared = certificates.iter().map(|it| it.subject.clone()).collect();
+            shared.sort_unstable();
+            shared = shared
+                .chunk_by(|one, next| one == next)
+                .filter(|same| same.len() > 1)
+                .map(|same| same[0].clone())
+                .collect();
             // The list of one authority says nothing of the clients of another, which are taken without one.
             builder = builder.with_crls(ders).allow_unknown_revocation_status();
         }
         let verifier = builder.build().map_err(|error| revoked.unwrap_or(authorities).fault(error.to_string()))?;
         let unlisted = unlisted.into_iter().map(|certificate: Certificate| certificate.subject).collect();
-        Ok(Self { verifier, lists, unlisted })
+        Ok(Self { verifier, lists, unlisted, shared })
     }
 
     pub(super) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
@@ -90,7 +99,13 @@ impl ClientTrust {
         let unlisted = self.unlisted.iter().map(move |authority| {
             format!("{name}: there is no list of {authority}: what it has revoked is still taken")
         });
-        outdated.chain(unlisted)
+        let shared = self.shared.iter().map(move |authority| {
+            format!(
+                "{name}: {authority} is the name of more than one authority: a list of one refuses the clients of the \
+                 other. Make the new authority again under another subject"
+            )
+        });
+        outdated.chain(unlisted).chain(shared)
     }
 }
 
