@@ -169,11 +169,12 @@ fn collect(stream: impl AsyncRead + Unpin + Send + 'static, most: usize) -> watc
     lines
 }
 
-/// Lets this process, and the relays that it starts, have so many links open.
+/// Lets this process, and the relays that it starts, have so many links open, and no fewer than another test wants.
 pub fn allow_links(links: u64) {
     let wanted = links + 1_000;
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let limit = Rlimit { current: Some(wanted), maximum: maximum.map(|maximum| maximum.max(wanted)) };
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let at_least = |limit: u64| limit.max(wanted);
+    let limit = Rlimit { current: current.map(at_least), maximum: maximum.map(at_least) };
     setrlimit(Resource::Nofile, limit).expect("enough file descriptors may be open");
 }
 
