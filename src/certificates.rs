@@ -60,12 +60,13 @@ impl Certificates {
         self.watched().iter().flat_map(|watched| (watched.warnings)()).collect()
     }
 
-    /// Records how long they are valid, with the recorder of this thread.
+    /// Records how long they are valid, and how many handshakes wait for them, with the recorder of this thread.
     pub(crate) fn record(&self) {
         let now = SystemClock::new().wall();
         let servers = [("listener", &self.listener), ("admin", &self.admin)];
         for (purpose, tls) in servers.into_iter().filter_map(|(purpose, tls)| Some((purpose, tls.as_ref()?))) {
             tls::record_expiry(purpose, seconds(now, tls.not_after()));
+            tls::record_waiting(purpose, tls.waiting());
         }
         if let Some(soonest) = self.dialled.iter().filter_map(ClientTls::not_after).min() {
             tls::record_expiry("dial", seconds(now, soonest));

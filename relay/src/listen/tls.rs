@@ -63,7 +63,7 @@ pub async fn accept_tls(
 ) -> io::Result<(Box<dyn Stream>, ConnectInfo)> {
     let stream = expect_tls(Ahead::in_pieces(stream)).await?;
     let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(tls::said_plainly)?;
-    let stream = hello.into_stream(in_force.config()).await.map_err(tls::said_plainly)?;
+    let stream = in_force.answer(hello).await.map_err(tls::said_plainly)?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let certificates: Arc<[Bytes]> = certificates.iter().map(|der| Bytes::copy_from_slice(der)).collect();
     Ok((Box::new(Sealed::new(stream)), info.with_certificates(certificates)))

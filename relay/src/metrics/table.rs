@@ -89,6 +89,8 @@ metrics! { describe_sampled:
         "Bytes that are free where the store is";
     CERTIFICATE_EXPIRY = describe_gauge "slipstream_tls_certificate_expiry_seconds" ["use"] Seconds,
         "How long the certificate in force is valid, negative once it has expired; of those for dials the soonest";
+    HANDSHAKES_WAITING = describe_gauge "slipstream_tls_handshakes_waiting" ["use"],
+        "Handshakes of TLS that wait for their answer, by what they are for";
     UNVERIFIED_PEERS = describe_gauge "slipstream_tls_unverified_peers" [],
         "Peers that are dialled over TLS and whose certificates are not verified (rejectUnauthorized)";
     BUILD_INFO = describe_gauge "slipstream_build_info" ["version", "store"],

@@ -8,6 +8,7 @@
 //! | `own` | a certificate chain and its key, checked when they are loaded |
 //! | `trust` | whose certificates are taken |
 //! | `server`, `client` | what is in force on either end, and its reload |
+//! | `turns` | how many handshakes are answered at a time |
 //! | `observed` | what the metrics page says of it |
 //! | `fault` | what went wrong in a handshake, in words |
 
@@ -19,6 +20,7 @@ mod own;
 mod pem;
 mod server;
 mod trust;
+mod turns;
 
 use std::sync::Arc;
 
@@ -28,7 +30,7 @@ use rustls::{SupportedProtocolVersion, version};
 pub use self::certificate::Certificate;
 pub use self::client::{ClientTls, ClientTlsOptions, Roots};
 pub(crate) use self::fault::{is_ordinary_leave, said_plainly};
-pub use self::observed::{count_no_reload, count_reload, record_expiry, record_unverified};
+pub use self::observed::{count_no_reload, count_reload, record_expiry, record_unverified, record_waiting};
 pub use self::own::{EXPIRES_SOON, OwnCertificate, OwnFiles};
 pub use self::pem::{MAX_PEM_BYTES, Pem, PemFault, PemSource, is_contents};
 pub use self::server::{ClientAuthorities, ServerTls, ServerTlsOptions};

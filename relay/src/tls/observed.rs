@@ -1,10 +1,15 @@
 //! What the metrics page says of certificates. Whoever has them in force calls these.
 
-use crate::metrics::table::{CERTIFICATE_EXPIRY, RELOADS, UNVERIFIED_PEERS};
+use crate::metrics::table::{CERTIFICATE_EXPIRY, HANDSHAKES_WAITING, RELOADS, UNVERIFIED_PEERS};
 
 /// Records how long the certificate for `purpose` is still valid, with the recorder of this thread.
 pub fn record_expiry(purpose: &str, seconds: f64) {
     CERTIFICATE_EXPIRY.gauge([purpose]).set(seconds);
+}
+
+/// Records how many handshakes for `purpose` wait for their answer, with the recorder of this thread.
+pub fn record_waiting(purpose: &str, handshakes: u32) {
+    HANDSHAKES_WAITING.gauge([purpose]).set(f64::from(handshakes));
 }
 
 /// Records how many dialled peers are not verified, with the recorder of this thread.

@@ -1,6 +1,7 @@
 //! What a listener shows and whose clients it takes, put in force together and changed while links are up.
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,10 +10,14 @@ use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
 use slipstream_store::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::StartHandshake;
+use tokio_rustls::server::TlsStream;
 
 use super::own::{OwnCertificate, OwnFiles};
 use super::pem::{PemFault, PemSource};
 use super::trust::ClientTrust;
+use super::turns::Turns;
 use super::{ALPN, VERSIONS, provider};
 
 /// What a listener shows, and whose clients it takes.
@@ -38,6 +43,7 @@ pub struct ClientAuthorities {
 pub struct ServerTls {
     options: ServerTlsOptions,
     current: ArcSwap<InForce>,
+    turns: Turns,
 }
 
 struct InForce {
@@ -53,7 +59,7 @@ impl ServerTls {
     /// With the name of the file at fault.
     pub fn load(options: ServerTlsOptions) -> Result<Self, PemFault> {
         let current = ArcSwap::from_pointee(InForce::load(&options)?);
-        Ok(Self { options, current })
+        Ok(Self { options, current, turns: Turns::new() })
     }
 
     /// Reads it again, and puts all of it in force or nothing.
@@ -93,9 +99,23 @@ impl ServerTls {
         warnings
     }
 
-    /// What is in force now.
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.current.load().config)
+    /// How many handshakes wait for their answer, because as many are being answered as there are processors.
+    #[must_use]
+    pub fn waiting(&self) -> u32 {
+        self.turns.waiting()
+    }
+
+    /// Answers the first message of a client with what is in force then, when its turn has come, and ends the handshake.
+    ///
+    /// # Errors
+    /// They do not come together, or the client has left.
+    pub(crate) async fn answer<S>(&self, hello: StartHandshake<S>) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let turn = self.turns.next().await?;
+        let config = Arc::clone(&self.current.load().config);
+        turn.compute(move || hello.into_stream(config)).await?.await
     }
 }
 
