@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, OFlags};
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
@@ -123,11 +124,13 @@ fn contents(paths: &[PathBuf]) -> Contents {
 }
 
 fn content(path: &Path) -> Option<u64> {
-    if !path.metadata().ok()?.is_file() {
+    // Opened so that a pipe, which may have come this moment, keeps nobody waiting.
+    let file = File::from(rustix::fs::open(path, OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()?);
+    if !file.metadata().ok()?.is_file() {
         return None;
     }
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
+    file.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     Some(hasher.finish())
