@@ -1,5 +1,7 @@
 //! The store on an engine in memory: what a write that fails leaves, and that memory and medium never part.
 
+mod damage;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 

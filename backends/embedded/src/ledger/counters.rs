@@ -1,8 +1,11 @@
 //! The numbers that a ledger keeps for the whole store.
 
-use slipstream_store::PeerId;
+use slipstream_store::{PeerId, Result, Sequence, StoreError};
 
 use crate::rows::codec::MetaRow;
+
+/// No number is larger.
+const MOST: u64 = Sequence::LAST.get();
 
 /// The numbers that are written with every commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,16 +49,21 @@ impl Counters {
         }
     }
 
-    pub(crate) fn from_row(row: &MetaRow<'_>) -> Self {
-        Self {
-            next_sequence: row.next_sequence,
-            next_commit: row.next_commit,
-            next_peer: row.next_peer,
-            dead_letters: row.dead_letters,
-            journal_bytes: row.journal_bytes,
-            identities_from: row.identities_from,
-            identities_commit: row.identities_commit,
-        }
+    /// The numbers that a row has, none of them beyond what an engine can keep: so one more of anything is a number, too.
+    pub(crate) fn from_row(row: &MetaRow<'_>) -> Result<Self> {
+        let from = |least: u64, what: &str, number: u64| match number {
+            number if (least..=MOST).contains(&number) => Ok(number),
+            _ => Err(StoreError::Corrupted(format!("the ledger's {what} is {number}: expected {least} to 2^63 - 1"))),
+        };
+        Ok(Self {
+            next_sequence: from(1, "next sequence", row.next_sequence)?,
+            next_commit: from(1, "next commit", row.next_commit)?,
+            next_peer: from(1, "next peer number", row.next_peer)?,
+            dead_letters: from(0, "count of dead letters", row.dead_letters)?,
+            journal_bytes: from(0, "count of the journal's bytes", row.journal_bytes)?,
+            identities_from: from(0, "first remembered sequence", row.identities_from)?,
+            identities_commit: from(0, "first remembered commit", row.identities_commit)?,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use slipstream_store::{PeerId, Result, Sequence, StoreError};
 
 use crate::engine::Tables;
@@ -12,18 +12,24 @@ use crate::ledger::counters::{Counters, OldestRow};
 use crate::ledger::identities::{IdentityHash, NewIdentity, Print};
 use crate::ledger::peers;
 use crate::ledger::state::Ledger;
-use crate::rows::bits::Bits;
+use crate::rows::bits::{Bits, block_of};
 use crate::rows::codec::{self, BlockRow, MetaRow, OwedRow};
 use crate::rows::journal::JournalRow;
 use crate::rows::table::Table;
 use crate::rows::{keys, read};
 
+/// A bound above every key of a table.
+const LAST_KEY: [u8; 137] = [0xFF; 137];
+
 /// Reads the ledger of a store; of a new one it is empty.
+///
+/// Numbers that were given must lie below those that are given next: otherwise the next commits would write over rows
+/// that are there.
 pub(crate) fn load(tables: &dyn Tables) -> Result<Ledger> {
     let mut ledger = Ledger::default();
-    let Some(value) = tables.get(Table::Meta, keys::META)? else { return Ok(ledger) };
+    let Some(value) = tables.get(Table::Meta, keys::META)? else { return new(tables).map(|()| ledger) };
     let meta: MetaRow<'_> = codec::decode(&value, "the ledger's counters")?;
-    ledger.counters = Counters::from_row(&meta);
+    ledger.counters = Counters::from_row(&meta)?;
     ledger.relay = meta.relay.map(read::name).transpose()?;
     load_peers(tables, &mut ledger)?;
     load_blocks(tables, &mut ledger)?;
@@ -32,22 +38,46 @@ pub(crate) fn load(tables: &dyn Tables) -> Result<Ledger> {
     Ok(ledger)
 }
 
+/// That there is nothing in a store without counters, which the first commit writes.
+fn new(tables: &dyn Tables) -> Result<()> {
+    let lost = |table: &str| {
+        let rows = format!("there are rows in the table {table}, but the ledger's counters are missing");
+        Err(StoreError::Corrupted(rows))
+    };
+    for table in Table::ALL {
+        tables.scan(table, &[], &LAST_KEY, &mut |_, _| lost(table.name()))?;
+    }
+    tables.messages(0, Sequence::LAST.get(), &mut |_| lost("messages"))
+}
+
 fn load_peers(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
+    let mut numbers = HashSet::new();
     tables.scan(Table::Peers, &[], &[0xFF], &mut |key, value| {
         let id = std::str::from_utf8(key).map_err(|_| read::bad_key(Table::Peers))?;
         let id: PeerId = read::name(id)?;
-        ledger.peers.insert(id.clone(), peers::decode(id, value)?);
+        let state = peers::decode(id.clone(), value)?;
+        if state.number >= ledger.counters.next_peer || !numbers.insert(state.number) {
+            let number = state.number;
+            return Err(StoreError::Corrupted(format!("peer {id} has the number {number}, which is not its own")));
+        }
+        ledger.peers.insert(id, state);
         Ok(ControlFlow::Continue(()))
     })
 }
 
 fn load_blocks(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
     tables.scan(Table::Blocks, &keys::number(0), &keys::number(Sequence::LAST.get()), &mut |key, value| {
-        let number = keys::first_number(key).ok_or_else(|| read::bad_key(Table::Blocks))?;
+        let number = keys::first_number(key).filter(|number| *number <= block_of(Sequence::LAST.get()));
+        let number = number.ok_or_else(|| read::bad_key(Table::Blocks))?;
         let row: BlockRow = codec::decode(value, "a block of messages")?;
         ledger.replace_block(number, Some(MessageBlock::from_row(&row)));
         Ok(ControlFlow::Continue(()))
-    })
+    })?;
+    let last = ledger.blocks.last_key_value().and_then(|(number, block)| block.stored.numbers(*number).last());
+    match last.filter(|last| *last >= ledger.counters.next_sequence) {
+        Some(last) => Err(StoreError::Corrupted(format!("message {last} is stored, which is yet to be recorded"))),
+        None => Ok(()),
+    }
 }
 
 /// Counts what every peer is owed, and finds the blocks in which there are messages that nobody is owed.
@@ -102,6 +132,9 @@ fn load_journal(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
     tables.scan(Table::Journal, &first, &last, &mut |key, value| {
         let row: JournalRow<'_> = codec::decode(value, "a journal row")?;
         let commit = keys::first_number(key).ok_or_else(|| read::bad_key(Table::Journal))?;
+        if commit >= ledger.counters.next_commit {
+            return Err(StoreError::Corrupted(format!("commit {commit} has a journal row and is yet to be made")));
+        }
         let from = ledger.counters.identities_from;
         let mut first = None;
         for recorded in row.recorded.iter().filter(|recorded| recorded.sequence >= from) {

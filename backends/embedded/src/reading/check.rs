@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use slipstream_store::{Defect, Depth, Result, StoreError};
+use slipstream_store::{ClusterGroup, Defect, Depth, Key, MessageId, MessageType, PeerId, Result, StoreError};
 
 use crate::engine::Tables;
 use crate::ledger::load;
 use crate::ledger::state::Ledger;
+use crate::reading::pages;
 use crate::rows::bits::{BLOCK, Bits};
 use crate::rows::codec::{self, DeadRow, NoteRow, RedrivenRow, SeenRow};
 use crate::rows::journal::{JournalRow, state_of};
-use crate::rows::table::Table;
+use crate::rows::table::{MessageRow, Table};
 use crate::rows::{keys, read};
 
 /// Most defects that are listed.
@@ -77,7 +78,7 @@ fn check_messages(tables: &dyn Tables, ledger: &Ledger, defects: &mut Vec<Defect
     let mut found: BTreeMap<u64, Bits> = BTreeMap::new();
     tables.messages(0, i64::MAX.unsigned_abs(), &mut |row| {
         found.entry(row.sequence / BLOCK).or_default().set(row.sequence);
-        if let Err(error) = read::identity(row).and_then(|_| read::path(row.path)) {
+        if let Err(error) = check_names(row) {
             defects.push(Defect(format!("message {}: {error}", row.sequence)));
         }
         Ok(if defects.len() < MOST_DEFECTS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
@@ -93,13 +94,24 @@ fn check_messages(tables: &dyn Tables, ledger: &Ledger, defects: &mut Vec<Defect
     Ok(())
 }
 
+/// Whoever reads a message finds names in it.
+fn check_names(row: &MessageRow<'_>) -> Result<()> {
+    read::identity(row)?;
+    read::name::<MessageType>(row.message_type)?;
+    row.key.map(read::name::<Key>).transpose()?;
+    read::name::<PeerId>(row.received_from)?;
+    read::path(row.path).map(drop)
+}
+
 fn check_dead(tables: &dyn Tables, ledger: &Ledger, defects: &mut Vec<Defect>) -> Result<()> {
     let mut count = 0;
     each(tables, Table::Dead, defects, &mut |key, value| {
         count += 1;
-        keys::split_sequence_and_peer(key).ok_or_else(|| read::bad_key(Table::Dead))?;
+        let (sequence, peer) = keys::split_sequence_and_peer(key).ok_or_else(|| read::bad_key(Table::Dead))?;
+        pages::sequence(sequence)?;
+        read::name::<PeerId>(peer)?;
         let dead: DeadRow<'_> = codec::decode(value, "a dead letter")?;
-        read::identity(&dead.message).map(drop)
+        check_names(&dead.message)
     })?;
     if count != ledger.counters.dead_letters && defects.len() < MOST_DEFECTS {
         let counted = ledger.counters.dead_letters;
@@ -113,16 +125,32 @@ fn check_journal(tables: &dyn Tables, ledger: &Ledger, defects: &mut Vec<Defect>
     each(tables, Table::Journal, defects, &mut |_, value| {
         bytes += value.len() as u64;
         let row: JournalRow<'_> = codec::decode(value, "a journal row")?;
-        for recorded in &row.recorded {
-            row.name(recorded.group)?;
-            row.name(recorded.message_type)?;
-            row.route(recorded.route)?;
-        }
-        row.settled.iter().try_for_each(|settled| state_of(settled.state).map(drop))
+        row.settled.iter().try_for_each(|settled| settled.check_below(ledger.counters.next_sequence))?;
+        check_row(&row)
     })?;
     if bytes != ledger.counters.journal_bytes && defects.len() < MOST_DEFECTS {
         let counted = ledger.counters.journal_bytes;
         defects.push(Defect(format!("the journal takes {bytes} bytes, {counted} were counted")));
     }
     Ok(())
+}
+
+/// A row of the journal has what it points to, and all of it can be traced.
+fn check_row(row: &JournalRow<'_>) -> Result<()> {
+    let peer = |index: &u32| read::name::<PeerId>(row.name(*index)?).map(drop);
+    for recorded in &row.recorded {
+        read::name::<ClusterGroup>(row.name(recorded.group)?)?;
+        read::name::<MessageId>(recorded.id)?;
+        read::name::<MessageType>(row.name(recorded.message_type)?)?;
+        recorded.key.map(read::name::<Key>).transpose()?;
+        row.route(recorded.route)?;
+    }
+    for route in &row.routes {
+        [route.received_from].iter().chain(&route.path).chain(&route.recipients).try_for_each(peer)?;
+    }
+    for settled in &row.settled {
+        peer(&settled.peer)?;
+        state_of(settled.state)?;
+    }
+    row.redriven.iter().try_for_each(|redriven| peer(&redriven.peer))
 }

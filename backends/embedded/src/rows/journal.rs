@@ -79,6 +79,18 @@ impl JournalRow<'_> {
     }
 }
 
+impl Settled {
+    /// That every sequence was recorded before this one: a run without end would be walked for ever.
+    pub(crate) fn check_below(&self, next_sequence: u64) -> Result<()> {
+        match self.runs.iter().find(|(first, count)| first.saturating_add(*count) > next_sequence) {
+            None => Ok(()),
+            Some((first, count)) => Err(StoreError::Corrupted(format!(
+                "a journal row settles {count} deliveries from {first} on: expected none from {next_sequence} on"
+            ))),
+        }
+    }
+}
+
 fn dangling(what: &str, index: u32) -> StoreError {
     StoreError::Corrupted(format!("a journal row points to {what} {index}, which it does not have"))
 }

@@ -135,6 +135,7 @@ fn keep_wanted(state: &Overlay<'_>, row: &mut JournalRow<'_>, horizon: &Horizon)
             }
             continue;
         }
+        settled.check_below(state.counters.next_sequence)?;
         let mut runs: Vec<(u64, u64)> = Vec::new();
         let sequences = settled.runs.iter().flat_map(|&(first, count)| first..first.saturating_add(count));
         for sequence in sequences.filter(|&sequence| wanted(sequence)) {

@@ -1,0 +1,134 @@
+//! Rows that contradict each other are found when a store is opened or checked, before anything is written over them.
+
+use std::num::NonZeroU32;
+
+use slipstream_store::{Depth, Horizon, MessageStore as _, Result, Sequence, StoreError, Timestamp};
+
+use super::{acknowledge, batch, open, opened, record, remember};
+use crate::engine::{Engine as _, Write};
+use crate::ledger::load;
+use crate::memory::Medium;
+use crate::rows::codec::{self, BlockRow, MetaRow};
+use crate::rows::journal::{JournalRow, Settled};
+use crate::rows::keys;
+use crate::rows::table::Table;
+use crate::store::offline::OfflineStore as _;
+
+/// The counters of [`usual`].
+const META: MetaRow<'static> = MetaRow {
+    next_sequence: 3,
+    next_commit: 3,
+    next_peer: 3,
+    dead_letters: 0,
+    journal_bytes: 0,
+    identities_from: 1,
+    identities_commit: 1,
+    relay: None,
+};
+
+/// Two peers, two commits and two messages, of which one is pending.
+async fn usual() -> Medium {
+    let (medium, folder) = (Medium::default(), tempfile::tempdir().unwrap());
+    let store = open(&medium, folder.path());
+    store.commit(batch(vec![remember("a"), remember("b"), record("m", &["a"]), record("mm", &["a"])])).await.unwrap();
+    store.commit(batch(vec![acknowledge("a", 1)])).await.unwrap();
+    store.close().await.unwrap();
+    load::load(&medium).unwrap();
+    medium
+}
+
+fn put<'a>(table: Table, key: &'a [u8], value: &'a [u8]) -> Write<'a> {
+    Write::Put { table, key, value }
+}
+
+/// What is wrong with the usual store after this.
+async fn told(write: Write<'_>) -> String {
+    let mut medium = usual().await;
+    medium.apply(&[write]).unwrap();
+    match load::load(&medium) {
+        Err(StoreError::Corrupted(told)) => told,
+        other => panic!("it is taken: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_lost_its_counters_is_not_a_new_one() {
+    let told = told(Write::Remove { table: Table::Meta, key: keys::META }).await;
+    assert!(told.ends_with("the ledger's counters are missing"), "{told}");
+    load::load(&Medium::default()).unwrap();
+}
+
+#[tokio::test]
+async fn counters_that_would_give_a_number_twice_are_refused() {
+    let beyond = Sequence::LAST.get() + 1;
+    for (meta, part) in [
+        (MetaRow { next_sequence: 2, ..META }, "message 2 is stored, which is yet to be recorded"),
+        (MetaRow { next_commit: 2, ..META }, "commit 2 has a journal row and is yet to be made"),
+        (MetaRow { next_peer: 2, ..META }, "peer b has the number 2, which is not its own"),
+        (MetaRow { next_sequence: 0, ..META }, "the ledger's next sequence is 0: expected 1 to 2^63 - 1"),
+        (MetaRow { next_sequence: beyond, ..META }, "the ledger's next sequence is"),
+        (MetaRow { next_commit: beyond, ..META }, "the ledger's next commit is"),
+        (MetaRow { next_peer: u64::MAX, ..META }, "the ledger's next peer number is"),
+        (MetaRow { dead_letters: beyond, ..META }, "the ledger's count of dead letters is"),
+        (MetaRow { journal_bytes: beyond, ..META }, "the ledger's count of the journal's bytes is"),
+        (MetaRow { identities_from: beyond, ..META }, "the ledger's first remembered sequence is"),
+        (MetaRow { identities_commit: beyond, ..META }, "the ledger's first remembered commit is"),
+    ] {
+        let told = told(put(Table::Meta, keys::META, &codec::encode(&meta).unwrap())).await;
+        assert!(told.contains(part), "{told}\nand not\n{part}");
+    }
+    let mut medium = usual().await;
+    medium.apply(&[put(Table::Meta, keys::META, &codec::encode(&META).unwrap())]).unwrap();
+    load::load(&medium).unwrap();
+}
+
+#[tokio::test]
+async fn a_number_or_a_block_that_no_store_gives_is_refused() {
+    let row = crate::engine::Tables::get(&usual().await, Table::Peers, b"a").unwrap().unwrap();
+    let told_of_peer = told(put(Table::Peers, b"c", &row)).await;
+    assert_eq!(told_of_peer, "peer c has the number 1, which is not its own");
+    let block = codec::encode(&BlockRow { stored: [0; 128], earliest_expiry: None, latest_change: 0 }).unwrap();
+    let told_of_block = told(put(Table::Blocks, &keys::number(1 << 60), &block)).await;
+    assert!(told_of_block.contains("a key of the table blocks"), "{told_of_block}");
+}
+
+#[tokio::test]
+async fn a_run_without_end_is_found_and_not_walked() {
+    let (mut medium, folder) = (usual().await, tempfile::tempdir().unwrap());
+    let settled = Settled { peer: 0, state: 1, at: 0, origin: None, runs: vec![(1, u64::MAX)] };
+    let row = JournalRow { names: vec!["a"], settled: vec![settled], ..JournalRow::default() };
+    medium.apply(&[put(Table::Journal, &keys::number(1), &codec::encode(&row).unwrap())]).unwrap();
+    let tables = opened(&medium, folder.path());
+    let defects = tables.check(Depth::Full).unwrap();
+    assert!(defects.iter().any(|defect| defect.0.contains("a journal row settles")), "{defects:?}");
+    drop(tables);
+
+    let store = open(&medium, folder.path());
+    let now = Timestamp::from_millis(1 << 40);
+    let horizon = Horizon { now, identities: now, traces: now, ..Horizon::NOTHING };
+    let purged: Result<_> = store.purge(horizon, NonZeroU32::MAX).await;
+    assert!(
+        matches!(&purged, Err(StoreError::Corrupted(told)) if told.contains("expected none from 3 on")),
+        "{purged:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_full_check_finds_every_name_that_a_reader_would_stumble_over() {
+    let names = vec!["a", "SK", "singleton", "a b"];
+    let row = |change: &dyn Fn(&mut JournalRow<'_>)| {
+        let mut row = JournalRow { names: names.clone(), ..JournalRow::default() };
+        change(&mut row);
+        codec::encode(&row).unwrap()
+    };
+    let settled = |peer| Settled { peer, state: 1, at: 0, origin: None, runs: vec![(1, 1)] };
+    for (bytes, part) in [
+        (row(&|row| row.settled.push(settled(9))), "points to name 9"),
+        (row(&|row| row.settled.push(settled(3))), "a bad name"),
+    ] {
+        let (mut medium, folder) = (usual().await, tempfile::tempdir().unwrap());
+        medium.apply(&[put(Table::Journal, &keys::number(1), &bytes)]).unwrap();
+        let defects = opened(&medium, folder.path()).check(Depth::Full).unwrap();
+        assert!(defects.iter().any(|defect| defect.0.contains(part)), "{part}: {defects:?}");
+    }
+}
