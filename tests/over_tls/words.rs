@@ -49,6 +49,8 @@ fn a_file_without_a_certificate_is_named_with_what_it_is() {
     files.write("cut.pem", &certificate[..certificate.len() - 40]);
     files.write("garbled.pem", certificate.replacen("MII", "M!!", 1));
     files.write("words.pem", "not a certificate");
+    let label = |number: usize| format!("-----BEGIN NUMBER {number}-----\nAAAA\n-----END NUMBER {number}-----\n");
+    files.write("labels.pem", (1..500).map(label).collect::<String>());
     files.openssl("x509 -in relay.pem -trustout -out trusted.pem");
     files.openssl("x509 -in relay.pem -outform DER -out der.pem");
     for (name, part) in [
@@ -59,6 +61,7 @@ fn a_file_without_a_certificate_is_named_with_what_it_is() {
         ("cut.pem", "cut"),
         ("garbled.pem", "base64"),
         ("words.pem", "no line begins with -----BEGIN"),
+        ("labels.pem", "NUMBER 7, NUMBER 8\n"),
         ("trusted.pem", "TRUSTED CERTIFICATE"),
         ("der.pem", "openssl x509 -inform DER"),
         ("relay.key", "PRIVATE KEY"),

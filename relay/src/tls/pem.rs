@@ -12,6 +12,10 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyD
 /// Largest file; the roots of a system are a quarter of it.
 pub const MAX_PEM_BYTES: u64 = 1024 * 1024;
 
+/// Most labels of sections that a fault names, and the longest.
+const MOST_LABELS: usize = 8;
+const LONGEST_LABEL: usize = 64;
+
 /// Whether a text that should be the path of a file is rather what belongs into one: PEM, or the base64 of a key or a
 /// certificate that has lost the lines around it.
 #[must_use]
@@ -168,7 +172,7 @@ impl Pem {
             })
         })?;
         if found.is_empty() {
-            let mut labels: Vec<_> = self.labels().collect();
+            let mut labels: Vec<_> = self.labels().take(MOST_LABELS).collect();
             labels.dedup();
             let there = if labels.is_empty() { "no line begins with -----BEGIN".to_owned() } else { labels.join(", ") };
             return Err(self.fault(format!("expected {wanted}, got {there}")));
@@ -206,12 +210,13 @@ impl Pem {
         self.text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
     }
 
-    /// What the sections say that they are.
+    /// What the sections say that they are, if that is no longer than a label is.
     fn labels(&self) -> impl Iterator<Item = &str> {
         let label = |line| -> Option<&str> {
             let line: &[u8] = line;
             let label = line.trim_ascii().strip_prefix(b"-----BEGIN ")?.strip_suffix(b"-----")?;
-            std::str::from_utf8(label).ok()
+            let is_label = |label: &&str| label.len() <= LONGEST_LABEL && !label.contains(char::is_control);
+            std::str::from_utf8(label).ok().filter(is_label)
         };
         self.lines().filter_map(label)
     }

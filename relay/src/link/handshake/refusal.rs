@@ -9,6 +9,9 @@ use slipstream_store::PeerId;
 
 use super::headers;
 
+/// Ends a reason that was cut.
+const MORE: &str = "…";
+
 /// The answer to an upgrade request that is not granted: a status and one line of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -28,8 +31,15 @@ impl Refusal {
     /// What a refusal counts as that has no reason of its own.
     pub(crate) const COUNTED_AS: &str = "refused";
 
+    /// Longest reason, in bytes; the rest is cut off. It mostly repeats what the peer has sent, and is logged.
+    pub const MAX_REASON: usize = 512;
+
     fn new(status: StatusCode, reason: impl Into<String>) -> Self {
         let mut reason = reason.into();
+        if reason.len() > Self::MAX_REASON {
+            reason.truncate(reason.floor_char_boundary(Self::MAX_REASON - MORE.len()));
+            reason.push_str(MORE);
+        }
         if reason.contains(char::is_control) {
             reason = reason.replace(char::is_control, " ");
         }

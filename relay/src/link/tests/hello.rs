@@ -166,6 +166,19 @@ fn a_reason_is_one_line() {
     assert_eq!(Refusal::unavailable("two\r\nlines").reason(), "two  lines");
 }
 
+#[test]
+fn a_reason_is_cut_between_characters_where_it_repeats_too_much() {
+    let most = Refusal::MAX_REASON;
+    assert_eq!(Refusal::bad_request("x".repeat(most)).reason().len(), most);
+    for long in ["x".repeat(most + 1), "ä".repeat(most), format!("x{}", "ä".repeat(most))] {
+        let refusal = Refusal::bad_request(long);
+        let reason = refusal.reason();
+        assert!((most - 3..=most).contains(&reason.len()) && reason.ends_with('…'), "{} bytes", reason.len());
+    }
+    let refusal = read(&format!("/?ackBatch={}", "%01".repeat(2_000)), &[]).expect_err("neither 1 nor 0");
+    assert!(refusal.reason().starts_with("ackBatch: expected 1 or 0") && refusal.reason().len() <= most);
+}
+
 proptest! {
     #[test]
     fn no_query_and_no_header_makes_the_reader_panic(query in "[ -~&&[^#\"<>`{} ]]{0,60}", id in "[ -~]{0,20}") {
