@@ -44,7 +44,8 @@ pub(super) fn read(text: &str, path: &str) -> Result<Vec<Credential>, Faults> {
         (Err(problem), _) => return Err(cannot_be_read(path, &problem)),
         (_, Err(error)) => return Err(cannot_be_read(path, error.message())),
     };
-    let line = |span: Range<usize>| 1 + text.get(..span.start).unwrap_or_default().matches('\n').count();
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
+    let line = |span: Range<usize>| 1 + ends.partition_point(|end| *end < span.start);
     let mut faults = Vec::new();
     for (key, _) in spans.iter().filter(|(key, _)| key.get_ref() != TABLE) {
         let near = nearest(key.get_ref(), [TABLE]).map(|near| format!("[[{near}]]"));

@@ -15,9 +15,10 @@ impl Fault {
     /// Longest part of an offending value that a fault repeats, in characters.
     const SHOWN: usize = 64;
 
-    /// A fault at `place`, which names the setting and the source.
+    /// A fault at `place`, which names the setting and the source. It is told in one line, whatever stands in either.
     pub(crate) fn new(place: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { place: place.into(), problem: problem.into() }
+        let [place, problem] = [place.into(), problem.into()].map(|text| text.replace(char::is_control, " "));
+        Self { place, problem }
     }
 
     /// A value that could not be read.

@@ -34,7 +34,7 @@ pub(super) fn offer(gathered: &mut Gathered, path: &str, mut table: toml::Table)
 }
 
 fn offer_entry(gathered: &mut Gathered, path: &str, key: &str, value: &toml::Value) {
-    let place = format!("{key} in {path}");
+    let place = format!("{} in {path}", Fault::shortened(key));
     let setting = match Setting::by_key(key) {
         Some(setting) if key != FILE_KEY => setting,
         Some(_) => {

@@ -3,6 +3,9 @@
 /// What the variables of this program begin with.
 pub(super) const PREFIX: &str = "SLIPSTREAM_";
 
+/// A name that is more than so many times as long as another is not near it.
+const MOST_TIMES: usize = 2;
+
 /// How a message goes on after saying that there is no such thing.
 pub(super) fn hint(near: Option<&str>) -> String {
     near.map_or_else(String::new, |near| format!("; the nearest is {near}"))
@@ -15,10 +18,14 @@ pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
     let length = name.chars().count();
     let near = |candidate: &'a str| {
         let bare = bare(candidate);
+        // So long a name would only cost: the comparison takes memory for each pair of letters.
+        if length > MOST_TIMES * bare.len() {
+            return None;
+        }
         let edits = strsim::damerau_levenshtein(&name, &bare);
         let [shorter, longer] = if bare.len() < name.len() { [&bare, &name] } else { [&name, &bare] };
         let begins = longer.strip_prefix(shorter.as_str()).is_some_and(|rest| rest.starts_with('_'));
-        (edits <= length / 3 || begins && longer.len() <= 2 * shorter.len()).then_some((edits, candidate))
+        (edits <= length / 3 || begins && longer.len() <= MOST_TIMES * shorter.len()).then_some((edits, candidate))
     };
     candidates.into_iter().filter_map(near).min_by_key(|(edits, _)| *edits).map(|(_, candidate)| candidate)
 }

@@ -43,9 +43,10 @@ impl Notation {
 pub(super) struct Fields(pub(super) Vec<(String, Value)>);
 
 impl Fields {
-    /// The fields of a table; `None` where a value of it has no like in JSON.
+    /// The fields of a table; `None` where a value of it has no like in JSON, as `nan`, which would be taken for `null`.
     pub(super) fn from_table(table: &toml::Table) -> Option<Self> {
-        let field = |(name, value): (&String, &toml::Value)| Some((name.clone(), serde_json::to_value(value).ok()?));
+        let json = |value: &toml::Value| serde_json::to_value(value).ok().filter(|json| !json.is_null());
+        let field = |(name, value): (&String, &toml::Value)| Some((name.clone(), json(value)?));
         table.iter().map(field).collect::<Option<_>>().map(Self)
     }
 }

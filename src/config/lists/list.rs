@@ -130,7 +130,7 @@ impl<T> List<T> {
                 continue;
             };
             if let Some(host) = fields.0.iter().find(|(name, _)| name == "url").and_then(|(_, url)| host(url)) {
-                place = format!("{place} ({host})");
+                place = format!("{place} ({})", Fault::shortened(&host));
             }
             let mut entry = Entry::new(fields, notation);
             entry.refuse_strangers(self.fields);

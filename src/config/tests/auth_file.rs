@@ -68,6 +68,25 @@ fn every_fault_is_told_at_once_with_its_line_and_without_a_secret() {
 }
 
 #[test]
+fn a_field_that_is_no_number_is_not_a_field_left_out() {
+    for field in ["may_send", "may_target", "tags", "relay", "name"] {
+        for value in ["nan", "-inf", "inf"] {
+            let text = format!("[[credential]]\ntoken_sha256 = \"{HASH}\"\nid = \"a\"\n{field} = {value}\n");
+            assert_eq!(told(&text).len(), 1, "{field} = {value}");
+        }
+    }
+}
+
+#[test]
+fn the_line_of_the_last_of_many_tables_is_found() {
+    let table = |number: usize| format!("[[credential]]\ncertificate_subject = \"m{number}\"\nid = \"*\"\n");
+    let many: String = (1..MAX_CREDENTIALS).map(table).collect();
+    let last = format!("auth.toml line {}, credential {MAX_CREDENTIALS} of {MAX_CREDENTIALS}", 3 * MAX_CREDENTIALS - 2);
+    let told = told(&format!("{many}{}", table(1)));
+    assert!(told.len() == 1 && told[0].starts_with(&last), "{told:#?}");
+}
+
+#[test]
 fn a_file_that_lets_nobody_in_or_cannot_be_read_is_a_fault() {
     for text in ["", "# nothing\n", "credential = []\n"] {
         assert!(told(text)[0].contains("expected at least one [[credential]]"), "{text:?}");

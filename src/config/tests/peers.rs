@@ -105,6 +105,19 @@ fn without_an_id_the_id_follows_from_the_url() {
 }
 
 #[test]
+fn a_fault_is_one_short_line_however_long_the_names_are() {
+    let host = "h".repeat(5_000);
+    let told = told(&format!(r#"[{{"url":"ftp://{host}/"}},{{"url":"ws://a","{host}\n":1}}]"#));
+    let expected = format!("URL_CONFIG (environment) entry 1 of 2 ({}…): url: expected", "h".repeat(64));
+    assert!(told[0].starts_with(&expected), "{told:?}");
+    assert!(told[1].ends_with("there is no such field"), "{told:?}");
+    let file = format!("\"a\\n{host}\" = 5\n");
+    let told = faults(load(&[], &[], Some(&file)));
+    let expected = format!("a {}… in slipstream.toml: there is no such setting", "h".repeat(62));
+    assert_eq!(told, [expected]);
+}
+
+#[test]
 fn every_fault_of_every_entry_is_told_and_no_secret() {
     let json = r#"[
         {"url": "ws://user:hush@one.example/", "token": "hu sh", "colaesce": true, "id": "a b"},
