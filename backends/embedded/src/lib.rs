@@ -51,6 +51,8 @@
 mod backend;
 mod engine;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod ledger;
 #[cfg(test)]
 mod memory;

@@ -1,0 +1,32 @@
+//! The codec of all rows, for the fuzz targets in `fuzz/`. No program uses it: only the feature `fuzzing` has it.
+
+use bincode::{BorrowDecode, Encode};
+use slipstream_store::Result;
+
+use crate::rows::codec::{
+    BlockRow, DeadRow, MetaRow, NoteRow, OwedRow, RedrivenRow, SeenRow, decode, decode_peer, encode, encode_peer,
+};
+use crate::rows::journal::JournalRow;
+use crate::rows::table::Table;
+
+/// Reads a row of this table, and writes it again.
+///
+/// # Errors
+/// As a store that reads the row.
+pub fn rewritten(table: Table, row: &[u8]) -> Result<Vec<u8>> {
+    match table {
+        Table::Owed => again::<OwedRow>(row),
+        Table::Seen => again::<SeenRow>(row),
+        Table::Notes => again::<NoteRow>(row),
+        Table::Dead => again::<DeadRow<'_>>(row),
+        Table::Redriven => again::<RedrivenRow>(row),
+        Table::Blocks => again::<BlockRow>(row),
+        Table::Journal => again::<JournalRow<'_>>(row),
+        Table::Peers => decode_peer(row).and_then(|(peer, alias)| encode_peer(peer, alias)),
+        Table::Meta => again::<MetaRow<'_>>(row),
+    }
+}
+
+fn again<'a, T: BorrowDecode<'a, ()> + Encode>(row: &'a [u8]) -> Result<Vec<u8>> {
+    encode(&decode::<T>(row, "a row")?)
+}
