@@ -13,7 +13,7 @@ const MAX_CONTROL: usize = 125;
 
 /// Reads frames: the first byte says which end this is and which limits it has, the second how the bytes come in pieces.
 ///
-/// - What is taken and how the link ends is what a plain reading of RFC 6455 says, in [`expected`].
+/// - What is taken and how the link ends is what a plain reading of RFC 6455 says, which is part of this file.
 /// - It is the same however the bytes come in pieces.
 /// - What a server writes are whole frames, of which each Pong answers a Ping and only the last is a Close.
 pub fn frames(input: &[u8]) {
