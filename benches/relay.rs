@@ -116,6 +116,7 @@ fn store(criterion: &mut Criterion) {
             durable: true,
             last_seen: Timestamp::ZERO,
             alias: None,
+            paused: false,
         }))
     });
     let batch = Arc::new(Batch::from(remember.collect::<Vec<_>>()));

@@ -47,6 +47,7 @@ pub fn application(name: &str) -> Peer {
         durable: true,
         last_seen: t(1),
         alias: None,
+        paused: false,
     }
 }
 

@@ -27,6 +27,7 @@ async fn made(path: &Path) -> Located {
             durable: true,
             last_seen: Timestamp::ZERO,
             alias: None,
+            paused: false,
         }))
     };
     let batch = Batch::from((0..100).map(peer).collect::<Vec<_>>());

@@ -137,7 +137,7 @@ impl Local {
     pub async fn backlog_becomes(&self, peer: &str, wanted: u64) {
         let look = || async {
             let peers = self.observer.observe().await.peers;
-            let backlog = peers.iter().find(|each| each.id.as_str() == peer).map(|peer| peer.backlog);
+            let backlog = peers.iter().find(|each| each.peer.id.as_str() == peer).map(|peer| peer.backlog);
             (backlog == Some(wanted)).then_some(())
         };
         eventually(&format!("{peer} to be owed {wanted}"), look).await;
@@ -147,7 +147,7 @@ impl Local {
     pub async fn links(&self, peer: &str) {
         let look = || async {
             let peers = self.observer.observe().await.peers;
-            peers.iter().any(|each| each.id.as_str() == peer && each.linked).then_some(())
+            peers.iter().any(|each| each.peer.id.as_str() == peer && each.linked_from.is_some()).then_some(())
         };
         eventually(&format!("a link with {peer}"), look).await;
     }

@@ -22,7 +22,7 @@ pub fn rewritten(table: Table, row: &[u8]) -> Result<Vec<u8>> {
         Table::Redriven => again::<RedrivenRow>(row),
         Table::Blocks => again::<BlockRow>(row),
         Table::Journal => again::<JournalRow<'_>>(row),
-        Table::Peers => decode_peer(row).and_then(|(peer, alias)| encode_peer(peer, alias)),
+        Table::Peers => decode_peer(row).and_then(|(peer, alias, paused)| encode_peer(peer, alias, paused)),
         Table::Meta => again::<MetaRow<'_>>(row),
     }
 }

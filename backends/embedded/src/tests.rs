@@ -43,6 +43,7 @@ pub(crate) fn remember(name: &str) -> Operation {
         durable: true,
         last_seen: Timestamp::ZERO,
         alias: None,
+        paused: false,
     }))
 }
 

@@ -34,6 +34,8 @@ pub struct Peer {
     /// what is configured finds its peer again after a restart, and what is held under a name that nobody has said yet is
     /// known as that.
     pub alias: Option<PeerId>,
+    /// Whether an operator has paused its deliveries: they are held, as while it is away, also if it has a link.
+    pub paused: bool,
 }
 
 /// A peer and how much it is owed.

@@ -22,6 +22,7 @@ pub async fn peers_are_read_back<H: Harness>(sandbox: Sandbox<H>) {
         tags: tags(&["z", "a", "m:1"]),
         last_seen: t(4711),
         alias: Some(peer("b:1")),
+        paused: true,
         ..application("relay-b")
     };
     let passing = Peer { durable: false, ..application("anon-1") };
@@ -41,7 +42,7 @@ pub async fn peers_are_read_back<H: Harness>(sandbox: Sandbox<H>) {
 pub async fn what_is_new_of_a_peer_replaces_it<H: Harness>(sandbox: Sandbox<H>) {
     let store = sandbox.open().await;
     let mut peer = Peer { tags: tags(&["x", "y"]), ..application("a") };
-    let changes: [fn(&mut Peer); 8] = [
+    let changes: [fn(&mut Peer); 11] = [
         |peer| peer.tags = tags(&["y", "x"]),
         |peer| peer.tags = tags(&[]),
         |peer| peer.last_seen = t(9000),
@@ -49,7 +50,10 @@ pub async fn what_is_new_of_a_peer_replaces_it<H: Harness>(sandbox: Sandbox<H>) 
         |peer| peer.group = ClusterGroup::new("other").expect("a group"),
         |peer| peer.durable = false,
         |peer| peer.alias = Some(crate::fixture::peer("configured")),
+        |peer| peer.paused = true,
         |peer| peer.alias = None,
+        |peer| peer.last_seen = t(9001),
+        |peer| peer.paused = false,
     ];
     commit(&store, vec![Operation::RememberPeer(Box::new(peer.clone()))]).await;
     for change in changes {

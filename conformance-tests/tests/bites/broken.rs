@@ -233,6 +233,7 @@ fn stranger(id: &PeerId) -> slipstream_store::Peer {
         durable: true,
         last_seen: Timestamp::ZERO,
         alias: None,
+        paused: false,
     }
 }
 

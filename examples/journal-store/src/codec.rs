@@ -251,5 +251,5 @@ fields! {
     Route { received_from, path, recipients }
     Identity { group, id }
     Stamp { epoch, number }
-    Peer { id, kind, group, tags, durable, last_seen, alias }
+    Peer { id, kind, group, tags, durable, last_seen, alias, paused }
 }

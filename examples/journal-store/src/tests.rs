@@ -121,6 +121,7 @@ fn remember(name: &str) -> Arc<Batch> {
         durable: true,
         last_seen: Timestamp::ZERO,
         alias: None,
+        paused: false,
     };
     Arc::new(vec![Operation::RememberPeer(Box::new(peer))].into())
 }

@@ -109,7 +109,7 @@ async fn look_after<S: MessageStore + ?Sized>(
         if peer.last_seen.max(started).plus(ttl) > now || core.is_configured(&peer.id) {
             return Ok(());
         }
-        registry.forget(&peer.id, peer.last_seen).await
+        registry.forget(&peer.id, peer.last_seen).await.map(drop)
     };
     match noted {
         Err(error) if !error.is_transient() => Err(error),

@@ -37,10 +37,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{debug, info, warn};
 
-pub use self::observation::{DialObservation, DialState, Observation, PeerObservation};
+pub use self::observation::{DialObservation, DialState, MessageObservation, Observation, PeerObservation};
 pub use self::observer::Observer;
 pub use self::operator::Operator;
-pub use self::peers::Subscriber;
+pub use self::peers::{Declared, Forgotten, Subscriber};
 pub use self::sample::Sample;
 pub use self::settings::{BacklogLimit, BacklogPolicy, DeliveryRules, DiskGuard, Settings, StageLimits};
 
@@ -107,7 +107,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         let dispatcher = Arc::new(Dispatcher::new(limits, Arc::clone(&clock)));
         let topology = Arc::new(SharedTopology::default());
         for remembered in &roster.peers {
-            dispatcher.open_lane(&remembered.peer.id, remembered.backlog);
+            dispatcher.open_lane(&remembered.peer.id, remembered.backlog).pause(remembered.peer.paused);
         }
         topology.put(roster.peers.into_iter().map(|remembered| remembered.peer));
         let (commits, submissions) = committer::queue(&settings.stages);

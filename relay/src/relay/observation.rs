@@ -1,6 +1,9 @@
 //! What is seen of a relay at one moment.
 
-use slipstream_store::{Guarantee, PeerId, PeerKind, Result, Stats, Timestamp};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use slipstream_store::{Guarantee, Peer, PeerId, Result, Stats, Timestamp, Trace};
 
 /// A relay at one moment.
 #[derive(Debug, Clone)]
@@ -20,14 +23,12 @@ pub struct Observation {
 /// A peer at one moment.
 #[derive(Debug, Clone)]
 pub struct PeerObservation {
-    /// Its id.
-    pub id: PeerId,
-    /// Application or relay.
-    pub kind: PeerKind,
-    /// Whether messages are held for it while it is away.
-    pub durable: bool,
-    /// Whether it has a link.
-    pub linked: bool,
+    /// What is remembered of it.
+    pub peer: Arc<Peer>,
+    /// Whether the configuration names it.
+    pub configured: bool,
+    /// The address of its end of the link, if it has one.
+    pub linked_from: Option<SocketAddr>,
     /// Deliveries owed to it, in flight ones included.
     pub backlog: u64,
     /// Deliveries sent to it and not settled.
@@ -40,6 +41,15 @@ pub struct PeerObservation {
     pub oldest: Result<Option<Timestamp>>,
     /// Deliveries that were republished to it since the start of the relay.
     pub republishes: u64,
+}
+
+/// Where a message stands at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageObservation {
+    /// What the store tells.
+    pub trace: Trace,
+    /// To whom of those that it is owed to it was sent, and not answered yet.
+    pub in_flight: Vec<PeerId>,
 }
 
 /// How a peer that the relay dials stands at one moment.

@@ -1,20 +1,24 @@
 //! What can be seen of a running relay from outside: for readiness and for the metrics page.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use slipstream_store::{Guarantee, MessageStore, PeerId, Result, StoreError};
+use slipstream_store::{
+    ClusterGroup, DeadLetter, DeadLetterCursor, DeadLetterFilter, DeliveryState, Guarantee, Identity, MessageStore,
+    Page, PageLimit, PeerId, Result, StoreError, Timestamp,
+};
 use tokio::time::{Instant, timeout_at};
 
 use super::core::Core;
-use super::observation::{DialObservation, DialState, Observation, PeerObservation};
+use super::observation::{DialObservation, DialState, MessageObservation, Observation, PeerObservation};
 use super::peers::Dial;
 use super::sample::Sample;
 use crate::dial::DialStatus;
 
-/// How long a sample waits for the store.
-const SAMPLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a look waits for the store.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A view of a relay. Cloning is cheap.
 #[derive(Debug)]
@@ -94,6 +98,48 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         open.map(|dial| dial.peer.to_string()).collect()
     }
 
+    /// The time by the relay's clock, which goes on where the machine's was set.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.core.clock.now()
+    }
+
+    /// The cluster groups that messages here may have: the relay's own, the one that is meant where none is named, and
+    /// those of the peers.
+    #[must_use]
+    pub fn groups(&self) -> BTreeSet<ClusterGroup> {
+        let topology = self.core.topology.load();
+        let of_peers = topology.peers().iter().map(|peer| peer.group.clone());
+        of_peers.chain([self.core.settings.cluster_group.clone(), ClusterGroup::default()]).collect()
+    }
+
+    /// Where a message stands, peer by peer, if anything is known of it.
+    ///
+    /// # Errors
+    /// As [`MessageStore::deliveries`]; `Unavailable` if the store does not tell within five seconds.
+    pub async fn message(&self, identity: &Identity) -> Result<Option<MessageObservation>> {
+        let Some(trace) = soon(self.core.store.deliveries(identity)).await? else { return Ok(None) };
+        let pending = trace.deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Pending);
+        let in_flight = pending.filter(|delivery| {
+            self.core.dispatcher.lane(&delivery.peer).is_some_and(|lane| lane.has_in_flight(delivery.sequence))
+        });
+        let in_flight = in_flight.map(|delivery| delivery.peer.clone()).collect();
+        Ok(Some(MessageObservation { trace, in_flight }))
+    }
+
+    /// A page of dead letters.
+    ///
+    /// # Errors
+    /// As [`MessageStore::dead_letters`]; `Unavailable` if the store does not tell within five seconds.
+    pub async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        after: Option<DeadLetterCursor>,
+        limit: PageLimit,
+    ) -> Result<Page<DeadLetter>> {
+        soon(self.core.store.dead_letters(filter, after, limit)).await
+    }
+
     /// Looks at the relay now. It waits for the store as long as that takes.
     pub async fn observe(&self) -> Observation {
         self.observe_until(None).await
@@ -102,8 +148,13 @@ impl<S: MessageStore + ?Sized> Observer<S> {
     /// Samples the relay for a metrics page. What the store does not tell within five seconds is left out, so that no
     /// page is held up by a disk that hangs.
     pub async fn sample(&self) -> Sample {
-        let observation = self.observe_until(Some(Instant::now() + SAMPLE_TIMEOUT)).await;
+        let observation = self.observe_soon().await;
         Sample { observation, free_bytes: self.disk_free(), at: self.core.clock.now() }
+    }
+
+    /// Looks at the relay now. What the store does not tell within five seconds is an error in its place.
+    pub async fn observe_soon(&self) -> Observation {
+        self.observe_until(Some(Instant::now() + STORE_TIMEOUT)).await
     }
 
     async fn observe_until(&self, deadline: Option<Instant>) -> Observation {
@@ -117,10 +168,9 @@ impl<S: MessageStore + ?Sized> Observer<S> {
                 _ => within(deadline, self.core.dispatcher.oldest(&lane, &*self.core.store)).await,
             };
             peers.push(PeerObservation {
-                id: peer.id.clone(),
-                kind: peer.kind,
-                durable: peer.durable,
-                linked: lane.is_linked(),
+                peer: Arc::clone(peer),
+                configured: self.core.is_configured(&peer.id),
+                linked_from: self.core.links.linked_from(&peer.id),
                 backlog,
                 in_flight: lane.in_flight(),
                 in_flight_bytes: lane.in_flight_bytes(),
@@ -137,6 +187,11 @@ impl<S: MessageStore + ?Sized> Observer<S> {
             store: within(deadline, self.core.store.stats()).await,
         }
     }
+}
+
+/// What the store tells soon.
+async fn soon<T>(read: impl Future<Output = Result<T>>) -> Result<T> {
+    within(Some(Instant::now() + STORE_TIMEOUT), read).await
 }
 
 /// What the store tells until the deadline.
@@ -167,7 +222,7 @@ mod tests {
         let relay = Relay::open(Arc::new(store), Settings::default(), clock).await.unwrap();
         let look = async || {
             let Sample { observation: Observation { peers, store, .. }, .. } = relay.observer().sample().await;
-            assert_eq!((peers[0].id.as_str(), peers[0].backlog), ("away", 1));
+            assert_eq!((peers[0].peer.id.as_str(), peers[0].backlog), ("away", 1));
             (peers[0].oldest.as_ref().is_ok_and(Option::is_some), store.is_ok())
         };
         assert_eq!(look().await, (true, true));

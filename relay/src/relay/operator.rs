@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use slipstream_store::{MessageStore, Operation, Outcome, PeerId, Result, Sequence, StoreError, Timestamp};
+use slipstream_store::{
+    ClusterGroup, MessageStore, Operation, Outcome, Peer, PeerId, PeerKind, Result, Sequence, Tag, Timestamp,
+};
 
 use super::committer::WeakCommitQueue;
 use super::core::Core;
-use super::peers::Registry;
+use super::peers::{Declared, Forgotten, Registry};
 
 /// A handle on a running relay, for whoever operates it. It does not keep the relay running, and works until the relay
 /// begins to end. Cloning is cheap.
@@ -50,14 +52,51 @@ impl<S: MessageStore + ?Sized> Operator<S> {
         Ok(self.commits.upgrade()?.apply(discard).await? == Outcome::Applied)
     }
 
-    /// Forgets a peer that has no link and is not configured, with all that it is owed. Its dead letters stay. Returns
-    /// whether it is forgotten.
+    /// Forgets a peer that has no link and is not configured, with all that it is owed.
     ///
     /// # Errors
     /// As [`redrive`](Self::redrive).
-    pub async fn forget(&self, peer: &PeerId) -> Result<bool, StoreError> {
-        let registry = Registry { core: Arc::clone(&self.core), commits: self.commits.upgrade()? };
-        registry.forget(peer, Timestamp::MAX).await?;
-        Ok(self.core.topology.load().peer(peer).is_none())
+    pub async fn forget(&self, peer: &PeerId) -> Result<Forgotten> {
+        self.registry()?.forget(peer, Timestamp::MAX).await
+    }
+
+    /// Remembers an application that may never have linked: from now on messages are held for it. What it says of itself
+    /// once it links holds instead, as for any other.
+    ///
+    /// # Errors
+    /// As [`redrive`](Self::redrive).
+    pub async fn declare(&self, id: PeerId, tags: Arc<[Tag]>, group: ClusterGroup) -> Result<Declared> {
+        let (kind, last_seen) = (PeerKind::Application, self.core.clock.now());
+        let peer = Peer { id, kind, group, tags, durable: true, last_seen, alias: None, paused: false };
+        self.registry()?.declare(peer).await
+    }
+
+    /// Has nothing be delivered to a peer, whether or not it has a link, until [`resume`](Self::resume), also across
+    /// restarts. What it is owed is held; what is in flight may still be acknowledged. Returns whether there is such a
+    /// peer.
+    ///
+    /// # Errors
+    /// As [`redrive`](Self::redrive).
+    pub async fn pause(&self, peer: &PeerId) -> Result<bool> {
+        self.registry()?.pause(peer, true).await
+    }
+
+    /// Has deliveries to a paused peer go on, in order. Returns whether there is such a peer.
+    ///
+    /// # Errors
+    /// As [`redrive`](Self::redrive).
+    pub async fn resume(&self, peer: &PeerId) -> Result<bool> {
+        self.registry()?.pause(peer, false).await
+    }
+
+    /// Ends the link of a peer with 1001. It may link again at once, and is dialled again if it is configured so. Returns
+    /// whether it had a link.
+    #[must_use]
+    pub fn disconnect(&self, peer: &PeerId) -> bool {
+        self.core.links.disconnect(peer, "disconnected by an operator")
+    }
+
+    fn registry(&self) -> Result<Registry<S>> {
+        Ok(Registry { core: Arc::clone(&self.core), commits: self.commits.upgrade()? })
     }
 }

@@ -73,6 +73,7 @@ mod tests {
             durable: true,
             last_seen: Timestamp::ZERO,
             alias: None,
+            paused: false,
         };
         let topology = Arc::new(SharedTopology::default());
         topology.put([peer("a"), peer("b")]);

@@ -24,7 +24,7 @@ impl Sample {
         let Observation { guarantee, store, peers, dials, .. } = &self.observation;
         BUILD_INFO.gauge([env!("CARGO_PKG_VERSION"), guarantee.engine]).set(1.0);
         for kind in [PeerKind::Application, PeerKind::Relay] {
-            let links = peers.iter().filter(|peer| peer.linked && peer.kind == kind).count();
+            let links = peers.iter().filter(|peer| peer.linked_from.is_some() && peer.peer.kind == kind).count();
             ACTIVE_CONNECTIONS.gauge([kind_label(kind)]).set(float(links as u64));
         }
         for dial in dials {
@@ -32,9 +32,9 @@ impl Sample {
             CIRCUIT_OPEN.gauge([dial.peer.as_str()]).set(f64::from(u8::from(open)));
             RECONNECTS.counter([dial.peer.as_str()]).absolute(dial.reconnects);
         }
-        let (durable, anonymous): (Vec<_>, Vec<_>) = peers.iter().partition(|peer| peer.durable);
+        let (durable, anonymous): (Vec<_>, Vec<_>) = peers.iter().partition(|peer| peer.peer.durable);
         for peer in durable {
-            self.record_peers(peer.id.as_str(), &[peer]);
+            self.record_peers(peer.peer.id.as_str(), &[peer]);
         }
         if !anonymous.is_empty() {
             self.record_peers(ANONYMOUS, &anonymous);

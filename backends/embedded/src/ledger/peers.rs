@@ -25,12 +25,12 @@ pub(crate) fn encode(state: &PeerState) -> Result<Vec<u8>> {
         durable: peer.durable,
         last_seen: peer.last_seen.as_millis(),
     };
-    codec::encode_peer(row, peer.alias.as_ref().map(PeerId::as_str))
+    codec::encode_peer(row, peer.alias.as_ref().map(PeerId::as_str), peer.paused)
 }
 
 /// The peer of a row.
 pub(crate) fn decode(id: PeerId, bytes: &[u8]) -> Result<PeerState> {
-    let (row, alias) = codec::decode_peer(bytes)?;
+    let (row, alias, paused) = codec::decode_peer(bytes)?;
     let peer = Peer {
         id,
         kind: if row.relay { PeerKind::Relay } else { PeerKind::Application },
@@ -39,6 +39,7 @@ pub(crate) fn decode(id: PeerId, bytes: &[u8]) -> Result<PeerState> {
         durable: row.durable,
         last_seen: Timestamp::from_millis(row.last_seen),
         alias: alias.map(read::name).transpose()?,
+        paused,
     };
     Ok(PeerState { number: row.number, peer, backlog: 0 })
 }

@@ -173,7 +173,7 @@ fn pending(peer: &PeerId, sequence: u64, note: &NoteRow) -> Result<TracedDeliver
 fn find_pending(tables: &dyn Tables, sequence: u64, deliveries: &mut Deliveries) -> Result<()> {
     tables.scan(Table::Peers, &[], &[0xFF], &mut |key, value| {
         let peer: PeerId = read::name(std::str::from_utf8(key).map_err(|_| read::bad_key(Table::Peers))?)?;
-        let (row, _) = codec::decode_peer(value)?;
+        let (row, ..) = codec::decode_peer(value)?;
         if let Some(note) = is_owed(tables, row.number, sequence)? {
             deliveries.insert(peer.clone(), pending(&peer, sequence, &note)?);
         }

@@ -15,6 +15,9 @@ const FORMAT: u8 = 1;
 /// The format of a peer's row that has an alias.
 const FORMAT_WITH_ALIAS: u8 = 2;
 
+/// The format of a peer's row whose deliveries are paused.
+const FORMAT_PAUSED: u8 = 3;
+
 /// The largest row, in bytes. Decoding never reserves more.
 const LIMIT: usize = 1 << 30;
 
@@ -86,6 +89,13 @@ struct AliasedPeerRow<'a> {
     alias: &'a str,
 }
 
+/// A remembered peer whose deliveries are paused.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
+struct PausedPeerRow<'a> {
+    peer: PeerRow<'a>,
+    alias: Option<&'a str>,
+}
+
 /// What there is once a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) struct MetaRow<'a> {
@@ -104,11 +114,12 @@ pub(crate) fn encode<T: Encode>(row: &T) -> Result<Vec<u8>> {
     encode_as(FORMAT, row)
 }
 
-/// A peer as bytes: without an alias in the format that programs without aliases know.
-pub(crate) fn encode_peer(peer: PeerRow<'_>, alias: Option<&str>) -> Result<Vec<u8>> {
-    match alias {
-        None => encode(&peer),
-        Some(alias) => encode_as(FORMAT_WITH_ALIAS, &AliasedPeerRow { peer, alias }),
+/// A peer as bytes, in the oldest format that has all there is to say.
+pub(crate) fn encode_peer(peer: PeerRow<'_>, alias: Option<&str>, paused: bool) -> Result<Vec<u8>> {
+    match (alias, paused) {
+        (None, false) => encode(&peer),
+        (Some(alias), false) => encode_as(FORMAT_WITH_ALIAS, &AliasedPeerRow { peer, alias }),
+        (alias, true) => encode_as(FORMAT_PAUSED, &PausedPeerRow { peer, alias }),
     }
 }
 
@@ -134,14 +145,18 @@ pub(crate) fn decode<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8], what: &str) -
     decode_fields(rest, what)
 }
 
-/// The peer that `bytes` are, and its alias.
-pub(crate) fn decode_peer(bytes: &[u8]) -> Result<(PeerRow<'_>, Option<&str>)> {
+/// The peer that `bytes` are, its alias, and whether it is paused.
+pub(crate) fn decode_peer(bytes: &[u8]) -> Result<(PeerRow<'_>, Option<&str>, bool)> {
     match bytes.split_first() {
         Some((&FORMAT_WITH_ALIAS, rest)) => {
             let AliasedPeerRow { peer, alias } = decode_fields(rest, "a peer")?;
-            Ok((peer, Some(alias)))
+            Ok((peer, Some(alias), false))
         }
-        _ => Ok((decode(bytes, "a peer")?, None)),
+        Some((&FORMAT_PAUSED, rest)) => {
+            let PausedPeerRow { peer, alias } = decode_fields(rest, "a peer")?;
+            Ok((peer, alias, true))
+        }
+        _ => Ok((decode(bytes, "a peer")?, None, false)),
     }
 }
 
@@ -214,20 +229,23 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_with_an_alias_has_a_format_of_its_own() {
+    fn a_peer_has_a_format_of_its_own_for_each_thing_that_was_added() {
         let row = || PeerRow { number: 3, relay: true, group: "g", tags: vec!["x", "yz"], durable: true, last_seen: 9 };
-        // Format 1 is on people's disks too, from before there were aliases.
+        // These are on people's disks, also from before there were aliases and pauses.
         let fields = [3, 1, 1, b'g', 2, 1, b'x', 2, b'y', b'z', 1, 9];
-        let plain = [&[1], &fields[..]].concat();
-        assert_eq!(encode_peer(row(), None).unwrap(), plain);
-        assert_eq!(decode_peer(&plain).unwrap(), (row(), None));
-        let aliased = [&[2], &fields[..], &[3, b'u', b'r', b'l']].concat();
-        assert_eq!(encode_peer(row(), Some("url")).unwrap(), aliased);
-        assert_eq!(decode_peer(&aliased).unwrap(), (row(), Some("url")));
-
-        let long = [&aliased[..], &[0]].concat();
-        assert!(matches!(decode_peer(&long), Err(StoreError::Corrupted(_))));
-        let later = [&[3], &fields[..]].concat();
+        for (format, alias, paused, last) in [
+            (1, None, false, &[][..]),
+            (2, Some("url"), false, &[3, b'u', b'r', b'l']),
+            (3, None, true, &[0]),
+            (3, Some("url"), true, &[1, 3, b'u', b'r', b'l']),
+        ] {
+            let bytes = [&[format], &fields[..], last].concat();
+            assert_eq!(encode_peer(row(), alias, paused).unwrap(), bytes);
+            assert_eq!(decode_peer(&bytes).unwrap(), (row(), alias, paused));
+            let long = [&bytes[..], &[0]].concat();
+            assert!(matches!(decode_peer(&long), Err(StoreError::Corrupted(_))));
+        }
+        let later = [&[4], &fields[..]].concat();
         assert!(matches!(decode_peer(&later), Err(StoreError::Unsupported(_))));
         assert!(matches!(decode_peer(&[]), Err(StoreError::Corrupted(_))));
     }

@@ -51,6 +51,7 @@ fn peer(id: &PeerId) -> Operation {
         durable: true,
         last_seen: Timestamp::from_millis(1),
         alias: None,
+        paused: false,
     }))
 }
 

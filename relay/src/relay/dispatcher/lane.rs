@@ -113,6 +113,20 @@ impl Lane {
         self.begin(&mut state, terms, now);
     }
 
+    /// Has nothing be sent to the peer from now on, or has it go on.
+    pub(crate) fn pause(&self, paused: bool) {
+        let mut state = self.state.lock();
+        if state.send.paused != paused {
+            state.send.paused = paused;
+            self.changed(&mut state);
+        }
+    }
+
+    /// Whether this delivery is in flight to the peer.
+    pub(crate) fn has_in_flight(&self, sequence: Sequence) -> bool {
+        self.state.lock().send.link.in_flight.get(sequence).is_some()
+    }
+
     /// Everything that is owed is sent anew on this link, from the oldest on.
     pub(crate) fn rewind(&self, generation: Generation, terms: LinkTerms) {
         if let Some(mut state) = self.serving(generation) {

@@ -25,6 +25,8 @@ pub(super) struct SendState {
     /// The page that is being read for this link.
     pub(super) asked: Option<PageRequest>,
     pub(super) late: Option<Box<LateAcks>>,
+    /// Whether nothing is sent because an operator wants so. What is in flight may be answered, and is not overdue.
+    pub(super) paused: bool,
     /// The last of its oldest deliveries that were given up.
     given_up: Option<Sequence>,
     /// Given up when a link ended, until the store knows it.
@@ -50,6 +52,7 @@ impl SendState {
             link: LinkState::default(),
             asked: None,
             late: None,
+            paused: false,
             given_up: None,
             given_up_at_end: BTreeSet::new(),
             suspicion: None,
@@ -108,7 +111,8 @@ impl SendState {
     /// When [`tick`](Self::tick) or a page of dead letters is wanted next, on the clock's own scale.
     pub(super) fn wakes_at(&self) -> Option<Duration> {
         let late = self.late.as_ref().filter(|_| self.decided.is_settled()).and_then(|late| late.wakes_at());
-        self.link.wakes_at().into_iter().chain(late).min()
+        let link = self.link.wakes_at().filter(|_| !self.paused);
+        link.into_iter().chain(late).min()
     }
 
     /// Gives deliveries up, the oldest that are owed, each with its attempts. Returns whether there was one that was not
@@ -144,7 +148,7 @@ impl SendState {
 
     pub(super) fn wanted(&self, limits: &LaneLimits) -> Wanted {
         Wanted {
-            send: !self.decided.is_full() && self.link.can_send(limits),
+            send: !self.paused && !self.decided.is_full() && self.link.can_send(limits),
             page: self.wants_page(limits).is_some(),
             commit: self.decided.is_waiting(),
         }

@@ -18,6 +18,9 @@ const TIMEOUT_PARTS: u32 = 32;
 impl SendState {
     /// Takes the next delivery to send, which is in flight from now on. What must not be sent is settled instead.
     pub(super) fn next(&mut self, now: Moment, limits: &LaneLimits) -> Option<Arc<Forward>> {
+        if self.paused {
+            return None;
+        }
         let waits = self.link.isolate(now.elapsed);
         while !self.decided.is_full() {
             if let Some(forward) = self.link.take_resend() {
@@ -96,6 +99,9 @@ impl SendState {
 
     /// Time goes by.
     pub(super) fn tick(&mut self, now: Moment, limits: &LaneLimits) {
+        if self.paused {
+            return;
+        }
         if let Some(hold) = &mut self.link.hold {
             hold.tick(now.elapsed);
         }

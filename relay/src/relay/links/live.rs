@@ -104,6 +104,11 @@ impl Links {
         self.live.lock().get(peer).map(|live| live.ended.token().clone())
     }
 
+    /// Where the link of this peer comes from, or was dialled to, if it has one.
+    pub(in crate::relay) fn linked_from(&self, peer: &PeerId) -> Option<SocketAddr> {
+        self.live.lock().get(peer).map(|live| live.link.remote)
+    }
+
     /// Where the link of this peer comes from, if it has one that it began itself.
     pub(in crate::relay) fn accepted_from(&self, peer: &PeerId) -> Option<SocketAddr> {
         self.live.lock().get(peer).filter(|live| live.role == Role::Server).map(|live| live.link.remote)
@@ -121,6 +126,12 @@ impl Links {
         if let Some(live) = self.live.lock().remove(peer) {
             live.link.give_way();
         }
+    }
+
+    /// Ends the link of a peer, which may link again at once. Returns whether it had one.
+    pub(in crate::relay) fn disconnect(&self, peer: &PeerId, reason: &'static str) -> bool {
+        let link = self.live.lock().get(peer).map(|live| Arc::clone(&live.link));
+        link.inspect(|link| link.control.close(CloseCode::AWAY, reason)).is_some()
     }
 
     /// From now on no message is taken in on any link, and no link begins.

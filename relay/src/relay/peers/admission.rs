@@ -73,6 +73,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
             durable: hello.id.is_some(),
             last_seen: core.clock.now(),
             alias: None,
+            paused: false,
         })
     }
 }

@@ -54,6 +54,9 @@ impl<S: MessageStore + ?Sized> Registry<S> {
         core.subscribers.configure(&mut peer);
         dial.configure(&mut peer, named);
         let known = |id| core.topology.load().peer(id).map(|peer| Peer::clone(peer));
+        // Whoever takes the place of an alias is paused if that was.
+        let alias_is_paused = !former.named && known(&former.peer).is_some_and(|alias| alias.paused);
+        peer.paused = alias_is_paused || known(&peer.id).is_some_and(|known| known.paused);
         let counted_as = known(&former.peer).map(|known| known.kind);
         if (counted_as, peer.kind) == (Some(PeerKind::Relay), PeerKind::Application) {
             info!(peer = %peer.id, %alias, "it is an application; what is held for it and names only others will expire");

@@ -115,6 +115,7 @@ impl Dials {
                 durable: true,
                 last_seen: now,
                 alias: None,
+                paused: false,
             });
             dial.configure(&mut peer, named);
             peer
@@ -179,6 +180,7 @@ impl Dial {
             durable: true,
             last_seen: now,
             alias: None,
+            paused: false,
         }
     }
 }

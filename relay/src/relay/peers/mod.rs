@@ -7,16 +7,19 @@
 //! | `dials`, `dialling` | who is dialled, and who turned out to be there; how that goes |
 //! | `subscribers` | the applications that are configured |
 //! | `topology` | who matches a message |
+//! | `outcome` | what became of what an operator wanted of a peer |
 //! | `locks` | the changes to one peer follow each other |
 
 mod admission;
 mod dialling;
 mod dials;
 mod locks;
+mod outcome;
 mod registry;
 mod subscribers;
 mod topology;
 
+pub use outcome::{Declared, Forgotten};
 pub use subscribers::Subscriber;
 
 pub(super) use dials::{Dial, Dials};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use slipstream_store::{MessageStore, Operation, Peer, PeerId, StoreError, Timestamp};
+use slipstream_store::{MessageStore, Operation, Peer, PeerId, PeerKind, StoreError, Timestamp};
 use tracing::{debug, warn};
 
+use super::outcome::{Declared, Forgotten};
 use crate::relay::committer::CommitQueue;
 use crate::relay::core::Core;
 
@@ -26,6 +27,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
     pub(in crate::relay) async fn remember(&self, mut peer: Peer) -> Result<Peer, StoreError> {
         let core = &self.core;
         let _changing = core.changing.lock(&peer.id).await;
+        peer.paused = core.topology.load().peer(&peer.id).is_some_and(|known| known.paused);
         core.subscribers.configure(&mut peer);
         let dial = core.dials.of(&peer.id);
         if let Some(dial) = dial {
@@ -64,7 +66,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
     /// Makes a peer known to the store first, then to the routers. Its lock is held.
     pub(in crate::relay) async fn put(&self, peer: Peer) -> Result<(), StoreError> {
         self.commits.apply(Operation::RememberPeer(Box::new(peer.clone()))).await?;
-        self.core.dispatcher.open_lane(&peer.id, 0);
+        self.core.dispatcher.open_lane(&peer.id, 0).pause(peer.paused);
         self.core.topology.put([peer]);
         Ok(())
     }
@@ -76,7 +78,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
         self.commits.drain().await;
         // The committer counts what the peer is owed into its lane, so it must be there before.
         let was_known = core.topology.load().peer(&peer.id).is_some();
-        core.dispatcher.open_lane(&peer.id, 0);
+        let lane = core.dispatcher.open_lane(&peer.id, 0);
         let adopt = Operation::AdoptPeer { alias: alias.clone(), peer: Box::new(peer.clone()) };
         if let Err(error) = self.commits.apply(adopt).await {
             if !was_known {
@@ -84,11 +86,36 @@ impl<S: MessageStore + ?Sized> Registry<S> {
             }
             return Err(error);
         }
+        lane.pause(peer.paused);
         core.links.rewind(&peer);
         core.topology.replace(alias, peer);
         core.links.evict(alias);
         self.close(alias);
         Ok(())
+    }
+
+    /// Pauses the deliveries to a peer, or has them go on. Returns whether there is such a peer.
+    pub(in crate::relay) async fn pause(&self, id: &PeerId, paused: bool) -> Result<bool, StoreError> {
+        let _changing = self.core.changing.lock(id).await;
+        let Some(peer) = self.core.topology.load().peer(id).map(|peer| Peer::clone(peer)) else { return Ok(false) };
+        self.put(Peer { paused, ..peer }).await?;
+        Ok(true)
+    }
+
+    /// Remembers an application that has not linked yet, or says anew what it is while it has no link.
+    pub(in crate::relay) async fn declare(&self, peer: Peer) -> Result<Declared, StoreError> {
+        let core = &self.core;
+        let _changing = core.changing.lock(&peer.id).await;
+        if peer.id == core.id || core.is_configured(&peer.id) || core.dials.reserve(&peer.id) {
+            return Ok(Declared::Configured);
+        }
+        let known = core.topology.load().peer(&peer.id).map(|peer| Peer::clone(peer));
+        match known {
+            Some(_) if core.links.linked(&peer.id).is_some() => Ok(Declared::Linked),
+            Some(known) if known.kind == PeerKind::Relay => Ok(Declared::Relay),
+            Some(known) => self.put(Peer { paused: known.paused, ..peer }).await.map(|()| Declared::Changed),
+            None => self.put(peer).await.map(|()| Declared::New),
+        }
     }
 
     /// Notes that a peer was seen, where it is still remembered.
@@ -103,13 +130,21 @@ impl<S: MessageStore + ?Sized> Registry<S> {
 
     /// Forgets a peer and all that it is owed, unless it has a link, is configured, or was seen after
     /// `unless_seen_after`.
-    pub(in crate::relay) async fn forget(&self, id: &PeerId, unless_seen_after: Timestamp) -> Result<(), StoreError> {
+    pub(in crate::relay) async fn forget(
+        &self,
+        id: &PeerId,
+        unless_seen_after: Timestamp,
+    ) -> Result<Forgotten, StoreError> {
         let core = &self.core;
         let _changing = core.changing.lock(id).await;
-        let Some(peer) = core.topology.load().peer(id).map(|peer| Peer::clone(peer)) else { return Ok(()) };
+        let peer = core.topology.load().peer(id).map(|peer| Peer::clone(peer));
+        let Some(peer) = peer else { return Ok(Forgotten::Unknown) };
         let lane = core.dispatcher.open_lane(id, 0);
-        if lane.is_linked() || peer.last_seen > unless_seen_after || core.is_configured(id) {
-            return Ok(());
+        if lane.is_linked() || peer.last_seen > unless_seen_after {
+            return Ok(Forgotten::Linked);
+        }
+        if core.is_configured(id) {
+            return Ok(Forgotten::Configured);
         }
         // Out of the topology first, so that nothing new is routed to it.
         core.topology.remove(id);
@@ -123,7 +158,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
         self.close(id);
         core.metrics.forgotten(peer.durable, owed);
         core.notices.forgotten(&peer, owed);
-        Ok(())
+        Ok(Forgotten::Forgotten { owed })
     }
 
     /// Nothing more is kept of a peer in memory.
@@ -140,7 +175,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
         } else {
             // What it acknowledged last is settled before the rest is forgotten.
             self.commits.drain().await;
-            self.forget(id, Timestamp::MAX).await
+            self.forget(id, Timestamp::MAX).await.map(drop)
         };
         if let Err(error) = noted {
             debug!(peer = %id, %error, "the end of a link was not noted");

@@ -55,6 +55,7 @@ impl Subscribers {
                 durable: true,
                 last_seen: now,
                 alias: None,
+                paused: false,
             });
             self.configure(&mut peer);
             peer

@@ -129,6 +129,7 @@ mod tests {
             durable: true,
             last_seen: Timestamp::ZERO,
             alias: None,
+            paused: false,
         };
         shared.put([
             peer("relay", PeerKind::Relay, &["aws"]),

@@ -274,6 +274,7 @@ fn peer(kind: PeerKind, alias: Option<&str>) -> Peer {
         durable: true,
         last_seen: Timestamp::ZERO,
         alias: alias.map(|alias| PeerId::new(alias).unwrap()),
+        paused: false,
     }
 }
 
