@@ -68,7 +68,9 @@ fn check_notes(tables: &dyn Tables, defects: &mut Vec<Defect>) -> Result<()> {
         }
         defect(format!("a note tells of delivery {sequence} of peer number {peer}, which is not pending"))
     })?;
-    each(tables, Table::Redriven, defects, &mut |_, value| {
+    each(tables, Table::Redriven, defects, &mut |key, value| {
+        let (_, peer) = keys::split_sequence_and_peer(key).ok_or_else(|| read::bad_key(Table::Redriven))?;
+        read::name::<PeerId>(peer)?;
         codec::decode::<RedrivenRow>(value, "a redriven delivery").map(drop)
     })
 }

@@ -15,9 +15,6 @@ pub(super) const SLIPSTREAM: &str = "slipstream.v1";
 /// What a credential begins with.
 const BEARER: &str = "slipstream.bearer.";
 
-/// Longest name that is repeated in a refusal.
-const MAX_NAME: usize = 64;
-
 /// What a client named.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Named {
@@ -34,7 +31,7 @@ impl Named {
     /// A 400 where it offers something and nothing of it is spoken here, or two credentials.
     pub(super) fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
         let mut named = Self::default();
-        let mut others = Vec::new();
+        let mut others = false;
         for value in headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
             let list = value.to_str().map_err(|_| refused("expected visible ASCII characters"))?;
             for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
@@ -45,14 +42,13 @@ impl Named {
                         return Err(refused(&format!("{BEARER} is given twice")));
                     }
                 } else {
-                    others.push(shown(name));
+                    others = true;
                 }
             }
         }
         match named.chosen {
-            None if !others.is_empty() => {
-                Err(refused(&format!("expected {SLIPSTREAM}, or none, got {}", others.join(", "))))
-            }
+            // What was offered is not repeated: it may be a credential that was mistyped.
+            None if others => Err(refused(&format!("expected {SLIPSTREAM}, or none, got another"))),
             None if named.token.is_some() => Err(refused(&format!("expected {SLIPSTREAM} beside the credential"))),
             _ => Ok(named),
         }
@@ -61,15 +57,6 @@ impl Named {
 
 fn refused(what: &str) -> Refusal {
     Refusal::bad_request(format!("Sec-WebSocket-Protocol: {what}"))
-}
-
-/// A name as a refusal repeats it. One that may hold a credential is not repeated.
-fn shown(name: &str) -> String {
-    if name.to_ascii_lowercase().contains("bearer") || name.len() > MAX_NAME {
-        "a name that is not shown".to_owned()
-    } else {
-        format!("{name:?}")
-    }
 }
 
 #[cfg(test)]
@@ -104,11 +91,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_spoken_here_is_refused_by_name() {
+    fn what_is_not_spoken_here_is_refused() {
         for (offer, part) in [
-            ("mqtt", r#"400: Sec-WebSocket-Protocol: expected slipstream.v1, or none, got "mqtt""#),
-            ("slipstream.v2, mqtt", r#"got "slipstream.v2", "mqtt""#),
-            ("Slipstream.V1", r#"got "Slipstream.V1""#),
+            ("mqtt", "400: Sec-WebSocket-Protocol: expected slipstream.v1, or none, got another"),
+            ("slipstream.v2, mqtt", "got another"),
+            ("Slipstream.V1", "got another"),
             ("\u{e9}", "visible ASCII"),
             ("slipstream.v1, slipstream.bearer.a, slipstream.bearer.b", "twice"),
         ] {
@@ -119,8 +106,7 @@ mod tests {
 
     #[test]
     fn a_credential_is_never_repeated() {
-        let long = format!("x{}", "s3cret".repeat(20));
-        for offer in ["slipstream.bearer.s3cret", "mqtt, slipstream.bearer.s3cret", "Bearer-s3cret", long.as_str()] {
+        for offer in ["slipstream.bearer.s3cret", "mqtt, slipstream.bearer.s3cret", "slipstream.baerer.s3cret"] {
             let refusal = read(&[offer]).expect_err("refused");
             assert!(refusal.contains("slipstream.v1") && !refusal.contains("s3cret"), "{offer}: {refusal}");
         }
