@@ -24,6 +24,10 @@ use crate::config::{Config, LogFormat};
 /// The target of the one line a message. Such an event has level info.
 pub const MESSAGE_TARGET: &str = "slipstream::message";
 
+/// The target of the one line for each thing that an operator does over the API. Such an event has level info, and is
+/// written whatever the level is.
+pub const AUDIT_TARGET: &str = "slipstream::audit";
+
 /// Most lines that wait for stderr.
 const QUEUED_LINES: usize = 8192;
 
@@ -31,7 +35,7 @@ const QUEUED_LINES: usize = 8192;
 const WRITE_BYTES: usize = 64 * 1024;
 
 /// How much is logged of what Slipstream itself does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Only what went wrong for good.
@@ -80,7 +84,9 @@ impl Switches {
         // Libraries have less to say to an operator than their debug level holds.
         let foreign = own.min(LevelFilter::INFO);
         let messages = if self.messages { LevelFilter::INFO } else { LevelFilter::OFF };
-        Targets::new().with_default(foreign).with_target("slipstream", own).with_target(MESSAGE_TARGET, messages)
+        let audit = own.max(LevelFilter::INFO);
+        let own = Targets::new().with_default(foreign).with_target("slipstream", own);
+        own.with_target(MESSAGE_TARGET, messages).with_target(AUDIT_TARGET, audit)
     }
 }
 

@@ -9,27 +9,31 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use slipstream_embedded::Place;
 use slipstream_store::{MessageStore, StoreError};
+use utoipa::ToSchema;
 
+use super::error::ApiError;
 use crate::clock::Clock;
 
 /// Longest name of a backup, in bytes.
 const MAX_NAME: usize = 128;
 
 /// A backup that a relay makes or made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Backup {
     /// Where it is, on the relay's machine.
+    #[schema(value_type = String)]
     pub path: PathBuf,
     /// How it stands.
     pub state: BackupState,
     /// How long it took, or is taking.
     pub seconds: f64,
     /// Why it failed.
+    #[schema(required)]
     pub error: Option<String>,
 }
 
 /// How a backup stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum BackupState {
     /// It is being written.
@@ -56,9 +60,6 @@ struct Begun {
     at: Duration,
     ended: Option<(Duration, Result<(), StoreError>)>,
 }
-
-/// Why a backup is not begun: the status, the code and the message of the answer.
-pub(super) type ApiError = (StatusCode, &'static str, String);
 
 impl Backups {
     /// Backups of this store, which is at `place`, in this folder where the operator named one; otherwise all are refused.
@@ -90,20 +91,20 @@ impl Backups {
     pub(super) fn begin(&self, name: &str) -> Result<Backup, ApiError> {
         let Some(folder) = &self.folder else {
             let message = "expected SLIPSTREAM_BACKUP_PATH, the folder that backups are written to; it is not set";
-            return Err((StatusCode::FORBIDDEN, "forbidden", message.to_owned()));
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message));
         };
         if !is_name(name) {
             let message = format!(
                 "name: expected 1 to {MAX_NAME} of A-Z a-z 0-9 . _ - and no dot first; the folder is SLIPSTREAM_BACKUP_PATH"
             );
-            return Err((StatusCode::BAD_REQUEST, "invalid_request", message));
+            return Err(ApiError::invalid(message));
         }
         let path = folder.join(name);
         if let Err(error) = self.place.expect_copy_elsewhere(&path) {
-            return Err((StatusCode::BAD_REQUEST, "invalid_request", format!("name: {error}")));
+            return Err(ApiError::invalid(format!("name: {error}")));
         }
         let mut last = self.last.lock();
-        let conflict = |message: String| Err((StatusCode::CONFLICT, "conflict", message));
+        let conflict = |message: String| Err(ApiError::conflict(message));
         if let Some(Begun { path, ended: None, .. }) = &*last {
             return conflict(format!("{} is being written; one is made at a time", path.display()));
         }
@@ -168,7 +169,7 @@ mod tests {
     }
 
     fn refusal(begun: Result<Backup, ApiError>) -> (u16, String) {
-        let (status, _, message) = begun.expect_err("refused");
+        let ApiError { status, message, .. } = begun.expect_err("refused");
         (status.as_u16(), message)
     }
 

@@ -8,13 +8,15 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::backup::{Backup, BackupState};
 use crate::config::discreet_url;
 use crate::dial::TlsConnector;
-use crate::link::{Connector as _, Target, TcpConnector};
+use crate::link::{Connector as _, Secret, Target, TcpConnector};
 use crate::tls::ClientTls;
 
 /// Most bytes of an answer that are read.
@@ -68,13 +70,14 @@ type Fault = Box<dyn std::error::Error + Send + Sync>;
 pub struct AdminUrl {
     url: String,
     tls: ClientTls,
+    token: Option<Secret>,
 }
 
 impl AdminUrl {
-    /// Whatever is given; that it can be an admin port is found out when it is asked.
+    /// Whatever is given, and the token that it is shown; that it can be an admin port is found out when it is asked.
     #[must_use]
-    pub fn new(url: impl Into<String>, tls: ClientTls) -> Self {
-        Self { url: url.into(), tls }
+    pub fn new(url: impl Into<String>, tls: ClientTls, token: Option<Secret>) -> Self {
+        Self { url: url.into(), tls, token }
     }
 
     /// The URL, without a slash at its end.
@@ -128,7 +131,12 @@ pub(crate) async fn ask(
 ) -> Result<(StatusCode, Bytes), ClientError> {
     let (target, before) = admin.target()?;
     let url = format!("{admin}{path}");
-    let problem = match timeout(ANSWER_TIMEOUT, exchange(&target, &format!("{before}{path}"), method, json)).await {
+    let problem = match timeout(
+        ANSWER_TIMEOUT,
+        exchange(&target, &format!("{before}{path}"), method, json, admin.token.as_ref()),
+    )
+    .await
+    {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(fault)) => fault.to_string(),
         Err(_) => format!("no answer within {ANSWER_TIMEOUT:?}"),
@@ -141,10 +149,14 @@ async fn exchange(
     path: &str,
     method: Method,
     json: Option<Bytes>,
+    token: Option<&Secret>,
 ) -> Result<(StatusCode, Bytes), Fault> {
     let (stream, _) = TlsConnector::new(TcpConnector).connect(target).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let mut request = Request::builder().method(method).uri(path).header(header::HOST, target.authority.as_str());
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
+    }
     if json.is_some() {
         request = request.header(header::CONTENT_TYPE, "application/json");
     }
@@ -169,9 +181,9 @@ async fn exchange(
 pub async fn backup(admin: &AdminUrl, name: &str) -> Result<Backup, ClientError> {
     const PATH: &str = "/api/v1/backup";
     let body = serde_json::json!({"name": name}).to_string();
-    let begun = read_backup(admin, PATH, ask(admin, Method::POST, PATH, Some(body.into())).await?)?;
+    let begun: Backup = read(admin, PATH, ask(admin, Method::POST, PATH, Some(body.into())).await?)?;
     loop {
-        let now = read_backup(admin, PATH, ask(admin, Method::GET, PATH, None).await?)?;
+        let now: Backup = read(admin, PATH, ask(admin, Method::GET, PATH, None).await?)?;
         match now.state {
             _ if now.path != begun.path => return Err(ClientError::Failed("another was begun meanwhile".to_owned())),
             BackupState::Running => tokio::time::sleep(POLL).await,
@@ -181,7 +193,34 @@ pub async fn backup(admin: &AdminUrl, name: &str) -> Result<Backup, ClientError>
     }
 }
 
-fn read_backup(admin: &AdminUrl, path: &str, (status, body): (StatusCode, Bytes)) -> Result<Backup, ClientError> {
+/// Asks for something of the API, and reads the answer.
+///
+/// # Errors
+/// `Refused` if the relay says no, `NoAnswer` if it does not answer in time or as a relay does, `Url`.
+pub(crate) async fn call<T: DeserializeOwned>(
+    admin: &AdminUrl,
+    method: Method,
+    path: &str,
+    body: Option<&(impl Serialize + Sync)>,
+) -> Result<T, ClientError> {
+    let json = body.map(serde_json::to_vec).transpose();
+    let no_answer =
+        |error: serde_json::Error| ClientError::NoAnswer { url: admin.to_string(), problem: error.to_string() };
+    let answer = ask(admin, method, path, json.map_err(no_answer)?.map(Bytes::from)).await?;
+    read(admin, path, answer)
+}
+
+/// A text as a part of a path or of a query.
+pub(crate) fn part(text: &str) -> impl fmt::Display {
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(text, PLAIN).to_string()
+}
+
+fn read<T: DeserializeOwned>(
+    admin: &AdminUrl,
+    path: &str,
+    (status, body): (StatusCode, Bytes),
+) -> Result<T, ClientError> {
     #[derive(Deserialize)]
     struct ErrorBody {
         error: Reason,
@@ -206,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_url_that_cannot_be_one_is_refused_without_its_secrets() {
-        let target = |url: &str| AdminUrl::new(url, ClientTls::default()).target();
+        let target = |url: &str| AdminUrl::new(url, ClientTls::default(), None).target();
         for url in
             ["http://127.0.0.1:8080", "HTTP://relay/", "http://[::1]:8080/", "http://proxy/relay-a", "https://relay"]
         {

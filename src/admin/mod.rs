@@ -6,10 +6,10 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `server` | the accept loop |
-//! | `route`, `access` | the table of what can be asked for, and who may use the API |
-//! | `health`, `api` | what each path answers |
+//! | `routes`, `access` | the table of what can be asked for, and who may use the API |
+//! | `health`, `api/` | what each path answers |
 //! | `pages` | where they get what they show |
-//! | `response`, `body` | what answers and requests are made of |
+//! | `request`, `response`, `error` | what requests and answers are made of |
 //! | `backup` | backups of the running relay |
 //! | `client` | asking all this of another relay |
 //! | `metrics_page` | the recorder behind `/metrics` |
@@ -17,22 +17,27 @@
 mod access;
 mod api;
 mod backup;
-mod body;
 pub(crate) mod client;
+mod error;
 mod health;
 mod metrics_page;
 mod pages;
+mod request;
 mod response;
-mod route;
+mod routes;
 mod server;
 mod shared_page;
 #[cfg(test)]
 mod tests;
 
-pub use access::ApiAccess;
+pub use access::{AdminTokens, ApiAccess};
+pub use api::{
+    DeadLetterGroup, DeadLetterGroups, DeadLetterItem, DeadLetters, DeliveryItem, LoggingBody, MessageBody, PeerItem,
+    Peers, Status, StatusPeers, StatusStore, Sweep, SweepAction, SweepState, Sweeps,
+};
 pub use backup::{Backup, BackupState, Backups};
 pub use client::{AdminUrl, ClientError, backup};
 pub use metrics_page::{InstallError, MetricsPage};
-pub use pages::{Pages, Readiness};
+pub use pages::{Pages, Readiness, Running};
 pub use server::{MAX_CONNECTIONS, serve};
 pub use shared_page::{Rendering, SharedPage};

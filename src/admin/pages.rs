@@ -1,14 +1,22 @@
 //! What the pages show, and where they get it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
+use axum::extract::FromRef;
 use serde::Serialize;
+use slipstream_store::MessageStore;
+use tokio::sync::watch;
 
 use super::access::ApiAccess;
+use super::api::Sweeps;
 use super::backup::Backups;
+use super::error::ApiError;
 use super::shared_page::SharedPage;
 use crate::logging::{SwitchChange, Switches};
+use crate::relay::{Observer, Operator};
 
 /// Whether the relay takes messages, and what its ACK is worth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,10 +50,46 @@ pub struct Pages {
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     /// Changes what is logged, where it is asked to, and tells what is logged then, or in words why that failed.
     pub logging: Arc<dyn Fn(SwitchChange) -> Result<Switches, String> + Send + Sync>,
-    /// Makes backups of the store, once it is open.
-    pub backups: Option<Backups>,
+    /// The relay, once its store is open.
+    pub relay: Option<Running>,
     /// Who may use the API.
     pub api: ApiAccess,
+}
+
+/// A relay that runs, as the API sees it.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// How it is seen.
+    pub observer: Observer<dyn MessageStore>,
+    /// How it is steered.
+    pub operator: Operator<dyn MessageStore>,
+    /// Makes backups of its store.
+    pub backups: Backups,
+    /// Goes through its dead letters.
+    pub sweeps: Sweeps,
+    /// Where it takes links; `None` if it only dials.
+    pub listen: Option<String>,
+    /// Where its store is.
+    pub storage_path: PathBuf,
+    /// When the process began.
+    pub since: Instant,
+}
+
+impl Pages {
+    /// The relay, if it runs yet.
+    pub(super) fn running(&self) -> Result<&Running, ApiError> {
+        self.relay.as_ref().ok_or_else(|| ApiError::unavailable("the store is being opened; ask again later"))
+    }
+}
+
+/// The pages as they are at any time: there is more to show once the store is open.
+#[derive(Clone)]
+pub(super) struct Shown(pub(super) watch::Receiver<Pages>);
+
+impl FromRef<Shown> for Pages {
+    fn from_ref(Shown(pages): &Shown) -> Self {
+        pages.borrow().clone()
+    }
 }
 
 impl fmt::Debug for Pages {

@@ -1,20 +1,20 @@
 //! The accept loop of the admin port, with its limits.
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::pages::Pages;
-use super::route;
+use super::routes;
 use crate::descriptors::{self, KEPT_FROM_ADMIN};
 use crate::link::Stream;
 use crate::listen::{ConnectInfo, accept_tls};
@@ -43,6 +43,7 @@ pub async fn serve(
     pages: watch::Receiver<Pages>,
     shutdown: CancellationToken,
 ) {
+    let router = routes::router(pages);
     // Dropping the set aborts what is left of it.
     let mut connections = JoinSet::new();
     let accept = async {
@@ -55,7 +56,7 @@ pub async fn serve(
                     tracing::warn!("the admin port has no file left for a connection (ulimit -n)");
                 }
                 Ok((stream, remote)) => {
-                    connections.spawn(answer(stream, ConnectInfo::new(remote), tls.clone(), pages.borrow().clone()));
+                    connections.spawn(answer(stream, ConnectInfo::new(remote), tls.clone(), router.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the admin port cannot accept a connection");
@@ -69,14 +70,14 @@ pub async fn serve(
 }
 
 /// The life of one connection.
-async fn answer(stream: TcpStream, info: ConnectInfo, tls: Option<Arc<ServerTls>>, pages: Pages) {
+async fn answer(stream: TcpStream, info: ConnectInfo, tls: Option<Arc<ServerTls>>, router: Router) {
     let answering = async {
         let stream: Box<dyn Stream> = Box::new(stream);
-        let stream = match tls {
-            Some(tls) => accept_tls(stream, info, &tls).await?.0,
-            None => stream,
+        let (stream, info) = match tls {
+            Some(tls) => accept_tls(stream, info, &tls).await?,
+            None => (stream, info),
         };
-        let service = service_fn(|request| async { Ok::<_, Infallible>(route::answer(&pages, request).await) });
+        let service = TowerToHyperService::new(router.layer(Extension(info)));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)

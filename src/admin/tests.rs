@@ -1,20 +1,16 @@
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use slipstream_conformance::{ModelMedium, ModelStore};
-use slipstream_embedded::{Files, Place};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{ApiAccess, Backups, MetricsPage, Pages, Readiness, SharedPage, serve};
-use crate::clock::SystemClock;
+use super::{ApiAccess, MetricsPage, Pages, Readiness, SharedPage, serve};
 use crate::logging::{Level, SwitchChange, Switches};
 
 const JSON: &str = "Content-Type: application/json\r\n";
@@ -50,17 +46,13 @@ async fn start_for(api: ApiAccess, render: impl Fn() -> String + Send + Sync + '
         now.level = change.level.unwrap_or(now.level);
         Ok(*now)
     };
-    let store = ModelStore::open(&ModelMedium::default(), Path::new("model")).expect("a store");
-    let place =
-        Place::folder(Path::new("model"), Files { data: "slipstream.model", within: &[], log: None, beside: &[] });
-    let backups = Some(Backups::new(None, place, Arc::new(store), Arc::new(SystemClock::new())));
     let render = Arc::new(render);
     let metrics = SharedPage::new(move || {
         let render = Arc::clone(&render);
         Box::pin(tokio::task::spawn_blocking(move || render().into()))
     });
     let (readiness, logging) = (Arc::new(readiness), Arc::new(logging));
-    let pages = Pages { metrics, readiness, logging, backups, api };
+    let pages = Pages { metrics, readiness, logging, relay: None, api };
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(serve(listener, None, watch::Sender::new(pages).subscribe(), shutdown.clone()));
     Running { address, reasons, shutdown, task }
@@ -128,7 +120,7 @@ async fn errors_have_one_shape() {
     assert!(head.starts_with("http/1.1 404 "), "{head}");
     assert_eq!(body, r#"{"error":{"code":"not_found","message":"there is nothing at /metrics/"}}"#);
     let (head, body) = running.ask("POST", "/readyz").await;
-    assert!(head.starts_with("http/1.1 405 ") && head.contains("allow: get, head"), "{head}");
+    assert!(head.starts_with("http/1.1 405 ") && head.contains("allow: get,head"), "{head}");
     assert!(body.starts_with(r#"{"error":{"code":"method_not_allowed","#), "{body}");
     let running = start(|| panic!("broken")).await;
     let (head, body) = running.ask("GET", "/metrics").await;
@@ -172,14 +164,14 @@ async fn a_body_that_is_not_what_is_expected_changes_nothing_and_is_told() {
         assert!(answer.contains(told) || answer.contains("expected a boolean at line 1"), "{body}: {answer}");
     }
     let host = format!("Host: {}\r\n", running.address);
-    let large = format!(r#"{{"level":"debug"{}}}"#, " ".repeat(super::body::MAX_BODY_BYTES));
+    let large = format!(r#"{{"level":"debug"{}}}"#, " ".repeat(super::request::MAX_BODY_BYTES));
     assert!(running.put_log(&large).await.0.starts_with("http/1.1 413 "));
     for kind in ["", "Content-Type: text/plain\r\n", "Content-Type: application/x-www-form-urlencoded\r\n"] {
         let (head, body) = running.log("PUT", &(host.clone() + kind), r#"{"level":"debug"}"#).await;
         assert!(head.starts_with("http/1.1 415 ") && body.contains("unsupported_media_type"), "{kind}: {head} {body}");
     }
     let (head, _) = running.log("POST", &(host + JSON), r#"{"level":"debug"}"#).await;
-    assert!(head.starts_with("http/1.1 405 ") && head.contains("allow: get, head, put"), "{head}");
+    assert!(head.starts_with("http/1.1 405 ") && head.contains("allow: get,head,put"), "{head}");
     assert_eq!(running.ask("GET", "/api/v1/logging").await.1, r#"{"messageLogs":true,"level":"info"}"#);
     let (_, body) = running
         .log("PUT", "Host: LocalHost\r\nContent-Type: Application/JSON; charset=utf-8\r\n", "{\"level\":\"trace\"}")

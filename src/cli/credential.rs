@@ -1,7 +1,7 @@
 //! What a command shows a relay that asks who calls: a token from a file or from the environment. There is no flag for
 //! the token itself, since everyone who can list the processes of the machine sees flags.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -23,22 +23,28 @@ impl TokenFlag {
     /// # Errors
     /// What is wrong with it, in words that do not repeat it.
     pub(super) fn read(&self) -> Result<Option<Secret>, String> {
-        let variable = std::env::var_os(TOKEN).map(|token| token.to_string_lossy().into_owned());
-        self.read_from(variable.filter(|token| !token.is_empty()))
+        token(self.token_file.as_deref(), TOKEN)
     }
+}
 
-    fn read_from(&self, variable: Option<String>) -> Result<Option<Secret>, String> {
-        let (place, text) = match (&self.token_file, variable) {
-            // The path is not repeated: it may be the token itself.
-            (Some(file), _) => {
-                ("--token-file", config::read_file(file).map_err(|error| format!("--token-file: {error}"))?)
-            }
-            (None, Some(text)) => (TOKEN, text),
-            (None, None) => return Ok(None),
-        };
-        let expected = || format!("{place}: expected a token alone, 1 to {MAX_TOKEN} of the ASCII characters ! to ~");
-        config::token(text.trim()).map(Some).ok_or_else(expected)
-    }
+/// The token in this file, otherwise in this variable, if there is one.
+///
+/// # Errors
+/// What is wrong with it, in words that do not repeat it.
+pub(super) fn token(file: Option<&Path>, variable: &'static str) -> Result<Option<Secret>, String> {
+    let text = std::env::var_os(variable).map(|token| token.to_string_lossy().into_owned());
+    read_from(file, (variable, text.filter(|token| !token.is_empty())))
+}
+
+fn read_from(file: Option<&Path>, variable: (&str, Option<String>)) -> Result<Option<Secret>, String> {
+    let (place, text) = match (file, variable) {
+        // The path is not repeated: it may be the token itself.
+        (Some(file), _) => ("--token-file", config::read_file(file).map_err(|error| format!("--token-file: {error}"))?),
+        (None, (variable, Some(text))) => (variable, text),
+        (None, (_, None)) => return Ok(None),
+    };
+    let expected = || format!("{place}: expected a token alone, 1 to {MAX_TOKEN} of the ASCII characters ! to ~");
+    config::token(text.trim()).map(Some).ok_or_else(expected)
 }
 
 #[cfg(test)]
@@ -46,7 +52,7 @@ mod tests {
     use super::*;
 
     fn read(file: Option<PathBuf>, variable: Option<&str>) -> Result<Option<String>, String> {
-        let read = TokenFlag { token_file: file }.read_from(variable.map(str::to_owned))?;
+        let read = read_from(file.as_deref(), (TOKEN, variable.map(str::to_owned)))?;
         Ok(read.map(|secret| secret.expose().to_owned()))
     }
 

@@ -4,9 +4,11 @@ mod bench;
 mod completions;
 mod config;
 mod credential;
+mod failure;
 mod frame;
 mod lines;
 mod listen;
+mod operate;
 mod output;
 mod patience;
 mod send;
@@ -57,6 +59,18 @@ pub enum Command {
     Send(send::Arguments),
     /// Prints the messages that come, and acknowledges them.
     Listen(listen::Arguments),
+    /// Shows how a running relay is: its store, its peers, what they are owed.
+    Status(operate::status::Arguments),
+    /// Shows where a message stands, peer by peer.
+    Trace(operate::trace::Arguments),
+    /// Shows and steers the peers of a running relay.
+    #[command(subcommand, after_help = operate::peers::EXAMPLE)]
+    Peers(operate::peers::Command),
+    /// Shows, redrives, exports and purges what a running relay has given up.
+    #[command(subcommand, after_help = operate::dead_letters::EXAMPLE)]
+    DeadLetters(operate::dead_letters::Command),
+    /// Shows what a running relay logs, or changes it.
+    Log(operate::log::Arguments),
     /// Checks, counts, compacts, copies or moves a whole store.
     #[command(subcommand, after_help = store::EXAMPLE)]
     Store(store::Command),
@@ -133,6 +147,11 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Serve(arguments) => serve::run(&arguments).await,
             Command::Send(arguments) => send::run(&arguments).await,
             Command::Listen(arguments) => listen::run(&arguments).await,
+            Command::Status(arguments) => operate::told(operate::status::run(&arguments).await),
+            Command::Trace(arguments) => operate::told(operate::trace::run(&arguments).await),
+            Command::Peers(command) => operate::told(operate::peers::run(&command).await),
+            Command::DeadLetters(command) => operate::told(operate::dead_letters::run(&command).await),
+            Command::Log(arguments) => operate::told(operate::log::run(&arguments).await),
             Command::Store(command) => store::run(&command).await,
             Command::Bench(subject) => bench::run(subject).await,
             Command::Config(command) => config::run(&command),

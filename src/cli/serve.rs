@@ -9,6 +9,7 @@ mod ports;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::anyhow;
 use clap::Args;
@@ -21,7 +22,7 @@ use self::announce::Started;
 use self::hangup::Rereading;
 use super::signals::{self, Signals};
 use super::{SettingFlags, output};
-use crate::admin::{self, Backups, MetricsPage};
+use crate::admin::{self, Backups, MetricsPage, Running, Sweeps};
 use crate::backend::Opened;
 use crate::certificates::Certificates;
 use crate::clock::{Clock, SystemClock};
@@ -105,6 +106,7 @@ async fn serve(
     access: Access,
     log: LogControl,
 ) -> anyhow::Result<()> {
+    let since = Instant::now();
     let open_files = open_files::raise();
     let shutdown = CancellationToken::new();
     let reload = Arc::new(Notify::new());
@@ -134,10 +136,18 @@ async fn serve(
     let place = backend::place(config.store, &config.storage_path)?;
     let backups = Backups::new(config.backup_path.clone(), place, Arc::clone(&store), clock.clone());
     let relay = Relay::open_erased(store, settings(config), clock).await?;
-    let observer = relay.observer();
     let listener = ports::links(config, certificates.listener.as_ref())?;
     let links = listener.as_deref().map(Listener::local_addr).transpose()?;
-    shown.send_replace(pages::running(opening, metrics, observer, &certificates, backups));
+    let running = Running {
+        observer: relay.observer(),
+        operator: relay.operator(),
+        backups,
+        sweeps: Sweeps::default(),
+        listen: links.map(|links| announce::links_url(config, links)),
+        storage_path: config.storage_path.clone(),
+        since,
+    };
+    shown.send_replace(pages::running(opening, metrics, running, &certificates));
     Started { config, id: relay.id(), links, admin: admin_address, opened }.announce()?;
     for warning in config.warnings().into_iter().chain(open_files::warning(open_files, config)) {
         warn!("{warning}");

@@ -23,6 +23,7 @@ impl SettingFlags {
     /// Those of these settings that were given.
     fn of(settings: impl Iterator<Item = &'static Setting>, matches: &ArgMatches) -> Self {
         let text = |setting: &Setting| matches.get_one::<String>(setting.key).cloned();
+        let settings = settings.filter(|setting| !setting.is_token());
         Self(settings.filter_map(|setting| Some((setting, text(setting)?))).collect())
     }
 
@@ -112,7 +113,7 @@ fn argument(setting: &'static Setting) -> Arg {
 
 impl Args for SettingFlags {
     fn augment_args(command: Command) -> Command {
-        command.args(SETTINGS.iter().map(argument))
+        command.args(SETTINGS.iter().filter(|setting| !setting.is_token()).map(argument))
     }
 
     fn augment_args_for_update(command: Command) -> Command {

@@ -1,11 +1,14 @@
 //! Which relay a command talks to: `--to` and `--admin`, or the variables that stand in for them.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
-use super::credential::TokenFlag;
+use super::credential::{TokenFlag, token};
+use super::failure::Failure;
 use super::tls_flags::TlsFlags;
 use crate::admin::AdminUrl;
-use crate::config::{self, ADMIN_URL, RELAY_URL};
+use crate::config::{self, ADMIN_TOKEN, ADMIN_URL, RELAY_URL};
 use crate::link::{Secret, Target};
 use crate::tls::ClientTls;
 
@@ -14,10 +17,51 @@ fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
 }
 
-/// The admin port of a relay: what a flag says, otherwise the variable.
-pub(super) fn admin(flag: Option<&str>, tls: ClientTls) -> Option<AdminUrl> {
+/// The admin port of a relay: what a flag says, otherwise the variable; and the token that it is shown.
+pub(super) fn admin(flag: Option<&str>, tls: ClientTls, token: Option<Secret>) -> Option<AdminUrl> {
     let url = flag.map(str::to_owned).or_else(|| variable(ADMIN_URL))?;
-    Some(AdminUrl::new(url, tls))
+    Some(AdminUrl::new(url, tls, token))
+}
+
+/// The admin token of the environment.
+///
+/// # Errors
+/// What is wrong with it, in words that do not repeat it.
+pub(super) fn admin_token() -> Result<Option<Secret>, String> {
+    token(None, ADMIN_TOKEN)
+}
+
+/// The admin port of a running relay.
+#[derive(Debug, Clone, Args)]
+pub(super) struct AdminFlags {
+    /// The relay's admin port, http://HOST:PORT or https://HOST:PORT [SLIPSTREAM_ADMIN_URL; otherwise METRICS_HOST and
+    /// METRICS_PORT, 127.0.0.1:8080 by default].
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
+    /// Shows the relay the token in this file. Without it the token is that in the variable SLIPSTREAM_ADMIN_TOKEN, if that
+    /// is set.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsFlags,
+}
+
+impl AdminFlags {
+    /// Where to ask.
+    ///
+    /// # Errors
+    /// What is wrong with a token or a certificate, in words.
+    pub(super) fn read(&self) -> Result<AdminUrl, Failure> {
+        let here = || {
+            let host = variable("METRICS_HOST").unwrap_or_else(|| "127.0.0.1".to_owned());
+            let host = if host.contains(':') { format!("[{host}]") } else { host };
+            format!("http://{host}:{}", variable("METRICS_PORT").unwrap_or_else(|| "8080".to_owned()))
+        };
+        let url = self.admin.clone().or_else(|| variable(ADMIN_URL)).unwrap_or_else(here);
+        let tls = if url.starts_with("https") { self.tls.read() } else { Ok(self.tls.unread()) };
+        let token = token(self.token_file.as_deref(), ADMIN_TOKEN);
+        Ok(AdminUrl::new(url, tls.map_err(Failure::Misused)?, token.map_err(Failure::Misused)?))
+    }
 }
 
 /// Where a relay takes links.

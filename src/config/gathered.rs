@@ -89,10 +89,15 @@ impl Gathered {
 
     /// Reads every candidate of a setting, notes those that are faults, and answers the strongest that could be read.
     pub(super) fn take<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let hidden = Setting::by_key(key).is_some_and(Setting::is_token);
         self.take_each(key, |place, given| {
             let Given::Text(text) = given else { return Err(vec![Fault::new(place, "expected a text")]) };
-            let read = read(text).map_err(|expected| vec![Fault::unreadable(place, text, &expected)])?;
-            Ok((read, text.clone()))
+            match read(text) {
+                Ok(read) if hidden && !text.is_empty() => Ok((read, "hidden".to_owned())),
+                Ok(read) => Ok((read, text.clone())),
+                Err(expected) if hidden => Err(vec![Fault::new(place, format!("expected {expected}"))]),
+                Err(expected) => Err(vec![Fault::unreadable(place, text, &expected)]),
+            }
         })
     }
 

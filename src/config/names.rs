@@ -9,7 +9,7 @@ use super::table::{SETTINGS, SUBSCRIBERS, URL_CONFIG};
 pub(super) const TABLES: [(&str, &Setting); 2] = [("peer", &URL_CONFIG), ("subscriber", &SUBSCRIBERS)];
 
 /// Settings that Slipstream documents and that this version does not have yet.
-const LATER: &[&str] = &["SLIPSTREAM_ADMIN_TOKEN", "SLIPSTREAM_STORE_URL", "SLIPSTREAM_REQUIRE"];
+const LATER: &[&str] = &["SLIPSTREAM_STORE_URL", "SLIPSTREAM_REQUIRE"];
 
 /// Where the commands find a running relay if no flag says so: its links, and its admin port.
 pub(crate) const RELAY_URL: &str = "SLIPSTREAM_URL";
@@ -17,6 +17,9 @@ pub(crate) const ADMIN_URL: &str = "SLIPSTREAM_ADMIN_URL";
 
 /// What the commands show a relay that asks who calls.
 pub(crate) const TOKEN: &str = "SLIPSTREAM_TOKEN";
+
+/// What they show its admin port. It is the setting of the relay too.
+pub(crate) const ADMIN_TOKEN: &str = "SLIPSTREAM_ADMIN_TOKEN";
 
 /// Variables that other commands read. A relay that is started beside them has no use for them.
 const OF_COMMANDS: &[&str] = &[RELAY_URL, ADMIN_URL, TOKEN];

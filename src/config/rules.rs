@@ -29,6 +29,7 @@ const RULES: &[Rule] = &[
     Rule { between: &["metrics_tls_cert", "metrics_tls_key"], broken: admin_has_half_a_pair },
     Rule { between: &["tls_client_ca", "tls_cert", "tls_key"], broken: clients_are_not_asked },
     Rule { between: &["tls_client_crl", "tls_client_ca"], broken: lists_have_no_authority },
+    Rule { between: &["admin_read_token", "admin_token"], broken: nobody_may_act },
     Rule { between: &["listen", "metrics_host", "metrics_port"], broken: listeners_collide },
     Rule { between: &["heartbeat", "idle_timeout"], broken: heartbeat_is_late },
     Rule { between: &["url_config", "instance_id"], broken: peer_has_the_own_id },
@@ -110,6 +111,17 @@ fn clients_are_not_asked(config: &Config, _: &[Engine]) -> Option<String> {
 fn lists_have_no_authority(config: &Config, _: &[Engine]) -> Option<String> {
     (config.tls_client_crl.is_some() && config.tls_client_ca.is_none())
         .then(|| "no client is asked for a certificate; expected SLIPSTREAM_TLS_CLIENT_CA too".to_owned())
+}
+
+fn nobody_may_act(config: &Config, _: &[Engine]) -> Option<String> {
+    let read = config.admin_read_token.as_ref()?;
+    match &config.admin_token {
+        None => {
+            Some("it is given without a token of those who may act; expected SLIPSTREAM_ADMIN_TOKEN too".to_owned())
+        }
+        Some(act) if act == read => Some("it is SLIPSTREAM_ADMIN_TOKEN too; expected another token".to_owned()),
+        Some(_) => None,
+    }
 }
 
 fn listeners_collide(config: &Config, _: &[Engine]) -> Option<String> {
@@ -218,6 +230,22 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     if config.tls_end_at_expiry && config.tls_client_ca.is_none() {
         warnings.push("SLIPSTREAM_TLS_END_AT_EXPIRY has no effect without SLIPSTREAM_TLS_CLIENT_CA".to_owned());
     }
+    let admin = SocketAddr::new(config.metrics_host, config.metrics_port);
+    if config.admin_token.is_some() && config.metrics_tls_cert.is_none() && !admin.ip().to_canonical().is_loopback() {
+        warnings.push(format!(
+            "SLIPSTREAM_ADMIN_TOKEN crosses the network to {admin} in clear text, since the admin port speaks no TLS; \
+             expected METRICS_TLS_CERT and METRICS_TLS_KEY, or a proxy or tunnel before it that does"
+        ));
+    }
+    for (variable, token) in
+        [("SLIPSTREAM_ADMIN_TOKEN", &config.admin_token), ("SLIPSTREAM_ADMIN_READ_TOKEN", &config.admin_read_token)]
+    {
+        if token.as_ref().is_some_and(|token| token.expose().len() < SAFE_TOKEN) {
+            warnings.push(format!(
+                "{variable} is shorter than {SAFE_TOKEN} characters, so it can be guessed; `slipstream token` makes one"
+            ));
+        }
+    }
     let unverified = config.unverified_peers().map(|peer| (&peer.alias, &peer.target));
     warnings.extend(unverified.map(|(alias, target)| {
         format!(
@@ -232,6 +260,9 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     }
     warnings
 }
+
+/// Shorter tokens of the API can be guessed by whoever reaches its port.
+const SAFE_TOKEN: usize = 20;
 
 /// How long after its first sending a delivery may be republished for the last time, apart from jitter.
 fn last_republish(config: &Config) -> Duration {

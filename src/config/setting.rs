@@ -33,7 +33,13 @@ impl Setting {
     /// Whether its value holds secrets, and so is never shown.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        self.kind == "PEERS"
+        self.kind == "PEERS" || self.is_token()
+    }
+
+    /// Whether it is a token. Such a setting has no flag, which everyone would see who can list the processes of the machine.
+    #[must_use]
+    pub fn is_token(&self) -> bool {
+        self.kind == "TOKEN"
     }
 }
 
@@ -67,7 +73,7 @@ pub struct Effective {
     /// The setting.
     pub setting: &'static Setting,
     /// The value as its source writes it, empty where there is none; `None` where it has a fault. For the peers it is
-    /// how many they are, so nothing secret is in it.
+    /// how many they are, and of a token `hidden`, so nothing secret is in it.
     pub value: Option<String>,
     /// The strongest source that gives it.
     pub origin: Origin,

@@ -13,6 +13,7 @@ use super::lists;
 use super::setting::{Origin, Setting};
 use super::value::{self, Engine, INSTANT, Listen, LogFormat, MAX_REDIAL_PAUSE};
 use crate::dial::DialledPeer;
+use crate::link::Secret;
 use crate::listen::{InvalidNetworks, TrustedProxies};
 use crate::relay::{BacklogPolicy, Subscriber};
 
@@ -247,6 +248,13 @@ settings! {
 
     /// Key (PEM) of that certificate.
     metrics_tls_key: Option<PathBuf> = "METRICS_TLS_KEY", "", "PATH", |text| value::optional(text, value::path);
+
+    /// Whoever brings this token (`Authorization: Bearer TOKEN`) may use all of the API, and nobody else may act. It has no
+    /// flag.
+    admin_token: Option<Secret> = "SLIPSTREAM_ADMIN_TOKEN", "", "TOKEN", |text| value::optional(text, value::secret);
+
+    /// Whoever brings this token may read what the API shows, and change nothing. It has no flag.
+    admin_read_token: Option<Secret> = "SLIPSTREAM_ADMIN_READ_TOKEN", "", "TOKEN", |text| value::optional(text, value::secret);
 
     /// Writes one log line a message.
     enable_message_logs: bool = "ENABLE_MESSAGE_LOGS", "true", "BOOL", value::switch;

@@ -225,6 +225,11 @@ pub(crate) fn token(text: &str) -> Option<Secret> {
     fits.then(|| Secret::new(text.to_owned()))
 }
 
+/// As [`token`], for a setting.
+pub(super) fn secret(text: &str) -> Result<Secret, String> {
+    token(text).ok_or_else(|| format!("1 to {MAX_TOKEN} of the ASCII characters ! to ~"))
+}
+
 /// Longest name of a credential or of a certificate, in characters.
 pub(crate) const MAX_NAME: usize = 255;
 

@@ -1,5 +1,6 @@
 //! Deliveries that were given up: why, as they come out of a store, and which are meant.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -115,6 +116,39 @@ pub struct DeadLetter {
     pub dead_at: Timestamp,
     /// The outgoing text, as it was recorded.
     pub text: Bytes,
+}
+
+/// How many dead letters a peer has for reasons of one class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetterCount {
+    /// Whose deliveries they were.
+    pub peer: PeerId,
+    /// The [class](DeadLetterReason::class) of their reasons.
+    pub reason: &'static str,
+    /// How many there are, at least one.
+    pub count: u64,
+    /// The latest time at which one of them was given up. It may be that of one that has left since, for as long as
+    /// others are there.
+    pub newest: Timestamp,
+}
+
+/// Dead letters as they are counted: by peer, and then by the class of their reason.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeadLetterCounts(BTreeMap<(PeerId, &'static str), (u64, Timestamp)>);
+
+impl DeadLetterCounts {
+    /// Counts so many more, the newest of which was given up at this time.
+    pub fn add(&mut self, peer: &PeerId, reason: &'static str, count: u64, newest: Timestamp) {
+        let entry = self.0.entry((peer.clone(), reason)).or_default();
+        *entry = (entry.0.saturating_add(count), entry.1.max(newest));
+    }
+}
+
+impl From<DeadLetterCounts> for Vec<DeadLetterCount> {
+    fn from(counts: DeadLetterCounts) -> Self {
+        let entries = counts.0.into_iter();
+        entries.map(|((peer, reason), (count, newest))| DeadLetterCount { peer, reason, count, newest }).collect()
+    }
 }
 
 /// A place in the order of dead letters: by sequence, then by peer id.

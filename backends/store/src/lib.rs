@@ -32,7 +32,9 @@ mod values;
 mod views;
 
 pub use batch::{Batch, DuplicateBy, Operation, Outcome, Record, Route};
-pub use dead_letter::{DeadLetter, DeadLetterCursor, DeadLetterFilter, DeadLetterReason, UnknownReason};
+pub use dead_letter::{
+    DeadLetter, DeadLetterCount, DeadLetterCounts, DeadLetterCursor, DeadLetterFilter, DeadLetterReason, UnknownReason,
+};
 pub use error::{Result, StoreError};
 pub use guarantee::{About, Durability, Guarantee, Survives};
 pub use ids::{ClusterGroup, GeneratedFor, Identity, InvalidId, Key, MessageId, MessageType, PeerId, Tag};

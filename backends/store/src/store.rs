@@ -8,13 +8,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::batch::{Batch, Outcome};
-use crate::dead_letter::{DeadLetter, DeadLetterCursor, DeadLetterFilter};
+use crate::dead_letter::{DeadLetter, DeadLetterCount, DeadLetterCounts, DeadLetterCursor, DeadLetterFilter};
 use crate::error::Result;
 use crate::guarantee::Guarantee;
 use crate::ids::{Identity, PeerId};
 use crate::peer::Roster;
 use crate::values::Sequence;
 use crate::views::{Defect, Depth, Horizon, Page, PageLimit, Pending, Purged, Stats, Trace};
+
+/// How many dead letters are read at once to count them.
+const PAGE_OF_COUNTING: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
 
 /// A durable store of messages and of what is owed to whom.
 ///
@@ -97,6 +100,28 @@ pub trait MessageStore: fmt::Debug + Send + Sync + 'static {
         after: Option<DeadLetterCursor>,
         limit: PageLimit,
     ) -> Result<Page<DeadLetter>>;
+
+    /// How many dead letters there are: an entry for each peer that has any and each class of their reasons, by peer id
+    /// and then by class. Together they are [`Stats::dead_letters`].
+    ///
+    /// It is asked for often. A store that keeps the counts answers from them, however many dead letters there are; this
+    /// default reads all of them, in pages, and may miss or double what changes meanwhile.
+    async fn dead_letter_counts(&self) -> Result<Vec<DeadLetterCount>> {
+        let (mut counts, mut after) = (DeadLetterCounts::default(), None);
+        loop {
+            let limit = PageLimit::items(PAGE_OF_COUNTING);
+            let page = self.dead_letters(&DeadLetterFilter::default(), after, limit).await?;
+            for dead in &page.items {
+                counts.add(&dead.peer, dead.reason.class(), 1, dead.dead_at);
+            }
+            match page.items.last() {
+                Some(last) if page.more => {
+                    after = Some(DeadLetterCursor { sequence: last.sequence, peer: last.peer.clone() });
+                }
+                _ => return Ok(counts.into()),
+            }
+        }
+    }
 
     /// The relay's id and the remembered peers (C12).
     async fn roster(&self) -> Result<Roster>;

@@ -20,6 +20,19 @@ pub struct Observation {
     pub dials: Vec<DialObservation>,
 }
 
+/// The remembered peers, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Census {
+    /// Those that have a link.
+    pub up: u64,
+    /// Those that have none.
+    pub down: u64,
+    /// Those whose deliveries are paused, with a link or without.
+    pub paused: u64,
+    /// Deliveries that all of them are owed, in flight ones included.
+    pub backlog: u64,
+}
+
 /// A peer at one moment.
 #[derive(Debug, Clone)]
 pub struct PeerObservation {

@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use slipstream_store::{
-    ClusterGroup, DeadLetter, DeadLetterCursor, DeadLetterFilter, DeliveryState, Guarantee, Identity, MessageStore,
-    Page, PageLimit, PeerId, Result, StoreError, Timestamp,
+    ClusterGroup, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, DeliveryState, Guarantee, Identity,
+    MessageStore, Page, PageLimit, Peer, PeerId, Result, Stats, StoreError, Timestamp,
 };
 use tokio::time::{Instant, timeout_at};
 
 use super::core::Core;
-use super::observation::{DialObservation, DialState, MessageObservation, Observation, PeerObservation};
+use super::observation::{Census, DialObservation, DialState, MessageObservation, Observation, PeerObservation};
 use super::peers::Dial;
 use super::sample::Sample;
 use crate::dial::DialStatus;
@@ -98,6 +98,46 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         open.map(|dial| dial.peer.to_string()).collect()
     }
 
+    /// How many peers there are, and what they are owed together.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let mut census = Census::default();
+        for peer in self.core.topology.load().peers() {
+            let Some(lane) = self.core.dispatcher.lane(&peer.id) else { continue };
+            *(if lane.is_linked() { &mut census.up } else { &mut census.down }) += 1;
+            census.paused += u64::from(peer.paused);
+            census.backlog += lane.backlog();
+        }
+        census
+    }
+
+    /// Counts of the store.
+    ///
+    /// # Errors
+    /// As [`MessageStore::stats`]; `Unavailable` if the store does not tell within five seconds.
+    pub async fn stats(&self) -> Result<Stats> {
+        soon(self.core.store.stats()).await
+    }
+
+    /// The remembered peers after this one, in the order of their ids. What the store does not tell within five seconds is
+    /// an error in its place.
+    pub async fn peers(&self, after: Option<&PeerId>, limit: usize) -> Page<PeerObservation> {
+        let topology = self.core.topology.load_full();
+        let first = topology.peers().partition_point(|peer| Some(&peer.id) <= after);
+        let (deadline, rest) = (Some(Instant::now() + STORE_TIMEOUT), &topology.peers()[first..]);
+        let mut items = Vec::new();
+        for peer in rest.iter().take(limit) {
+            items.extend(self.observe_peer(peer, deadline).await);
+        }
+        Page { items, more: rest.len() > limit }
+    }
+
+    /// One peer, if it is remembered.
+    pub async fn peer(&self, id: &PeerId) -> Option<PeerObservation> {
+        let peer = self.core.topology.load().peer(id).cloned()?;
+        self.observe_peer(&peer, Some(Instant::now() + STORE_TIMEOUT)).await
+    }
+
     /// The time by the relay's clock, which goes on where the machine's was set.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -140,6 +180,14 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         soon(self.core.store.dead_letters(filter, after, limit)).await
     }
 
+    /// How many dead letters there are, by peer and reason.
+    ///
+    /// # Errors
+    /// As [`MessageStore::dead_letter_counts`]; `Unavailable` if the store does not tell within five seconds.
+    pub async fn dead_letter_counts(&self) -> Result<Vec<DeadLetterCount>> {
+        soon(self.core.store.dead_letter_counts()).await
+    }
+
     /// Looks at the relay now. It waits for the store as long as that takes.
     pub async fn observe(&self) -> Observation {
         self.observe_until(None).await
@@ -161,23 +209,7 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         let topology = self.core.topology.load_full();
         let mut peers = Vec::with_capacity(topology.peers().len());
         for peer in topology.peers() {
-            let Some(lane) = self.core.dispatcher.lane(&peer.id) else { continue };
-            let backlog = lane.backlog();
-            let oldest = match backlog {
-                0 => Ok(None),
-                _ => within(deadline, self.core.dispatcher.oldest(&lane, &*self.core.store)).await,
-            };
-            peers.push(PeerObservation {
-                peer: Arc::clone(peer),
-                configured: self.core.is_configured(&peer.id),
-                linked_from: self.core.links.linked_from(&peer.id),
-                backlog,
-                in_flight: lane.in_flight(),
-                in_flight_bytes: lane.in_flight_bytes(),
-                queued_bytes: lane.queued_bytes(),
-                oldest,
-                republishes: lane.republishes(),
-            });
+            peers.extend(self.observe_peer(peer, deadline).await);
         }
         Observation {
             peers,
@@ -186,6 +218,28 @@ impl<S: MessageStore + ?Sized> Observer<S> {
             taking: self.is_taking(),
             store: within(deadline, self.core.store.stats()).await,
         }
+    }
+}
+
+impl<S: MessageStore + ?Sized> Observer<S> {
+    async fn observe_peer(&self, peer: &Arc<Peer>, deadline: Option<Instant>) -> Option<PeerObservation> {
+        let lane = self.core.dispatcher.lane(&peer.id)?;
+        let backlog = lane.backlog();
+        let oldest = match backlog {
+            0 => Ok(None),
+            _ => within(deadline, self.core.dispatcher.oldest(&lane, &*self.core.store)).await,
+        };
+        Some(PeerObservation {
+            peer: Arc::clone(peer),
+            configured: self.core.is_configured(&peer.id),
+            linked_from: self.core.links.linked_from(&peer.id),
+            backlog,
+            in_flight: lane.in_flight(),
+            in_flight_bytes: lane.in_flight_bytes(),
+            queued_bytes: lane.queued_bytes(),
+            oldest,
+            republishes: lane.republishes(),
+        })
     }
 }
 

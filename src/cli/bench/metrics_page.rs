@@ -34,7 +34,7 @@ mod tests {
     #[tokio::test]
     async fn a_page_that_is_not_there_is_named() {
         for url in ["http://127.0.0.1:1", "https://127.0.0.1:1"] {
-            let fault = Asked(AdminUrl::new(url, ClientTls::default())).text().await.expect_err("there is none");
+            let fault = Asked(AdminUrl::new(url, ClientTls::default(), None)).text().await.expect_err("there is none");
             assert!(fault.contains(&format!("{url}/metrics")), "{fault}");
         }
     }

@@ -165,7 +165,9 @@ impl Arguments {
     fn source(&self) -> Source {
         let tls = self.to.tls();
         let admin = || {
-            urls::admin(self.admin.as_deref(), tls.clone()).unwrap_or_else(|| AdminUrl::new(DEFAULT_ADMIN, tls.clone()))
+            // The metrics page wants no token.
+            let named = urls::admin(self.admin.as_deref(), tls.clone(), None);
+            named.unwrap_or_else(|| AdminUrl::new(DEFAULT_ADMIN, tls.clone(), None))
         };
         self.pid.map_or_else(|| Source::Page(Box::new(Asked(admin()))), Source::Process)
     }

@@ -58,6 +58,12 @@ struct PeerRecord<'a> {
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Where a relay takes links.
+pub(super) fn links_url(config: &Config, address: SocketAddr) -> String {
+    let scheme = if config.listener_tls().is_some() { "wss" } else { "ws" };
+    format!("{scheme}://{address}/")
+}
+
 impl Started<'_> {
     /// Tells it, on stdout in the format that the log has.
     ///
@@ -103,8 +109,7 @@ impl Started<'_> {
     }
 
     fn link_url(&self) -> Option<String> {
-        let scheme = if self.config.listener_tls().is_some() { "wss" } else { "ws" };
-        self.links.map(|address| format!("{scheme}://{address}/"))
+        self.links.map(|address| links_url(self.config, address))
     }
 
     fn metrics(&self) -> String {

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use tracing::info;
 use tracing::level_filters::LevelFilter;
 
-use crate::admin::{ApiAccess, Backups, MetricsPage, Pages, Readiness, SharedPage};
+use crate::admin::{AdminTokens, ApiAccess, MetricsPage, Pages, Readiness, Running, SharedPage};
 use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::logging::{LogControl, SwitchChange};
-use crate::relay::Observer;
-use crate::store::MessageStore;
 
 /// The pages while the store is being opened, which may take long: the process is alive, and not ready.
 pub(super) fn opening(config: &Config, page: MetricsPage, log: LogControl) -> Pages {
@@ -32,19 +30,14 @@ pub(super) fn opening(config: &Config, page: MetricsPage, log: LogControl) -> Pa
         metrics: SharedPage::new(move || Box::pin(page.clone().render(|| ()))),
         readiness: Arc::new(readiness),
         logging: Arc::new(logging),
-        backups: None,
+        relay: None,
         api: api_access(config),
     }
 }
 
 /// The pages of the relay that runs, in place of those.
-pub(super) fn running(
-    opening: Pages,
-    page: MetricsPage,
-    observer: Observer<dyn MessageStore>,
-    certificates: &Arc<Certificates>,
-    backups: Backups,
-) -> Pages {
+pub(super) fn running(opening: Pages, page: MetricsPage, relay: Running, certificates: &Arc<Certificates>) -> Pages {
+    let observer = relay.observer.clone();
     let (seen, certificates) = (observer.clone(), Arc::clone(certificates));
     let metrics = SharedPage::new(move || {
         let (page, seen, certificates) = (page.clone(), seen.clone(), Arc::clone(&certificates));
@@ -74,10 +67,13 @@ pub(super) fn running(
             guarantee: Some(guarantee.to_string()),
         }
     };
-    Pages { metrics, readiness: Arc::new(readiness), backups: Some(backups), ..opening }
+    Pages { metrics, readiness: Arc::new(readiness), relay: Some(relay), ..opening }
 }
 
 fn api_access(config: &Config) -> ApiAccess {
+    if let Some(act) = &config.admin_token {
+        return ApiAccess::Tokens(Arc::new(AdminTokens::new(act, config.admin_read_token.as_ref())));
+    }
     match (config.metrics_host.to_canonical().is_loopback(), config.allow_insecure) {
         (true, _) => ApiAccess::Machine,
         (false, true) => ApiAccess::Anyone,

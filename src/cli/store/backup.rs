@@ -7,9 +7,9 @@ use clap::Args;
 use indicatif::HumanBytes;
 use serde_json::json;
 
-use super::failure::Failure;
 use super::progress::Bar;
 use crate::admin::{self, AdminUrl};
+use crate::cli::failure::Failure;
 use crate::cli::tls_flags::TlsFlags;
 use crate::cli::{StoreFlags, output, urls};
 use crate::offline::{self, OfflineError, Progress as _};
@@ -47,7 +47,10 @@ pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     // A store that is named is one that no relay has open.
     let admin = match &arguments.admin {
         None if arguments.store.is_given() => None,
-        flag => urls::admin(flag.as_deref(), arguments.tls.unread()),
+        flag => {
+            let token = urls::admin_token().map_err(Failure::Misused)?;
+            urls::admin(flag.as_deref(), arguments.tls.unread(), token)
+        }
     };
     match admin {
         Some(admin) => hot(&admin, arguments).await,

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::failure::Failure;
 use super::progress::Bar;
+use crate::cli::failure::Failure;
 use crate::cli::{StoreFlags, output};
 use crate::store::{Defect, Depth};
 

@@ -6,8 +6,8 @@ use clap::Args;
 use indicatif::HumanBytes;
 use serde_json::json;
 
-use super::failure::Failure;
 use super::progress::Bar;
+use crate::cli::failure::Failure;
 use crate::cli::{StoreFlags, output};
 use crate::offline;
 

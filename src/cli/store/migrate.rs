@@ -7,10 +7,10 @@ use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 
-use super::failure::Failure;
 use super::progress::Bar;
 use super::stats::Counts;
 use crate::backend;
+use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::config;
 use crate::offline::{self, Located};

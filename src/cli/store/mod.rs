@@ -3,7 +3,6 @@
 mod backup;
 mod check;
 mod compact;
-mod failure;
 mod migrate;
 mod progress;
 mod restore;
@@ -13,9 +12,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use self::failure::Failure;
-use super::output;
-use crate::admin::ClientError;
+use super::failure::Failure;
 
 pub(super) const EXAMPLE: &str = "\
 Examples:
@@ -54,12 +51,5 @@ pub(super) async fn run(command: &Command) -> ExitCode {
         Command::Restore(arguments) => restore::run(arguments),
         Command::Migrate(arguments) => migrate::run(arguments),
     };
-    match done {
-        Ok(status) => status,
-        Err(fault @ Failure::Configuration(_)) => output::fail(output::MISUSED, &fault),
-        Err(Failure::Relay(fault @ ClientError::Url { .. })) => {
-            output::fail(output::MISUSED, &format_args!("--admin: {fault}"))
-        }
-        Err(fault) => output::fail(output::FAILED, &fault),
-    }
+    done.unwrap_or_else(Failure::told)
 }

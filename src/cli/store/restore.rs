@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::failure::Failure;
 use super::progress::Bar;
 use super::stats::Counts;
 use crate::backend;
+use crate::cli::failure::Failure;
 use crate::cli::{StoreFlags, output};
 use crate::config::{Origin, Setting};
 use crate::offline::{self, Allowed, Located, OfflineError};

@@ -8,7 +8,7 @@ use clap::Args;
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use super::failure::Failure;
+use crate::cli::failure::Failure;
 use crate::cli::{StoreFlags, output};
 use crate::store::Stats;
 

@@ -110,7 +110,8 @@ fn each_setting_is_read_from_each_source_and_the_stronger_source_wins() {
     let certificates = ["tls_cert", "tls_key", "tls_client_ca", "metrics_tls_cert", "metrics_tls_key"];
     let beside = |key: &str| -> String {
         let others = certificates.iter().filter(|other| key.contains("tls_") && **other != key);
-        others.map(|other| format!("{other} = 'a.pem'\n")).collect()
+        let admin = if key == "admin_read_token" { "admin_token = 'a'\n" } else { "" };
+        others.map(|other| format!("{other} = 'a.pem'\n")).chain([admin.to_owned()]).collect()
     };
     for setting in SETTINGS.iter().filter(|setting| setting.key != "config") {
         let [flag, variable, entry] = values(setting);
@@ -121,7 +122,8 @@ fn each_setting_is_read_from_each_source_and_the_stronger_source_wins() {
         assert_eq!(only_file.origin(setting), Origin::File, "{}", setting.key);
         assert_eq!(with_variable.origin(setting), Origin::Environment, "{}", setting.key);
         assert_eq!(with_flag.origin(setting), Origin::Flag, "{}", setting.key);
-        if setting.key != "store" {
+        // Tokens are printed nowhere.
+        if setting.key != "store" && !setting.is_token() {
             assert_ne!(of(&only_file, setting), of(&with_variable, setting), "{}", setting.key);
             assert_ne!(of(&with_variable, setting), of(&with_flag, setting), "{}", setting.key);
         }
@@ -159,7 +161,7 @@ fn every_fault_is_told_at_once_in_these_words() {
     let variables = [
         ("SLIPSTREAM_WINDOW", "0"),
         ("SLIPSTREAM_DEDUP_WINDOWS", "1h"),
-        ("SLIPSTREAM_ADMIN_TOKEN", "hush"),
+        ("SLIPSTREAM_ADMIN_TOKEN", "hush hush"),
         ("URL_CONFIG", "hush"),
         ("SLIPSTREAM_STORE", "sqlight"),
         ("SLIPSTREAM_PEER_TTL", "-5s"),
@@ -174,7 +176,6 @@ fn every_fault_is_told_at_once_in_these_words() {
 
 const GOLDEN: &str = r#"the configuration has 18 faults:
   SLIPSTREAM_DEDUP_WINDOWS (environment): there is no such setting; the nearest is SLIPSTREAM_DEDUP_WINDOW
-  SLIPSTREAM_ADMIN_TOKEN (environment): this version does not have this setting yet; take it out
   config in slipstream.toml: a file cannot name another; use the flag or the environment
   SLIPSTREAM_LISTEN (listen in slipstream.toml): got "{…}", expected a text, a whole number, or true or false
   store_url in slipstream.toml: this version does not have this setting yet; take it out
@@ -190,6 +191,7 @@ const GOLDEN: &str = r#"the configuration has 18 faults:
   SLIPSTREAM_MAX_MESSAGE_BYTES (environment): got "1MB", expected a size from 1 to 256MiB, such as `512KiB`, `1MiB` or `1GiB` (a bare number is bytes)
   SLIPSTREAM_HEARTBEAT (heartbeat in slipstream.toml): got "soon", expected a duration from 1ms to 3650d, such as `500ms`, `30s`, `5m`, `1h` or `7d` (a bare number is seconds)
   METRICS_PORT (--metrics-port): got "65536", expected a whole number from 0 to 65535
+  SLIPSTREAM_ADMIN_TOKEN (environment): expected 1 to 4096 of the ASCII characters ! to ~
   ENABLE_DEBUG_LOGS (environment): got "maybe", expected `true` or `false`"#;
 
 #[test]
@@ -301,10 +303,14 @@ fn names_follow_from_the_variable() {
 fn the_documentation_lists_every_setting_with_its_default_and_no_other() {
     for setting in SETTINGS {
         let default = if setting.default.is_empty() { "none".to_owned() } else { format!("`{}`", setting.default) };
-        let row = format!("| `{}` | `--{}` | {default} |", setting.variable, setting.flag());
+        let flag = if setting.is_token() { "none".to_owned() } else { format!("`--{}`", setting.flag()) };
+        let row = format!("| `{}` | {flag} | {default} |", setting.variable);
         assert!(DOCUMENTATION.contains(&row), "docs/configuration.md wants a row that begins with\n{row}");
     }
-    let rows = DOCUMENTATION.lines().filter(|line| line.starts_with("| `") && line.contains("| `--")).count();
+    let rows = DOCUMENTATION
+        .lines()
+        .filter(|line| line.starts_with("| `") && (line.contains("| `--") || line.contains("` | none | none |")))
+        .count();
     assert_eq!(rows, SETTINGS.len());
 }
 

@@ -117,7 +117,7 @@ fn what_kubernetes_puts_there_for_a_service_counts_for_nothing_and_is_told_with_
 
 #[test]
 fn settings_of_later_versions_are_not_unknown_and_those_of_commands_are_no_concern() {
-    for later in ["SLIPSTREAM_ADMIN_TOKEN", "SLIPSTREAM_STORE_URL", "SLIPSTREAM_REQUIRE"] {
+    for later in ["SLIPSTREAM_STORE_URL", "SLIPSTREAM_REQUIRE"] {
         assert!(variable(later).ends_with("this version does not have this setting yet; take it out"), "{later}");
         let bare = later.strip_prefix("SLIPSTREAM_").unwrap_or(later).to_lowercase();
         assert!(key(&format!("{bare} = 'hush'")).ends_with("does not have this setting yet; take it out"), "{bare}");

@@ -1,0 +1,55 @@
+//! The API under `/api/v1/`: JSON in, JSON out. Each path has its handler, and its description in OpenAPI, in one place;
+//! what all have in common stands here.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `status` | the relay as a whole |
+//! | `peers` | who is there, and what an operator does with them |
+//! | `messages` | where a message stands |
+//! | `dead_letters`, `sweeps` | what was given up; redriving and purging it |
+//! | `logging`, `backup` | what is logged; backups |
+//! | `times` | times as text |
+//! | `description` | the description of all this in OpenAPI |
+
+mod backup;
+mod dead_letters;
+mod description;
+mod logging;
+mod messages;
+mod peers;
+mod status;
+mod sweeps;
+mod times;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::pages::Shown;
+
+pub use self::dead_letters::{DeadLetterGroup, DeadLetterGroups, DeadLetterItem, DeadLetters};
+pub use self::logging::LoggingBody;
+pub use self::messages::{DeliveryItem, MessageBody};
+pub use self::peers::{PeerItem, Peers};
+pub use self::status::{Status, StatusPeers, StatusStore};
+pub use self::sweeps::{Sweep, SweepAction, SweepState, Sweeps};
+
+pub(super) use self::description::describe;
+
+/// Every path of the API.
+pub(super) fn router() -> OpenApiRouter<Shown> {
+    OpenApiRouter::default()
+        .routes(routes!(status::status))
+        .routes(routes!(peers::list))
+        .routes(routes!(peers::show, peers::declare, peers::forget))
+        .routes(routes!(peers::pause))
+        .routes(routes!(peers::resume))
+        .routes(routes!(peers::disconnect))
+        .routes(routes!(messages::trace))
+        .routes(routes!(dead_letters::list, dead_letters::purge))
+        .routes(routes!(dead_letters::groups))
+        .routes(routes!(dead_letters::redrive))
+        .routes(routes!(dead_letters::sweep, dead_letters::cancel))
+        .routes(routes!(dead_letters::show))
+        .routes(routes!(logging::show, logging::change))
+        .routes(routes!(backup::last, backup::begin))
+}

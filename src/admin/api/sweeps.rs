@@ -1,0 +1,341 @@
+//! Going through dead letters and redriving or removing each: one sweep at a time, at a rate if it is wished.
+//!
+//! A sweep takes in what was dead when it began. So what is redriven and dies again is not redriven for ever.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use slipstream_store::{
+    DeadLetter, DeadLetterCursor, DeadLetterFilter, MessageStore, PageLimit, PeerId, Sequence, StoreError, Timestamp,
+};
+use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use utoipa::{IntoParams, ToSchema};
+
+use super::times::rfc3339;
+use crate::admin::error::ApiError;
+use crate::admin::request::name;
+use crate::relay::{Observer, Operator};
+
+/// Dead letters that are read at once.
+const PAGE: NonZeroU32 = NonZeroU32::MIN.saturating_add(255);
+
+/// Most dead letters that are on their way into a commit at once.
+const AT_ONCE: usize = 128;
+
+/// How long a request waits for its sweep before it answers that it runs.
+const SOON: Duration = Duration::from_secs(3);
+
+/// Most dead letters a second that may be asked for.
+const MAX_RATE: u32 = 1_000_000;
+
+/// Which dead letters, and how: those that fit every field that is given.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Order {
+    /// Those of this peer.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    #[param(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<String>,
+    /// Those with this reason, the whole or the part before its first colon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Those of messages with this id.
+    #[schema(pattern = "^[!-~]{1,128}$")]
+    #[param(pattern = "^[!-~]{1,128}$")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<String>,
+    /// The one with this sequence, of that peer.
+    #[schema(minimum = 1, maximum = 9_223_372_036_854_775_807_u64)]
+    #[param(minimum = 1, maximum = 9_223_372_036_854_775_807_u64)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<u64>,
+    /// All of them. It is wanted where no other field says which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    all: Option<bool>,
+    /// Most a second.
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    #[param(minimum = 1, maximum = 1_000_000)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<u32>,
+    /// Only counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dry_run: Option<bool>,
+}
+
+/// What an order means.
+#[derive(Debug, Clone)]
+pub(super) struct Meant {
+    filter: DeadLetterFilter,
+    sequence: Option<Sequence>,
+    rate: Option<NonZeroU32>,
+    dry_run: bool,
+}
+
+impl Meant {
+    /// Reads an order. One that names nothing must say that all are meant.
+    pub(super) fn of(order: &Order) -> Result<Self, ApiError> {
+        let filter = DeadLetterFilter {
+            peer: order.peer.as_deref().map(name::<PeerId>).transpose()?,
+            reason: order.reason.as_deref().map(Into::into),
+            message_id: order.message_id.as_deref().map(name).transpose()?,
+        };
+        let sequence = order.sequence.map(|sequence| {
+            Sequence::new(sequence).ok_or_else(|| ApiError::invalid("sequence: expected 1 to 2^63 - 1"))
+        });
+        let sequence = sequence.transpose()?;
+        if sequence.is_some() && filter.peer.is_none() {
+            return Err(ApiError::invalid("sequence: expected peer too, since one sequence may be of several peers"));
+        }
+        let names_some = filter != DeadLetterFilter::default();
+        match order.all {
+            Some(true) if names_some => return Err(ApiError::invalid("all: expected nothing else that says which")),
+            Some(true) => {}
+            _ if !names_some => {
+                return Err(ApiError::invalid("expected peer, reason, messageId, or all=true"));
+            }
+            _ => {}
+        }
+        let rate = order.rate.map(|rate| {
+            let fits = NonZeroU32::new(rate).filter(|rate| rate.get() <= MAX_RATE);
+            fits.ok_or_else(|| ApiError::invalid(format!("rate: expected 1 to {MAX_RATE}, got {rate}")))
+        });
+        Ok(Self { filter, sequence, rate: rate.transpose()?, dry_run: order.dry_run.unwrap_or(false) })
+    }
+
+    fn matches(&self, dead: &DeadLetter, began: Timestamp) -> bool {
+        dead.dead_at <= began && self.sequence.is_none_or(|sequence| sequence == dead.sequence)
+    }
+
+    /// Where the list is read from.
+    fn start(&self) -> Option<DeadLetterCursor> {
+        let sequence = Sequence::new(self.sequence?.get() - 1)?;
+        Some(DeadLetterCursor { sequence, peer: self.filter.peer.clone()? })
+    }
+}
+
+/// A redrive or a purge at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sweep {
+    /// What is done.
+    pub action: SweepAction,
+    /// How it stands.
+    pub state: SweepState,
+    /// Whether it only counts.
+    pub dry_run: bool,
+    /// How many dead letters it has come to that are meant.
+    pub matched: u64,
+    /// How many of them it has redriven or removed.
+    pub done: u64,
+    /// How many it has left: they were gone by then, or nobody remembers the peer.
+    pub skipped: u64,
+    /// When it began.
+    #[schema(format = DateTime)]
+    pub started_at: String,
+    /// When it ended.
+    #[schema(required, format = DateTime)]
+    pub ended_at: Option<String>,
+    /// Why it failed.
+    #[schema(required)]
+    pub error: Option<String>,
+}
+
+/// What a sweep does with each dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SweepAction {
+    /// It is delivered again.
+    Redrive,
+    /// It is removed for good.
+    Purge,
+}
+
+impl SweepAction {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Redrive => "dead_letters.redrive",
+            Self::Purge => "dead_letters.purge",
+        }
+    }
+}
+
+/// How a sweep stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SweepState {
+    /// It goes on.
+    Running,
+    /// It came to the end.
+    Done,
+    /// It was stopped. What it had done stays done.
+    Cancelled,
+    /// The store failed, or the relay is ending. What it had done stays done.
+    Failed,
+}
+
+/// The sweeps of one relay. Cloning is cheap.
+#[derive(Debug, Clone, Default)]
+pub struct Sweeps(Arc<Mutex<Option<Begun>>>);
+
+#[derive(Debug, Clone)]
+struct Begun {
+    shown: watch::Sender<Sweep>,
+    cancel: CancellationToken,
+}
+
+impl Sweeps {
+    /// Begins one, unless one runs.
+    pub(super) fn begin(
+        &self,
+        observer: Observer<dyn MessageStore>,
+        operator: Operator<dyn MessageStore>,
+        action: SweepAction,
+        meant: Meant,
+    ) -> Result<(), ApiError> {
+        let mut last = self.0.lock();
+        if last.as_ref().is_some_and(|last| last.shown.borrow().state == SweepState::Running) {
+            return Err(ApiError::conflict("dead letters are being redriven or purged; one sweep runs at a time"));
+        }
+        let began = observer.now();
+        let shown = watch::Sender::new(Sweep {
+            action,
+            state: SweepState::Running,
+            dry_run: meant.dry_run,
+            matched: 0,
+            done: 0,
+            skipped: 0,
+            started_at: rfc3339(began),
+            ended_at: None,
+            error: None,
+        });
+        let begun = Begun { shown, cancel: CancellationToken::new() };
+        *last = Some(begun.clone());
+        tokio::spawn(begun.run(observer, operator, action, meant, began));
+        Ok(())
+    }
+
+    /// The one that was begun last.
+    pub(super) fn last(&self) -> Option<Sweep> {
+        self.0.lock().as_ref().map(|last| last.shown.borrow().clone())
+    }
+
+    /// The one that was begun last, once it has ended, or after a while.
+    pub(super) async fn ended_soon(&self) -> Option<Sweep> {
+        let mut shown = self.0.lock().as_ref()?.shown.subscribe();
+        let ended = timeout(SOON, shown.wait_for(|sweep| sweep.state != SweepState::Running)).await;
+        match ended {
+            Ok(Ok(sweep)) => Some(sweep.clone()),
+            _ => self.last(),
+        }
+    }
+
+    /// Stops the one that runs; false if none does.
+    pub(super) fn cancel(&self) -> bool {
+        let last = self.0.lock();
+        let running = last.as_ref().filter(|last| last.shown.borrow().state == SweepState::Running);
+        running.inspect(|running| running.cancel.cancel()).is_some()
+    }
+}
+
+impl Begun {
+    async fn run(
+        self,
+        observer: Observer<dyn MessageStore>,
+        operator: Operator<dyn MessageStore>,
+        action: SweepAction,
+        meant: Meant,
+        began: Timestamp,
+    ) {
+        let sweeping = self.sweep(&observer, &operator, action, &meant, began);
+        let (state, error) = match self.cancel.run_until_cancelled(sweeping).await {
+            None => (SweepState::Cancelled, None),
+            Some(Ok(())) => (SweepState::Done, None),
+            Some(Err(error)) => (SweepState::Failed, Some(error.to_string())),
+        };
+        self.shown.send_modify(|sweep| {
+            sweep.state = state;
+            sweep.error = error;
+            sweep.ended_at = Some(rfc3339(observer.now()));
+        });
+        let Sweep { matched, done, skipped, dry_run, .. } = self.shown.borrow().clone();
+        tracing::info!(
+            action = action.name(),
+            ?state,
+            dry_run,
+            matched,
+            done,
+            skipped,
+            "a sweep of dead letters ended"
+        );
+    }
+
+    async fn sweep(
+        &self,
+        observer: &Observer<dyn MessageStore>,
+        operator: &Operator<dyn MessageStore>,
+        action: SweepAction,
+        meant: &Meant,
+        began: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut ticks = meant.rate.map(every);
+        let mut after = meant.start();
+        loop {
+            let page = observer.dead_letters(&meant.filter, after, PageLimit::items(PAGE)).await?;
+            let last = page.items.last();
+            after = last.map(|last| DeadLetterCursor { sequence: last.sequence, peer: last.peer.clone() });
+            let is_past = meant.sequence.is_some();
+            let letters: Vec<_> = page.items.into_iter().filter(|dead| meant.matches(dead, began)).collect();
+            self.shown.send_modify(|sweep| sweep.matched += letters.len() as u64);
+            if !meant.dry_run {
+                self.each(letters, operator, action, ticks.as_mut()).await?;
+            }
+            if !page.more || is_past {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Redrives or removes each, many at once unless there is a rate, so that they share commits.
+    async fn each(
+        &self,
+        letters: Vec<DeadLetter>,
+        operator: &Operator<dyn MessageStore>,
+        action: SweepAction,
+        mut ticks: Option<&mut Interval>,
+    ) -> Result<(), StoreError> {
+        let apply = async |DeadLetter { peer, sequence, .. }: DeadLetter| match action {
+            SweepAction::Redrive => operator.redrive(&peer, sequence).await.map(|redriven| redriven.is_some()),
+            SweepAction::Purge => operator.discard(&peer, sequence).await,
+        };
+        let note = |done: bool| {
+            self.shown.send_modify(|sweep| if done { sweep.done += 1 } else { sweep.skipped += 1 });
+        };
+        if let Some(ticks) = &mut ticks {
+            for dead in letters {
+                ticks.tick().await;
+                note(apply(dead).await?);
+            }
+            return Ok(());
+        }
+        let mut applied = futures_util::stream::iter(letters).map(apply).buffered(AT_ONCE);
+        while let Some(done) = applied.next().await {
+            note(done?);
+        }
+        Ok(())
+    }
+}
+
+/// Ticks so many times a second.
+fn every(rate: NonZeroU32) -> Interval {
+    let mut ticks = interval(Duration::from_secs(1) / rate.get());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
+}

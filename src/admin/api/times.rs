@@ -1,0 +1,27 @@
+//! Times as RFC 3339 has them, in UTC, with milliseconds.
+
+use slipstream_store::Timestamp;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+/// A time as text. One beyond the year 9999 is the last that can be written.
+pub(super) fn rfc3339(at: Timestamp) -> String {
+    const LAST: i64 = 253_402_300_799_999;
+    let millis = i64::try_from(at.as_millis()).unwrap_or(LAST).min(LAST);
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000);
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    at.ok().and_then(|at| at.format(format).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_in_utc_with_milliseconds() {
+        let text = |millis| rfc3339(Timestamp::from_millis(millis));
+        assert_eq!(text(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(text(1_764_500_000_123), "2025-11-30T10:53:20.123Z");
+        assert_eq!(text(u64::MAX), "9999-12-31T23:59:59.999Z");
+    }
+}

@@ -1,0 +1,27 @@
+//! Commands that ask the admin API of a running relay: what an operator sees and does.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `status`, `trace`, `peers`, `dead_letters`, `log` | one command each |
+//! | `table` | tables on the terminal |
+//! | `consent` | asking before something is lost |
+
+mod consent;
+pub(super) mod dead_letters;
+pub(super) mod log;
+pub(super) mod peers;
+pub(super) mod status;
+mod table;
+pub(super) mod trace;
+
+use std::process::ExitCode;
+
+use super::failure::Failure;
+
+/// What came of a command.
+type Done = Result<ExitCode, Failure>;
+
+/// Tells why a command failed, if it did.
+pub(super) fn told(done: Done) -> ExitCode {
+    done.unwrap_or_else(Failure::told)
+}

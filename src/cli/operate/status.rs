@@ -1,0 +1,91 @@
+//! `slipstream status`.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use hyper::Method;
+use indicatif::HumanBytes;
+
+use super::Done;
+use super::peers::{every_peer, peers_table};
+use super::table::passed;
+use crate::admin::client::call;
+use crate::admin::{AdminUrl, PeerItem, Status};
+use crate::cli::output;
+use crate::cli::urls::AdminFlags;
+
+const EXAMPLE: &str = "\
+Examples:
+  slipstream status
+  slipstream status --watch
+  slipstream status --admin https://relay.example:8080 --tls-ca ca.pem --json
+
+The exit status is 1 if the relay does not answer, or takes no messages.";
+
+/// `status`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Arguments {
+    /// Shows it anew every so many seconds, until it is stopped.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2",
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    watch: Option<u64>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    admin: AdminFlags,
+}
+
+pub(in crate::cli) async fn run(arguments: &Arguments) -> Done {
+    let admin = arguments.admin.read()?;
+    loop {
+        let status: Status = call(&admin, Method::GET, "/api/v1/status", None::<&()>).await?;
+        if arguments.json {
+            output::record(&status)?;
+        } else {
+            let shown = shown(&admin, &status, &every_peer(&admin).await?);
+            if arguments.watch.is_some() {
+                // Clears the screen and goes to its corner.
+                std::io::stdout().lock().write_all(b"\x1b[2J\x1b[H")?;
+            }
+            output::line(&shown)?;
+        }
+        let Some(seconds) = arguments.watch else {
+            return Ok(if status.ready { ExitCode::SUCCESS } else { ExitCode::from(output::FAILED) });
+        };
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+}
+
+fn shown(admin: &AdminUrl, status: &Status, peers: &[PeerItem]) -> String {
+    let Status { store, .. } = status;
+    let size = |bytes: Option<u64>| bytes.map_or_else(|| "unknown".to_owned(), |bytes| HumanBytes(bytes).to_string());
+    let mut lines = vec![
+        format!("relay {}, slipstream {}, up {}", status.instance_id, status.version, passed(status.uptime_seconds)),
+        match status.ready {
+            true => "  ready       yes".to_owned(),
+            false => format!("  ready       NO: {}", status.reasons.join("; ")),
+        },
+        format!("  links       {}", status.listen.as_deref().unwrap_or("off")),
+        format!("  admin       {admin}"),
+        format!("  store       {} at {}, durability {}", store.engine, store.path, store.durability),
+        format!("              {}, {} free", size(store.bytes), size(store.free_bytes)),
+        format!("  guarantee   {}", store.guarantee),
+        format!("  peers       {} up, {} down, {} paused", status.peers.up, status.peers.down, status.peers.paused),
+        format!("  backlog     {}", status.backlog),
+        format!("  dead        {}", status.dead_letters.map_or_else(|| "unknown".to_owned(), |dead| dead.to_string())),
+    ];
+    if !status.open_circuits.is_empty() {
+        lines.push(format!("  circuits    open: {}", status.open_circuits.join(", ")));
+    }
+    lines = lines.iter().map(|line| output::printable(line)).collect();
+    if peers.is_empty() {
+        lines.push("\nNo peer has linked yet. Try: slipstream listen --to URL --id app-1".to_owned());
+    } else {
+        lines.push(format!("\n{}", peers_table(peers)));
+    }
+    lines.join("\n")
+}
