@@ -8,8 +8,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use slipstream_store::{
-    Batch, DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon, Identity, MessageStore,
-    Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats, StoreError, Trace,
+    Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon,
+    Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats,
+    StoreError, Trace,
 };
 use tokio::sync::watch;
 
@@ -21,6 +22,7 @@ pub enum Call {
     Pending,
     Deliveries,
     DeadLetters,
+    DeadLetterCounts,
     Roster,
     Purge,
     Stats,
@@ -196,6 +198,10 @@ impl<S: MessageStore> MessageStore for FaultStore<S> {
         limit: PageLimit,
     ) -> Result<Page<DeadLetter>> {
         self.pass(Call::DeadLetters, self.inner.dead_letters(filter, after, limit)).await
+    }
+
+    async fn dead_letter_counts(&self) -> Result<Vec<DeadLetterCount>> {
+        self.pass(Call::DeadLetterCounts, self.inner.dead_letter_counts()).await
     }
 
     async fn roster(&self) -> Result<Roster> {

@@ -234,6 +234,12 @@ pub async fn all_dead<S: MessageStore>(store: &S) -> Vec<DeadLetter> {
     dead(store, &DeadLetterFilter::default()).await
 }
 
+/// How many dead letters there are by peer and class, as the store counts them.
+pub async fn counted<S: MessageStore>(store: &S) -> Vec<(String, &'static str, u64)> {
+    let counts = store.dead_letter_counts().await.expect("the counts are read").into_iter();
+    counts.map(|entry| (entry.peer.to_string(), entry.reason, entry.count)).collect()
+}
+
 /// The trace of a message.
 pub async fn trace<S: MessageStore>(store: &S, name: &str) -> Option<Trace> {
     store.deliveries(&id(name)).await.expect("the trace is read")

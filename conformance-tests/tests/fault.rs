@@ -75,6 +75,7 @@ async fn call<S: MessageStore>(store: &S, call: Call) -> Result<()> {
         Call::Pending => store.pending(&peer, None, limit).await.map(drop),
         Call::Deliveries => store.deliveries(&identity).await.map(drop),
         Call::DeadLetters => store.dead_letters(&DeadLetterFilter::default(), None, limit).await.map(drop),
+        Call::DeadLetterCounts => store.dead_letter_counts().await.map(drop),
         Call::Roster => store.roster().await.map(drop),
         Call::Purge => store.purge(Horizon::NOTHING, NonZeroU32::MIN).await.map(drop),
         Call::Stats => store.stats().await.map(drop),
@@ -84,11 +85,12 @@ async fn call<S: MessageStore>(store: &S, call: Call) -> Result<()> {
     }
 }
 
-const CALLS: [Call; 10] = [
+const CALLS: [Call; 11] = [
     Call::Commit,
     Call::Pending,
     Call::Deliveries,
     Call::DeadLetters,
+    Call::DeadLetterCounts,
     Call::Roster,
     Call::Purge,
     Call::Stats,

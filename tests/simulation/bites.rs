@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use slipstream::store::{
-    Batch, DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, DuplicateBy, Guarantee, Horizon, Identity,
-    MessageStore, Operation, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats, Trace,
+    Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, DuplicateBy, Guarantee,
+    Horizon, Identity, MessageStore, Operation, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster,
+    Sequence, Stats, Trace,
 };
 
 use crate::plan::{Breakage, Fault, Plan};
@@ -182,6 +183,10 @@ impl MessageStore for Flawed {
         limit: PageLimit,
     ) -> Result<Page<DeadLetter>> {
         self.inner.dead_letters(filter, after, limit).await
+    }
+
+    async fn dead_letter_counts(&self) -> Result<Vec<DeadLetterCount>> {
+        self.inner.dead_letter_counts().await
     }
 
     async fn roster(&self) -> Result<Roster> {

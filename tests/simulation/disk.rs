@@ -14,8 +14,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use slipstream::store::{
-    Batch, DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon, Identity, MessageStore,
-    Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats, StoreError, Trace,
+    Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon,
+    Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats,
+    StoreError, Trace,
 };
 use slipstream_conformance::{ModelMedium, ModelStore};
 use tokio::sync::oneshot;
@@ -304,6 +305,10 @@ impl MessageStore for SimStore {
         limit: PageLimit,
     ) -> Result<Page<DeadLetter>> {
         self.read(|model| at_once(model.dead_letters(filter, after.clone(), limit))).await
+    }
+
+    async fn dead_letter_counts(&self) -> Result<Vec<DeadLetterCount>> {
+        self.read(|model| at_once(model.dead_letter_counts())).await
     }
 
     async fn roster(&self) -> Result<Roster> {

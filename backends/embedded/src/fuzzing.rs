@@ -4,7 +4,8 @@ use bincode::{BorrowDecode, Encode};
 use slipstream_store::Result;
 
 use crate::rows::codec::{
-    BlockRow, DeadRow, MetaRow, NoteRow, OwedRow, RedrivenRow, SeenRow, decode, decode_peer, encode, encode_peer,
+    BlockRow, DeadCountsRow, DeadRow, NoteRow, OwedRow, RedrivenRow, SeenRow, decode, decode_meta, decode_peer, encode,
+    encode_meta, encode_peer,
 };
 use crate::rows::journal::JournalRow;
 use crate::rows::table::Table;
@@ -23,7 +24,11 @@ pub fn rewritten(table: Table, row: &[u8]) -> Result<Vec<u8>> {
         Table::Blocks => again::<BlockRow>(row),
         Table::Journal => again::<JournalRow<'_>>(row),
         Table::Peers => decode_peer(row).and_then(|(peer, alias, paused)| encode_peer(peer, alias, paused)),
-        Table::Meta => again::<MetaRow<'_>>(row),
+        Table::DeadCounts => again::<DeadCountsRow<'_>>(row),
+        Table::Meta => match decode_meta(row)? {
+            (meta, true) => encode_meta(meta),
+            (meta, false) => encode(&meta),
+        },
     }
 }
 

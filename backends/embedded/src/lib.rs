@@ -16,6 +16,7 @@
 //! | owed | peer number, block → a bit for each pending delivery |
 //! | notes | peer number, sequence → attempts, and where a redriven delivery came from |
 //! | dead | sequence, peer id → a dead letter with its whole message, so that the message itself can go |
+//! | dead_counts | peer id → how many dead letters it has, by the class of their reason |
 //! | redriven | first sequence, peer id → the sequence that the delivery was last redriven under |
 //! | seen | stamp epoch, block → a bit for each stamp that was seen, and when the last was |
 //! | blocks | block → a bit for each message that is stored, the earliest expiry, the latest change |

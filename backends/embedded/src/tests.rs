@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use slipstream_store::{
-    ClusterGroup, Depth, Durability, Fingerprint, Guarantee, Horizon, Identity, MessageId, MessageStore, MessageType,
-    Operation, Outcome, Peer, PeerId, PeerKind, Record, Route, Sequence, Stamp, StoreError, Timestamp,
+    ClusterGroup, DeadLetterReason, Depth, Durability, Fingerprint, Guarantee, Horizon, Identity, MessageId,
+    MessageStore, MessageType, Operation, Outcome, Peer, PeerId, PeerKind, Record, Route, Sequence, Stamp, StoreError,
+    Timestamp,
 };
 use ulid::Ulid;
 
@@ -64,6 +65,16 @@ pub(crate) fn record(name: &str, recipients: &[&str]) -> Operation {
 
 pub(crate) fn acknowledge(name: &str, sequence: u64) -> Operation {
     Operation::Acknowledge { peer: peer(name), sequence: Sequence::new(sequence).unwrap(), at: Timestamp::ZERO }
+}
+
+pub(crate) fn give_up(name: &str, sequence: u64, at: u64) -> Operation {
+    Operation::DeadLetter {
+        peer: peer(name),
+        sequence: Sequence::new(sequence).unwrap(),
+        reason: DeadLetterReason::Unacknowledged,
+        attempts: 1,
+        at: Timestamp::from_millis(at),
+    }
 }
 
 pub(crate) fn batch(operations: Vec<Operation>) -> Arc<slipstream_store::Batch> {

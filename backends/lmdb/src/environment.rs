@@ -82,33 +82,60 @@ fn make_lock(file: &Path) -> Result<()> {
     made.map_err(|error| fault::system(&error, format!("taking room for {}: {error}", lock.display())))
 }
 
-/// The tables of a store that is there.
+/// The tables of a store that is there; those that an earlier version did not have are made.
 pub(crate) fn open_tables(environment: &Environment, file: &Path) -> Result<Databases> {
+    if let Some(databases) = find_tables(environment, file)? {
+        return Ok(databases);
+    }
+    add_tables(environment).map_err(|error| fault::reading(&error))?;
+    find_tables(environment, file)?.ok_or_else(|| unmarked(file))
+}
+
+/// The tables of a store that is there; nothing if it lacks those of later versions.
+fn find_tables(environment: &Environment, file: &Path) -> Result<Option<Databases>> {
     let view = environment.read_txn().map_err(|error| fault::reading(&error))?;
     let opened = environment.open_databases_and_commit(view, |tables, view| -> heed::Result<_> {
         let marks: Option<Database<'_>> = tables.open_database(view, None)?;
-        let Some(marks) = marks else { return Ok(CommitOrAbort::Abort(unmarked(file))) };
+        let Some(marks) = marks else { return Ok(CommitOrAbort::Abort(Some(unmarked(file)))) };
         let version = match marks.get(view, MARK)? {
-            None => return Ok(CommitOrAbort::Abort(unmarked(file))),
+            None => return Ok(CommitOrAbort::Abort(Some(unmarked(file)))),
             Some(bytes) => bytes.try_into().map_or(0, u32::from_be_bytes),
         };
         if version != SCHEMA_VERSION {
             let expected = format!("expected version {SCHEMA_VERSION} of the tables");
             let why = format!("{}: {expected}, got {version}", file.display());
-            return Ok(CommitOrAbort::Abort(StoreError::Unsupported(why)));
+            return Ok(CommitOrAbort::Abort(Some(StoreError::Unsupported(why))));
         }
-        let table = |name: &str| tables.open_database(view, Some(name))?.ok_or(Error::Mdb(MdbError::NotFound));
-        let messages: Database<'_> = table(MESSAGES)?;
+        let table = |name: &str| tables.open_database(view, Some(name));
+        let missing = Error::Mdb(MdbError::NotFound);
+        let Some(messages) = table(MESSAGES)? else { return Err(missing) };
         let mut rows = [messages; Table::ALL.len()];
         for (row, table_of) in rows.iter_mut().zip(Table::ALL) {
-            *row = table(table_of.name())?;
+            *row = match table(table_of.name())? {
+                Some(found) => found,
+                None if table_of.may_be_missing() => return Ok(CommitOrAbort::Abort(None)),
+                None => return Err(missing),
+            };
         }
         Ok(CommitOrAbort::Commit((messages, rows, marks)))
     });
     match opened.map_err(|error| fault::reading(&error))? {
-        CommitOrAbort::Commit((messages, rows, marks)) => Ok(Databases { messages, rows, marks }),
-        CommitOrAbort::Abort(why) => Err(why),
+        CommitOrAbort::Commit((messages, rows, marks)) => Ok(Some(Databases { messages, rows, marks })),
+        CommitOrAbort::Abort(None) => Ok(None),
+        CommitOrAbort::Abort(Some(why)) => Err(why),
     }
+}
+
+/// Makes the tables that a store of an earlier version lacks.
+fn add_tables(environment: &Environment) -> heed::Result<()> {
+    let transaction = environment.write_txn()?;
+    let made = environment.create_databases_and_commit(transaction, |tables, transaction| -> heed::Result<_> {
+        for table in Table::ALL.into_iter().filter(|table| table.may_be_missing()) {
+            let _: Database<'_> = tables.create_database(transaction, Some(table.name()))?;
+        }
+        Ok(CommitOrAbort::<(), ()>::Commit(()))
+    });
+    made.map(drop)
 }
 
 /// What a file of LMDB is that has not the mark of a store. A copy whose first pages are older than others looks like it.

@@ -65,7 +65,11 @@ impl Reader for RedbReader {
 /// Reads every row.
 fn walk(view: &ReadTransaction) -> Result<(), Error> {
     for table in Table::ALL {
-        let mut rows = caught(|| Ok(view.open_table(tables::of(table))?.range::<&[u8]>(..)?))?;
+        let rows = caught(|| match tables::opened(view, table)? {
+            Some(table) => Ok(Some(table.range::<&[u8]>(..)?)),
+            None => Ok(None),
+        });
+        let Some(mut rows) = rows? else { continue };
         while caught(|| Ok(rows.next().transpose()?.map(drop)))?.is_some() {}
     }
     let mut rows = caught(|| Ok(view.open_table(MESSAGES)?.range::<u64>(..)?))?;
@@ -77,7 +81,8 @@ fn copy_tables(view: &ReadTransaction, copy: &WriteTransaction) -> Result<(), Er
     copy.open_table(FORMAT)?.insert(OPENING, Opening::of_a_copy().code())?;
     for table in Table::ALL {
         let mut to = copy.open_table(tables::of(table))?;
-        for row in view.open_table(tables::of(table))?.iter()? {
+        let Some(from) = tables::opened(view, table)? else { continue };
+        for row in from.iter()? {
             let (key, value) = row?;
             to.insert(key.value(), value.value())?;
         }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use redb::{Error, ReadTransaction, TableDefinition};
+use redb::{Error, ReadOnlyTable, ReadTransaction, TableDefinition, TableError};
 use slipstream_embedded::{MessageRow, Table, Tables, Visited};
 use slipstream_store::Result;
 
@@ -10,6 +10,9 @@ use crate::fault::{self, caught};
 
 /// A table whose keys and values are bytes.
 pub(crate) type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+/// Such a table, to read.
+type OpenedRows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// The messages, by sequence.
 pub(crate) const MESSAGES: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("messages");
@@ -31,12 +34,20 @@ pub(crate) const fn of(table: Table) -> Rows {
     TableDefinition::new(table.name())
 }
 
+/// A table as of one commit; nothing if an earlier version made the store, which did not have it.
+pub(crate) fn opened(view: &ReadTransaction, table: Table) -> Result<Option<OpenedRows>, Error> {
+    match view.open_table(of(table)) {
+        Err(TableError::TableDoesNotExist(_)) if table.may_be_missing() => Ok(None),
+        opened => Ok(Some(opened?)),
+    }
+}
+
 /// The tables as of one commit. As long as it lives no page of it is used again: keep it short.
 pub(crate) struct View(pub(crate) ReadTransaction);
 
 impl View {
     fn found(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let table = self.0.open_table(of(table))?;
+        let Some(table) = opened(&self.0, table)? else { return Ok(None) };
         Ok(table.get(key)?.map(|value| value.value().to_vec()))
     }
 }
@@ -53,8 +64,11 @@ impl Tables for View {
         last: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Visited,
     ) -> Result<()> {
-        let rows = caught(|| Ok(self.0.open_table(of(table))?.range::<&[u8]>(first..=last)?));
-        let mut rows = rows.map_err(fault::reading)?;
+        let rows = caught(|| match opened(&self.0, table)? {
+            Some(table) => Ok(Some(table.range::<&[u8]>(first..=last)?)),
+            None => Ok(None),
+        });
+        let Some(mut rows) = rows.map_err(fault::reading)? else { return Ok(()) };
         while let Some((key, value)) = caught(|| Ok(rows.next().transpose()?)).map_err(fault::reading)? {
             let (key, value) = caught(|| Ok((key.value(), value.value()))).map_err(fault::reading)?;
             if visit(key, value)? == ControlFlow::Break(()) {

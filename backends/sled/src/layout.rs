@@ -36,6 +36,7 @@ const fn byte(table: Table) -> u8 {
         Table::Journal => 8,
         Table::Peers => 9,
         Table::Meta => 10,
+        Table::DeadCounts => 11,
     }
 }
 

@@ -201,9 +201,10 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection
         .execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
     connection.execute_batch(&format!(
-        "PRAGMA synchronous = FULL; BEGIN IMMEDIATE; {} {} PRAGMA application_id = {APPLICATION_ID}; \
+        "PRAGMA synchronous = FULL; BEGIN IMMEDIATE; {} {} {} PRAGMA application_id = {APPLICATION_ID}; \
          PRAGMA user_version = {SCHEMA_VERSION}; COMMIT; PRAGMA wal_checkpoint(TRUNCATE);",
         sql::SCHEMA,
+        sql::LATER_TABLES,
         label::TABLE
     ))
 }

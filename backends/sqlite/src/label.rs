@@ -9,6 +9,7 @@ use slipstream_embedded::{Label, Opening};
 use slipstream_store::{Result, StoreError};
 
 use crate::fault;
+use crate::sql::LATER_TABLES;
 
 /// The table, of one row.
 pub(crate) const TABLE: &str =
@@ -53,10 +54,10 @@ pub(crate) fn seen_by(connection: &Connection) -> rusqlite::Result<Label> {
     }))
 }
 
-/// Puts it into the file, and makes the table if an older version has made the store.
+/// Puts it into the file, and makes the tables that are missing if an older version has made the store.
 pub(crate) fn put(connection: &Connection, opening: Opening) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLE} INSERT OR REPLACE INTO opening (key, value) VALUES (1, {}); COMMIT;",
+        "BEGIN IMMEDIATE; {TABLE} {LATER_TABLES} INSERT OR REPLACE INTO opening (key, value) VALUES (1, {}); COMMIT;",
         opening.code()
     ))
 }

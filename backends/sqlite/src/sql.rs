@@ -33,6 +33,7 @@ pub(crate) fn of(table: Table) -> &'static Sql {
         Table::Journal => &sql!("journal"),
         Table::Peers => &sql!("peers"),
         Table::Meta => &sql!("meta"),
+        Table::DeadCounts => &sql!("dead_counts"),
     }
 }
 
@@ -68,3 +69,10 @@ CREATE TABLE journal (key INTEGER PRIMARY KEY, value BLOB NOT NULL) STRICT;
 CREATE TABLE peers (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
 CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
 ";
+
+/// The tables that stores of an earlier version lack.
+pub(crate) const LATER_TABLES: &str = "
+CREATE TABLE IF NOT EXISTS dead_counts (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+";
+
+pub(crate) const IS_TABLE: &str = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, ToSql, params};
 use slipstream_embedded::{KeyKind, MessageRow, Table, Tables, Visited};
 use slipstream_store::{Result, StoreError};
 
@@ -57,9 +57,25 @@ impl ToSql for Value<'_> {
     }
 }
 
+impl<'c> Columns<'c> {
+    /// A statement that reads a table; nothing if an earlier version made the store, which did not have the table.
+    fn statement(&self, table: Table, sql: &'static str) -> Result<Option<CachedStatement<'c>>> {
+        match self.0.prepare_cached(sql) {
+            Err(error) if table.may_be_missing() => {
+                let is_there = self.0.query_row(sql::IS_TABLE, [table.name()], |_| Ok(())).optional();
+                match is_there.map_err(|error| fault::reading(&error))? {
+                    Some(()) => Err(fault::reading(&error)),
+                    None => Ok(None),
+                }
+            }
+            prepared => prepared.map(Some).map_err(|error| fault::reading(&error)),
+        }
+    }
+}
+
 impl Tables for Columns<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let mut statement = self.0.prepare_cached(sql::of(table).get).map_err(|error| fault::reading(&error))?;
+        let Some(mut statement) = self.statement(table, sql::of(table).get)? else { return Ok(None) };
         let value = statement.query_row([Key::new(table, key)], |row| row.get(0)).optional();
         value.map_err(|error| fault::reading(&error))
     }
@@ -71,7 +87,7 @@ impl Tables for Columns<'_> {
         last: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Visited,
     ) -> Result<()> {
-        let mut statement = self.0.prepare_cached(sql::of(table).scan).map_err(|error| fault::reading(&error))?;
+        let Some(mut statement) = self.statement(table, sql::of(table).scan)? else { return Ok(()) };
         let bounds = [Key::new(table, first), Key::new(table, last)];
         let mut rows = statement.query(bounds).map_err(|error| fault::reading(&error))?;
         while let Some(row) = rows.next().map_err(|error| fault::reading(&error))? {

@@ -290,3 +290,24 @@ pub async fn without_an_alias_it_is_remembering<H: Harness>(sandbox: Sandbox<H>)
     assert_eq!((peers(&store).await, owed(&store, "app").await), (vec![peer("app")], vec![own]));
     assert_eq!(remembered(&store, "app").await.expect("remembered").peer, named("app", "app"));
 }
+
+/// C12, C6: the counts of dead letters move with them, and join those of the peer.
+pub async fn counts_move_with_the_dead_letters<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
+    remember_all(&store, &["url", "app"]).await;
+    let given = recorded_all(&store, &["m1", "m2", "m3"], &["url"]).await;
+    let own = recorded_all(&store, &["m4"], &["app"]).await;
+    let both = recorded_all(&store, &["m5"], &["url", "app"]).await;
+    commit(&store, vec![give_up("url", given[0]), give_up_for("url", given[1], "backlog"), give_up("app", own[0])])
+        .await;
+    // The peer has one of its own of this message, so that the alias's goes.
+    commit(&store, vec![give_up("url", both[0]), give_up_for("app", both[0], "poison")]).await;
+    assert_eq!(commit_one(&store, adopt("url", "app")).await, Outcome::Applied);
+    let expected = [("backlog", 1), ("poison", 1), ("unacknowledged", 2)];
+    let expected = expected.map(|(reason, count)| ("app".to_owned(), reason, count));
+    assert_eq!(counted(&store).await, expected);
+    let store = sandbox.reopen(store).await;
+    assert_eq!(counted(&store).await, expected);
+    assert_eq!(commit_one(&store, discard("app", given[1])).await, Outcome::Applied);
+    assert_eq!(counted(&store).await, expected[1..]);
+}

@@ -1,8 +1,8 @@
 //! Deliveries that were given up.
 
 use slipstream_store::{
-    DeadLetter, DeadLetterCursor, DeadLetterFilter, DeadLetterReason, MessageId, MessageStore, Outcome, PageLimit,
-    Record,
+    DeadLetter, DeadLetterCursor, DeadLetterFilter, DeadLetterReason, MessageId, MessageStore, Operation, Outcome,
+    PageLimit, Record,
 };
 
 use crate::fixture::*;
@@ -147,6 +147,78 @@ pub async fn discard_removes_one<H: Harness>(sandbox: Sandbox<H>) {
     let left = all_dead(&store).await;
     assert_eq!(left.iter().map(|item| &item.peer).collect::<Vec<_>>(), [&peer("b")]);
     assert_eq!(store.stats().await.expect("stats").dead_letters, 1);
+}
+
+fn count(name: &str, reason: &'static str, count: u64) -> (String, &'static str, u64) {
+    (name.to_owned(), reason, count)
+}
+
+/// C6, C3: dead letters are counted by peer and by the class of their reason, whatever becomes of them, also after
+/// reopening; what changes nothing counts nothing.
+pub async fn counts_follow_every_dead_letter<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
+    assert_eq!(counted(&store).await, []);
+    let names = ["b", "A", "a"];
+    remember_all(&store, &names).await;
+    let mut given = Vec::new();
+    for n in 0..6 {
+        given.push(recorded(&store, message(&format!("m{n}"), &names)).await);
+    }
+    for (n, reason) in ["rejected: no", "rejected: never", "backlog", "another: build's", "poison"].iter().enumerate() {
+        commit(&store, vec![give_up_for("a", given[n], *reason), give_up_for("b", given[n], "too_large")]).await;
+    }
+    commit(&store, vec![give_up("A", given[0]), give_up("a", given[0]), acknowledge("a", given[5])]).await;
+    let others = [count("a", "backlog", 1), count("a", "other", 1), count("a", "poison", 1)];
+    let expected = [&[count("A", "unacknowledged", 1)], &others[..], &[count("a", "rejected", 2)]].concat();
+    assert_eq!(counted(&store).await, [&expected[..], &[count("b", "too_large", 5)]].concat());
+
+    let again = redriven(&store, "b", given[0]).await;
+    let settled = vec![acknowledge("b", given[1]), discard("b", given[2]), discard("b", given[2])];
+    commit(&store, settled).await;
+    commit(&store, vec![give_up_for("b", again, "rejected: later"), discard("A", given[0])]).await;
+    let in_one = vec![redrive("b", given[3]), discard("a", given[3]), discard("a", given[0])];
+    let sequence = sequences(&store, in_one).await[0];
+    commit(&store, vec![give_up("b", sequence), acknowledge("b", sequence)]).await;
+    let store = sandbox.reopen(store).await;
+    let expected = [
+        count("a", "backlog", 1),
+        count("a", "poison", 1),
+        count("a", "rejected", 1),
+        count("b", "rejected", 1),
+        count("b", "too_large", 1),
+    ];
+    assert_eq!(counted(&store).await, expected);
+    commit(&store, vec![forget("b", t(30))]).await;
+    purge_all(&store, everything(), 10).await;
+    assert_eq!(counted(&store).await, expected, "dead letters outlive their peer");
+    assert_eq!(store.stats().await.expect("stats").dead_letters, 5);
+}
+
+/// C6: each count tells when the newest died, while that is there.
+pub async fn the_newest_of_each_count_is_told<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
+    remember_all(&store, &["a"]).await;
+    let mut given = Vec::new();
+    for (n, (at, reason)) in [(50, "backlog"), (70, "rejected: no"), (60, "rejected")].into_iter().enumerate() {
+        let sequence = recorded(&store, message(&format!("m{n}"), &["a"])).await;
+        let reason = DeadLetterReason::from(reason);
+        let operation = Operation::DeadLetter { peer: peer("a"), sequence, reason, attempts: 1, at: t(at) };
+        commit(&store, vec![operation]).await;
+        given.push(sequence);
+    }
+    let newest = async |store: &H::Store| {
+        let counts = store.dead_letter_counts().await.expect("the counts are read").into_iter();
+        counts.map(|entry| (entry.reason, entry.newest)).collect::<Vec<_>>()
+    };
+    assert_eq!(newest(&store).await, [("backlog", t(50)), ("rejected", t(70))]);
+    commit(&store, vec![discard("a", given[2])]).await;
+    let store = sandbox.reopen(store).await;
+    assert_eq!(newest(&store).await, [("backlog", t(50)), ("rejected", t(70))]);
+    commit(&store, vec![discard("a", given[1])]).await;
+    assert_eq!(newest(&store).await, [("backlog", t(50))]);
+    let sequence = recorded(&store, message("m3", &["a"])).await;
+    commit(&store, vec![give_up_for("a", sequence, "rejected")]).await;
+    assert_eq!(newest(&store).await, [("backlog", t(50)), ("rejected", t(23))], "what is gone is forgotten");
 }
 
 /// C9, C12: no purge takes a dead letter, and forgetting its peer does not either.

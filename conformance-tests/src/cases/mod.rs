@@ -248,6 +248,8 @@ macro_rules! for_each_case {
                 [C6] bytes_bound_a_page,
                 [C6] filters_choose_dead_letters,
                 [C3] discard_removes_one,
+                [C6 C3] counts_follow_every_dead_letter,
+                [C6] the_newest_of_each_count_is_told,
                 [C9 C12] dead_letters_stay_until_a_person_decides,
             }
             purge {
@@ -286,6 +288,7 @@ macro_rules! for_each_case {
                 [C12 C6] a_settled_delivery_may_come_again,
                 [C12 C9] what_goes_holds_no_message,
                 [C12 C7] dead_letters_move_and_are_redriven,
+                [C12 C6] counts_move_with_the_dead_letters,
                 [C12 C6] traces_follow_the_deliveries,
                 [C12 C9] what_moved_expires_for_the_peer,
                 [C12 C1] a_batch_sees_its_adoption,

@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use slipstream_store::{
-    Batch, DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Durability, Guarantee, Horizon, Identity,
-    MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats, StoreError,
-    Survives, Trace,
+    Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Durability, Guarantee,
+    Horizon, Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence,
+    Stats, StoreError, Survives, Trace,
 };
 
 pub use medium::ModelMedium;
@@ -119,6 +119,10 @@ impl MessageStore for ModelStore {
         limit: PageLimit,
     ) -> Result<Page<DeadLetter>> {
         self.with(|state| state.dead_letters(filter, after, limit))
+    }
+
+    async fn dead_letter_counts(&self) -> Result<Vec<DeadLetterCount>> {
+        self.with(|state| state.dead_letter_counts())
     }
 
     async fn roster(&self) -> Result<Roster> {

@@ -5,8 +5,8 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use slipstream_store::{
-    DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, DeliveryState, Identity, Page, PageLimit, PeerId, Pending,
-    RememberedPeer, Roster, Sequence, Stats, Trace, TracedDelivery,
+    DeadLetter, DeadLetterCount, DeadLetterCounts, DeadLetterCursor, DeadLetterFilter, Defect, DeliveryState, Identity,
+    Page, PageLimit, PeerId, Pending, RememberedPeer, Roster, Sequence, Stats, Trace, TracedDelivery,
 };
 
 use super::state::{Dead, Owed, Settled, State, Traced, cursor};
@@ -27,6 +27,14 @@ impl State {
         let items = self.dead.range((beyond(after), Bound::Unbounded));
         let meant = items.filter(|(at, dead)| filter.matches(&at.peer, &dead.reason, &dead.message.record.identity.id));
         page(meant.map(|(at, dead)| dead_letter(at, dead)), |item| &item.text, limit)
+    }
+
+    pub(super) fn dead_letter_counts(&self) -> Vec<DeadLetterCount> {
+        let mut counts = DeadLetterCounts::default();
+        for (at, dead) in &self.dead {
+            counts.add(&at.peer, dead.reason.class(), 1, dead.at);
+        }
+        counts.into()
     }
 
     pub(super) fn trace(&self, identity: &Identity) -> Option<Trace> {

@@ -23,6 +23,8 @@ pub(super) struct View {
     pub(super) pending: Vec<(PeerId, Vec<Pending>)>,
     pub(super) dead: Vec<DeadLetter>,
     traces: BTreeMap<u32, Option<Trace>>,
+    /// By peer and class; which was the newest of them may be left open.
+    counts: Vec<(String, &'static str, u64)>,
     roster: Roster,
     stats: Stats,
 }
@@ -58,7 +60,9 @@ impl View {
         for number in messages {
             traces.insert(number, store.deliveries(&id(&number.to_string())).await?);
         }
-        Ok(Self { pending, dead, traces, roster: store.roster().await?, stats: store.stats().await? })
+        let counts = store.dead_letter_counts().await?.into_iter();
+        let counts = counts.map(|entry| (entry.peer.to_string(), entry.reason, entry.count)).collect();
+        Ok(Self { pending, dead, traces, counts, roster: store.roster().await?, stats: store.stats().await? })
     }
 
     /// The messages among the first so many whose trace the store need not have any more.
@@ -93,6 +97,9 @@ impl View {
         for item in &self.dead {
             let item = DeadLetter { sequence: place(item.sequence), text: digest(&item.text), ..item.clone() };
             lines.add("dead", &item);
+        }
+        for count in &self.counts {
+            lines.add("dead letters", count);
         }
         for (number, trace) in self.traces.iter().filter(|(number, _)| !without.contains(number)) {
             let mut trace = trace.clone();

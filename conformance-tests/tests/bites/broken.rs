@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use slipstream_conformance::ModelStore;
 use slipstream_store::{
-    Batch, DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon, Identity, MessageStore,
-    Operation, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats, StoreError,
-    Timestamp, Trace,
+    Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon,
+    Identity, MessageStore, Operation, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence,
+    Stats, StoreError, Timestamp, Trace,
 };
 
 use crate::flaw::Flaw;
@@ -311,6 +311,14 @@ impl MessageStore for Broken {
         let prefix = prefix.map(|prefix| prefix.to_string());
         page.items.retain(|item| prefix.as_ref().is_none_or(|prefix| item.reason.to_string().starts_with(prefix)));
         Ok(page)
+    }
+
+    async fn dead_letter_counts(&self) -> Result<Vec<DeadLetterCount>> {
+        let mut counts = self.inner.dead_letter_counts().await?;
+        if self.is(Flaw::CountsDeadLettersOnce) {
+            counts.iter_mut().for_each(|entry| entry.count = 1);
+        }
+        Ok(counts)
     }
 
     async fn roster(&self) -> Result<Roster> {

@@ -42,6 +42,7 @@ pub(crate) enum Flaw {
     SkipsSharedSequences,
     FiltersByPrefix,
     MendsTexts,
+    CountsDeadLettersOnce,
     CountsFromZero,
     // C7
     RedrivesInPlace,

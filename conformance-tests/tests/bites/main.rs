@@ -85,6 +85,7 @@ bites! {
         c6_dead_letters_by_sequence_only: SkipsSharedSequences,
         c6_reasons_by_prefix: FiltersByPrefix,
         c6_texts_changed: MendsTexts,
+        c6_dead_letters_counted_once: CountsDeadLettersOnce,
         c6_counts_from_before_reopening: CountsFromZero,
     }
     C7 {
@@ -171,6 +172,7 @@ fn the_lockstep_bites() {
         Flaw::NeverExpires,
         Flaw::KeepsEveryIdentity,
         Flaw::KeepsFirstLastSeen,
+        Flaw::CountsDeadLettersOnce,
         Flaw::DropsWhatAnAliasIsOwed,
     ] {
         assert!(lockstep.iter().all(|case| !passes(case, flaw)), "the lockstep passes a store that {flaw:?}");

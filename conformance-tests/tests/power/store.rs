@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use slipstream_conformance::{AfterACut, FlippedBits, Harness, ModelStore};
 use slipstream_store::{
-    Batch, DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Durability, Guarantee, Horizon, Identity,
-    MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats, StoreError,
-    Trace,
+    Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Durability, Guarantee,
+    Horizon, Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence,
+    Stats, StoreError, Trace,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,6 +248,10 @@ impl MessageStore for FileStore {
         limit: PageLimit,
     ) -> Result<Page<DeadLetter>> {
         self.model.dead_letters(filter, after, limit).await
+    }
+
+    async fn dead_letter_counts(&self) -> Result<Vec<DeadLetterCount>> {
+        self.model.dead_letter_counts().await
     }
 
     async fn roster(&self) -> Result<Roster> {

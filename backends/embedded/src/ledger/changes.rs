@@ -13,6 +13,8 @@ use crate::ledger::peers::PeerState;
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub(crate) counters: Counters,
+    /// Whether the engine was given anything.
+    pub(crate) is_written: bool,
     pub(crate) relay: Option<PeerId>,
     pub(crate) peers: Vec<(PeerId, Option<PeerState>)>,
     pub(crate) identities: Vec<NewIdentity>,

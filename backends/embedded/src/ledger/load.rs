@@ -13,10 +13,10 @@ use crate::ledger::identities::{IdentityHash, NewIdentity, Print};
 use crate::ledger::peers;
 use crate::ledger::state::Ledger;
 use crate::rows::bits::{Bits, block_of};
-use crate::rows::codec::{self, BlockRow, MetaRow, OwedRow};
+use crate::rows::codec::{self, BlockRow, OwedRow};
 use crate::rows::journal::JournalRow;
 use crate::rows::table::Table;
-use crate::rows::{keys, read};
+use crate::rows::{dead_counts, keys, read};
 
 /// A bound above every key of a table.
 const LAST_KEY: [u8; 137] = [0xFF; 137];
@@ -28,13 +28,16 @@ const LAST_KEY: [u8; 137] = [0xFF; 137];
 pub(crate) fn load(tables: &dyn Tables) -> Result<Ledger> {
     let mut ledger = Ledger::default();
     let Some(value) = tables.get(Table::Meta, keys::META)? else { return new(tables).map(|()| ledger) };
-    let meta: MetaRow<'_> = codec::decode(&value, "the ledger's counters")?;
+    let (meta, is_counting) = codec::decode_meta(&value)?;
     ledger.counters = Counters::from_row(&meta)?;
     ledger.relay = meta.relay.map(read::name).transpose()?;
     load_peers(tables, &mut ledger)?;
     load_blocks(tables, &mut ledger)?;
     load_owed(tables, &mut ledger)?;
     load_journal(tables, &mut ledger)?;
+    if !is_counting {
+        ledger.uncounted = Some(dead_counts::count(tables)?);
+    }
     Ok(ledger)
 }
 

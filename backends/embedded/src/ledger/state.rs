@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
-use slipstream_store::{PeerId, Stats};
+use slipstream_store::{DeadLetterCounts, PeerId, Stats};
 
 use crate::ledger::blocks::{MessageBlock, OwedBlock, SeenBlock};
 use crate::ledger::changes::{Changes, OwedChange};
@@ -47,6 +47,9 @@ pub(crate) struct Ledger {
     pub(crate) dirty: BTreeSet<u64>,
     pub(crate) messages: u64,
     pub(crate) pending: u64,
+    /// What the dead letters come to, if an earlier version wrote the store, which kept no counts by peer. The next write
+    /// adds them.
+    pub(crate) uncounted: Option<DeadLetterCounts>,
     /// What is known of the first row of the journal.
     pub(crate) oldest_row: Option<OldestRow>,
 }
@@ -75,6 +78,9 @@ impl Ledger {
         }
         for _ in 0..changes.forgotten_identities {
             self.identities.forget_first();
+        }
+        if changes.is_written {
+            self.uncounted = None;
         }
         self.counters = changes.counters;
         self.relay = changes.relay;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use slipstream_store::{ClusterGroup, Defect, Depth, Key, MessageId, MessageType, PeerId, Result, StoreError};
+use slipstream_store::{
+    ClusterGroup, DeadLetterCount, Defect, Depth, Key, MessageId, MessageType, PeerId, Result, StoreError,
+};
 
 use crate::engine::Tables;
 use crate::ledger::load;
@@ -13,7 +15,7 @@ use crate::rows::bits::{BLOCK, Bits};
 use crate::rows::codec::{self, DeadRow, NoteRow, RedrivenRow, SeenRow};
 use crate::rows::journal::{JournalRow, state_of};
 use crate::rows::table::{MessageRow, Table};
-use crate::rows::{keys, read};
+use crate::rows::{dead_counts, keys, read};
 
 /// Most defects that are listed.
 const MOST_DEFECTS: usize = 100;
@@ -115,9 +117,37 @@ fn check_dead(tables: &dyn Tables, ledger: &Ledger, defects: &mut Vec<Defect>) -
         let dead: DeadRow<'_> = codec::decode(value, "a dead letter")?;
         check_names(&dead.message)
     })?;
+    check_dead_counts(tables, ledger, defects)?;
     if count != ledger.counters.dead_letters && defects.len() < MOST_DEFECTS {
         let counted = ledger.counters.dead_letters;
         defects.push(Defect(format!("{count} dead letters are there, {counted} were counted")));
+    }
+    Ok(())
+}
+
+/// The counts of dead letters by peer are what the dead letters come to. Of the newest a count may be later: it may have
+/// left.
+fn check_dead_counts(tables: &dyn Tables, ledger: &Ledger, defects: &mut Vec<Defect>) -> Result<()> {
+    if ledger.uncounted.is_some() || defects.len() == MOST_DEFECTS {
+        return Ok(());
+    }
+    let read = dead_counts::count(tables).and_then(|found| Ok((found, dead_counts::read(tables)?)));
+    let (found, counted) = match read {
+        Ok((found, counted)) => (Vec::from(found), Vec::from(counted)),
+        // What is wrong with a dead letter is listed already.
+        Err(StoreError::Corrupted(text)) => {
+            defects.push(Defect(text));
+            return Ok(());
+        }
+        Err(other) => return Err(other),
+    };
+    let agree = |one: &DeadLetterCount, other: &DeadLetterCount| {
+        (&one.peer, one.reason, one.count) == (&other.peer, other.reason, other.count) && one.newest <= other.newest
+    };
+    let same = found.iter().zip(&counted).take_while(|(found, counted)| agree(found, counted)).count();
+    if let Some(wrong) = found.get(same).or(counted.get(same)) {
+        let DeadLetterCount { peer, reason, .. } = wrong;
+        defects.push(Defect(format!("the dead letters of {peer} with the reason {reason} are counted wrongly")));
     }
     Ok(())
 }

@@ -4,15 +4,15 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use slipstream_store::{
-    DeadLetter, DeadLetterCursor, DeadLetterFilter, DeadLetterReason, Page, PageLimit, PeerId, Pending, Result,
-    Sequence, StoreError, Timestamp,
+    DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, DeadLetterReason, Page, PageLimit, PeerId,
+    Pending, Result, Sequence, StoreError, Timestamp,
 };
 
 use crate::engine::Tables;
 use crate::rows::bits::{Bits, block_of};
 use crate::rows::codec::{self, DeadRow, NoteRow, OwedRow};
 use crate::rows::table::{MessageRow, Table};
-use crate::rows::{keys, read};
+use crate::rows::{dead_counts, keys, read};
 
 /// Messages of others that lie between two of a peer's are read over if they are fewer than this; a new search
 /// costs about as much as reading that many rows.
@@ -178,6 +178,14 @@ pub(crate) fn dead_letters(
         })
     })?;
     Ok(filling.page)
+}
+
+/// How many dead letters there are, by peer and class. An earlier version kept no counts; what it has written is counted.
+pub(crate) fn dead_letter_counts(tables: &dyn Tables) -> Result<Vec<DeadLetterCount>> {
+    let Some(meta) = tables.get(Table::Meta, keys::META)? else { return Ok(Vec::new()) };
+    let (_, is_counting) = codec::decode_meta(&meta)?;
+    let counts = if is_counting { dead_counts::read(tables)? } else { dead_counts::count(tables)? };
+    Ok(counts.into())
 }
 
 /// The sequence of a row, checked.

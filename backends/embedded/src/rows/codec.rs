@@ -12,6 +12,9 @@ use crate::rows::table::MessageRow;
 /// The format of every row but those that have a later one.
 const FORMAT: u8 = 1;
 
+/// The format of what there is once a store, since dead letters are counted by peer.
+const FORMAT_COUNTING: u8 = 2;
+
 /// The format of a peer's row that has an alias.
 const FORMAT_WITH_ALIAS: u8 = 2;
 
@@ -55,6 +58,20 @@ pub(crate) struct DeadRow<'a> {
     /// The sequence that the message was recorded under, if the delivery had been redriven.
     pub(crate) origin: Option<u64>,
     pub(crate) message: MessageRow<'a>,
+}
+
+/// How many dead letters a peer has.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, BorrowDecode)]
+pub(crate) struct DeadCountsRow<'a> {
+    pub(crate) classes: Vec<DeadCount<'a>>,
+}
+
+/// How many of them have reasons of one class, at least one, and the latest time at which one was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
+pub(crate) struct DeadCount<'a> {
+    pub(crate) class: &'a str,
+    pub(crate) count: u64,
+    pub(crate) newest: u64,
 }
 
 /// The sequence that a delivery was redriven under.
@@ -109,6 +126,14 @@ pub(crate) struct MetaRow<'a> {
     pub(crate) relay: Option<&'a str>,
 }
 
+/// What there is once a store that counts dead letters by peer.
+///
+/// A program that does not would leave the counts wrong; it does not know this format, and says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
+struct CountingMetaRow<'a> {
+    meta: MetaRow<'a>,
+}
+
 /// The row as bytes.
 pub(crate) fn encode<T: Encode>(row: &T) -> Result<Vec<u8>> {
     encode_as(FORMAT, row)
@@ -121,6 +146,11 @@ pub(crate) fn encode_peer(peer: PeerRow<'_>, alias: Option<&str>, paused: bool) 
         (Some(alias), false) => encode_as(FORMAT_WITH_ALIAS, &AliasedPeerRow { peer, alias }),
         (alias, true) => encode_as(FORMAT_PAUSED, &PausedPeerRow { peer, alias }),
     }
+}
+
+/// What there is once a store as bytes, in the format of this version.
+pub(crate) fn encode_meta(meta: MetaRow<'_>) -> Result<Vec<u8>> {
+    encode_as(FORMAT_COUNTING, &CountingMetaRow { meta })
 }
 
 fn encode_as<T: Encode>(format: u8, row: &T) -> Result<Vec<u8>> {
@@ -157,6 +187,18 @@ pub(crate) fn decode_peer(bytes: &[u8]) -> Result<(PeerRow<'_>, Option<&str>, bo
             Ok((peer, alias, true))
         }
         _ => Ok((decode(bytes, "a peer")?, None, false)),
+    }
+}
+
+/// What there is once a store, and whether it is as this version writes it; otherwise an earlier one wrote it.
+pub(crate) fn decode_meta(bytes: &[u8]) -> Result<(MetaRow<'_>, bool)> {
+    const WHAT: &str = "the ledger's counters";
+    match bytes.split_first() {
+        Some((&FORMAT_COUNTING, rest)) => {
+            let CountingMetaRow { meta } = decode_fields(rest, WHAT)?;
+            Ok((meta, true))
+        }
+        _ => Ok((decode(bytes, WHAT)?, false)),
     }
 }
 
@@ -226,6 +268,14 @@ mod tests {
             relay: Some("r"),
         };
         assert_eq!(encode(&meta).unwrap(), [1, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r']);
+        assert_eq!(decode_meta(&encode(&meta).unwrap()), Ok((meta, false)));
+        let counting = encode_meta(meta).unwrap();
+        assert_eq!(counting, [2, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r']);
+        assert_eq!(decode_meta(&counting), Ok((meta, true)));
+        // A program that keeps no counts says so.
+        let refused = decode::<MetaRow<'_>>(&counting, "the ledger's counters");
+        let text = "the ledger's counters: expected row format 1, got 2".to_owned();
+        assert_eq!(refused, Err(StoreError::Unsupported(text)));
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub enum Table {
     Peers,
     /// A word: what there is once a store.
     Meta,
+    /// Peer id: how many dead letters it has, by the class of their reason.
+    DeadCounts,
 }
 
 /// What the keys of a table are; an engine may store them as such.
@@ -38,7 +40,7 @@ pub enum KeyKind {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Owed,
         Self::Seen,
         Self::Notes,
@@ -48,7 +50,14 @@ impl Table {
         Self::Journal,
         Self::Peers,
         Self::Meta,
+        Self::DeadCounts,
     ];
+
+    /// Whether stores of an earlier version lack it, whose rows then are none. The first write makes it.
+    #[must_use]
+    pub const fn may_be_missing(self) -> bool {
+        matches!(self, Self::DeadCounts)
+    }
 
     /// Its name in the engine.
     #[must_use]
@@ -63,6 +72,7 @@ impl Table {
             Self::Journal => "journal",
             Self::Peers => "peers",
             Self::Meta => "meta",
+            Self::DeadCounts => "dead_counts",
         }
     }
 
@@ -71,7 +81,7 @@ impl Table {
     pub const fn keys(self) -> KeyKind {
         match self {
             Self::Blocks | Self::Journal => KeyKind::Number,
-            Self::Peers | Self::Meta => KeyKind::Text,
+            Self::DeadCounts | Self::Peers | Self::Meta => KeyKind::Text,
             _ => KeyKind::Bytes,
         }
     }

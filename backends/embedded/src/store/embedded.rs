@@ -8,8 +8,9 @@ use std::thread;
 
 use async_trait::async_trait;
 use slipstream_store::{
-    Batch, DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon, Identity, MessageStore,
-    Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats, StoreError, Trace,
+    Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon,
+    Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats,
+    StoreError, Trace,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -187,6 +188,10 @@ impl<E: Engine> MessageStore for EmbeddedStore<E> {
     ) -> Result<Page<DeadLetter>> {
         let filter = filter.clone();
         self.read(move |tables| pages::dead_letters(tables, &filter, after.as_ref(), limit)).await
+    }
+
+    async fn dead_letter_counts(&self) -> Result<Vec<DeadLetterCount>> {
+        self.read(pages::dead_letter_counts).await
     }
 
     async fn roster(&self) -> Result<Roster> {

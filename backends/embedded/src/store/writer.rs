@@ -89,7 +89,7 @@ impl<E: Engine> Writer<E> {
 
     fn commit(&mut self, batch: &Batch) -> Result<Vec<Outcome>> {
         self.watch.look_lately()?;
-        let mut transaction = Transaction::new(&self.ledger, &self.engine);
+        let mut transaction = Transaction::new(&self.ledger, &self.engine)?;
         let outcomes = transaction.apply(batch)?;
         removal::remove_settled(&mut transaction);
         self.write(WriteSet::of(transaction, &[], 0)?)?;

@@ -4,11 +4,11 @@ use std::num::NonZeroU32;
 
 use slipstream_store::{Depth, Horizon, MessageStore as _, Result, Sequence, StoreError, Timestamp};
 
-use super::{acknowledge, batch, open, opened, record, remember};
+use super::{acknowledge, batch, give_up, open, opened, record, remember};
 use crate::engine::{Engine as _, Write};
 use crate::ledger::load;
 use crate::memory::Medium;
-use crate::rows::codec::{self, BlockRow, MetaRow};
+use crate::rows::codec::{self, BlockRow, DeadCount, DeadCountsRow, MetaRow};
 use crate::rows::journal::{JournalRow, Settled};
 use crate::rows::keys;
 use crate::rows::table::Table;
@@ -131,4 +131,65 @@ async fn a_full_check_finds_every_name_that_a_reader_would_stumble_over() {
         let defects = opened(&medium, folder.path()).check(Depth::Full).unwrap();
         assert!(defects.iter().any(|defect| defect.0.contains(part)), "{part}: {defects:?}");
     }
+}
+
+#[tokio::test]
+async fn a_full_check_compares_the_counts_of_dead_letters_with_the_dead_letters() {
+    let row = |classes| codec::encode(&DeadCountsRow { classes }).unwrap();
+    let count = |class, count, newest| DeadCount { class, count, newest };
+    let wrong = [
+        (&b"a"[..], None),
+        (b"a", Some(row(vec![count("backlog", 1, 9)]))),
+        (b"a", Some(row(vec![count("unacknowledged", 2, 9)]))),
+        (b"a", Some(row(vec![count("unacknowledged", 1, 8)]))),
+        (b"b", Some(row(vec![count("unacknowledged", 1, 9)]))),
+    ];
+    let right = [(&b"a"[..], Some(row(vec![count("unacknowledged", 1, 10)])))];
+    for ((key, value), is_right) in
+        wrong.into_iter().map(|wrong| (wrong, false)).chain(right.map(|right| (right, true)))
+    {
+        let (mut medium, folder) = (usual().await, tempfile::tempdir().unwrap());
+        let store = open(&medium, folder.path());
+        store.commit(batch(vec![give_up("a", 2, 9)])).await.unwrap();
+        store.close().await.unwrap();
+        let write = value
+            .as_ref()
+            .map_or(Write::Remove { table: Table::DeadCounts, key }, |value| put(Table::DeadCounts, key, value));
+        medium.apply(&[write]).unwrap();
+        let defects = opened(&medium, folder.path()).check(Depth::Full).unwrap();
+        assert_eq!(defects.is_empty(), is_right, "{defects:?}");
+        assert!(defects.iter().all(|defect| defect.0.contains("are counted wrongly")), "{defects:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_an_earlier_version_is_counted_and_then_keeps_the_counts() {
+    let (mut medium, folder) = (usual().await, tempfile::tempdir().unwrap());
+    let store = open(&medium, folder.path());
+    store.commit(batch(vec![give_up("a", 2, 9)])).await.unwrap();
+    store.close().await.unwrap();
+    // As an earlier version leaves it.
+    let journal_bytes = load::load(&medium).unwrap().counters.journal_bytes;
+    let earlier = codec::encode(&MetaRow { dead_letters: 1, next_commit: 4, journal_bytes, ..META }).unwrap();
+    medium
+        .apply(&[Write::Remove { table: Table::DeadCounts, key: b"a" }, put(Table::Meta, keys::META, &earlier)])
+        .unwrap();
+    let image = medium.image.lock().unwrap().clone();
+
+    let store = open(&medium, folder.path());
+    let expected = store.dead_letter_counts().await.unwrap();
+    assert_eq!((expected.len(), expected[0].count, expected[0].newest), (1, 1, Timestamp::from_millis(9)));
+    assert_eq!(store.check(Depth::Full).await.unwrap(), []);
+    assert!(*medium.image.lock().unwrap() == image, "reading changes nothing");
+    medium.faults.lock().unwrap().push_back(StoreError::Full("no room".into()));
+    assert!(store.commit(batch(vec![remember("c")])).await.is_err());
+    store.commit(batch(vec![remember("c")])).await.unwrap();
+    assert_eq!(store.dead_letter_counts().await.unwrap(), expected);
+    assert_eq!(store.check(Depth::Full).await.unwrap(), []);
+    let (_, is_of_this_version) =
+        codec::decode_meta(&crate::engine::Tables::get(&medium, Table::Meta, keys::META).unwrap().unwrap()).unwrap();
+    assert!(is_of_this_version);
+    store.commit(batch(vec![acknowledge("a", 2)])).await.unwrap();
+    assert_eq!(store.dead_letter_counts().await.unwrap(), []);
+    assert_eq!(store.check(Depth::Full).await.unwrap(), []);
 }

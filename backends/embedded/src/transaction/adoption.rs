@@ -10,6 +10,7 @@ use slipstream_store::{DeliveryState, PeerId, Result};
 
 use crate::rows::bits::{Bits, block_of};
 use crate::rows::codec::{self, DeadRow};
+use crate::rows::dead_counts::Change;
 use crate::rows::keys;
 use crate::rows::table::Table;
 use crate::transaction::deliveries::{Deliveries, Settlement};
@@ -96,13 +97,14 @@ impl<'t, 'l> Adoption<'t, 'l> {
     fn move_dead_letter(&mut self, sequence: u64, value: Vec<u8>) -> Result<()> {
         let dead: DeadRow<'_> = codec::decode(&value, "a dead letter")?;
         let (origin, at) = (dead.origin, dead.dead_at);
+        self.state.count_dead(self.alias, Change::Leaves, dead.reason, at)?;
         let moves = !self.has_open(origin.unwrap_or(sequence))?;
         self.move_redriven(origin, moves)?;
         self.state.rows.insert((Table::Dead, keys::sequence_and_peer(sequence, self.alias.as_str())), None);
         if !moves {
-            self.state.counters.dead_letters -= 1;
             return Ok(());
         }
+        self.state.count_dead(self.peer, Change::Comes, dead.reason, at)?;
         self.state.rows.insert((Table::Dead, keys::sequence_and_peer(sequence, self.peer.as_str())), Some(value));
         // So that the trace knows of it also once the dead letter was discarded.
         let (peer, state, block) = (self.peer.clone(), DeliveryState::Dead, block_of(sequence));

@@ -32,16 +32,16 @@ pub(crate) struct Transaction<'l, 'b> {
 }
 
 impl<'l, 'b> Transaction<'l, 'b> {
-    pub(crate) fn new(ledger: &'l Ledger, tables: &'l dyn Tables) -> Self {
-        Self {
-            state: Overlay::new(ledger, tables),
+    pub(crate) fn new(ledger: &'l Ledger, tables: &'l dyn Tables) -> Result<Self> {
+        Ok(Self {
+            state: Overlay::new(ledger, tables)?,
             recording: Recording::default(),
             deliveries: Deliveries::default(),
             removed_messages: Vec::new(),
             clean: BTreeSet::new(),
             forgotten_identities: 0,
             oldest_row: ledger.oldest_row,
-        }
+        })
     }
 
     /// Applies the operations in order, one outcome for each.

@@ -4,6 +4,7 @@ use slipstream_store::{DeadLetterReason, DeliveryState, Outcome, PeerId, Result,
 
 use crate::rows::bits::{Bits, block_of};
 use crate::rows::codec::{self, DeadRow, NoteRow, RedrivenRow};
+use crate::rows::dead_counts::Change;
 use crate::rows::journal::Redriven;
 use crate::rows::owned::OwnedMessage;
 use crate::rows::table::{MessageRow, Table};
@@ -188,7 +189,7 @@ impl Deliveries {
                 .ok_or_else(|| StoreError::Corrupted(format!("message {sequence} is pending but not stored")))?,
         };
         state.rows.insert((Table::Dead, keys::sequence_and_peer(sequence, peer.as_str())), Some(row));
-        state.counters.dead_letters += 1;
+        state.count_dead(peer, Change::Comes, &reason, dead_at)?;
         Ok(true)
     }
 
@@ -213,7 +214,7 @@ impl Deliveries {
         state.rows.insert((Table::Redriven, keys::sequence_and_peer(origin, peer.as_str())), Some(redriven));
         self.redriven.push((peer.clone(), Redriven { peer: 0, origin, sequence: next }));
         state.rows.insert((Table::Dead, key), None);
-        state.counters.dead_letters -= 1;
+        state.count_dead(peer, Change::Leaves, row.reason, row.dead_at)?;
         self.appended.push(message);
         Ok(Outcome::Redriven { sequence })
     }
@@ -258,6 +259,6 @@ fn remove_dead_letter(state: &mut Overlay<'_>, peer: &PeerId, sequence: Sequence
         state.rows.insert((Table::Redriven, keys::sequence_and_peer(origin, peer.as_str())), None);
     }
     state.rows.insert((Table::Dead, key), None);
-    state.counters.dead_letters -= 1;
+    state.count_dead(peer, Change::Leaves, dead.reason, dead.dead_at)?;
     Ok(Some(dead.origin))
 }

@@ -16,8 +16,9 @@ use crate::ledger::peers::PeerState;
 use crate::ledger::state::Ledger;
 use crate::rows::bits::{Bits, block_of};
 use crate::rows::codec::{self, NoteRow, OwedRow, SeenRow};
+use crate::rows::dead_counts::Change;
 use crate::rows::table::Table;
-use crate::rows::{keys, read};
+use crate::rows::{dead_counts, keys, read};
 
 pub(crate) struct Overlay<'l> {
     pub(crate) ledger: &'l Ledger,
@@ -32,7 +33,7 @@ pub(crate) struct Overlay<'l> {
     pub(crate) blocks: BTreeMap<u64, Option<MessageBlock>>,
     /// The blocks in which deliveries were settled.
     pub(crate) dirty: BTreeSet<u64>,
-    /// Rows of notes, dead letters, redriven deliveries; and of the journal if a purge removes them.
+    /// Rows of notes, dead letters and their counts, redriven deliveries; and of the journal if a purge removes them.
     pub(crate) rows: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
 }
 
@@ -48,8 +49,10 @@ pub(crate) struct TouchedOwed {
 }
 
 impl<'l> Overlay<'l> {
-    pub(crate) fn new(ledger: &'l Ledger, tables: &'l dyn Tables) -> Self {
-        Self {
+    pub(crate) fn new(ledger: &'l Ledger, tables: &'l dyn Tables) -> Result<Self> {
+        let counts = ledger.uncounted.as_ref().map(dead_counts::rows_of).transpose()?.unwrap_or_default();
+        let counts = counts.into_iter().map(|(key, value)| ((Table::DeadCounts, key), Some(value)));
+        Ok(Self {
             ledger,
             tables,
             counters: ledger.counters,
@@ -60,8 +63,8 @@ impl<'l> Overlay<'l> {
             seen: BTreeMap::new(),
             blocks: BTreeMap::new(),
             dirty: BTreeSet::new(),
-            rows: BTreeMap::new(),
-        }
+            rows: counts.collect(),
+        })
     }
 
     pub(crate) fn next_sequence(&mut self) -> Result<(u64, Sequence)> {
@@ -159,6 +162,19 @@ impl<'l> Overlay<'l> {
         let value = codec::encode(note)?;
         self.rows.insert((Table::Notes, keys::pair(number, sequence)), Some(value));
         self.owed(peer, number, block_of(sequence))?.now.noted.set(sequence);
+        Ok(())
+    }
+
+    /// Counts a dead letter that comes or leaves.
+    pub(crate) fn count_dead(&mut self, peer: &PeerId, change: Change, reason: &str, dead_at: u64) -> Result<()> {
+        let key = peer.as_str().as_bytes().to_vec();
+        let before = self.row(Table::DeadCounts, key.clone())?;
+        let now = dead_counts::changed(before.as_deref(), change, reason, dead_at)?;
+        self.rows.insert((Table::DeadCounts, key), now);
+        match change {
+            Change::Comes => self.counters.dead_letters += 1,
+            Change::Leaves => self.counters.dead_letters -= 1,
+        }
         Ok(())
     }
 

@@ -25,7 +25,7 @@ pub(crate) fn purge<'b>(
     horizon: &Horizon,
     budget: NonZeroU32,
 ) -> Result<(WriteSet<'b>, Purged)> {
-    let transaction = Transaction::new(ledger, tables);
+    let transaction = Transaction::new(ledger, tables)?;
     let mut purge = Purge { transaction, horizon, budget: u64::from(budget.get()), purged: Purged::default() };
     purge.expire_due()?;
     purge.remove_messages()?;

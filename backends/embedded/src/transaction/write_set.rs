@@ -51,6 +51,7 @@ impl<'b> WriteSet<'b> {
         let mut recording = recording;
         let changes = Changes {
             counters: state.counters,
+            is_written: !rows.is_empty(),
             relay: state.relay,
             peers: state.peers.into_iter().collect(),
             identities: std::mem::take(&mut recording.new_identities),
@@ -111,7 +112,7 @@ fn add_rows(state: &mut Overlay<'_>, rows: &mut Vec<RowWrite>) -> Result<()> {
         rows.push((Table::Peers, id.as_str().as_bytes().to_vec(), value));
     }
     if !rows.is_empty() || state.counters != state.ledger.counters || state.relay != state.ledger.relay {
-        let meta = codec::encode(&state.counters.row(state.relay.as_ref()))?;
+        let meta = codec::encode_meta(state.counters.row(state.relay.as_ref()))?;
         rows.push((Table::Meta, keys::META.to_vec(), Some(meta)));
     }
     Ok(())

@@ -14,7 +14,7 @@ use slipstream_store::{
     PeerId, Purged, Record, RememberedPeer, Route, Sequence, Stats,
 };
 
-use super::steps::{Back, Change, MESSAGES, PEERS, Step, Way};
+use super::steps::{Back, Change, MESSAGES, PEERS, Step, TIMES, Way};
 use crate::fixture::{application, id, limit, message, never_given, peer, put, recognise, stamp, t, tags};
 use crate::harness::{Harness, Sandbox};
 use crate::model::ModelStore;
@@ -219,12 +219,25 @@ impl<'a, H: Harness> Pair<'a, H> {
             *oldest = oldest.map(|sequence| self.of_store(sequence));
         }
         prop_assert_eq!(expected, self.store()?.roster().await.map_err(unexpected)?);
+        self.dead_letter_counts().await?;
         let expected = self.model.stats().await.map_err(unexpected)?;
         let stats = self.store()?.stats().await.map_err(unexpected)?;
         prop_assert!(stats.messages >= expected.messages, "{:?}: {} are owed", stats, expected.messages);
         // Until a purge has ended, messages that nobody is owed any more may still count.
         let messages = if purged { stats.messages } else { expected.messages };
         prop_assert_eq!(expected, Stats { messages, bytes: expected.bytes, ..stats });
+        Ok(())
+    }
+
+    /// The counts are the model's. Of the newest of each, a store may tell the time of one that is gone.
+    async fn dead_letter_counts(&self) -> Checked {
+        let mut expected = self.model.dead_letter_counts().await.map_err(unexpected)?;
+        let counts = self.store()?.dead_letter_counts().await.map_err(unexpected)?;
+        for (expected, count) in expected.iter_mut().zip(&counts) {
+            prop_assert!(count.newest < t(TIMES), "{:?}", count);
+            expected.newest = expected.newest.max(count.newest);
+        }
+        prop_assert_eq!(expected, counts);
         Ok(())
     }
 

@@ -11,6 +11,9 @@ pub(super) const PEERS: [&str; 4] = ["a", "B", "c-1", "stranger"];
 /// How many messages there are.
 pub(super) const MESSAGES: u8 = 30;
 
+/// All times lie before this second.
+pub(super) const TIMES: u64 = 60;
+
 /// What can be done to a store.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -120,7 +123,7 @@ fn back() -> impl Strategy<Value = Back> {
 }
 
 fn time() -> impl Strategy<Value = u64> {
-    0..60_u64
+    0..TIMES
 }
 
 fn reason() -> impl Strategy<Value = DeadLetterReason> {
