@@ -4,7 +4,7 @@
 
 mod support;
 
-use support::{CLIENT, Files, Process, Relay, assert_has, each, written};
+use support::{CLIENT, Files, Process, Relay, assert_has, each, ran, written};
 use time::{Duration, OffsetDateTime};
 
 /// The usual files, and clients that have other names.
@@ -52,6 +52,37 @@ async fn the_names_of_a_certificate_are_bound_to_ids() {
         assert_has(&told, parts);
     }
     assert_has(&relay.process.stderr(), ["principal=\"machine-7\"", "principal=\"shop.example\""]);
+    assert!(relay.stop().await.success());
+}
+
+#[tokio::test]
+async fn an_application_of_a_trial_gets_the_id_of_no_relay() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join("demo").join(name).to_str().expect("UTF-8").to_owned();
+    let (code, _, told) = ran(&["tls", "demo", &file("")], &[]).await;
+    assert_eq!(code, Some(0), "{told}");
+    let tls = |name: &str| {
+        ["--tls-cert".to_owned(), file(&format!("{name}.pem")), "--tls-key".to_owned(), file(&format!("{name}.key"))]
+    };
+    let others = ["--tls-client-ca".to_owned(), file("ca.pem"), "--auth-file".to_owned(), file("auth.toml")];
+    let relay = Relay::start(folder.path(), &each(&[tls("relay-aws"), others].concat())).await;
+    for (name, id, expected) in [
+        ("relay-azure", "relay-azure", None),
+        ("app", "shop", None),
+        (
+            "app",
+            "relay-azure",
+            Some("this credential is for *, but not for relay-azure, which another credential names"),
+        ),
+        ("app", "relay-gcp", Some("403")),
+        ("relay-gcp", "relay-azure", Some("this credential is for relay-gcp, not for relay-azure")),
+    ] {
+        let own = [tls(name).to_vec(), vec!["--tls-ca".to_owned(), file("ca.pem")]].concat();
+        let (url, send) = (relay.wss(), ["send", "k", "1", "--id", id, "--to"]);
+        let (code, _, told) = ran(&[&send[..], &[&url], &each(&own)].concat(), &[]).await;
+        assert_eq!(code, Some(i32::from(expected.is_some())), "{name} as {id}: {told}");
+        assert_has(&told, expected);
+    }
     assert!(relay.stop().await.success());
 }
 

@@ -39,16 +39,26 @@ struct Guarded {
 
 impl Guarded {
     async fn start(credentials: &str) -> Self {
+        Self::start_with(credentials, &[]).await
+    }
+
+    async fn start_with(credentials: &str, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("auth.toml");
         std::fs::write(&file, credentials).expect("it is written");
-        let flags = ["--auth-file", file.to_str().expect("UTF-8"), "--enable-debug-logs"];
+        let flags = [&["--auth-file", file.to_str().expect("UTF-8"), "--enable-debug-logs"], flags].concat();
         Self { relay: Relay::start(folder.path(), &flags).await, file, _folder: folder }
     }
 
     async fn link(&self, query: &str, token: &str) -> Peer {
         let (name, value) = bearer(token);
         Peer::connect_with(&self.relay, query, &[(name, &value)]).await
+    }
+
+    /// Links as a relay.
+    async fn relay(&self, query: &str, token: &str) -> Peer {
+        let (name, value) = bearer(token);
+        Peer::connect_with(&self.relay, query, &[(name, &value), ("Slipstream-Kind", "relay")]).await
     }
 
     async fn refused(&self, query: &str, token: &str) -> Response {
@@ -188,6 +198,44 @@ async fn only_a_credential_for_an_id_takes_its_link_over() {
     let mut second = guarded.link("id=shop-1", "shop").await;
     assert_eq!(first.closed().await.0, 4000);
     second.ping(b"it lives").await;
+    guarded.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_kept_for_a_relay_is_for_no_application() {
+    let credentials = table("any", "id = \"*\"") + &table("relay", "id = \"azure-*\"\nrelay = true");
+    // One that is dialled and has never answered, and one that has linked by itself.
+    let dialled = r#"[{"url":"ws://127.0.0.1:1/","id":"gcp-1"}]"#;
+    let guarded = Guarded::start_with(&credentials, &["--url-config", dialled]).await;
+    drop(guarded.relay("id=azure-1", "relay").await);
+    let mut shop = guarded.link("id=shop", "any").await;
+    shop.publish(json!({"type": "SK", "key": "k", "value": 1, "messageId": "kept"})).await;
+    for (id, told) in [
+        ("azure-1", "id: azure-1 is a relay, and this credential does not permit a relay"),
+        ("gcp-1", "id: gcp-1 is a peer that this relay dials, and this credential does not permit a relay"),
+    ] {
+        let refusal = guarded.refused(&format!("id={id}"), "any").await;
+        assert_eq!((refusal.status, refusal.body.trim_end()), (403, told));
+    }
+    guarded.relay.metric_becomes("slipstream_connection_errors_total{reason=\"forbidden\"}", 2.0).await;
+    assert_eq!(guarded.link("id=azure-1", "relay").await.take().await.id(), "kept", "also as an application");
+    // That is what it is from now on, with nothing that is kept for a relay.
+    guarded.link("id=azure-1", "any").await.ping(b"it lives").await;
+    guarded.stop().await;
+}
+
+#[tokio::test]
+async fn an_id_is_of_the_credential_that_names_it_from_when_it_does() {
+    let any = table("any", "id = \"*\"");
+    let guarded = Guarded::start(&any).await;
+    let mut early = guarded.link("id=azure-1", "any").await;
+    guarded.reload(&(any + &table("azure", "id = \"azure-1\"")), "kept=1 added=1 ended=0").await;
+    early.ping(b"its credential is the same").await;
+    guarded.link("id=azure-1", "azure").await.ping(b"it lives").await;
+    assert_eq!(early.closed().await.0, 4000, "it is taken over");
+    let refusal = guarded.refused("id=azure-1", "any").await;
+    assert_eq!(refusal.status, 403);
+    assert_has(&refusal.body, ["but not for azure-1, which another credential names"]);
     guarded.stop().await;
 }
 

@@ -90,9 +90,11 @@ fn write(Demo { folder, relays, hosts }: &Demo) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The auth file: a relay is itself alone, and an application may have any id.
+/// The auth file: a relay is itself alone, and an application may have any other id.
 fn credentials(relays: &[PeerId]) -> String {
-    let mut text = "# For a trial only. An application is whoever shows app.pem.\n".to_owned();
+    let mut text =
+        "# For a trial only. An application is whoever shows app.pem, under any id but those of the relays.\n"
+            .to_owned();
     for id in relays {
         text +=
             &format!("\n[[credential]]\ncertificate_subject = \"{id}\"\nid = \"{id}\"\ntags = [\"*\"]\nrelay = true\n");

@@ -36,7 +36,7 @@ pub struct Arguments {
     /// Tags that the peer may carry; the beginning of tags and a `*`, or `*` for every tag, too.
     #[arg(long, value_delimiter = ',', value_parser = tag)]
     tags: Vec<String>,
-    /// The peer may be a relay.
+    /// The peer may be a relay, and link under the id of one.
     #[arg(long)]
     relay: bool,
     /// What logs call the credential.
@@ -107,7 +107,11 @@ fn make(arguments: &Arguments) -> anyhow::Result<()> {
     if *json {
         output::record(&Record { token: &token, token_sha256: &token_sha256, credential: &credential })?;
     } else {
-        let any = if id == "*" { "\n# With it a peer may link under every id; --id binds a token to one." } else { "" };
+        let any = if id == "*" {
+            "\n# With it a peer may link under every id that no other credential names; --id binds a token to one."
+        } else {
+            ""
+        };
         output::line(&format!(
             "# The token, which is shown this once. The peer brings it as Authorization: Bearer TOKEN.\n{token}\n\n\
              # Its table for the file that SLIPSTREAM_AUTH_FILE names.{any}\n{}",

@@ -46,7 +46,8 @@ impl Authorizer for AllowAll {
     }
 }
 
-/// Who a credential says that a peer is. It bounds what the peer's link may send; ACKs and NACKs are always allowed.
+/// Who a credential says that a peer is. It bounds under whose id the peer may link, and what its link may send; ACKs and
+/// NACKs are always allowed.
 ///
 /// It holds for one link, from the handshake to the end of the link or of the [`Lease`], whichever comes first.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +57,7 @@ pub struct Principal {
     types: Option<Arc<[MessageType]>>,
     /// The tags that it may target; `None` is all, and no tags at all too.
     tags: Option<Arc<[Tag]>>,
+    no_relay: bool,
     lease: Option<Lease>,
     /// The time of day at which it ends; `None` is never.
     end: Option<Timestamp>,
@@ -88,6 +90,13 @@ impl Principal {
         Self { tags: Some(tags.into_iter().collect()), ..self }
     }
 
+    /// The same, who may not link under the id of a relay, that is of a peer that the relay dials, or that has linked as a
+    /// relay before: what is kept there is for that relay alone.
+    #[must_use]
+    pub fn no_relay(self) -> Self {
+        Self { no_relay: true, ..self }
+    }
+
     /// The same, for as long as this lease runs. When it ends, the link is closed with 1008.
     #[must_use]
     pub fn leased(self, lease: Lease) -> Self {
@@ -118,6 +127,11 @@ impl Principal {
             why = given_up => why,
             () = over => "the certificate has expired",
         }
+    }
+
+    /// Whether it may link under the id of a relay.
+    pub(crate) fn may_take_a_relays_id(&self) -> bool {
+        !self.no_relay
     }
 
     /// The name, if it has one.

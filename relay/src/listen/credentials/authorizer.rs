@@ -43,7 +43,7 @@ impl Credentials {
     #[must_use]
     pub fn new(credentials: Vec<Credential>) -> Self {
         let held = credentials.into_iter().map(|credential| Held { credential, lease: Lease::new() }).collect();
-        Self { current: ArcSwap::from_pointee(Table(held)), replacing: Mutex::new(()) }
+        Self { current: ArcSwap::from_pointee(Table::new(held)), replacing: Mutex::new(()) }
     }
 
     /// From now on these are let in instead. Links that run on a credential that is not among them, or that permits
@@ -52,16 +52,16 @@ impl Credentials {
         let _one_at_a_time = self.replacing.lock();
         let before = self.current.load_full();
         let mut outcome = Replaced::default();
-        let mut kept = vec![false; before.0.len()];
-        let former: HashMap<&Proof, usize> = before.0.iter().map(|held| &held.credential.proof).zip(0..).collect();
+        let mut kept = vec![false; before.held.len()];
+        let former: HashMap<&Proof, usize> = before.held.iter().map(|held| &held.credential.proof).zip(0..).collect();
         let held = credentials.into_iter().map(|credential| {
             let same =
-                former.get(&credential.proof).filter(|at| before.0[**at].credential.permits_the_same(&credential));
+                former.get(&credential.proof).filter(|at| before.held[**at].credential.permits_the_same(&credential));
             let lease = match same {
                 Some(at) => {
                     kept[*at] = true;
                     outcome.kept += 1;
-                    before.0[*at].lease.clone()
+                    before.held[*at].lease.clone()
                 }
                 None => {
                     outcome.added += 1;
@@ -70,11 +70,11 @@ impl Credentials {
             };
             Held { credential, lease }
         });
-        let now = Arc::new(Table(held.collect()));
+        let now = Arc::new(Table::new(held.collect()));
         // First nobody is let in any more on what ends, then it ends.
         self.current.store(Arc::clone(&now));
-        let known: HashSet<&Proof> = now.0.iter().map(|held| &held.credential.proof).collect();
-        for (held, _) in before.0.iter().zip(kept).filter(|(_, kept)| !kept) {
+        let known: HashSet<&Proof> = now.held.iter().map(|held| &held.credential.proof).collect();
+        for (held, _) in before.held.iter().zip(kept).filter(|(_, kept)| !kept) {
             held.lease.end(if known.contains(&held.credential.proof) { CHANGED } else { TAKEN_AWAY });
             outcome.ended += 1;
         }
@@ -85,7 +85,7 @@ impl Credentials {
     #[must_use]
     pub fn knows_certificates(&self) -> bool {
         let current = self.current.load();
-        current.0.iter().any(|held| matches!(held.credential.proof, Proof::Certificate(_)))
+        current.held.iter().any(|held| matches!(held.credential.proof, Proof::Certificate(_)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! One credential, and whether it permits what a peer says of itself.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use slipstream_store::{MessageType, PeerKind, Tag};
@@ -25,11 +26,12 @@ pub struct Credential {
     pub name: Option<Arc<str>>,
     /// By what the peer is known.
     pub proof: Proof,
-    /// The ids that it may link under. If they are all ids, it may also name none.
+    /// The ids that it may link under. If they are all ids, it may also name none. An id that another credential names
+    /// exactly is not among them, unless this one does, too.
     pub id: Pattern,
     /// The tags that it may carry. None permit none.
     pub tags: Vec<Pattern>,
-    /// Whether it may be a relay.
+    /// Whether it may be a relay, and link under the id of one.
     pub relay: bool,
     /// The types that it may send; `None` is all.
     pub may_send: Option<Vec<MessageType>>,
@@ -38,15 +40,20 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// Whether it permits what the peer says of itself.
+    /// Whether it permits what the peer says of itself. `named` are the ids that some credential names exactly.
     ///
     /// # Errors
     /// What it does not permit, as the peer is told.
-    pub(super) fn permits(&self, hello: &Hello) -> Result<(), String> {
+    pub(super) fn permits(&self, hello: &Hello, named: &HashSet<Box<str>>) -> Result<(), String> {
         let ids = &self.id;
         match &hello.id {
             Some(id) if !ids.matches(id.as_str()) => {
                 return Err(format!("id: this credential is for {ids}, not for {id}"));
+            }
+            Some(id) if ids.exact().is_none() && named.contains(id.as_str()) => {
+                return Err(format!(
+                    "id: this credential is for {ids}, but not for {id}, which another credential names"
+                ));
             }
             None if !ids.is_any() => {
                 return Err(format!("id: this credential is for {ids}; name the id that you link under"));
@@ -69,6 +76,9 @@ impl Credential {
             (Some(name), _) | (None, Proof::Certificate(name)) => Arc::clone(name),
             (None, Proof::Token(_)) => self.id.to_string().into(),
         });
+        if !self.relay {
+            principal = principal.no_relay();
+        }
         if let Some(types) = &self.may_send {
             principal = principal.may_send(types.iter().cloned());
         }

@@ -53,6 +53,12 @@ impl Pattern {
         if self.is_prefix { name.starts_with(&*self.text) } else { name == &*self.text }
     }
 
+    /// The name, if it is for one alone.
+    #[must_use]
+    pub fn exact(&self) -> Option<&str> {
+        (!self.is_prefix).then_some(&self.text)
+    }
+
     /// Whether it is for every name.
     #[must_use]
     pub fn is_any(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Which of several credentials is the one of a peer. Pure.
 
+use std::collections::HashSet;
+
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 use super::credential::{Credential, Proof};
@@ -24,11 +26,21 @@ pub(super) struct Held {
     pub(super) lease: Lease,
 }
 
-/// The credentials in force, in their order.
+/// The credentials in force.
 #[derive(Debug)]
-pub(super) struct Table(pub(super) Vec<Held>);
+pub(super) struct Table {
+    /// In their order.
+    pub(super) held: Vec<Held>,
+    /// The ids that one of them names exactly. No pattern of another covers them.
+    named: HashSet<Box<str>>,
+}
 
 impl Table {
+    pub(super) fn new(held: Vec<Held>) -> Self {
+        let named = held.iter().filter_map(|held| held.credential.id.exact()).map(Into::into).collect();
+        Self { held, named }
+    }
+
     /// Returns who a peer is. If it brings a token, that alone decides. Otherwise its certificate does, with the first
     /// credential for one of its names that permits what the peer says of itself.
     ///
@@ -41,7 +53,7 @@ impl Table {
         };
         let mut first_fault = None;
         for held in known {
-            match held.credential.permits(hello) {
+            match held.credential.permits(hello, &self.named) {
                 Ok(()) => return Ok(held.credential.principal().leased(held.lease.clone())),
                 Err(fault) => _ = first_fault.get_or_insert(fault),
             }
@@ -54,7 +66,7 @@ impl Table {
     }
 
     fn asks_for_one(&self, names: &[&str]) -> Refusal {
-        let by_name = self.0.iter().any(|held| matches!(held.credential.proof, Proof::Certificate(_)));
+        let by_name = self.held.iter().any(|held| matches!(held.credential.proof, Proof::Certificate(_)));
         if !names.is_empty() {
             let shown: String = names.join(", ").chars().take(MAX_SHOWN).collect();
             return Refusal::unauthorized(format!("no credential here is for the names of this certificate: {shown}"));
@@ -66,18 +78,18 @@ impl Table {
     fn with_token(&self, token: &str) -> Option<&Held> {
         let hash = TokenHash::of(token);
         let (mut found, mut at) = (Choice::from(0), u64::MAX);
-        for (number, held) in (0_u64..).zip(&self.0) {
+        for (number, held) in (0_u64..).zip(&self.held) {
             if let Proof::Token(other) = &held.credential.proof {
                 let is_it = hash.ct_eq(other);
                 at.conditional_assign(&number, is_it);
                 found |= is_it;
             }
         }
-        if bool::from(found) { self.0.get(usize::try_from(at).ok()?) } else { None }
+        if bool::from(found) { self.held.get(usize::try_from(at).ok()?) } else { None }
     }
 
     fn with_name<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = &'a Held> {
-        self.0.iter().filter(move |held| match &held.credential.proof {
+        self.held.iter().filter(move |held| match &held.credential.proof {
             Proof::Certificate(name) => names.contains(&&**name),
             Proof::Token(_) => false,
         })

@@ -37,7 +37,7 @@ fn hello(id: &str, tags: &[&str]) -> Hello {
 }
 
 fn table(credentials: impl IntoIterator<Item = Credential>) -> Table {
-    Table(credentials.into_iter().map(|credential| Held { credential, lease: Lease::new() }).collect())
+    Table::new(credentials.into_iter().map(|credential| Held { credential, lease: Lease::new() }).collect())
 }
 
 /// The status with which it is refused and the reason, or the principal's name.
@@ -126,6 +126,26 @@ fn what_a_credential_does_not_permit_is_named() {
     ] {
         assert_eq!(outcome(&table, &hello, Some(token), &[]), Err((403, told.to_owned())), "{token}");
     }
+}
+
+#[test]
+fn an_id_that_a_credential_names_is_covered_by_no_pattern_of_another() {
+    let exact = |token: &str| credential(token, "azure-1");
+    let table = table([credential("any", "*"), credential("prefix", "azure-*"), exact("one"), exact("other")]);
+    for (token, id) in [("any", "azure-2"), ("prefix", "azure-10"), ("one", "azure-1"), ("other", "azure-1")] {
+        assert!(outcome(&table, &hello(id, &[]), Some(token), &[]).is_ok(), "{token} {id}");
+    }
+    for (token, ids) in [("any", "*"), ("prefix", "azure-*")] {
+        let told = format!("id: this credential is for {ids}, but not for azure-1, which another credential names");
+        assert_eq!(outcome(&table, &hello("azure-1", &[]), Some(token), &[]), Err((403, told)));
+    }
+}
+
+#[test]
+fn a_certificate_with_an_id_of_its_own_has_it_also_behind_a_pattern() {
+    let table = table([credential("cert:app", "*"), credential("cert:azure", "azure-1")]);
+    let named = |id: &str| outcome(&table, &hello(id, &[]), None, &["app", "azure"]);
+    assert_eq!((named("azure-1").as_deref(), named("shop").as_deref()), (Ok("azure"), Ok("app")));
 }
 
 #[test]

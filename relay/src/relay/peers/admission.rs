@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use slipstream_store::{GeneratedFor, MessageStore, Peer, PeerId, PeerKind};
+use slipstream_store::{GeneratedFor, MessageStore, Peer, PeerId, PeerKind, Timestamp};
 use tracing::warn;
 
 use super::registry::Registry;
@@ -27,11 +27,15 @@ impl<S: MessageStore + ?Sized> Admission for Registry<S> {
         if core.links.closing.load(Ordering::Acquire) {
             return Err(Refusal::unavailable("this relay is shutting down"));
         }
-        let peer = self.peer(&hello)?;
-        let peer = self.remember(peer).await.map_err(|error| {
+        let anonymous = || PeerId::generated(GeneratedFor::Anonymous, core.clock.ulid());
+        let id = hello.id.clone().unwrap_or_else(anonymous);
+        let changing = core.changing.lock(&id).await;
+        self.may_have(&id, &hello, &principal)?;
+        let peer = self.remember(said(id, &hello, core.clock.now())).await.map_err(|error| {
             warn!(peer = ?hello.id, %error, "a peer could not be remembered");
             Refusal::unavailable("the store does not take new peers at the moment")
         })?;
+        drop(changing);
         let max_message_bytes = core.settings.link.clone().with(peer.kind).max_message_bytes;
         let welcome = Welcome {
             relay_id: core.id.clone(),
@@ -50,30 +54,47 @@ impl<S: MessageStore + ?Sized> Admission for Registry<S> {
 }
 
 impl<S: MessageStore + ?Sized> Registry<S> {
-    fn peer(&self, hello: &Hello) -> Result<Peer, Refusal> {
+    /// Whether a peer may link under this id. Its lock is held, so that it is nobody else's a moment later.
+    fn may_have(&self, id: &PeerId, hello: &Hello, principal: &Principal) -> Result<(), Refusal> {
         let core = &self.core;
-        if hello.id.as_ref() == Some(&core.id) {
-            return Err(Refusal::own_id(&core.id));
+        if *id == core.id {
+            return Err(Refusal::own_id(id));
         }
-        if let Some(id) = &hello.id
-            && hello.kind == PeerKind::Application
-            && core.dials.reserve(id)
+        if let Some(whose) = self.relay_of(id)
+            && !principal.may_take_a_relays_id()
         {
+            return Err(Refusal::forbidden(format!(
+                "id: {id} is {whose}, and this credential does not permit a relay"
+            )));
+        }
+        if hello.kind == PeerKind::Application && core.dials.reserve(id) {
             return Err(Refusal::bad_request(format!(
                 "id: {id} is the alias of a peer that this relay dials and that has not announced an id yet; use another"
             )));
         }
-        let anonymous = || PeerId::generated(GeneratedFor::Anonymous, core.clock.ulid());
-        let id = hello.id.clone().unwrap_or_else(anonymous);
-        Ok(Peer {
-            id,
-            kind: hello.kind,
-            group: hello.group.clone(),
-            tags: Arc::clone(&hello.tags),
-            durable: hello.id.is_some(),
-            last_seen: core.clock.now(),
-            alias: None,
-            paused: false,
-        })
+        Ok(())
+    }
+
+    /// What the relay is whose id this is, if it is one's.
+    fn relay_of(&self, id: &PeerId) -> Option<&'static str> {
+        if self.core.dials.of(id).is_some() {
+            return Some("a peer that this relay dials");
+        }
+        let is_relay = self.core.topology.load().peer(id).is_some_and(|peer| peer.kind == PeerKind::Relay);
+        is_relay.then_some("a relay")
+    }
+}
+
+/// A peer as it says that it is.
+fn said(id: PeerId, hello: &Hello, now: Timestamp) -> Peer {
+    Peer {
+        id,
+        kind: hello.kind,
+        group: hello.group.clone(),
+        tags: Arc::clone(&hello.tags),
+        durable: hello.id.is_some(),
+        last_seen: now,
+        alias: None,
+        paused: false,
     }
 }

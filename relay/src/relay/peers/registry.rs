@@ -23,10 +23,9 @@ impl<S: ?Sized> Clone for Registry<S> {
 
 impl<S: MessageStore + ?Sized> Registry<S> {
     /// Remembers a peer as it says it is, except for what is configured; answers the peer as it is remembered. From
-    /// when this returns the peer is owed every message that matches it.
+    /// when this returns the peer is owed every message that matches it. Its lock is held.
     pub(in crate::relay) async fn remember(&self, mut peer: Peer) -> Result<Peer, StoreError> {
         let core = &self.core;
-        let _changing = core.changing.lock(&peer.id).await;
         peer.paused = core.topology.load().peer(&peer.id).is_some_and(|known| known.paused);
         core.subscribers.configure(&mut peer);
         let dial = core.dials.of(&peer.id);
