@@ -9,8 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Faults};
 use super::file;
-use super::lists::credential;
-use super::nearest::{hint, nearest};
+use super::lists::{credential, strange};
 use super::text::read_file;
 use crate::listen::{Credential, Proof};
 
@@ -23,7 +22,7 @@ const TABLE: &str = "credential";
 /// Reads the file of credentials at this path.
 ///
 /// # Errors
-/// All that is wrong with it. None of it repeats a token or a hash.
+/// All that is wrong with it. None of it repeats what stands in the file: that may be a token in the wrong place.
 pub fn read_credentials(path: &Path) -> Result<Vec<Credential>, Faults> {
     let shown = path.display().to_string();
     match read_file(path) {
@@ -48,20 +47,19 @@ pub(super) fn read(text: &str, path: &str) -> Result<Vec<Credential>, Faults> {
     let line = |span: Range<usize>| 1 + ends.partition_point(|end| *end < span.start);
     let mut faults = Vec::new();
     for (key, _) in spans.iter().filter(|(key, _)| key.get_ref() != TABLE) {
-        let near = nearest(key.get_ref(), [TABLE]).map(|near| format!("[[{near}]]"));
         let place = format!("{path} line {}", line(key.span()));
-        let name: String = key.get_ref().chars().take(32).collect();
-        faults.push(Fault::new(place, format!("{name:?}: there is no such table{}", hint(near.as_deref()))));
+        faults.push(Fault::new(place, format!("there is no such table; expected [[{TABLE}]]")));
     }
-    let lines = spans.get(TABLE).and_then(|tables| tables.get_ref().as_array());
-    let lines: Vec<usize> = lines.iter().flat_map(|tables| tables.iter()).map(|each| line(first(each))).collect();
+    let spans = spans.get(TABLE).and_then(|tables| tables.get_ref().as_array());
+    let places: Vec<Place> =
+        spans.iter().flat_map(|tables| tables.iter()).map(|table| Place::of(table, line)).collect();
     match table.get(TABLE).map(toml::Value::as_array) {
         Some(Some(tables)) if tables.len() > MAX_CREDENTIALS => {
             let problem = format!("got {} credentials, expected at most {MAX_CREDENTIALS}", tables.len());
             faults.push(Fault::new(path, problem));
         }
         Some(Some(tables)) if !tables.is_empty() => {
-            let credentials = read_all(tables, &lines, path, &mut faults);
+            let credentials = read_all(tables, &places, path, &mut faults);
             return if faults.is_empty() { Ok(credentials) } else { Err(Faults::new(faults)) };
         }
         Some(None) => faults.push(Fault::new(path, format!("expected tables, each under [[{TABLE}]]"))),
@@ -71,18 +69,34 @@ pub(super) fn read(text: &str, path: &str) -> Result<Vec<Credential>, Faults> {
     Err(Faults::new(faults))
 }
 
-/// Where a table begins: its header, or the first of its fields.
-fn first(table: &toml::Spanned<DeValue<'_>>) -> Range<usize> {
-    let fields = table.get_ref().as_table().into_iter().flatten().map(|(key, _)| key.span());
-    fields.chain([table.span()]).min_by_key(|span| span.start).unwrap_or_default()
+/// The lines of a table.
+#[derive(Default)]
+struct Place {
+    /// Where it begins.
+    line: usize,
+    /// Where fields stand that it cannot have, and what is wrong with them.
+    strange: Vec<(usize, String)>,
 }
 
-fn read_all(tables: &[toml::Value], lines: &[usize], path: &str, faults: &mut Vec<Fault>) -> Vec<Credential> {
+impl Place {
+    fn of(table: &toml::Spanned<DeValue<'_>>, line: impl Fn(Range<usize>) -> usize) -> Self {
+        let fields = || table.get_ref().as_table().into_iter().flatten().map(|(key, _)| key);
+        // Its header, or the first of its fields.
+        let spans = fields().map(toml::Spanned::span).chain([table.span()]);
+        let first = spans.min_by_key(|span| span.start).unwrap_or_default();
+        let strange = fields().filter_map(|key| Some((line(key.span()), strange(key.get_ref())?))).collect();
+        Self { line: line(first), strange }
+    }
+}
+
+fn read_all(tables: &[toml::Value], places: &[Place], path: &str, faults: &mut Vec<Fault>) -> Vec<Credential> {
     let mut credentials = Vec::with_capacity(tables.len());
     let mut known: HashMap<Proof, usize> = HashMap::new();
+    let nowhere = Place::default();
     for (number, table) in tables.iter().enumerate() {
-        let line = lines.get(number).copied().unwrap_or_default();
-        let place = format!("{path} line {line}, credential {} of {}", number + 1, tables.len());
+        let Place { line, strange } = places.get(number).unwrap_or(&nowhere);
+        let place = |line: usize| format!("{path} line {line}, credential {} of {}", number + 1, tables.len());
+        faults.extend(strange.iter().map(|(line, problem)| Fault::new(place(*line), problem.clone())));
         let read = match table.as_table() {
             Some(table) => credential(table),
             None => Err(vec!["expected a table".to_owned()]),
@@ -90,19 +104,19 @@ fn read_all(tables: &[toml::Value], lines: &[usize], path: &str, faults: &mut Ve
         let credential = match read {
             Ok(credential) => credential,
             Err(problems) => {
-                faults.extend(problems.into_iter().map(|problem| Fault::new(place.clone(), problem)));
+                faults.extend(problems.into_iter().map(|problem| Fault::new(place(*line), problem)));
                 continue;
             }
         };
         match known.entry(credential.proof.clone()) {
-            Entry::Vacant(vacant) => _ = vacant.insert(line),
+            Entry::Vacant(vacant) => _ = vacant.insert(*line),
             Entry::Occupied(first) => {
                 let field = match &credential.proof {
                     Proof::Token(_) => "token_sha256",
                     Proof::Certificate(_) => "certificate_subject",
                 };
                 let first = first.get();
-                faults.push(Fault::new(place, format!("{field}: the credential in line {first} has the same")));
+                faults.push(Fault::new(place(*line), format!("{field}: the credential in line {first} has the same")));
             }
         }
         credentials.push(credential);

@@ -104,7 +104,8 @@ impl<'a> Entry<'a> {
         self.given(field).is_some()
     }
 
-    /// Reads a field, if it is there and without a fault.
+    /// Reads a field, if it is there and without a fault. A fault says what was expected, and never what is there, which
+    /// may be a secret.
     pub(super) fn field<T>(&mut self, field: &str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
         let problem = match read(self.given(field)?) {
             Ok(value) => return Some(value),
@@ -112,6 +113,13 @@ impl<'a> Entry<'a> {
         };
         self.faults.push(format!("{}: {problem}", self.notation.name(field)));
         None
+    }
+
+    /// The same, whose fault also says what is there.
+    pub(super) fn shown<T>(&mut self, field: &str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+        self.field(field, |value| {
+            read(value).map_err(|expected| format!("got {}, {expected}", Fault::shortened(&value.to_string())))
+        })
     }
 
     /// Refuses fields that are none of these, which are named as in JSON, and those that stand twice.
@@ -130,26 +138,17 @@ impl<'a> Entry<'a> {
 }
 
 pub(super) fn name<T: FromStr<Err = InvalidId>>(value: &Value) -> Result<T, String> {
-    let got = |expected: &str| format!("got {}, expected {expected}", shortened(value));
-    let text = value.as_str().ok_or_else(|| got("a text"))?;
-    text.parse().map_err(|invalid: InvalidId| got(invalid.expected()))
+    let text = value.as_str().ok_or("expected a text")?;
+    text.parse().map_err(|invalid: InvalidId| format!("expected {}", invalid.expected()))
 }
 
 pub(super) fn tags(value: &Value) -> Result<Arc<[Tag]>, String> {
-    let expected = || {
-        let rule = "each 1 to 64 of A-Z a-z 0-9 . _ : -";
-        format!("got {}, expected an array of up to {MAX_TAGS} tags, {rule}", shortened(value))
-    };
+    let expected = || format!("expected an array of up to {MAX_TAGS} tags, each 1 to 64 of A-Z a-z 0-9 . _ : -");
     let items = value.as_array().filter(|items| items.len() <= MAX_TAGS).ok_or_else(expected)?;
     let tag = |item: &Value| item.as_str().and_then(|text| Tag::new(text).ok());
     items.iter().map(tag).collect::<Option<_>>().ok_or_else(expected)
 }
 
 pub(super) fn switch(value: &Value) -> Result<bool, String> {
-    value.as_bool().ok_or_else(|| format!("got {}, expected true or false", shortened(value)))
-}
-
-/// A value as a fault repeats it.
-pub(super) fn shortened(value: &Value) -> String {
-    Fault::shortened(&value.to_string())
+    value.as_bool().ok_or_else(|| "expected true or false".to_owned())
 }

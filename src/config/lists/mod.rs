@@ -13,7 +13,7 @@ pub(super) mod list;
 mod peers;
 mod subscribers;
 
-pub(super) use credentials::credential;
+pub(super) use credentials::{credential, strange};
 pub(super) use list::List;
 pub(super) use peers::PEERS;
 pub use peers::{MAX_PEERS, encode_peers};

@@ -38,7 +38,7 @@ fn peer(entry: &mut Entry<'_>) -> Option<DialledPeer> {
     if target.is_none() && !entry.has("url") {
         entry.faults.push("url: it is missing; expected a URL like ws://host:7171/".to_owned());
     }
-    entry.id = entry.field("id", name);
+    entry.id = entry.shown("id", name);
     if !entry.has("id")
         && let Some(target) = &target
     {
@@ -47,9 +47,9 @@ fn peer(entry: &mut Entry<'_>) -> Option<DialledPeer> {
             Err(_) => entry.faults.push("id: the one that follows from the url is too long; give one".to_owned()),
         }
     }
-    let tags = entry.field("tags", tags);
-    let group = entry.field("clusterGroupId", name);
-    let coalesce = entry.field("coalesce", switch);
+    let tags = entry.shown("tags", tags);
+    let group = entry.shown("clusterGroupId", name);
+    let coalesce = entry.shown("coalesce", switch);
     let token = entry.field("token", token);
     let tls = certificates(entry);
     let speaks_tls = target.as_ref().is_none_or(|target| target.tls().is_some());
@@ -70,7 +70,7 @@ fn peer(entry: &mut Entry<'_>) -> Option<DialledPeer> {
 
 /// What `ca`, `cert`, `key` and `rejectUnauthorized` say, as they do to Node's `tls.connect`.
 fn certificates(entry: &mut Entry<'_>) -> ClientTlsOptions {
-    let verifies = entry.field("rejectUnauthorized", switch).unwrap_or(true);
+    let verifies = entry.shown("rejectUnauthorized", switch).unwrap_or(true);
     let [ca, certificate, key] = ["ca", "cert", "key"].map(|field| entry.field(field, |value| pem(field, value)));
     let roots = match ca {
         _ if !verifies => Roots::Anybody,

@@ -17,13 +17,13 @@ pub(in crate::config) const SUBSCRIBERS: List<Subscriber> = List {
 };
 
 fn subscriber(entry: &mut Entry<'_>) -> Option<Subscriber> {
-    entry.id = entry.field("id", name);
+    entry.id = entry.shown("id", name);
     if !entry.has("id") {
         entry.faults.push("id: it is missing; expected the id under which the application links".to_owned());
     }
-    let tags = entry.field("tags", tags);
-    let group = entry.field("clusterGroupId", name);
-    let coalesce = entry.field("coalesce", switch);
+    let tags = entry.shown("tags", tags);
+    let group = entry.shown("clusterGroupId", name);
+    let coalesce = entry.shown("coalesce", switch);
     Some(Subscriber {
         id: entry.id.clone()?,
         tags: tags.filter(|tags| !tags.is_empty()),
