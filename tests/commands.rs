@@ -4,8 +4,10 @@
 
 mod support;
 
+use std::path::Path;
+
 use serde_json::{Value, json};
-use support::{Peer, Process, Relay, Signal, assert_has};
+use support::{Peer, Process, Relay, Signal, assert_has, ran};
 
 #[tokio::test]
 async fn a_start_says_where_it_listens_what_it_promises_and_what_to_try_next() {
@@ -242,6 +244,38 @@ async fn each_shell_gets_completions_that_complete() {
         let run = std::process::Command::new("bash").args(["-c", ask, program, typed]).output().expect("bash runs");
         assert_eq!(String::from_utf8_lossy(&run.stdout).trim(), completed, "{}", String::from_utf8_lossy(&run.stderr));
     }
+}
+
+#[tokio::test]
+async fn a_trial_of_tls_with_wrong_arguments_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let demo = folder.path().join("demo");
+    let demo = demo.to_str().expect("UTF-8");
+    for (arguments, told) in [
+        (["--relays", "a,b,a"], "--relays: got a twice; expected each id once"),
+        (["--relays", "relay-aws,app"], "--relays: got app, which is the name of another certificate"),
+        (["--relays", "ca"], "--relays: got ca, which is the name of another certificate"),
+        (["--relays", "a b"], "invalid value 'a b' for '--relays"),
+        (["--relays", "a,,b"], "invalid value '' for '--relays"),
+        (["--hosts", "foo bar,*"], "invalid value 'foo bar' for '--hosts <HOSTS>': expected a name such as"),
+        (["--hosts", "localhost,*"], "invalid value '*' for '--hosts <HOSTS>'"),
+        (["--hosts", "localhost:7171"], "invalid value 'localhost:7171' for '--hosts <HOSTS>'"),
+        (["--hosts", "wss://host/"], "invalid value 'wss://host/' for '--hosts <HOSTS>'"),
+        (["--hosts", "host."], "invalid value 'host.' for '--hosts <HOSTS>'"),
+    ] {
+        let (code, stdout, stderr) = ran(&[&["tls", "demo", demo], &arguments[..]].concat(), &[]).await;
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}: {stderr}");
+        assert_has(&stderr, [told]);
+        assert!(!Path::new(demo).exists(), "{arguments:?}");
+    }
+    // An id that nobody can dial, and every form of an address.
+    let (code, stdout, _) =
+        ran(&["tls", "demo", demo, "--relays", "relay:1,.x", "--hosts", "::1,10.0.1.1,a_b.example"], &[]).await;
+    assert_eq!(code, Some(0));
+    assert_has(&stdout, ["relay:1, .x and app"]);
+    let (code, _, stderr) = ran(&["tls", "demo", demo], &[]).await;
+    assert_eq!(code, Some(1));
+    assert_has(&stderr, ["it is not empty; expected a new folder"]);
 }
 
 /// What a command shows on a terminal of this kind; `script` makes one.

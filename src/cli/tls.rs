@@ -15,6 +15,7 @@ use slipstream_store::PeerId;
 use time::{Duration, OffsetDateTime};
 
 use super::output;
+use crate::tls::is_server_name;
 
 pub(super) const EXAMPLE: &str = "\
 Example:
@@ -29,8 +30,9 @@ expired. docs/security.md shows how certificates are made that last.";
 /// How long the certificates are valid.
 const VALID: Duration = Duration::days(90);
 
-/// Whose certificate is that of the applications.
+/// Whose certificate is that of the applications, and whose that of the authority.
 const APPLICATION: &str = "app";
+const AUTHORITY: &str = "ca";
 
 /// Files for TLS.
 #[derive(Debug, Clone, Subcommand)]
@@ -50,33 +52,52 @@ pub struct Demo {
     #[arg(long, value_delimiter = ',', default_value = "relay-aws,relay-azure,relay-gcp")]
     relays: Vec<PeerId>,
     /// Names and addresses under which each relay may be dialled, besides its id.
-    #[arg(long, value_delimiter = ',', default_value = "localhost,127.0.0.1,::1")]
+    #[arg(long, value_delimiter = ',', default_value = "localhost,127.0.0.1,::1", value_parser = host)]
     hosts: Vec<String>,
 }
 
 /// Runs the command.
 pub(super) fn run(Command::Demo(demo): &Command) -> ExitCode {
+    if let Some(fault) = fault(demo) {
+        return output::fail(output::MISUSED, &fault);
+    }
     match write(demo) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => output::fail(output::FAILED, &format!("{error:#}")),
     }
 }
 
+fn host(text: &str) -> Result<String, &'static str> {
+    let expected = "expected a name such as `relay.example`, or an address such as `10.0.1.1`; no `*`, port or URL";
+    is_server_name(text).then(|| text.to_owned()).ok_or(expected)
+}
+
+/// What is wrong with the ids of the relays, each of which is the name of two files.
+fn fault(Demo { relays, .. }: &Demo) -> Option<String> {
+    for (at, id) in relays.iter().enumerate() {
+        if [APPLICATION, AUTHORITY].contains(&id.as_str()) {
+            return Some(format!("--relays: got {id}, which is the name of another certificate; expected another id"));
+        }
+        if relays[..at].contains(id) {
+            return Some(format!("--relays: got {id} twice; expected each id once"));
+        }
+    }
+    None
+}
+
 fn write(Demo { folder, relays, hosts }: &Demo) -> anyhow::Result<()> {
     let place = || folder.display().to_string();
-    if let Some(taken) = relays.iter().find(|id| [APPLICATION, "ca"].contains(&id.as_str())) {
-        bail!("--relays: got {taken}, which is the name of another certificate; expected another id");
-    }
     DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(place)?;
     if fs::read_dir(folder).with_context(place)?.next().is_some() {
         bail!("{}: it is not empty; expected a new folder", place());
     }
     let authority = authority()?;
-    save(folder, "ca.pem", &authority.pem)?;
+    save(folder, &format!("{AUTHORITY}.pem"), &authority.pem)?;
     for id in relays {
         let id = id.as_str();
-        let names = [id.to_owned()].into_iter().chain(hosts.iter().cloned());
-        issue(folder, id, names.collect(), &authority.issuer).with_context(|| format!("--hosts or --relays: {id}"))?;
+        // An id need not be a name that can be dialled.
+        let own = is_server_name(id).then(|| id.to_owned());
+        issue(folder, id, own.into_iter().chain(hosts.iter().cloned()).collect(), &authority.issuer)?;
     }
     issue(folder, APPLICATION, vec![APPLICATION.to_owned()], &authority.issuer)?;
     save(folder, "auth.toml", &credentials(relays))?;

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::{SupportedProtocolVersion, version};
+use rustls_pki_types::ServerName;
 
 pub use self::certificate::Certificate;
 pub use self::client::{ClientTls, ClientTlsOptions, Roots};
@@ -40,6 +41,12 @@ const ALPN: &[u8] = b"http/1.1";
 
 /// TLS 1.3 (RFC 8446) and 1.2 (RFC 5246).
 static VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
+
+/// Whether those who dial a server can find this name, or this address, in its certificate.
+#[must_use]
+pub fn is_server_name(text: &str) -> bool {
+    ServerName::try_from(text).is_ok() && !text.ends_with('.')
+}
 
 /// The one provider of cryptography. It is named wherever it is needed: nothing depends on a default of the process.
 fn provider() -> Arc<CryptoProvider> {
