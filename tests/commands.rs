@@ -7,7 +7,8 @@ mod support;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{Peer, Process, Relay, Signal, assert_has, ran};
+use sha2::{Digest as _, Sha256};
+use support::{Peer, Process, Relay, Signal, assert_has, ran, written};
 
 #[tokio::test]
 async fn a_start_says_where_it_listens_what_it_promises_and_what_to_try_next() {
@@ -30,6 +31,73 @@ async fn a_start_says_where_it_listens_what_it_promises_and_what_to_try_next() {
             "slipstream listen --to",
         ],
     );
+}
+
+/// Runs what a start says to try, with what stands there in capitals replaced.
+async fn try_it(folder: &Path, flags: &[&str], replaced: &[(&str, &str)]) {
+    let mut relay = Relay::start(folder, flags).await;
+    let mut commands = Vec::new();
+    for command in ["  slipstream listen --to ", "  slipstream send --to "] {
+        let line = relay.process.printed(command, |line| line.starts_with(command).then(|| line.to_owned())).await;
+        let words = line.split_whitespace().skip(1).map(|word| {
+            let word = word.trim_matches('\'');
+            replaced.iter().find(|(name, _)| *name == word).map_or(word, |(_, value)| value).to_owned()
+        });
+        commands.push(words.collect::<Vec<_>>());
+    }
+    commands[0].extend(["--count", "1"].map(str::to_owned));
+    let mut listening = Process::spawn(&commands[0], &[]);
+    relay.metric_becomes("slipstream_active_connections{kind=\"application\"}", 1.0).await;
+    let mut sending = Process::spawn(&commands[1], &[]);
+    for process in [&mut sending, &mut listening] {
+        assert_eq!(process.end().await.code(), Some(0), "{commands:?}\n{}", process.stderr());
+    }
+    assert_has(&listening.stdout(), ["order:123"]);
+    assert!(relay.stop().await.success());
+}
+
+#[tokio::test]
+async fn what_a_start_says_to_try_works_also_with_tls_and_credentials() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join("demo").join(name).to_str().expect("UTF-8").to_owned();
+    let (code, _, told) = ran(&["tls", "demo", &file("")], &[]).await;
+    assert_eq!(code, Some(0), "{told}");
+    let [ca, cert, key, auth, app, app_key] =
+        ["ca.pem", "relay-aws.pem", "relay-aws.key", "auth.toml", "app.pem", "app.key"].map(file);
+    let mut tables = String::new();
+    let tokens = ["one", "other"].map(|id| {
+        let token = format!("token-of-{id}");
+        let hash: String = Sha256::digest(&token).iter().map(|byte| format!("{byte:02x}")).collect();
+        tables += &format!("[[credential]]\ntoken_sha256 = \"{hash}\"\nid = \"{id}\"\n");
+        written(folder.path(), id, &token)
+    });
+    let tokens_file = written(folder.path(), "tokens.toml", &tables);
+    let tls = ["--tls-cert", &cert, "--tls-key", &key];
+    let mutual = [&tls[..], &["--tls-client-ca", &ca]].concat();
+    let replaced = [
+        ("CA.pem", ca.as_str()),
+        ("APP.pem", &app),
+        ("APP.key", &app_key),
+        ("TOKEN", &tokens[0]),
+        ("OTHER-TOKEN", &tokens[1]),
+        ("ID", "one"),
+        ("OTHER-ID", "other"),
+    ];
+    for (at, flags) in [
+        vec![],
+        tls.to_vec(),
+        mutual.clone(),
+        [&mutual[..], &["--auth-file", &auth]].concat(),
+        [&tls[..], &["--auth-file", &tokens_file]].concat(),
+        vec!["--auth-file", &tokens_file],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let store = folder.path().join(format!("relay-{at}"));
+        std::fs::create_dir(&store).expect("a folder");
+        try_it(&store, flags, &replaced).await;
+    }
 }
 
 #[tokio::test]

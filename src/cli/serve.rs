@@ -2,6 +2,7 @@
 
 mod announce;
 mod hangup;
+mod next;
 mod open_files;
 mod pages;
 mod ports;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use slipstream_store::{Guarantee, PeerId, Stats};
 use tracing::info;
 
+use super::next::to_try;
 use crate::backend::{self, Opened};
 use crate::cli::output;
 use crate::config::{Config, LogFormat};
@@ -129,11 +130,7 @@ impl Started<'_> {
         lines.push(format!("             {}", self.opened));
         lines.push(format!("  guarantee  {guarantee}"));
         lines.extend(backend::advice(self.config.store).map(|advice| format!("  advice     {advice}")));
-        if let Some(url) = self.link_url() {
-            lines.push("try, in two other terminals:".to_owned());
-            lines.push(format!("  slipstream listen --to {url} --id app-1"));
-            lines.push(format!("  slipstream send --to {url} order:123 '{{\"total\":100}}'"));
-        }
+        lines.extend(self.links.into_iter().flat_map(|links| to_try(self.config, links)));
         lines.join("\n")
     }
 
