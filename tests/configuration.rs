@@ -178,6 +178,8 @@ async fn beyond_loopback_the_api_is_closed_unless_that_is_permitted() {
         for path in ["/metrics", "/healthz", "/readyz"] {
             assert_eq!(get(here, path).await.status, 200, "{flag}: {path}");
         }
+        let warned = relay.process.stderr().contains("the API only because of SLIPSTREAM_ALLOW_INSECURE");
+        assert_eq!(warned, status == 200, "{flag}: {}", relay.process.stderr());
         assert!(relay.stop().await.success());
     }
 }

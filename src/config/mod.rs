@@ -22,6 +22,7 @@ mod tests;
 mod text;
 mod tls;
 mod value;
+mod warnings;
 
 use self::table::{SUBSCRIBERS, URL_CONFIG};
 use crate::dial::DialledPeer;
@@ -90,6 +91,6 @@ impl Config {
     /// What can be run and is hardly what was meant: each a sentence for the operator.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        rules::warnings(self)
+        warnings::warnings(self)
     }
 }

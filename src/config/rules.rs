@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use slipstream_embedded::resolved;
 use slipstream_store::PeerId;
 
 use super::fault::Fault;
-use super::setting::{Origin, Setting};
+use super::setting::Setting;
 use super::table::Config;
 use super::value::{Engine, Listen};
 use crate::dial::DialledPeer;
@@ -80,7 +79,7 @@ fn listener_is_open(config: &Config, _: &[Engine]) -> Option<String> {
 }
 
 /// Whether a peer must prove who it is before it may link.
-fn asks_who_calls(config: &Config) -> bool {
+pub(super) fn asks_who_calls(config: &Config) -> bool {
     config.auth_file.is_some() || config.tls_client_ca.is_some()
 }
 
@@ -180,92 +179,4 @@ fn subscriber_is_dialled(config: &Config, _: &[Engine]) -> Option<String> {
         let ids = both.join(", ");
         format!("{ids}: a peer to dial has this id too, URL_CONFIG; it is held for as it is, so expected it in one of the two")
     })
-}
-
-/// What can be run and is hardly what was meant.
-pub(super) fn warnings(config: &Config) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if config.listen == Listen::Off && config.peers.is_empty() {
-        warnings.push("SLIPSTREAM_LISTEN is off and there are no peers to dial: no message can come or go".to_owned());
-    }
-    if config.listen == Listen::Off && !config.subscribers.is_empty() {
-        warnings
-            .push("SLIPSTREAM_LISTEN is off: no subscriber can link, and what is held for them only grows".to_owned());
-    }
-    let policy_given = Setting::by_key("backlog_policy").is_some_and(|it| config.origin(it) != Origin::Default);
-    if config.max_backlog.is_none() && policy_given {
-        warnings.push("SLIPSTREAM_BACKLOG_POLICY has no effect without SLIPSTREAM_MAX_BACKLOG".to_owned());
-    }
-    if config.trusted_proxies.trusts_everyone() {
-        warnings.push(
-            "SLIPSTREAM_TRUSTED_PROXIES trusts every address: whoever reaches the listener may say to be anybody"
-                .to_owned(),
-        );
-    }
-    let last = last_republish(config);
-    if last > config.dedup_window {
-        warnings.push(format!(
-            "with SLIPSTREAM_ACK_TIMEOUT and MAX_MESSAGE_REPUBLISH_ATTEMPTS a message may be sent again after {last:?}, \
-             when its receiver may have forgotten it: that is longer than SLIPSTREAM_DEDUP_WINDOW, {:?}",
-            config.dedup_window
-        ));
-    }
-    if let [first, ..] = config.service_links() {
-        let count = config.service_links().len();
-        warnings.push(format!(
-            "Kubernetes put {count} variables of a Service into the environment, such as {first}; they count for nothing. To \
-             keep them out set enableServiceLinks: false in the pod's spec, or give the Service another name"
-        ));
-    }
-    if let Listen::At(address) = config.listen
-        && config.auth_file.is_some()
-        && config.listener_tls().is_none()
-        && !address.ip().to_canonical().is_loopback()
-    {
-        warnings.push(format!(
-            "SLIPSTREAM_LISTEN, {address}: tokens cross the network in clear text, since the listener speaks no TLS; expected \
-             SLIPSTREAM_TLS_CERT and SLIPSTREAM_TLS_KEY, or a proxy or tunnel before it that does"
-        ));
-    }
-    if config.tls_end_at_expiry && config.tls_client_ca.is_none() {
-        warnings.push("SLIPSTREAM_TLS_END_AT_EXPIRY has no effect without SLIPSTREAM_TLS_CLIENT_CA".to_owned());
-    }
-    let admin = SocketAddr::new(config.metrics_host, config.metrics_port);
-    if config.admin_token.is_some() && config.metrics_tls_cert.is_none() && !admin.ip().to_canonical().is_loopback() {
-        warnings.push(format!(
-            "SLIPSTREAM_ADMIN_TOKEN crosses the network to {admin} in clear text, since the admin port speaks no TLS; \
-             expected METRICS_TLS_CERT and METRICS_TLS_KEY, or a proxy or tunnel before it that does"
-        ));
-    }
-    for (variable, token) in
-        [("SLIPSTREAM_ADMIN_TOKEN", &config.admin_token), ("SLIPSTREAM_ADMIN_READ_TOKEN", &config.admin_read_token)]
-    {
-        if token.as_ref().is_some_and(|token| token.expose().len() < SAFE_TOKEN) {
-            warnings.push(format!(
-                "{variable} is shorter than {SAFE_TOKEN} characters, so it can be guessed; `slipstream token` makes one"
-            ));
-        }
-    }
-    let unverified = config.unverified_peers().map(|peer| (&peer.alias, &peer.target));
-    warnings.extend(unverified.map(|(alias, target)| {
-        format!(
-            "rejectUnauthorized is false for {alias}: whoever stands between this relay and {target} can read and change \
-             everything; expected the peer's authority as `ca` instead"
-        )
-    }));
-    let open = config.peers.iter().filter(|peer| peer.token.is_some() && peer.target.tls().is_none());
-    for peer in open.filter(|peer| !peer.target.address().is_some_and(|ip| ip.is_loopback())) {
-        let (alias, target) = (&peer.alias, &peer.target);
-        warnings.push(format!("the token for {alias} crosses the network to {target} in clear text: ws:// has no TLS"));
-    }
-    warnings
-}
-
-/// Shorter tokens of the API can be guessed by whoever reaches its port.
-const SAFE_TOKEN: usize = 20;
-
-/// How long after its first sending a delivery may be republished for the last time, apart from jitter.
-fn last_republish(config: &Config) -> Duration {
-    let timeouts = 2_u32.saturating_pow(config.max_message_republish_attempts).saturating_sub(1);
-    config.ack_timeout.saturating_mul(timeouts)
 }

@@ -241,6 +241,41 @@ fn warnings_are_told_and_are_no_faults() {
 }
 
 #[test]
+fn a_port_that_is_open_because_that_was_asked_for_is_warned_of() {
+    let warnings = |variables: &[(&str, &str)]| {
+        let insecure = [&[("SLIPSTREAM_ALLOW_INSECURE", "true")], variables].concat();
+        environment(&insecure).expect("no fault").warnings()
+    };
+    for (setting, beyond, told) in [
+        (
+            "SLIPSTREAM_LISTEN",
+            "0.0.0.0:7171",
+            "SLIPSTREAM_LISTEN, 0.0.0.0:7171, is beyond loopback and listens only because of SLIPSTREAM_ALLOW_INSECURE: \
+             whoever reaches it may send any message, and get what is kept under any id",
+        ),
+        (
+            "METRICS_HOST",
+            "::",
+            "METRICS_HOST and METRICS_PORT, [::]:8080, are beyond loopback and have the API only because of \
+             SLIPSTREAM_ALLOW_INSECURE: whoever reaches it may change the log and make backups",
+        ),
+    ] {
+        let warned = warnings(&[(setting, beyond)]);
+        assert!(warned.len() == 1 && warned[0].starts_with(told), "{warned:#?}");
+    }
+    let files = [
+        ("SLIPSTREAM_TLS_CERT", "own.pem"),
+        ("SLIPSTREAM_TLS_KEY", "own.key"),
+        ("SLIPSTREAM_LISTEN", "0.0.0.0:7171"),
+        ("SLIPSTREAM_TLS_CLIENT_CA", "ca.pem"),
+    ];
+    for closed in [&files[..], &[("SLIPSTREAM_LISTEN", "[::ffff:127.0.0.1]:7171"), ("METRICS_HOST", "127.0.0.1")], &[]]
+    {
+        assert_eq!(warnings(closed), Vec::<String>::new(), "{closed:?}");
+    }
+}
+
+#[test]
 fn what_is_encoded_is_read_back_and_what_is_wrong_is_refused() {
     let encoded = encode_peers(FULL, "peers.json").expect("no fault");
     assert_eq!(in_text(&encoded), Ok(full()));
