@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 /// Why a text is not a name of the kind that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: expected {expected}, got {got}")]
+#[error("{what}: {}", self.problem())]
 pub struct InvalidId {
     what: &'static str,
     expected: &'static str,
@@ -27,6 +27,12 @@ impl InvalidId {
             _ => format!("{shown:?}"),
         };
         Self { what, expected, got }
+    }
+
+    /// What was expected and what was given, for a caller who says itself what the text was to be.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        format!("expected {}, got {}", self.expected, self.got)
     }
 
     /// What the rule for this kind of name is, in words.
@@ -238,5 +244,7 @@ mod tests {
         let error = PeerId::new("x y".repeat(1000)).unwrap_err().to_string();
         assert!(error.starts_with("peer id: expected 1 to 128 of"), "{error}");
         assert!(error.contains("3000 bytes") && error.len() < 200, "{error}");
+        let problem = Tag::new("").unwrap_err().problem();
+        assert_eq!(problem, "expected 1 to 64 of A-Z a-z 0-9 . _ : -, got an empty text");
     }
 }

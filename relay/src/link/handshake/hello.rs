@@ -1,13 +1,12 @@
 //! What the two ends of a link say of themselves in the upgrade request and its answer. Pure.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request;
-use slipstream_store::{ClusterGroup, PeerId, PeerKind, Tag};
+use slipstream_store::{ClusterGroup, InvalidId, PeerId, PeerKind, Tag};
 
 use super::headers::{
     ACCEPT, ACK_BATCH, GROUP, ID, KIND, MAX_MESSAGE_BYTES, PEER_ID, PROTOCOL, RELAY, TAGS, checked, join,
@@ -107,11 +106,9 @@ impl<'a> Fields<'a> {
 
     fn read<T>(&self, query: &'static str, header: &HeaderName) -> Result<Option<T>, Refusal>
     where
-        T: FromStr<Err: fmt::Display>,
+        T: FromStr<Err = InvalidId>,
     {
-        self.one(query, header)?
-            .map(|value| value.parse().map_err(|error| Refusal::bad_request(format!("{query}: {error}"))))
-            .transpose()
+        self.one(query, header)?.map(|value| value.parse().map_err(|invalid| not_so(query, &invalid))).transpose()
     }
 }
 
@@ -135,7 +132,11 @@ fn read_tags(list: &str) -> Result<Arc<[Tag]>, Refusal> {
         return Err(Refusal::bad_request(format!("tags: expected at most {MAX_TAGS}, got {count}")));
     }
     let tags = list.split(',').map(|item| Tag::new(item.trim()));
-    tags.collect::<Result<_, _>>().map_err(|error| Refusal::bad_request(format!("tags: {error}")))
+    tags.collect::<Result<_, _>>().map_err(|invalid| not_so("tags", &invalid))
+}
+
+fn not_so(field: &str, invalid: &InvalidId) -> Refusal {
+    Refusal::bad_request(format!("{field}: {}", invalid.problem()))
 }
 
 fn read_kind(headers: &HeaderMap) -> Result<PeerKind, Refusal> {
