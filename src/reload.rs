@@ -7,7 +7,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::fs::File;
 use std::hash::{Hash as _, Hasher as _};
-use std::io::Read as _;
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,8 +59,9 @@ pub(crate) async fn watch(watched: Vec<Watched>, asked: Arc<Notify>) {
     }
 }
 
-/// What the contents of some files were; nothing for one that could not be read.
-type Contents = Vec<Option<u64>>;
+/// What the contents of some files were, or why there were none: what is there and no file is another change than that
+/// nothing is there.
+type Contents = Vec<Result<u64, ErrorKind>>;
 
 struct Set {
     watched: Watched,
@@ -94,15 +95,17 @@ impl Set {
 
     fn reload(&mut self, now: Instant) {
         let purpose = self.watched.purpose;
+        let paths: Vec<_> = self.watched.paths.iter().map(|path| path.display().to_string()).collect();
+        let files = paths.join(", ");
         let reloaded = regular(&self.watched.paths).and_then(|()| (self.watched.reload)());
         tls::count_reload(purpose, reloaded.is_ok());
         match reloaded {
             Ok(()) => {
-                info!(purpose, "files were read again and are in force");
+                info!(purpose, files, "files were read again and are in force");
                 self.warn();
                 self.reminded = now;
             }
-            Err(fault) => error!(purpose, "files were read again and refused; what was in force stays: {fault}"),
+            Err(fault) => error!(purpose, files, "files were read again and refused; what was in force stays: {fault}"),
         }
     }
 
@@ -123,17 +126,21 @@ fn contents(paths: &[PathBuf]) -> Contents {
     paths.iter().map(|path| content(path)).collect()
 }
 
-fn content(path: &Path) -> Option<u64> {
+fn content(path: &Path) -> Result<u64, ErrorKind> {
+    read(path).map_err(|error| error.kind())
+}
+
+fn read(path: &Path) -> io::Result<u64> {
     // Opened so that a pipe, which may have come this moment, keeps nobody waiting.
-    let file = File::from(rustix::fs::open(path, OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()?);
-    if !file.metadata().ok()?.is_file() {
-        return None;
+    let file = File::from(rustix::fs::open(path, OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(ErrorKind::InvalidInput.into());
     }
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
+    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
-    Some(hasher.finish())
+    Ok(hasher.finish())
 }
 
 #[cfg(test)]

@@ -281,8 +281,12 @@ async fn a_file_with_faults_leaves_what_is_in_force() {
     );
     guarded.reload("", "expected at least one [[credential]]").await;
     std::fs::remove_file(&guarded.file).expect("it is there");
-    guarded.relay.process.signal(Signal::HUP);
     guarded.says("there is no such file").await;
+    // What is there now is no file either, and that is something else.
+    std::fs::create_dir(&guarded.file).expect("a folder");
+    guarded.says("auth.toml: expected a file").await;
+    let named = format!("purpose=\"credentials\" files=\"{}\"", guarded.file.display());
+    assert_has(&guarded.relay.process.stderr(), [named.as_str()]);
     peer.ping(b"it lives").await;
     assert_eq!(guarded.refused("id=b", "new").await.status, 401);
     guarded.link("id=b", "right").await.ping(b"it lives").await;
