@@ -21,6 +21,15 @@ async fn listener(relay: &Relay, files: &Files) -> Process {
     process
 }
 
+/// Waits until the log has these: what is counted may be written a moment later.
+async fn says(relay: &Relay, parts: [&str; 2]) {
+    eventually(&format!("{parts:?}"), || async {
+        let told = relay.process.stderr();
+        parts.iter().all(|part| told.contains(part)).then_some(())
+    })
+    .await;
+}
+
 /// Makes another authority and what it issued, in a folder like the first.
 fn next(files: &Files) -> Files {
     let next = Files::usual();
@@ -57,7 +66,7 @@ async fn a_bad_set_is_refused_as_a_whole_and_the_old_stays() {
     let next = next(&files);
     fs::rename(files.path("next-relay.pem"), files.path("relay.pem")).expect("renamed");
     relay.metric_becomes(REFUSED, 1.0).await;
-    assert_has(&relay.process.stderr(), ["not the key of the first certificate", "what was in force stays"]);
+    says(&relay, ["not the key of the first certificate", "what was in force stays"]).await;
     fs::remove_file(files.path("ca.pem")).expect("removed");
     relay.metric_becomes(REFUSED, 2.0).await;
     let old = [vec!["--tls-no-verify".to_owned()], files.listener("machine-7")].concat();
@@ -123,7 +132,7 @@ async fn a_pipe_in_the_place_of_a_file_is_refused_and_holds_up_nothing() {
     let made = std::process::Command::new("mkfifo").arg(files.path("relay.key")).status();
     assert!(made.expect("mkfifo runs").success());
     relay.metric_becomes(REFUSED, 1.0).await;
-    assert_has(&relay.process.stderr(), ["relay.key: expected a file", "what was in force stays"]);
+    says(&relay, ["relay.key: expected a file", "what was in force stays"]).await;
     relay.process.signal(Signal::HUP);
     relay.metric_becomes(REFUSED, 2.0).await;
     fs::rename(files.path("kept.key"), files.path("relay.key")).expect("renamed");
