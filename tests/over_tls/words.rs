@@ -1,5 +1,7 @@
 //! What is said of certificates that cannot be used, or hardly: by `config check`, before any link.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
 use crate::support::{CLIENT, Files, HOST, assert_has};
@@ -150,6 +152,34 @@ fn what_others_refuse_or_will_is_a_warning() {
         assert_eq!(code, 0, "{told}");
         assert_has(&told, ["warning", &pem, part]);
         assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn a_key_that_others_may_read_is_a_warning_and_used() {
+    let files = Files::usual();
+    let key = files.path("relay.key");
+    let peers = format!(
+        r#"[{{"url":"wss://host/","cert":"{}","key":"{}"}}]"#,
+        files.text("relay.pem"),
+        files.text("relay.key")
+    );
+    for flags in [&pair("relay.pem", "relay.key")[..], &["--url-config", &peers]] {
+        for (mode, is_open) in [(0o600, false), (0o400, false), (0o640, true), (0o644, true)] {
+            fs::set_permissions(&key, Permissions::from_mode(mode)).expect("it is ours");
+            let (code, told) = checked(&files, flags);
+            assert_eq!((code, told.lines().count()), (0, usize::from(is_open)), "{mode:o}: {told}");
+            if is_open {
+                let command = told.split('`').nth(1).expect("a command").to_owned();
+                assert_has(
+                    &told,
+                    ["warning", "relay.key: this key is open to others than its owner", "defaultMode: 0400"],
+                );
+                let mended = Command::new("sh").args(["-c", &command]).current_dir(files.folder()).status();
+                assert!(mended.expect("sh runs").success(), "{command}");
+                assert_eq!(checked(&files, flags), (0, String::new()), "{command}");
+            }
+        }
     }
 }
 

@@ -96,7 +96,7 @@ impl ClientTls {
     /// What an operator should know of what is in force, though it can be used.
     #[must_use]
     pub fn warnings(&self, now: Timestamp) -> Vec<String> {
-        self.own().and_then(|own| own.expiry_warning(now)).into_iter().collect()
+        self.own().map(|own| own.warnings_of_either_end(now)).unwrap_or_default()
     }
 
     fn own(&self) -> Option<OwnCertificate> {

@@ -4,6 +4,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `pem` | reading files of certificates and keys |
+//! | `access` | whom the file of a key is open to |
 //! | `certificate` | what a certificate says |
 //! | `own` | a certificate chain and its key, checked when they are loaded |
 //! | `trust` | whose certificates are taken |
@@ -12,6 +13,7 @@
 //! | `observed` | what the metrics page says of it |
 //! | `fault` | what went wrong in a handshake, in words |
 
+mod access;
 mod certificate;
 mod client;
 mod fault;

@@ -47,6 +47,8 @@ pub struct OwnCertificate {
     pub(super) key: Arc<CertifiedKey>,
     certificate: Certificate,
     name: String,
+    /// That others may read the key, in words.
+    exposure: Option<String>,
 }
 
 impl OwnCertificate {
@@ -90,7 +92,8 @@ impl OwnCertificate {
                 own.subject
             )));
         }
-        Ok(Self { key: Arc::new(certified), certificate: own.clone(), name: chain.name().to_owned() })
+        let (certificate, name, exposure) = (own.clone(), chain.name().to_owned(), key.exposure());
+        Ok(Self { key: Arc::new(certified), certificate, name, exposure })
     }
 
     /// When it ends.
@@ -103,7 +106,7 @@ impl OwnCertificate {
     #[must_use]
     pub fn warnings(&self, now: Timestamp) -> Vec<String> {
         let name = &self.name;
-        let mut warnings: Vec<_> = self.expiry_warning(now).into_iter().collect();
+        let mut warnings = self.warnings_of_either_end(now);
         if self.certificate.names.is_empty() {
             warnings.push(format!(
                 "{name}: the certificate has a common name and no subjectAltName, in which alone other relays look for the \
@@ -119,9 +122,14 @@ impl OwnCertificate {
         warnings
     }
 
-    /// Whether it has ended, or ends within [`EXPIRES_SOON`].
+    /// What its owner should know whether a server or a client shows it.
     #[must_use]
-    pub fn expiry_warning(&self, now: Timestamp) -> Option<String> {
+    pub fn warnings_of_either_end(&self, now: Timestamp) -> Vec<String> {
+        self.expiry_warning(now).into_iter().chain(self.exposure.clone()).collect()
+    }
+
+    /// Whether it has ended, or ends within [`EXPIRES_SOON`].
+    fn expiry_warning(&self, now: Timestamp) -> Option<String> {
         const DAY: u64 = 24 * 60 * 60 * 1_000;
         let name = &self.name;
         let left = self.not_after().as_millis().saturating_sub(now.as_millis());

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use rustls_pki_types::pem::{Error as ParseError, PemObject};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
+use super::access::Access;
+
 /// Largest file; the roots of a system are a quarter of it.
 pub const MAX_PEM_BYTES: u64 = 1024 * 1024;
 
@@ -83,6 +85,8 @@ impl fmt::Debug for PemSource {
 pub struct Pem {
     name: String,
     text: Vec<u8>,
+    /// Whom its file is open to, if it is one.
+    access: Option<Access>,
 }
 
 impl Pem {
@@ -99,24 +103,36 @@ impl Pem {
         let fault = |fault: String| PemFault { name: name.clone(), fault };
         let mut text = Vec::new();
         let file = File::open(path).map_err(|error| fault(format!("it cannot be opened: {error}")))?;
+        let access = file.metadata().ok().map(|found| Access::of(&found));
         let read = file.take(MAX_PEM_BYTES + 1).read_to_end(&mut text);
         read.map_err(|error| fault(format!("it cannot be read: {error}")))?;
         if text.len() as u64 > MAX_PEM_BYTES {
             return Err(fault(format!("expected at most {MAX_PEM_BYTES} bytes")));
         }
-        Ok(Self { name, text })
+        Ok(Self { name, text, access })
     }
 
     /// Text that was given as such, under the name of its setting.
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        Self { name: name.into(), text: text.into(), access: None }
     }
 
     /// The file or the setting.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What its owner should know if this is a key that others may read.
+    #[must_use]
+    pub fn exposure(&self) -> Option<String> {
+        let access = self.access?;
+        let (most, mode, name) = (access.too_much()?, access.mode, &self.name);
+        Some(format!(
+            "{name}: this key is open to others than its owner (mode {mode:03o}); expected `chmod {most} {name}`, or in the volume \
+             of a Kubernetes Secret `defaultMode: 0400` (0440 with an fsGroup)"
+        ))
     }
 
     /// The certificates, in their order; at least one.
