@@ -70,6 +70,17 @@ async fn show_tells_each_value_and_where_it_came_from_and_no_secret() {
 }
 
 #[tokio::test]
+async fn the_page_has_every_field_of_a_peer_as_it_is_shown() {
+    let page = include_str!("../docs/configuration.md");
+    let example = page.split_once(" \"peers\": [").and_then(|(_, rest)| rest.split_once(", …]")).expect("an example").0;
+    let example: Value = serde_json::from_str(example).expect("one peer");
+    let peer = r#"[{"url": "ws://relay-azure.example:7171/", "id": "azure-1", "tags": ["azure"], "token": "hush"}]"#;
+    let (_, record, _) = ran(&["config", "show", "--json"], &[("URL_CONFIG", peer)]).await;
+    let record: Value = serde_json::from_str(&record).expect("JSON");
+    assert_eq!(record["peers"][0], example);
+}
+
+#[tokio::test]
 async fn show_names_the_files_of_certificates_and_no_text_of_them() {
     let peers = r#"[{"url": "wss://relay-c.example/", "ca": "ca.pem", "cert": "-----BEGIN hush", "key": "c.key"}]"#;
     let (code, table, _) = ran(&["config", "show"], &[("URL_CONFIG", peers)]).await;

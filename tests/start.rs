@@ -266,7 +266,8 @@ async fn a_hangup_takes_up_what_it_can_and_says_what_it_cannot() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("slipstream.toml");
     let write = |settings: &str| fs::write(&file, settings).expect("it is written");
-    write("window = 5\nenable_message_logs = false\n");
+    let peer = |token: &str| format!("[[peer]]\nurl = \"ws://127.0.0.1:1/\"\ntoken = \"hush-{token}\"\n");
+    write(&format!("window = 5\nenable_message_logs = false\n{}", peer("one")));
     let mut relay = Relay::start(folder.path(), &["--config", text(&file)]).await;
     let told = |relay: &Relay, part: &'static str| {
         let seen = relay.process.stderr().lines().filter(|line| line.contains("SIGHUP") && line.contains(part)).count();
@@ -274,10 +275,12 @@ async fn a_hangup_takes_up_what_it_can_and_says_what_it_cannot() {
     };
     let logging = || async { get(relay.admin, "/api/v1/logging").await.json() };
 
-    write("window = 6\nenable_message_logs = true\nenable_debug_logs = true\n");
+    write(&format!("window = 6\nenable_message_logs = true\nenable_debug_logs = true\n{}", peer("other")));
     relay.process.signal(Signal::HUP);
     eventually("what changed", || async { told(&relay, "ENABLE_MESSAGE_LOGS, ENABLE_DEBUG_LOGS") }).await;
     eventually("what did not", || async { told(&relay, "SLIPSTREAM_WINDOW") }).await;
+    assert!(told(&relay, "URL_CONFIG").is_some(), "a token that is shown to a peer");
+    assert!(!relay.process.stderr().contains("hush"), "{}", relay.process.stderr());
     assert_eq!(logging().await, json!({"messageLogs": true, "level": "debug"}));
 
     write("window = 0\nenable_debug_logs = false\nwindwo = 1\n");
