@@ -39,22 +39,34 @@ pub(crate) struct Watched {
     pub(crate) warnings: Box<dyn Fn() -> Vec<String> + Send>,
 }
 
-/// Says what there is to know of the files in force, and reads each set again when it has changed, and all of them when
-/// `asked` is notified. Runs until it is dropped, or returns at once if there are none.
-pub(crate) async fn watch(watched: Vec<Watched>, asked: Arc<Notify>) {
-    let mut sets: Vec<_> = watched.into_iter().map(|watched| Set::new(watched, Instant::now())).collect();
-    if sets.is_empty() {
-        return;
+/// Files that are in force, and are read again when they change.
+pub(crate) struct Watch(Vec<Set>);
+
+impl Watch {
+    /// Notes what these files hold. To be called as soon as they were read for the first time: what changes from then on is
+    /// read again, also if it changes before [`run`](Self::run), which may wait for a store to open.
+    pub(crate) fn new(watched: impl IntoIterator<Item = Watched>) -> Self {
+        Self(watched.into_iter().map(Set::new).collect())
     }
-    loop {
-        let is_asked = tokio::time::timeout(INTERVAL, asked.notified()).await.is_ok();
-        let looking = tokio::task::spawn_blocking(move || {
-            sets.iter_mut().for_each(|set| set.look(is_asked, Instant::now()));
-            sets
-        });
-        match looking.await {
-            Ok(back) => sets = back,
-            Err(error) => return error!(%error, "files are not read again any more; this wants a restart"),
+
+    /// Says what there is to know of the files in force, and reads each set again when it has changed, and all of them
+    /// when `asked` is notified. Runs until it is dropped, or returns at once if there are none.
+    pub(crate) async fn run(self, asked: Arc<Notify>) {
+        let Self(mut sets) = self;
+        if sets.is_empty() {
+            return;
+        }
+        sets.iter_mut().for_each(|set| set.begin(Instant::now()));
+        loop {
+            let is_asked = tokio::time::timeout(INTERVAL, asked.notified()).await.is_ok();
+            let looking = tokio::task::spawn_blocking(move || {
+                sets.iter_mut().for_each(|set| set.look(is_asked, Instant::now()));
+                sets
+            });
+            match looking.await {
+                Ok(back) => sets = back,
+                Err(error) => return error!(%error, "files are not read again any more; this wants a restart"),
+            }
         }
     }
 }
@@ -72,12 +84,15 @@ struct Set {
 }
 
 impl Set {
-    fn new(watched: Watched, now: Instant) -> Self {
+    fn new(watched: Watched) -> Self {
         let read = contents(&watched.paths);
-        let set = Self { seen: read.clone(), read, watched, reminded: now };
-        set.warn();
-        tls::count_no_reload(set.watched.purpose);
-        set
+        Self { seen: read.clone(), read, watched, reminded: Instant::now() }
+    }
+
+    fn begin(&mut self, now: Instant) {
+        self.warn();
+        self.reminded = now;
+        tls::count_no_reload(self.watched.purpose);
     }
 
     fn look(&mut self, is_asked: bool, now: Instant) {
@@ -150,6 +165,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_change_before_the_first_look_is_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, "old").expect("written");
+        let read = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&read);
+        let watched = Watched {
+            purpose: "listener",
+            paths: vec![path.clone()],
+            reload: Box::new(move || {
+                counted.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }),
+            warnings: Box::new(Vec::new),
+        };
+        let Watch(mut sets) = Watch::new([watched]);
+        std::fs::write(&path, "new").expect("written");
+        let start = Instant::now();
+        sets[0].begin(start);
+        (1..5).for_each(|look| sets[0].look(false, start + look * INTERVAL));
+        assert_eq!(read.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
     fn an_operator_is_told_once_a_day() {
         let told = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&told);
@@ -163,7 +202,8 @@ mod tests {
             }),
         };
         let start = Instant::now();
-        let mut set = Set::new(watched, start);
+        let mut set = Set::new(watched);
+        set.begin(start);
         let mut told_after = |looked: Duration, is_asked| {
             set.look(is_asked, start + looked);
             told.load(Ordering::Relaxed)

@@ -34,8 +34,9 @@ use crate::link::{LinkLimits, TcpConnector};
 use crate::listen::{ListenLimits, Listener};
 use crate::logging::{self, LogControl, Switches};
 use crate::relay::{BacklogLimit, DeliveryRules, DiskGuard, Relay, Settings};
+use crate::reload::Watch;
 use crate::store::StoreError;
-use crate::{BUCKETS, backend, disk, reload};
+use crate::{BUCKETS, backend, disk};
 
 const EXAMPLE: &str = "\
 Example:
@@ -73,11 +74,12 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
         Ok((certificates, access)) => (Arc::new(certificates), access),
         Err(faults) => return output::fail(output::MISUSED, &faults),
     };
+    let watch = Watch::new(certificates.watched().into_iter().chain(access.watched()));
     let logging = match logging::install(config.log_format, Switches::of(&config)) {
         Ok(logging) => logging,
         Err(error) => return output::fail(output::FAILED, &error),
     };
-    match serve(&arguments.settings, &config, certificates, access, logging.control()).await {
+    match serve(&arguments.settings, &config, Files { certificates, access, watch }, logging.control()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The log is where an operator looks, and in its format: it is told nowhere else.
@@ -99,12 +101,18 @@ pub(super) fn named_files(config: &Config) -> Result<(Certificates, Access), Fau
     }
 }
 
+/// What was read from the files that a configuration names.
+struct Files {
+    certificates: Arc<Certificates>,
+    access: Access,
+    watch: Watch,
+}
+
 /// The life of the process.
 async fn serve(
     flags: &SettingFlags,
     config: &Config,
-    certificates: Arc<Certificates>,
-    access: Access,
+    Files { certificates, access, watch }: Files,
     log: LogControl,
 ) -> anyhow::Result<()> {
     let since = Instant::now();
@@ -153,8 +161,7 @@ async fn serve(
     for warning in config.warnings().into_iter().chain(open_files::warning(open_files, config)) {
         warn!("{warning}");
     }
-    let watched = certificates.watched().into_iter().chain(access.watched()).collect();
-    let _watching = AbortOnDropHandle::new(tokio::spawn(reload::watch(watched, reload)));
+    let _watching = AbortOnDropHandle::new(tokio::spawn(watch.run(reload)));
     let connector = Arc::new(TlsConnector::new(TcpConnector));
     relay.run_erased(listener, access.authorizer(), connector, shutdown).await?;
     info!("stopped");
