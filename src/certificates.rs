@@ -30,7 +30,7 @@ impl Certificates {
         let listener = server(config.listener_tls(), "SLIPSTREAM_TLS_CERT", &mut faults);
         let admin = server(config.admin_tls(), "METRICS_TLS_CERT", &mut faults);
         for (at, tls) in config.dialled_tls() {
-            if let Err(fault) = tls.reload() {
+            if let Err(fault) = tls.load() {
                 faults.push(Fault::new(
                     format!("URL_CONFIG entry {} ({})", at + 1, config.peers[at].alias),
                     fault.to_string(),
@@ -96,7 +96,7 @@ fn of_server(purpose: &'static str, tls: &Arc<ServerTls>) -> Watched {
     Watched {
         purpose,
         paths: tls.paths().map(ToOwned::to_owned).collect(),
-        reload: Box::new(move || reloaded.reload().map_err(|fault| fault.to_string())),
+        reload: Box::new(move || reloaded.reload(SystemClock::new().wall()).map_err(|fault| fault.to_string())),
         warnings: Box::new(move || seen.warnings(SystemClock::new().wall())),
     }
 }
@@ -106,7 +106,7 @@ fn of_client(tls: &ClientTls) -> Watched {
     Watched {
         purpose: "dial",
         paths: tls.paths().map(ToOwned::to_owned).collect(),
-        reload: Box::new(move || reloaded.reload().map_err(|fault| fault.to_string())),
+        reload: Box::new(move || reloaded.reload(SystemClock::new().wall()).map_err(|fault| fault.to_string())),
         warnings: Box::new(move || seen.warnings(SystemClock::new().wall())),
     }
 }

@@ -21,6 +21,9 @@ use crate::tls;
 /// How often the files are looked at.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often files are tried again that were refused: a certificate may be valid by then.
+const RETRY: Duration = Duration::from_secs(60);
+
 /// How often an operator is told again of what is wrong with files that are in force.
 const REMINDER: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -81,12 +84,19 @@ struct Set {
     read: Contents,
     seen: Contents,
     reminded: Instant,
+    refused: Option<Refused>,
+}
+
+/// Files that are not in force, though they were read last.
+struct Refused {
+    fault: String,
+    tried: Instant,
 }
 
 impl Set {
     fn new(watched: Watched) -> Self {
         let read = contents(&watched.paths);
-        Self { seen: read.clone(), read, watched, reminded: Instant::now() }
+        Self { seen: read.clone(), read, watched, reminded: Instant::now(), refused: None }
     }
 
     fn begin(&mut self, now: Instant) {
@@ -101,6 +111,9 @@ impl Set {
         self.seen = contents;
         if is_asked || has_settled && self.seen != self.read {
             self.read.clone_from(&self.seen);
+            self.refused = None;
+            self.reload(now);
+        } else if has_settled && self.refused.as_ref().is_some_and(|it| now.duration_since(it.tried) >= RETRY) {
             self.reload(now);
         } else if now.duration_since(self.reminded) >= REMINDER {
             self.warn();
@@ -112,15 +125,22 @@ impl Set {
         let purpose = self.watched.purpose;
         let paths: Vec<_> = self.watched.paths.iter().map(|path| path.display().to_string()).collect();
         let files = paths.join(", ");
-        let reloaded = regular(&self.watched.paths).and_then(|()| (self.watched.reload)());
-        tls::count_reload(purpose, reloaded.is_ok());
-        match reloaded {
+        match regular(&self.watched.paths).and_then(|()| (self.watched.reload)()) {
             Ok(()) => {
+                tls::count_reload(purpose, true);
                 info!(purpose, files, "files were read again and are in force");
+                self.refused = None;
                 self.warn();
                 self.reminded = now;
             }
-            Err(fault) => error!(purpose, files, "files were read again and refused; what was in force stays: {fault}"),
+            Err(fault) => {
+                // One that is tried again is told once.
+                if self.refused.as_ref().is_none_or(|refused| refused.fault != fault) {
+                    tls::count_reload(purpose, false);
+                    error!(purpose, files, "files were read again and refused; what was in force stays: {fault}");
+                }
+                self.refused = Some(Refused { fault, tried: now });
+            }
         }
     }
 
@@ -160,7 +180,9 @@ fn read(path: &Path) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
 
@@ -216,5 +238,44 @@ mod tests {
         assert_eq!(told_after(47 * hour, true), 3, "at a reload, from which the next day counts");
         assert_eq!(told_after(70 * hour, false), 3);
         assert_eq!(told_after(71 * hour, false), 4);
+    }
+
+    #[test]
+    fn what_was_refused_is_tried_again_and_told_once() {
+        let (tried, is_good) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (counted, good) = (Arc::clone(&tried), Arc::clone(&is_good));
+        let watched = Watched {
+            purpose: "listener",
+            paths: Vec::new(),
+            reload: Box::new(move || {
+                counted.fetch_add(1, Ordering::Relaxed);
+                good.load(Ordering::Relaxed).then_some(()).ok_or_else(|| "it is not valid yet".to_owned())
+            }),
+            warnings: Box::new(Vec::new),
+        };
+        let page = PrometheusBuilder::new().build_recorder();
+        let start = Instant::now();
+        let mut set = Set::new(watched);
+        set.begin(start);
+        let mut look = |seconds, is_asked| {
+            metrics::with_local_recorder(&page, || set.look(is_asked, start + Duration::from_secs(seconds)));
+            tried.load(Ordering::Relaxed)
+        };
+        let counts = |series: &str| {
+            let page = page.handle().render();
+            page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ').map(str::to_owned))
+        };
+        let refused = "slipstream_reloads_total{use=\"listener\",outcome=\"refused\"}";
+        let taken_up = "slipstream_reloads_total{use=\"listener\",outcome=\"taken_up\"}";
+        assert_eq!(
+            [look(1, false), look(2, true), look(61, false), look(62, false), look(121, false)],
+            [0, 1, 1, 2, 2]
+        );
+        assert_eq!((counts(refused).as_deref(), counts(taken_up)), (Some("1"), None));
+        assert_eq!(look(122, true), 3, "who asks is told again");
+        assert_eq!(counts(refused).as_deref(), Some("2"));
+        is_good.store(true, Ordering::Relaxed);
+        assert_eq!([look(181, false), look(182, false), look(300, false)], [3, 4, 4]);
+        assert_eq!((counts(refused).as_deref(), counts(taken_up).as_deref()), (Some("2"), Some("1")));
     }
 }

@@ -31,7 +31,7 @@ impl TlsFlags {
     /// What is wrong with a file, in words.
     pub(super) fn read(&self) -> Result<ClientTls, String> {
         let tls = ClientTls::new(self.options());
-        tls.reload().map_err(|fault| fault.to_string())?;
+        tls.load().map_err(|fault| fault.to_string())?;
         Ok(tls)
     }
 

@@ -3,10 +3,11 @@
 use std::process::Stdio;
 
 use serde_json::Value;
+use time::{Duration, OffsetDateTime};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::support::{CLIENT, Files, Process, Relay, assert_has, each, eventually, within};
+use crate::support::{CLIENT, Files, HOST, Process, Relay, assert_has, each, eventually, within};
 
 /// Sends one message under this id, and returns how that ended and what was said.
 pub(super) async fn send(url: &str, id: &str, flags: &[String]) -> (i32, String) {
@@ -72,11 +73,24 @@ async fn a_certificate_for_another_name_is_refused_with_both_names() {
 }
 
 #[tokio::test]
+async fn a_relay_starts_with_a_certificate_out_of_its_time_and_its_clients_are_told_which() {
+    let files = Files::usual();
+    files.issue("ca", "late", HOST, -1);
+    files.issue_from("ca", "early", HOST, OffsetDateTime::now_utc() + Duration::days(2), 90);
+    for (name, part) in [("late", "it has expired"), ("early", "it is not valid yet; are the clocks right?")] {
+        let relay = Relay::start(&files.path(name), &each(&files.listener(name))).await;
+        refused(&relay, &files.client(None), part).await;
+        assert_has(&relay.process.stderr(), ["every peer that verifies it refuses the link"]);
+    }
+}
+
+#[tokio::test]
 async fn every_client_must_show_a_certificate_of_the_authority() {
     let files = Files::usual();
     files.authority("other");
     files.issue("other", "stranger", CLIENT, 90);
     files.issue("ca", "late", CLIENT, -1);
+    files.issue_from("ca", "early", CLIENT, OffsetDateTime::now_utc() + Duration::days(2), 90);
     files.issue("ca", "revoked", CLIENT, 90);
     files.revoke("ca", &["revoked"], 30);
     let mut flags = files.mutual("relay");
@@ -85,12 +99,15 @@ async fn every_client_must_show_a_certificate_of_the_authority() {
     sent(&relay, "app-1", &files.client(Some("machine-7"))).await;
     refused(&relay, &files.client(None), "the peer requires a client certificate").await;
     refused(&relay, &files.client(Some("stranger")), "does not trust the authority").await;
-    refused(&relay, &files.client(Some("late")), "has expired, says the far end").await;
+    for untimely in ["late", "early"] {
+        let client = files.client(Some(untimely));
+        refused(&relay, &client, "has expired or is not valid yet, says the far end; are the clocks right?").await;
+    }
     refused(&relay, &files.client(Some("revoked")), "was revoked, says the far end").await;
-    relay.metric_becomes_at_least("slipstream_connection_errors_total{reason=\"handshake\"}", 4.0).await;
+    relay.metric_becomes_at_least("slipstream_connection_errors_total{reason=\"handshake\"}", 5.0).await;
     let told = relay.process.stderr();
     let parts = ["showed no certificate", "no authority that is trusted here", "it has expired", "it was revoked"];
-    assert_has(&told, parts);
+    assert_has(&told, parts.into_iter().chain(["it is not valid yet; are the clocks right?"]));
 }
 
 #[tokio::test]

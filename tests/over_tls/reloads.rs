@@ -4,8 +4,11 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use serde_json::json;
+use time::{Duration, OffsetDateTime};
+
 use super::links::send;
-use crate::support::{Files, HOST, Process, Relay, Signal, assert_has, each, eventually};
+use crate::support::{CLIENT, Files, HOST, Process, Relay, Signal, assert_has, each, eventually};
 
 const TAKEN_UP: &str = "slipstream_reloads_total{use=\"listener\",outcome=\"taken_up\"}";
 const REFUSED: &str = "slipstream_reloads_total{use=\"listener\",outcome=\"refused\"}";
@@ -76,6 +79,55 @@ async fn a_bad_set_is_refused_as_a_whole_and_the_old_stays() {
     fs::rename(files.path("next-ca.pem"), files.path("ca.pem")).expect("renamed");
     relay.metric_becomes(TAKEN_UP, 1.0).await;
     assert_eq!(send(&relay.wss(), "app-2", &next.client(Some("machine-7"))).await.0, 0);
+}
+
+#[tokio::test]
+async fn a_certificate_out_of_its_time_takes_no_place_of_one_that_is_valid() {
+    let files = Files::usual();
+    files.issue("ca", "late", HOST, -1);
+    files.issue("ca", "later", HOST, -1);
+    files.issue_from("ca", "early", HOST, OffsetDateTime::now_utc() + Duration::days(2), 90);
+    let relay = Relay::start(files.folder(), &each(&files.listener("relay"))).await;
+    for (times, name, part) in
+        [(1.0, "late", "the certificate has expired"), (2.0, "early", "is not valid yet, only from")]
+    {
+        put(&files, name);
+        relay.metric_becomes(REFUSED, times).await;
+        assert_has(&relay.process.stderr(), [part, "and the one in force is valid", "what was in force stays"]);
+        assert_eq!(send(&relay.wss(), "app-1", &files.client(None)).await.0, 0, "{name}");
+    }
+    assert_eq!(relay.metric(TAKEN_UP).await, 0.0);
+    // One who starts with such a certificate gets it, and then any other may follow.
+    let started = Relay::start(&files.path("started"), &each(&files.listener("late"))).await;
+    put_over(&files, "later", "late");
+    started.metric_becomes(TAKEN_UP, 1.0).await;
+    put_over(&files, "machine-7", "late");
+    started.metric_becomes(TAKEN_UP, 2.0).await;
+}
+
+#[tokio::test]
+async fn what_a_peer_is_shown_is_not_replaced_by_one_that_has_expired() {
+    let files = Files::usual();
+    files.issue("ca", "late", CLIENT, -1);
+    let far = Relay::start(&files.path("far"), &each(&files.mutual("relay"))).await;
+    let [ca, certificate, key] = ["ca.pem", "machine-7.pem", "machine-7.key"].map(|name| files.text(name));
+    let peers = json!([{"url": far.wss(), "id": "far", "ca": ca, "cert": certificate, "key": key}]).to_string();
+    let near = Relay::start(&files.path("near"), &["--instance-id", "near", "--url-config", &peers]).await;
+    near.metric_becomes("slipstream_active_connections{kind=\"relay\"}", 1.0).await;
+    put_over(&files, "late", "machine-7");
+    near.metric_becomes("slipstream_reloads_total{use=\"dial\",outcome=\"refused\"}", 1.0).await;
+    assert!(near.metric("slipstream_tls_certificate_expiry_seconds{use=\"dial\"}").await > 86_400.0);
+}
+
+/// Puts a certificate and its key in the place of the relay's.
+fn put(files: &Files, name: &str) {
+    put_over(files, name, "relay");
+}
+
+fn put_over(files: &Files, name: &str, place: &str) {
+    for kind in ["pem", "key"] {
+        fs::copy(files.path(&format!("{name}.{kind}")), files.path(&format!("{place}.{kind}"))).expect("copied");
+    }
 }
 
 /// What Kubernetes mounts: `NAME -> ..data/NAME`, and `..data` leads to a folder that is swapped as a whole.

@@ -4,6 +4,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
+use time::{Duration, OffsetDateTime};
+
 use crate::support::{CLIENT, Files, HOST, assert_has};
 
 /// What `config check` says of a listener with these files, and how it ends.
@@ -140,13 +142,18 @@ fn what_others_refuse_or_will_is_a_warning() {
     files.issue("ca", "bare", "basicConstraints=CA:FALSE", 90);
     files.issue("ca", "soon", HOST, 20);
     files.issue("ca", "late", HOST, -1);
+    files.issue_from("ca", "early", HOST, OffsetDateTime::now_utc() + Duration::days(2), 90);
     files.key("default");
     files.openssl(
         "req -x509 -key default.key -out default.pem -days 90 -subj /CN=localhost -addext subjectAltName=DNS:localhost",
     );
-    for (name, part) in
-        [("bare", "no subjectAltName"), ("default", "CA:TRUE"), ("soon", "expires in 19 days"), ("late", "has expired")]
-    {
+    for (name, part) in [
+        ("bare", "no subjectAltName"),
+        ("default", "CA:TRUE"),
+        ("soon", "expires in 19 days"),
+        ("late", "has expired"),
+        ("early", "is not valid yet, only from"),
+    ] {
         let (pem, key) = (format!("{name}.pem"), format!("{name}.key"));
         let (code, told) = checked(&files, &pair(&pem, &key));
         assert_eq!(code, 0, "{told}");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 /// Extensions of a host's certificate, for the names that the tests dial.
 pub const HOST: &str = "basicConstraints=CA:FALSE\nsubjectAltName=IP:127.0.0.1,DNS:localhost";
@@ -81,15 +81,20 @@ impl Files {
 
     /// Has it issue one that ends at this moment, for a key of its own.
     pub fn issue_until(&self, authority: &str, name: &str, extensions: &str, end: OffsetDateTime) {
+        self.issue_dated(authority, name, extensions, &format!("-enddate {}", date(end)));
+    }
+
+    /// Has it issue one that begins at this moment and lasts for so many days, for a key of its own.
+    pub fn issue_from(&self, authority: &str, name: &str, extensions: &str, begin: OffsetDateTime, days: i64) {
+        let end = begin + Duration::days(days);
+        self.issue_dated(authority, name, extensions, &format!("-startdate {} -enddate {}", date(begin), date(end)));
+    }
+
+    fn issue_dated(&self, authority: &str, name: &str, extensions: &str, dates: &str) {
         self.key(name);
         self.request(name, extensions);
         let by = self.registry(authority);
-        let (year, month, day) = end.to_calendar_date();
-        let (hour, minute, second) = end.to_hms();
-        let end = format!("{year}{:02}{day:02}{hour:02}{minute:02}{second:02}Z", u8::from(month));
-        self.openssl(&format!(
-            "ca {by} -batch -notext -in {name}.csr -extfile {name}.ext -enddate {end} -out {name}.pem"
-        ));
+        self.openssl(&format!("ca {by} -batch -notext -in {name}.csr -extfile {name}.ext {dates} -out {name}.pem"));
     }
 
     fn request(&self, name: &str, extensions: &str) {
@@ -152,6 +157,13 @@ impl Files {
     pub fn folder(&self) -> &Path {
         self.0.path()
     }
+}
+
+/// A moment as openssl takes it.
+fn date(moment: OffsetDateTime) -> String {
+    let (year, month, day) = moment.to_calendar_date();
+    let (hour, minute, second) = moment.to_hms();
+    format!("{year}{:02}{day:02}{hour:02}{minute:02}{second:02}Z", u8::from(month))
 }
 
 /// Flags as a relay or a command takes them.

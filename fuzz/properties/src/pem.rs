@@ -53,7 +53,7 @@ pub fn pem(input: &[u8]) {
     let clients = ClientAuthorities { authorities: source(), revoked: Some(source()) };
     taken(ServerTls::load(ServerTlsOptions { own: own.clone(), clients: Some(clients) }), &words, &names);
     let client = ClientTls::new(ClientTlsOptions { roots: Roots::Authorities(source()), own: Some(own) });
-    taken(client.reload(), &words, &names);
+    taken(client.load(), &words, &names);
     assert!(!format!("{client:?} {pem:?}").contains("BEGIN"), "the text is printed");
 }
 

@@ -8,6 +8,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::{OID_KEY_TYPE_EC_PUBLIC_KEY, OID_PKCS1_RSAENCRYPTION};
 use x509_parser::public_key::PublicKey;
+use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Version;
 
 /// What a certificate says.
@@ -22,8 +23,12 @@ pub struct Certificate {
     pub names: Vec<String>,
     /// The common names of its subject.
     pub common_names: Vec<String>,
+    /// When it begins to be valid.
+    pub not_before: Timestamp,
     /// When it ends.
     pub not_after: Timestamp,
+    /// [`not_before`](Self::not_before) as people write it.
+    begins: String,
     pub(super) key: KeyKind,
     pub(super) is_version_1: bool,
     pub(super) is_authority: bool,
@@ -50,19 +55,29 @@ impl Certificate {
         let names = names.map(|extension| extension.value.general_names.iter().filter_map(name).collect());
         let common_names = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
         let authority = certificate.basic_constraints().ok().flatten();
-        let not_after = certificate.validity().not_after.timestamp();
+        let validity = certificate.validity();
         Some(Self {
             subject: certificate.subject().to_string(),
             issuer: certificate.issuer().to_string(),
             names: names.unwrap_or_default(),
             common_names: common_names.map(str::to_owned).collect(),
-            not_after: Timestamp::from_millis(u64::try_from(not_after).unwrap_or_default().saturating_mul(1_000)),
+            not_before: timestamp(validity.not_before),
+            not_after: timestamp(validity.not_after),
+            begins: validity.not_before.to_string(),
             key: key_kind(&certificate),
             is_version_1: certificate.version() == X509Version::V1,
             is_authority: authority.is_some_and(|extension| extension.value.ca),
             subject_der: certificate.subject().as_raw().to_vec(),
             issuer_der: certificate.issuer().as_raw().to_vec(),
         })
+    }
+
+    /// What is the matter with its dates at `now`, if it is not valid then: `has expired`, or when it begins.
+    pub(super) fn untimely(&self, now: Timestamp) -> Option<String> {
+        if self.not_after <= now {
+            return Some("has expired".to_owned());
+        }
+        (now < self.not_before).then(|| format!("is not valid yet, only from {} on", self.begins))
     }
 
     /// Whether it names `issuer` as its issuer.
@@ -79,6 +94,10 @@ impl Certificate {
     pub fn all_names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().chain(&self.common_names).map(String::as_str)
     }
+}
+
+fn timestamp(time: ASN1Time) -> Timestamp {
+    Timestamp::from_millis(u64::try_from(time.timestamp()).unwrap_or_default().saturating_mul(1_000))
 }
 
 fn name(name: &GeneralName<'_>) -> Option<String> {

@@ -36,8 +36,8 @@ pub struct ClientTlsOptions {
     pub own: Option<OwnFiles>,
 }
 
-/// The TLS of an end that dials. Its files are read by [`reload`](Self::reload), or else at the first dial; what a
-/// reload takes up holds from the next dial on. Clones share what is in force. Two are equal if they were made with the
+/// The TLS of an end that dials. Its files are read by [`load`](Self::load), or else at the first dial; what a
+/// [`reload`](Self::reload) takes up holds from the next dial on. Clones share what is in force. Two are equal if they were made with the
 /// same options.
 #[derive(Clone, Default)]
 pub struct ClientTls(Arc<Inner>);
@@ -64,8 +64,21 @@ impl ClientTls {
     ///
     /// # Errors
     /// With the name of the file at fault; what was in force stays.
-    pub fn reload(&self) -> Result<(), PemFault> {
+    pub fn load(&self) -> Result<(), PemFault> {
         self.in_force_anew().map(drop)
+    }
+
+    /// Does the same again.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and if its own certificate is not valid at `now` while the one in force is.
+    pub fn reload(&self, now: Timestamp) -> Result<(), PemFault> {
+        let loaded = InForce::load(&self.0.options)?;
+        if let (Some(own), Some(in_force)) = (&loaded.own, self.own()) {
+            own.replace(&in_force, now)?;
+        }
+        self.0.current.store(Some(Arc::new(loaded)));
+        Ok(())
     }
 
     fn in_force_anew(&self) -> Result<Arc<InForce>, PemFault> {

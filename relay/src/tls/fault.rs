@@ -89,7 +89,10 @@ fn of_alert(alert: AlertDescription) -> String {
              is another"
                 .to_owned()
         }
-        AlertDescription::CertificateExpired => "the certificate of this end has expired, says the far end".to_owned(),
+        // There is one alert for both.
+        AlertDescription::CertificateExpired => {
+            "the certificate of this end has expired or is not valid yet, says the far end; are the clocks right?".to_owned()
+        }
         AlertDescription::CertificateRevoked => "the certificate of this end was revoked, says the far end".to_owned(),
         AlertDescription::BadCertificate
         | AlertDescription::UnsupportedCertificate

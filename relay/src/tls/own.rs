@@ -125,19 +125,33 @@ impl OwnCertificate {
     /// What its owner should know whether a server or a client shows it.
     #[must_use]
     pub fn warnings_of_either_end(&self, now: Timestamp) -> Vec<String> {
-        self.expiry_warning(now).into_iter().chain(self.exposure.clone()).collect()
+        self.dates_warning(now).into_iter().chain(self.exposure.clone()).collect()
     }
 
-    /// Whether it has ended, or ends within [`EXPIRES_SOON`].
-    fn expiry_warning(&self, now: Timestamp) -> Option<String> {
+    /// Says so if it is not valid at `now`, or ends within [`EXPIRES_SOON`].
+    fn dates_warning(&self, now: Timestamp) -> Option<String> {
         const DAY: u64 = 24 * 60 * 60 * 1_000;
         let name = &self.name;
-        let left = self.not_after().as_millis().saturating_sub(now.as_millis());
-        if left == 0 {
-            return Some(format!("{name}: the certificate has expired; every peer that verifies it refuses the link"));
+        if let Some(untimely) = self.certificate.untimely(now) {
+            return Some(format!("{name}: the certificate {untimely}; every peer that verifies it refuses the link"));
         }
+        let left = self.not_after().as_millis().saturating_sub(now.as_millis());
         let soon = Duration::from_millis(left) < EXPIRES_SOON;
         soon.then(|| format!("{name}: the certificate expires in {} days", left / DAY))
+    }
+
+    /// Refuses to take the place of one that is valid at `now`, if this one is not.
+    ///
+    /// # Errors
+    /// With the name of the file.
+    pub(super) fn replace(&self, in_force: &Self, now: Timestamp) -> Result<(), PemFault> {
+        match self.certificate.untimely(now) {
+            Some(untimely) if in_force.certificate.untimely(now).is_none() => {
+                let fault = format!("the certificate {untimely}, and the one in force is valid");
+                Err(PemFault { name: self.name.clone(), fault })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

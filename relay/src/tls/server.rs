@@ -65,9 +65,12 @@ impl ServerTls {
     /// Reads it again, and puts all of it in force or nothing.
     ///
     /// # Errors
-    /// As [`load`](Self::load); what was in force stays.
-    pub fn reload(&self) -> Result<(), PemFault> {
-        self.current.store(Arc::new(InForce::load(&self.options)?));
+    /// As [`load`](Self::load), and if the certificate is not valid at `now` while the one in force is; what was in force
+    /// stays.
+    pub fn reload(&self, now: Timestamp) -> Result<(), PemFault> {
+        let loaded = InForce::load(&self.options)?;
+        loaded.own.replace(&self.current.load().own, now)?;
+        self.current.store(Arc::new(loaded));
         Ok(())
     }
 
