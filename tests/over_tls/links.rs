@@ -4,10 +4,11 @@ use std::process::Stdio;
 
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::support::{CLIENT, Files, HOST, Process, Relay, assert_has, each, eventually, within};
+use crate::support::{CLIENT, Files, HOST, Process, Relay, Sealer, assert_has, each, eventually, within};
 
 /// Sends one message under this id, and returns how that ended and what was said.
 pub(super) async fn send(url: &str, id: &str, flags: &[String]) -> (i32, String) {
@@ -28,6 +29,11 @@ async fn refused(relay: &Relay, flags: &[String], part: &str) {
     let (code, told) = send(&relay.wss(), "app-1", flags).await;
     assert_eq!(code, 1, "{told}");
     assert_has(&told, [part]);
+}
+
+/// The series of a reason.
+fn errors(reason: &str) -> String {
+    format!("slipstream_connection_errors_total{{reason=\"{reason}\"}}")
 }
 
 /// What openssl's client makes of the relay, after it sent this.
@@ -104,10 +110,48 @@ async fn every_client_must_show_a_certificate_of_the_authority() {
         refused(&relay, &client, "has expired or is not valid yet, says the far end; are the clocks right?").await;
     }
     refused(&relay, &files.client(Some("revoked")), "was revoked, says the far end").await;
-    relay.metric_becomes_at_least("slipstream_connection_errors_total{reason=\"handshake\"}", 5.0).await;
+    relay.metric_becomes_at_least(&errors("wrong_certificate"), 4.0).await;
+    relay.metric_becomes_at_least(&errors("no_certificate"), 1.0).await;
     let told = relay.process.stderr();
     let parts = ["showed no certificate", "no authority that is trusted here", "it has expired", "it was revoked"];
     assert_has(&told, parts.into_iter().chain(["it is not valid yet; are the clocks right?"]));
+}
+
+#[tokio::test]
+async fn an_operator_sees_who_is_refused_and_why() {
+    let files = Files::usual();
+    files.authority("other");
+    files.issue("other", "stranger", CLIENT, 90);
+    let flags = [files.mutual("relay"), vec!["--trusted-proxies=127.0.0.1".to_owned()]].concat();
+    let relay = Relay::start(files.folder(), &each(&flags)).await;
+    let refusals = |part: &str| -> Vec<String> {
+        let told = relay.process.stderr();
+        let lines = told.lines().filter(|line| line.contains("WARN") && line.contains("a connection was refused"));
+        lines.filter(|line| line.contains(part)).map(str::to_owned).collect()
+    };
+    let sealer = Sealer::new(&files, None);
+    for number in 1..=3 {
+        let mut stream = TcpStream::connect(relay.links).await.expect("it listens");
+        let header = format!("PROXY TCP4 203.0.113.9 127.0.0.1 471{number} 7171\r\n");
+        stream.write_all(header.as_bytes()).await.expect("written");
+        let mut sealed = sealer.seal(relay.links.ip(), stream).await.expect("a client is done before it is judged");
+        sealed.read(&mut [0]).await.expect_err("an alert");
+        relay.metric_becomes(&errors("no_certificate"), f64::from(number)).await;
+    }
+    let told = eventually("who showed none", || async { refusals("showed no certificate").pop() }).await;
+    assert_has(&told, ["remote=203.0.113.9:4711"]);
+    refused(&relay, &files.client(Some("stranger")), "does not trust the authority").await;
+    eventually("who is a stranger", || async { refusals("no authority that is trusted here").pop() }).await;
+    let other = [vec!["--tls-ca".to_owned(), files.text("other.pem")], files.listener("machine-7")].concat();
+    refused(&relay, &other, "no authority that is trusted here").await;
+    relay.metric_becomes_at_least(&errors("tls"), 1.0).await;
+    eventually("who does not trust this end", || async { refusals("the certificate of this end").pop() }).await;
+    // One that leaves is none that was refused.
+    TcpStream::connect(relay.links).await.expect("it listens").write_all(&[0x16]).await.expect("written");
+    relay.metric_becomes(&errors("handshake"), 1.0).await;
+    let known = ["showed no certificate", "no authority that is trusted here", "the certificate of this end"];
+    let unknown = refusals("").into_iter().find(|line| !known.iter().any(|part| line.contains(part)));
+    assert_eq!(unknown, None);
 }
 
 #[tokio::test]
@@ -139,7 +183,7 @@ async fn who_speaks_the_wrong_protocol_is_told_so() {
     })
     .await;
     let plain = tempfile::tempdir().expect("a folder");
-    let plain = Relay::start(plain.path(), &["--enable-debug-logs"]).await;
+    let plain = Relay::start(plain.path(), &[]).await;
     let (code, told) = send(&format!("wss://{}/", plain.links), "app-1", &files.client(None)).await;
     assert_eq!(code, 1, "{told}");
     assert_has(&told, ["does not speak TLS"]);
@@ -147,6 +191,7 @@ async fn who_speaks_the_wrong_protocol_is_told_so() {
         plain.process.stderr().contains("the client speaks TLS, which this port does not").then_some(())
     })
     .await;
+    plain.metric_becomes_at_least(&errors("tls"), 1.0).await;
 }
 
 #[tokio::test]

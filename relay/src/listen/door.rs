@@ -113,8 +113,10 @@ impl<A: Admission> Door<A> {
 
     /// Notes a handshake that failed.
     fn failed(&self, remote: SocketAddr, error: &io::Error) {
+        let fault = HandshakeFault::carried_by(error);
+        let remote = fault.and_then(HandshakeFault::client).unwrap_or(remote);
         debug!(%remote, %error, "a handshake failed");
-        let reason = HandshakeFault::reason(error);
+        let reason = fault.map(HandshakeFault::reason);
         Metrics::link_error(reason.unwrap_or("handshake"));
         if let Some(left_out) = reason.and_then(|reason| self.seldom.due(reason, Instant::now())) {
             warn!(%remote, %error, left_out, "a connection was refused");
@@ -137,8 +139,9 @@ impl<A: Admission> Door<A> {
     /// then on.
     async fn handshake(&self, accepted: Accepted, stay: &Stay) -> io::Result<Option<(Socket, A::Seat)>> {
         let (stream, info) = accepted.handshake().await?;
-        let counted = self.rooms.count(stay, info.remote.ip());
-        counted.map_err(|refusal| HandshakeFault::new(refusal.reason_counted(), refusal.reason()))?;
+        let remote = info.remote;
+        let counted = self.rooms.count(stay, remote.ip());
+        counted.map_err(|refusal| HandshakeFault::new(refusal.reason_counted(), refusal.reason()).of(remote))?;
         let granted = Mutex::new(None);
         let answer = service_fn(|request| {
             Box::pin(async {
@@ -180,7 +183,8 @@ impl<A: Admission> Door<A> {
         linger(stream).await;
         match answered {
             Err(_) if speaks_tls => {
-                Err(io::Error::other("the client speaks TLS, which this port does not: expected ws://"))
+                let told = "the client speaks TLS, which this port does not: expected ws://";
+                Err(HandshakeFault::new(tls::COUNTED_AS, told).of(remote).into())
             }
             answered => answered.map(|()| None).map_err(io::Error::other),
         }

@@ -77,18 +77,35 @@ impl ConnectInfo {
 pub struct HandshakeFault {
     reason: &'static str,
     told: String,
+    client: Option<SocketAddr>,
 }
 
 impl HandshakeFault {
     /// A fault that counts as `reason` in `slipstream_connection_errors_total`.
     #[must_use]
     pub fn new(reason: &'static str, told: impl Into<String>) -> Self {
-        Self { reason, told: told.into() }
+        Self { reason, told: told.into(), client: None }
     }
 
-    /// What the error of a handshake counts as, if that has a reason of its own.
-    pub(super) fn reason(error: &io::Error) -> Option<&'static str> {
-        error.get_ref()?.downcast_ref::<Self>().map(|fault| fault.reason)
+    /// The same, of a client that is known to have this address. Without one it is where the connection comes from.
+    #[must_use]
+    pub fn of(self, client: SocketAddr) -> Self {
+        Self { client: Some(client), ..self }
+    }
+
+    /// What the error of a handshake carries, if it has a reason of its own.
+    pub(super) fn carried_by(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    /// What it counts as.
+    pub(super) fn reason(&self) -> &'static str {
+        self.reason
+    }
+
+    /// The address of the client, if it is known.
+    pub(super) fn client(&self) -> Option<SocketAddr> {
+        self.client
     }
 }
 

@@ -10,12 +10,15 @@ use rustls::server::Acceptor;
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::linger;
-use super::listener::{Accepted, ConnectInfo, Listener};
+use super::listener::{Accepted, ConnectInfo, HandshakeFault, Listener};
 use crate::link::{Ahead, Sealed, Stream};
-use crate::tls::{self, ServerTls};
+use crate::tls::{self, About, ServerTls, TlsFault};
 
 /// How TLS begins: with a record of a handshake, of version 3.x (RFC 8446 §5.1).
 pub(super) const HANDSHAKE: [u8; 2] = [0x16, 0x03];
+
+/// What a client counts as that begins TLS and does not come to an end with it, unless for its certificate.
+pub(super) const COUNTED_AS: &str = "tls";
 
 /// What a client is told that speaks HTTP where TLS is spoken.
 const SPEAK_TLS: &str = "this port speaks TLS: expected a URL that begins with wss:// or https://";
@@ -62,11 +65,24 @@ pub async fn accept_tls(
     in_force: &ServerTls,
 ) -> io::Result<(Box<dyn Stream>, ConnectInfo)> {
     let stream = expect_tls(Ahead::in_pieces(stream)).await?;
-    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(tls::said_plainly)?;
-    let stream = in_force.answer(hello).await.map_err(tls::said_plainly)?;
+    let refused = |error| refused(error, info.remote);
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(refused)?;
+    let stream = in_force.answer(hello).await.map_err(refused)?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let certificates: Arc<[Bytes]> = certificates.iter().map(|der| Bytes::copy_from_slice(der)).collect();
     Ok((Box::new(Sealed::new(stream)), info.with_certificates(certificates)))
+}
+
+/// The same error, in words and with what it counts as if it is one of TLS. It is none if the client has left.
+fn refused(error: io::Error, client: SocketAddr) -> io::Error {
+    let error = tls::said_plainly(error);
+    let Some(fault) = TlsFault::of(&error) else { return error };
+    let counted_as = match fault.about {
+        About::NoCertificate => "no_certificate",
+        About::Certificate => "wrong_certificate",
+        About::Other => COUNTED_AS,
+    };
+    HandshakeFault::new(counted_as, fault.to_string()).of(client).into()
 }
 
 /// Returns the stream if TLS begins on it. Before rustls has seen a byte, because it answers what is no TLS with an alert.

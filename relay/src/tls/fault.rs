@@ -13,20 +13,52 @@ pub(crate) fn is_ordinary_leave(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof
 }
 
-/// The same error, in words if it is one of TLS.
+/// Why two ends do not come together over TLS, in words. An [`io::Error`] carries it.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+pub(crate) struct TlsFault {
+    /// What it is about.
+    pub(crate) about: About,
+    words: String,
+}
+
+/// What a fault of TLS is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    /// The client showed no certificate.
+    NoCertificate,
+    /// The certificate of the far end is not taken here.
+    Certificate,
+    /// Anything else, such as a far end that does not take the certificate of this one.
+    Other,
+}
+
+impl TlsFault {
+    /// The one that an error carries.
+    pub(crate) fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    fn new(error: &Error) -> Self {
+        let about = match error {
+            Error::NoCertificatesPresented => About::NoCertificate,
+            Error::InvalidCertificate(_) => About::Certificate,
+            _ => About::Other,
+        };
+        Self { about, words: words(error) }
+    }
+}
+
+/// The same error, as a [`TlsFault`] if it is one of TLS.
 pub(crate) fn said_plainly(error: io::Error) -> io::Error {
-    match tls_error(&error).and_then(words) {
-        Some(words) => io::Error::new(error.kind(), words),
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(of_tls) => io::Error::new(error.kind(), TlsFault::new(of_tls)),
         None => error,
     }
 }
 
-fn tls_error(error: &io::Error) -> Option<&Error> {
-    error.get_ref()?.downcast_ref()
-}
-
-fn words(error: &Error) -> Option<String> {
-    Some(match error {
+fn words(error: &Error) -> String {
+    match error {
         Error::NoCertificatesPresented => "the client showed no certificate, and one is required here".to_owned(),
         Error::InvalidCertificate(fault) => {
             format!("the far end's certificate is not taken: {}", of_certificate(fault))
@@ -37,8 +69,8 @@ fn words(error: &Error) -> Option<String> {
         Error::PeerIncompatible(_) => format!("the far end has no version or cipher of TLS in common: {error}"),
         Error::NoApplicationProtocol => "the far end does not speak http/1.1 over TLS (ALPN)".to_owned(),
         Error::AlertReceived(alert) => of_alert(*alert),
-        _ => return None,
-    })
+        error => error.to_string(),
+    }
 }
 
 fn of_certificate(fault: &CertificateError) -> String {

@@ -32,7 +32,7 @@ use rustls_pki_types::ServerName;
 
 pub use self::certificate::Certificate;
 pub use self::client::{ClientTls, ClientTlsOptions, Roots};
-pub(crate) use self::fault::{is_ordinary_leave, said_plainly};
+pub(crate) use self::fault::{About, TlsFault, is_ordinary_leave, said_plainly};
 pub use self::observed::{count_no_reload, count_reload, record_expiry, record_unverified, record_waiting};
 pub use self::own::{EXPIRES_SOON, OwnCertificate, OwnFiles};
 pub use self::pem::{MAX_PEM_BYTES, Pem, PemFault, PemSource, is_contents};
