@@ -32,7 +32,7 @@ async fn refused(relay: &Relay, flags: &[String], part: &str) {
 }
 
 /// The series of a reason.
-fn errors(reason: &str) -> String {
+pub(super) fn errors(reason: &str) -> String {
     format!("slipstream_connection_errors_total{{reason=\"{reason}\"}}")
 }
 

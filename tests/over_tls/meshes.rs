@@ -1,9 +1,11 @@
 //! Relays that dial each other over TLS.
 
+use std::fs;
+
 use serde_json::json;
 
-use super::links::send;
-use crate::support::{Files, Process, Relay, assert_has, each, eventually};
+use super::links::{errors, send};
+use crate::support::{Files, Process, Proxy, Relay, assert_has, each, eventually};
 
 /// A relay that dials another with these fields.
 async fn dialling(files: &Files, store: &str, to: &Relay, fields: serde_json::Value) -> Relay {
@@ -53,6 +55,36 @@ async fn a_relay_without_a_certificate_is_told_that_one_is_required_and_never_sa
     says(&near, "the peer requires a client certificate").await;
     assert_eq!(near.metric("slipstream_active_connections{kind=\"relay\"}").await, 0.0);
     assert_eq!(far.metric("slipstream_active_connections{kind=\"relay\"}").await, 0.0);
+}
+
+#[tokio::test]
+async fn a_dial_that_fails_for_another_reason_than_before_is_a_warning_again() {
+    let files = Files::usual();
+    files.authority("other");
+    let far = Relay::start(&files.path("far"), &each(&files.mutual("relay"))).await;
+    let way = Proxy::start(far.links).await;
+    way.cut();
+    fs::copy(files.path("other.pem"), files.path("trusted.pem")).expect("copied");
+    let peer = json!({"url": format!("wss://{}/", way.address), "id": "far", "ca": files.text("trusted.pem")});
+    let peers = json!([peer]).to_string();
+    let patient = ["--retry-in-n-seconds", "100ms", "--connection-retry-attempts", "1000", "--url-config", &peers];
+    let near = Relay::start(&files.path("near"), &patient).await;
+    says(&near, "the far end hung up in the handshake of TLS").await;
+    near.metric_becomes_at_least(&errors("dial_unreachable"), 2.0).await;
+    way.mend();
+    says(&near, "no authority that is trusted here has issued it").await;
+    near.metric_becomes_at_least(&errors("dial_tls"), 2.0).await;
+    fs::copy(files.path("ca.pem"), files.path("trusted.pem")).expect("copied");
+    says(&near, "the peer requires a client certificate").await;
+    let untrusted = near.metric(&errors("dial_tls")).await;
+    near.metric_becomes_at_least(&errors("dial_tls"), untrusted + 1.0).await;
+    let told = near.process.stderr();
+    let warnings = |part: &str| {
+        let failed = told.lines().filter(|line| line.contains("WARN") && line.contains("a dial failed"));
+        failed.filter(|line| line.contains(part)).count()
+    };
+    assert_eq!(["hung up in the handshake", "no authority that is trusted"].map(warnings), [1, 1], "{told}");
+    assert!(warnings("requires a client certificate") > 0, "{told}");
 }
 
 #[tokio::test]

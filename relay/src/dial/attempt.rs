@@ -32,6 +32,7 @@ impl DialError {
     /// What went wrong, as a label of few values for a metric.
     pub(super) fn reason(&self) -> &'static str {
         match self {
+            Self::Connect(error) if error.is_of_tls() => "dial_tls",
             Self::Connect(ConnectError::Url { .. } | ConnectError::Unreachable { .. }) => "dial_unreachable",
             Self::Connect(ConnectError::TimedOut(_) | ConnectError::Unanswered(_)) => "dial_timeout",
             Self::Connect(ConnectError::Handshake(HandshakeError::Refused { .. })) => "dial_refused",
@@ -39,6 +40,16 @@ impl DialError {
             Self::OwnId(_) => "dial_own_id",
             Self::AliasTaken(_) => "dial_alias_taken",
             Self::Store(_) => "dial_store",
+        }
+    }
+
+    /// What tells it from another failure for whoever reads the log: the words, unless they are a server's or a store's,
+    /// which may be others each time.
+    pub(super) fn kind(&self) -> String {
+        match self {
+            Self::Connect(ConnectError::Handshake(HandshakeError::Refused { status, .. })) => status.to_string(),
+            Self::Store(_) => self.reason().to_owned(),
+            Self::Connect(_) | Self::OwnId(_) | Self::AliasTaken(_) => self.to_string(),
         }
     }
 
@@ -67,4 +78,23 @@ pub(super) async fn attempt(
         }
         error => error.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_the_same_whatever_the_server_says_with_it() {
+        let refused = |status, reason: &str| {
+            let reason = reason.to_owned();
+            let refused = HandshakeError::Refused { status, reason, retry_after: None, server: None };
+            DialError::from(ConnectError::from(refused)).kind()
+        };
+        let busy = refused(StatusCode::SERVICE_UNAVAILABLE, "request 1 was not served");
+        assert_eq!(busy, refused(StatusCode::SERVICE_UNAVAILABLE, "request 2 was not served"));
+        assert_ne!(busy, refused(StatusCode::FORBIDDEN, "request 1 was not served"));
+    }
 }

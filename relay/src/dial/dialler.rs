@@ -72,6 +72,7 @@ impl<C: Contact> Dialler<C> {
     /// It does not dial while the peer has a link, whoever began it.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let mut backoff = Backoff::new(self.limits.clone());
+        let mut told = None;
         while !shutdown.is_cancelled() {
             let asked_for = match self.contact.linked() {
                 Some(ended) => {
@@ -85,7 +86,7 @@ impl<C: Contact> Dialler<C> {
                         Duration::ZERO
                     }
                     Some(Err(error)) => {
-                        self.failed(&mut backoff, &error);
+                        self.failed(&mut backoff, &mut told, &error);
                         error.retry_after(self.clock.wall())
                     }
                 },
@@ -130,19 +131,22 @@ impl<C: Contact> Dialler<C> {
         backoff.ended(up_since.elapsed());
     }
 
-    fn failed(&self, backoff: &mut Backoff, error: &DialError) {
+    /// Notes a dial that failed. `told` is the kind of the failure before it, which is not told again.
+    fn failed(&self, backoff: &mut Backoff, told: &mut Option<String>, error: &DialError) {
         let DialledPeer { alias, target, .. } = &self.peer;
         let opens = backoff.failed();
         let (failures, host) = (backoff.failures(), &target.authority);
+        let before = told.replace(error.kind());
+        let is_new = failures == 1 || before != *told;
         if opens {
             let pause = self.limits.open_pause;
             error!(peer = %alias, host, failures, ?pause, %error, "the circuit is open: the peer is dialled only now and then");
-        } else if matches!(error, DialError::OwnId(_)) && self.status.borrow().last_error != Some(error.to_string()) {
-            error!(peer = %alias, host, %error, "a dial failed");
-        } else if failures == 1 {
-            warn!(peer = %alias, host, %error, "a dial failed");
-        } else {
+        } else if !is_new {
             debug!(peer = %alias, host, failures, %error, "a dial failed again");
+        } else if matches!(error, DialError::OwnId(_)) {
+            error!(peer = %alias, host, failures, %error, "a dial failed");
+        } else {
+            warn!(peer = %alias, host, failures, %error, "a dial failed");
         }
         Metrics::link_error(error.reason());
         self.status.send_replace(DialStatus {

@@ -8,6 +8,7 @@ use super::awake;
 use super::handshake::{Announced, HandshakeError, Offer, offer};
 use super::stream::{Connector, Socket};
 use super::target::Target;
+use crate::tls::TlsFault;
 
 /// A link that was granted, before its first frame.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ pub enum ConnectError {
         /// What was expected.
         expected: &'static str,
     },
-    /// Nobody answers there.
+    /// Nobody answers there, or not over TLS.
     #[error("{host}:{port}: {error}")]
     Unreachable {
         /// The host of the URL.
@@ -87,4 +88,15 @@ pub enum ConnectError {
     /// The server took the connection and did not answer in the time that the options allow.
     #[error("the server took the connection and has not answered the upgrade request: no link within {0:?}")]
     Unanswered(Duration),
+}
+
+impl ConnectError {
+    /// Whether the two ends did not come together over TLS.
+    pub(crate) fn is_of_tls(&self) -> bool {
+        match self {
+            Self::Unreachable { error, .. } => TlsFault::of(error).is_some(),
+            Self::Handshake(error) => error.is_of_tls(),
+            _ => false,
+        }
+    }
 }

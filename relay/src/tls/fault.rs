@@ -22,6 +22,12 @@ pub(crate) struct TlsFault {
     words: String,
 }
 
+impl From<TlsFault> for io::Error {
+    fn from(fault: TlsFault) -> Self {
+        Self::other(fault)
+    }
+}
+
 /// What a fault of TLS is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum About {
@@ -37,6 +43,11 @@ impl TlsFault {
     /// The one that an error carries.
     pub(crate) fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
+    }
+
+    /// One that is told in these words.
+    pub(crate) fn said(words: impl Into<String>) -> Self {
+        Self { about: About::Other, words: words.into() }
     }
 
     fn new(error: &Error) -> Self {

@@ -25,6 +25,7 @@ use super::secret::Secret;
 use super::subprotocol::Named;
 use crate::link::shown::Shown;
 use crate::link::stream::{Socket, Stream};
+use crate::tls::TlsFault;
 
 const WEBSOCKET: &str = "websocket";
 const UPGRADE: &str = "upgrade";
@@ -170,6 +171,19 @@ impl From<hyper::Error> for HandshakeError {
     }
 }
 
+impl HandshakeError {
+    /// Whether the far end has ended TLS, or did not keep to it.
+    pub(crate) fn is_of_tls(&self) -> bool {
+        let Self::Http(error) = self else { return false };
+        behind(error).is_some_and(|error| TlsFault::of(error).is_some())
+    }
+}
+
+/// The error of the stream that lies behind one of HTTP.
+fn behind(error: &hyper::Error) -> Option<&io::Error> {
+    error.source()?.downcast_ref()
+}
+
 /// What lies behind an error of HTTP, such as the reason for which the far end has ended TLS.
 fn cause(error: &hyper::Error) -> String {
     let mut cause: &dyn Error = error;
@@ -181,8 +195,8 @@ fn cause(error: &hyper::Error) -> String {
 
 /// Whether the far end has left, with or without a word to TCP.
 fn is_leave(error: &hyper::Error) -> bool {
-    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    error.is_incomplete_message() || io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionReset)
+    let is_cut = |io: &io::Error| matches!(io.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
+    error.is_incomplete_message() || behind(error).is_some_and(is_cut)
 }
 
 /// When a server that refused wants to be asked again.
