@@ -118,6 +118,21 @@ async fn every_client_must_show_a_certificate_of_the_authority() {
 }
 
 #[tokio::test]
+async fn the_clients_of_an_authority_that_is_none_or_has_expired_are_taken() {
+    let files = Files::usual();
+    files.expired_authority("old");
+    files.issue("old", "aged", CLIENT, 90);
+    files.issue("machine-7", "forged", CLIENT, 90);
+    files.write("unfit.pem", files.read("old.pem") + &files.read("machine-7.pem"));
+    let flags = [files.listener("relay"), vec!["--tls-client-ca".to_owned(), files.text("unfit.pem")]].concat();
+    let relay = Relay::start(files.folder(), &each(&flags)).await;
+    sent(&relay, "app-1", &files.client(Some("aged"))).await;
+    sent(&relay, "app-1", &files.client(Some("forged"))).await;
+    refused(&relay, &files.client(Some("machine-7")), "does not trust the authority").await;
+    assert_has(&relay.process.stderr(), ["the authority CN=old has expired", "CN=machine-7 is not an authority"]);
+}
+
+#[tokio::test]
 async fn an_operator_sees_who_is_refused_and_why() {
     let files = Files::usual();
     files.authority("other");

@@ -191,6 +191,32 @@ fn a_key_that_others_may_read_is_a_warning_and_used() {
 }
 
 #[test]
+fn an_authority_of_clients_that_is_none_or_has_expired_is_a_warning() {
+    let files = Files::usual();
+    files.expired_authority("old");
+    files.key("own");
+    let own = "req -x509 -key own.key -out own.pem -days 90 -subj /CN=own -addext basicConstraints=critical,CA:FALSE";
+    files.openssl(own);
+    let told = |authorities: &'static str| {
+        let (code, told) =
+            checked(&files, &[&pair("relay.pem", "relay.key")[..], &["--tls-client-ca", authorities]].concat());
+        assert_eq!(code, 0, "{told}");
+        told
+    };
+    assert_eq!(told("ca.pem"), "");
+    files.write("several.pem", files.read("ca.pem") + &files.read("old.pem") + &files.read("machine-7.pem"));
+    let several = told("several.pem");
+    assert_eq!(several.lines().count(), 2, "{several}");
+    assert_has(&several, ["warning: several.pem: the authority CN=old has expired", "are taken all the same"]);
+    assert_has(
+        &several,
+        ["warning: several.pem: CN=machine-7 is not an authority", "no client of its issuer, CN=ca, is"],
+    );
+    let own = told("own.pem");
+    assert_has(&own, ["warning: own.pem: CN=own is not an authority", "whoever has its key can certify clients:"]);
+}
+
+#[test]
 fn lists_of_revoked_certificates_say_whom_they_leave_out() {
     let files = Files::usual();
     files.authority("other");

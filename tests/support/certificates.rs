@@ -64,6 +64,15 @@ impl Files {
         ));
     }
 
+    /// Makes an authority that has expired.
+    pub fn expired_authority(&self, name: &str) {
+        self.key(name);
+        self.request(name, "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign");
+        self.openssl(&format!(
+            "x509 -req -in {name}.csr -signkey {name}.key -days -1 -extfile {name}.ext -out {name}.pem"
+        ));
+    }
+
     /// Has an authority issue a certificate with these extensions, for a key of its own.
     pub fn issue(&self, authority: &str, name: &str, extensions: &str, days: i32) {
         self.key(name);

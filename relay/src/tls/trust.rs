@@ -36,6 +36,8 @@ fn roots(authorities: &Pem) -> Result<(RootCertStore, Vec<Certificate>), PemFaul
 /// Takes the clients that one of some authorities has certified, and no other.
 pub(super) struct ClientTrust {
     verifier: Arc<dyn ClientCertVerifier>,
+    /// The file of authorities, and their certificates.
+    authorities: (String, Vec<Certificate>),
     /// The file of lists, and until when each of them is up to date, with its issuer.
     lists: Option<(String, Vec<RevocationList>)>,
     /// The authorities that have no list, although others have one.
@@ -81,7 +83,8 @@ impl ClientTrust {
         }
         let verifier = builder.build().map_err(|error| revoked.unwrap_or(authorities).fault(error.to_string()))?;
         let unlisted = unlisted.into_iter().map(|certificate: Certificate| certificate.subject).collect();
-        Ok(Self { verifier, lists, unlisted, shared })
+        let authorities = (authorities.name().to_owned(), certificates);
+        Ok(Self { verifier, authorities, lists, unlisted, shared })
     }
 
     pub(super) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
@@ -105,8 +108,33 @@ impl ClientTrust {
                  other. Make the new authority again under another subject"
             )
         });
-        outdated.chain(unlisted).chain(shared)
+        let (file, authorities) = &self.authorities;
+        let unfit = authorities.iter().flat_map(move |authority| unfit(authority, now));
+        let unfit = unfit.map(move |fault| format!("{file}: {fault}"));
+        unfit.chain(outdated).chain(unlisted).chain(shared)
     }
+}
+
+/// What is the matter with the certificate of an authority. The verifier looks neither at its dates nor at whether it is
+/// one.
+fn unfit(authority: &Certificate, now: Timestamp) -> impl Iterator<Item = String> {
+    let subject = &authority.subject;
+    let untimely = authority.untimely(now);
+    let untimely = untimely
+        .map(|it| format!("the authority {subject} {it}; the clients that it has certified are taken all the same"));
+    // There is no way to say so in version 1.
+    let is_none = !authority.is_authority && !authority.is_version_1;
+    let none = is_none.then(|| {
+        let refused = match authority.is_issued_by(authority) {
+            true => String::new(),
+            false => format!(", and no client of its issuer, {}, is taken", authority.issuer),
+        };
+        format!(
+            "{subject} is not an authority (its certificate is not CA:TRUE), yet whoever has its key can certify \
+             clients{refused}: expected the certificate of an authority"
+        )
+    });
+    untimely.into_iter().chain(none)
 }
 
 impl RevocationList {
