@@ -7,7 +7,7 @@ use slipstream_store::Timestamp;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Fault, Faults};
 use crate::reload::Watched;
-use crate::tls::{self, ClientTls, ServerTls, ServerTlsOptions};
+use crate::tls::{self, ClientTls, PemRole, ServerTls, ServerTlsOptions};
 
 /// The certificates of a relay.
 pub(crate) struct Certificates {
@@ -27,8 +27,8 @@ impl Certificates {
     /// All that is wrong with them.
     pub(crate) fn load(config: &Config) -> Result<Self, Faults> {
         let mut faults = Vec::new();
-        let listener = server(config.listener_tls(), "SLIPSTREAM_TLS_CERT", &mut faults);
-        let admin = server(config.admin_tls(), "METRICS_TLS_CERT", &mut faults);
+        let listener = server(config.listener_tls(), of_listener, &mut faults);
+        let admin = server(config.admin_tls(), of_admin, &mut faults);
         for (at, tls) in config.dialled_tls() {
             if let Err(fault) = tls.load() {
                 faults.push(Fault::new(
@@ -81,13 +81,35 @@ fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     (to.as_millis() as f64 - from.as_millis() as f64) / 1000.0
 }
 
-fn server(options: Option<ServerTlsOptions>, variable: &str, faults: &mut Vec<Fault>) -> Option<Arc<ServerTls>> {
+fn server(
+    options: Option<ServerTlsOptions>,
+    setting: fn(PemRole) -> &'static str,
+    faults: &mut Vec<Fault>,
+) -> Option<Arc<ServerTls>> {
     match ServerTls::load(options?) {
         Ok(tls) => Some(Arc::new(tls)),
         Err(fault) => {
-            faults.push(Fault::new(variable, fault.to_string()));
+            faults.push(Fault::new(setting(fault.role), fault.to_string()));
             None
         }
+    }
+}
+
+/// The setting that names this file of the listener.
+fn of_listener(role: PemRole) -> &'static str {
+    match role {
+        PemRole::Certificate => "SLIPSTREAM_TLS_CERT",
+        PemRole::Key => "SLIPSTREAM_TLS_KEY",
+        PemRole::Authorities => "SLIPSTREAM_TLS_CLIENT_CA",
+        PemRole::Revoked => "SLIPSTREAM_TLS_CLIENT_CRL",
+    }
+}
+
+/// The setting that names this file of the admin port, which asks no client for a certificate.
+fn of_admin(role: PemRole) -> &'static str {
+    match role {
+        PemRole::Key => "METRICS_TLS_KEY",
+        PemRole::Certificate | PemRole::Authorities | PemRole::Revoked => "METRICS_TLS_CERT",
     }
 }
 

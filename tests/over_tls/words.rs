@@ -239,6 +239,43 @@ fn lists_of_revoked_certificates_say_whom_they_leave_out() {
 }
 
 #[test]
+fn a_fault_of_a_file_names_the_setting_that_it_belongs_to() {
+    let files = Files::usual();
+    files.write("both.pem", files.read("relay.pem") + &files.read("relay.key"));
+    files.revoke("ca", &[], 30);
+    let setting = |flags: &[&str], part: &str| {
+        let (code, told) = checked(&files, flags);
+        assert_eq!(code, 2, "{told}");
+        assert_has(&told, [part]);
+        told.lines().nth(1).and_then(|fault| fault.trim().split(": ").next().map(str::to_owned)).unwrap_or(told)
+    };
+    assert_eq!(checked(&files, &pair("both.pem", "both.pem")), (0, String::new()), "one file may be both");
+    for (certificate, key, part, named) in [
+        ("missing.pem", "relay.key", "missing.pem", "CERT"),
+        ("relay.key", "relay.key", "relay.key", "CERT"),
+        ("relay.pem", "missing.key", "missing.key", "KEY"),
+        ("relay.pem", "relay.pem", "relay.pem", "KEY"),
+        ("relay.pem", "machine-7.key", "machine-7.key", "KEY"),
+    ] {
+        assert_eq!(setting(&pair(certificate, key), part), format!("SLIPSTREAM_TLS_{named}"));
+        let admin = ["--metrics-tls-cert", certificate, "--metrics-tls-key", key];
+        assert_eq!(setting(&admin, part), format!("METRICS_TLS_{named}"));
+    }
+    for (authorities, lists, part, named) in [
+        ("missing.pem", "ca.crl", "missing.pem", "CLIENT_CA"),
+        ("relay.key", "ca.crl", "relay.key", "CLIENT_CA"),
+        ("ca.pem", "missing.crl", "missing.crl", "CLIENT_CRL"),
+        ("ca.pem", "ca.pem", "ca.pem", "CLIENT_CRL"),
+    ] {
+        let clients = ["--tls-client-ca", authorities, "--tls-client-crl", lists];
+        assert_eq!(
+            setting(&[pair("relay.pem", "relay.key"), clients].concat(), part),
+            format!("SLIPSTREAM_TLS_{named}")
+        );
+    }
+}
+
+#[test]
 fn settings_that_do_not_go_together_are_named() {
     let files = Files::usual();
     for (flags, parts) in [

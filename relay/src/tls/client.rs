@@ -12,7 +12,7 @@ use rustls::sign::SingleCertAndKey;
 use slipstream_store::Timestamp;
 
 use super::own::{OwnCertificate, OwnFiles};
-use super::pem::{PemFault, PemSource};
+use super::pem::{PemFault, PemRole, PemSource};
 use super::{ALPN, VERSIONS, provider, trust};
 
 /// Whose servers are taken.
@@ -131,11 +131,11 @@ impl InForce {
         let own = options.own.as_ref().map(OwnFiles::load).transpose()?;
         let verifier = match &options.roots {
             Roots::System => system()?,
-            Roots::Authorities(authorities) => trust::servers(&authorities.load()?)?,
+            Roots::Authorities(authorities) => trust::servers(&authorities.load(PemRole::Authorities)?)?,
             Roots::Anybody => Arc::new(trust::Anybody(provider().signature_verification_algorithms)),
         };
         let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&VERSIONS);
-        let builder = builder.map_err(|error| PemFault { name: "TLS".to_owned(), fault: error.to_string() })?;
+        let builder = builder.map_err(|error| PemFault::of_tls(&error))?;
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let mut config = match &own {
             Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&own.key)))),
@@ -156,6 +156,7 @@ fn system() -> Result<Arc<dyn ServerCertVerifier>, PemFault> {
     }
     let made = rustls_platform_verifier::Verifier::new(provider()).map_err(|error| PemFault {
         name: "the system's certificates".to_owned(),
+        role: PemRole::Authorities,
         fault: format!("they cannot be used ({error}): install them (Debian: ca-certificates), or give a `ca`"),
     })?;
     Ok(Arc::clone(SYSTEM.get_or_init(|| Arc::new(made))))

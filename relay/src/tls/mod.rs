@@ -35,7 +35,7 @@ pub use self::client::{ClientTls, ClientTlsOptions, Roots};
 pub(crate) use self::fault::{About, TlsFault, is_ordinary_leave, said_plainly};
 pub use self::observed::{count_no_reload, count_reload, record_expiry, record_unverified, record_waiting};
 pub use self::own::{EXPIRES_SOON, OwnCertificate, OwnFiles};
-pub use self::pem::{MAX_PEM_BYTES, Pem, PemFault, PemSource, is_contents};
+pub use self::pem::{MAX_PEM_BYTES, Pem, PemFault, PemRole, PemSource, is_contents};
 pub use self::server::{ClientAuthorities, ServerTls, ServerTlsOptions};
 
 /// The one protocol that is spoken over it (RFC 7301). WebSockets begin as HTTP/1.1.

@@ -9,7 +9,7 @@ use rustls_pki_types::CertificateDer;
 use slipstream_store::Timestamp;
 
 use super::certificate::Certificate;
-use super::pem::{Pem, PemFault, PemSource};
+use super::pem::{Pem, PemFault, PemRole, PemSource};
 use super::provider;
 
 /// How long before its end a certificate is warned of.
@@ -33,7 +33,7 @@ impl OwnFiles {
     /// # Errors
     /// As [`OwnCertificate::new`].
     pub fn load(&self) -> Result<OwnCertificate, PemFault> {
-        OwnCertificate::new(&self.certificate.load()?, &self.key.load()?)
+        OwnCertificate::new(&self.certificate.load(PemRole::Certificate)?, &self.key.load(PemRole::Key)?)
     }
 
     pub(super) fn sources(&self) -> [&PemSource; 2] {
@@ -148,7 +148,7 @@ impl OwnCertificate {
         match self.certificate.untimely(now) {
             Some(untimely) if in_force.certificate.untimely(now).is_none() => {
                 let fault = format!("the certificate {untimely}, and the one in force is valid");
-                Err(PemFault { name: self.name.clone(), fault })
+                Err(PemFault { name: self.name.clone(), role: PemRole::Certificate, fault })
             }
             _ => Ok(()),
         }

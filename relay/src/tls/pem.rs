@@ -28,6 +28,19 @@ pub fn is_contents(text: &str) -> bool {
     text.contains("-----BEGIN") || text.contains('\n') || is_bare && text.chars().all(base64)
 }
 
+/// What certificates, a key or lists are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PemRole {
+    /// The chain that this end shows.
+    Certificate,
+    /// The key of that chain.
+    Key,
+    /// The authorities whose certificates are taken.
+    Authorities,
+    /// The lists of certificates that are taken no more.
+    Revoked,
+}
+
 /// What is wrong with a certificate, a key or a list of them: the name of the file or setting, what was expected, what
 /// is there, and how to mend it. It holds nothing of the contents.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,8 +48,17 @@ pub fn is_contents(text: &str) -> bool {
 pub struct PemFault {
     /// The file, or the setting that has the text.
     pub name: String,
+    /// What it is for.
+    pub role: PemRole,
     /// What is wrong.
     pub fault: String,
+}
+
+impl PemFault {
+    /// One of no file: the certificate cannot be put to use.
+    pub(super) fn of_tls(error: &rustls::Error) -> Self {
+        Self { name: "TLS".to_owned(), role: PemRole::Certificate, fault: error.to_string() }
+    }
 }
 
 /// Where a [`Pem`] comes from. A file is read again at each reload.
@@ -49,14 +71,14 @@ pub enum PemSource {
 }
 
 impl PemSource {
-    /// What is there now.
+    /// What is there now, to be used as this.
     ///
     /// # Errors
     /// As [`Pem::read`].
-    pub fn load(&self) -> Result<Pem, PemFault> {
+    pub fn load(&self, role: PemRole) -> Result<Pem, PemFault> {
         match self {
-            Self::File(path) => Pem::read(path),
-            Self::Text(pem) => Ok(pem.clone()),
+            Self::File(path) => Pem::read(path, role),
+            Self::Text(pem) => Ok(Pem { role, ..pem.clone() }),
         }
     }
 
@@ -84,23 +106,24 @@ impl fmt::Debug for PemSource {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pem {
     name: String,
+    role: PemRole,
     text: Vec<u8>,
     /// Whom its file is open to, if it is one.
     access: Option<Access>,
 }
 
 impl Pem {
-    /// Reads a file.
+    /// Reads a file, to be used as this.
     ///
     /// # Errors
     /// It cannot be read, or is larger than [`MAX_PEM_BYTES`]; or the path is none, and is not repeated.
-    pub fn read(path: &Path) -> Result<Self, PemFault> {
+    pub fn read(path: &Path, role: PemRole) -> Result<Self, PemFault> {
         let name = path.display().to_string();
         if is_contents(&name) {
             let fault = "expected the path of a file, got what belongs into one".to_owned();
-            return Err(PemFault { name: "certificate or key".to_owned(), fault });
+            return Err(PemFault { name: "certificate or key".to_owned(), role, fault });
         }
-        let fault = |fault: String| PemFault { name: name.clone(), fault };
+        let fault = |fault: String| PemFault { name: name.clone(), role, fault };
         let mut text = Vec::new();
         let file = File::open(path).map_err(|error| fault(format!("it cannot be opened: {error}")))?;
         let access = file.metadata().ok().map(|found| Access::of(&found));
@@ -109,13 +132,13 @@ impl Pem {
         if text.len() as u64 > MAX_PEM_BYTES {
             return Err(fault(format!("expected at most {MAX_PEM_BYTES} bytes")));
         }
-        Ok(Self { name, text, access })
+        Ok(Self { name, role, text, access })
     }
 
-    /// Text that was given as such, under the name of its setting.
+    /// Text that was given as such, under the name of its setting. What it is for is said when it is loaded.
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Self {
-        Self { name: name.into(), text: text.into(), access: None }
+        Self { name: name.into(), role: PemRole::Certificate, text: text.into(), access: None }
     }
 
     /// The file or the setting.
@@ -238,7 +261,7 @@ impl Pem {
     }
 
     pub(super) fn fault(&self, fault: impl Into<String>) -> PemFault {
-        PemFault { name: self.name.clone(), fault: fault.into() }
+        PemFault { name: self.name.clone(), role: self.role, fault: fault.into() }
     }
 }
 

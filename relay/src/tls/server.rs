@@ -15,7 +15,7 @@ use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 
 use super::own::{OwnCertificate, OwnFiles};
-use super::pem::{PemFault, PemSource};
+use super::pem::{PemFault, PemRole, PemSource};
 use super::trust::ClientTrust;
 use super::turns::Turns;
 use super::{ALPN, VERSIONS, provider};
@@ -127,13 +127,13 @@ impl InForce {
         let own = options.own.load()?;
         let clients = match &options.clients {
             Some(ClientAuthorities { authorities, revoked }) => {
-                let revoked = revoked.as_ref().map(PemSource::load).transpose()?;
-                Some(ClientTrust::new(&authorities.load()?, revoked.as_ref())?)
+                let revoked = revoked.as_ref().map(|lists| lists.load(PemRole::Revoked)).transpose()?;
+                Some(ClientTrust::new(&authorities.load(PemRole::Authorities)?, revoked.as_ref())?)
             }
             None => None,
         };
         let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&VERSIONS);
-        let builder = builder.map_err(|error| PemFault { name: "TLS".to_owned(), fault: error.to_string() })?;
+        let builder = builder.map_err(|error| PemFault::of_tls(&error))?;
         let builder = match &clients {
             Some(clients) => builder.with_client_cert_verifier(clients.verifier()),
             None => builder.with_no_client_auth(),
