@@ -3,4 +3,5 @@
 mod links;
 mod meshes;
 mod reloads;
+mod warnings;
 mod words;

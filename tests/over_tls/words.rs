@@ -1,26 +1,22 @@
-//! What is said of certificates that cannot be used, or hardly: by `config check`, before any link.
+//! What is said of certificates that cannot be used: by `config check`, before any link.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
-
-use time::{Duration, OffsetDateTime};
 
 use crate::support::{CLIENT, Files, HOST, assert_has};
 
 /// What `config check` says of a listener with these files, and how it ends.
-fn checked(files: &Files, flags: &[&str]) -> (i32, String) {
+pub(super) fn checked(files: &Files, flags: &[&str]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_slipstream"));
     command.args(["config", "check"]).args(flags).current_dir(files.folder()).env_clear();
     let Output { status, stderr, .. } = command.output().expect("slipstream runs");
     (status.code().expect("it ends by itself"), String::from_utf8(stderr).expect("UTF-8"))
 }
 
-fn pair<'a>(certificate: &'a str, key: &'a str) -> [&'a str; 4] {
+pub(super) fn pair<'a>(certificate: &'a str, key: &'a str) -> [&'a str; 4] {
     ["--tls-cert", certificate, "--tls-key", key]
 }
 
-fn refused(files: &Files, flags: &[&str], parts: &[&str]) {
+pub(super) fn refused(files: &Files, flags: &[&str], parts: &[&str]) {
     let (code, told) = checked(files, flags);
     assert_eq!(code, 2, "{told}");
     assert_has(&told, parts.iter().copied());
@@ -134,108 +130,6 @@ fn a_certificate_that_no_peer_takes_is_said_to_be_the_operators_own() {
     refused(&files, &pair("v1.pem", "relay.key"), &["v1.pem", "X.509 version 1", "subjectAltName"]);
     files.write("reversed.pem", files.read("ca.pem") + &files.read("relay.pem"));
     refused(&files, &pair("reversed.pem", "relay.key"), &["reversed.pem", "expected the host's own certificate first"]);
-}
-
-#[test]
-fn what_others_refuse_or_will_is_a_warning() {
-    let files = Files::usual();
-    files.issue("ca", "bare", "basicConstraints=CA:FALSE", 90);
-    files.issue("ca", "soon", HOST, 20);
-    files.issue("ca", "late", HOST, -1);
-    files.issue_from("ca", "early", HOST, OffsetDateTime::now_utc() + Duration::days(2), 90);
-    files.key("default");
-    files.openssl(
-        "req -x509 -key default.key -out default.pem -days 90 -subj /CN=localhost -addext subjectAltName=DNS:localhost",
-    );
-    for (name, part) in [
-        ("bare", "no subjectAltName"),
-        ("default", "CA:TRUE"),
-        ("soon", "expires in 19 days"),
-        ("late", "has expired"),
-        ("early", "is not valid yet, only from"),
-    ] {
-        let (pem, key) = (format!("{name}.pem"), format!("{name}.key"));
-        let (code, told) = checked(&files, &pair(&pem, &key));
-        assert_eq!(code, 0, "{told}");
-        assert_has(&told, ["warning", &pem, part]);
-        assert_eq!(told.lines().count(), 1, "{told}");
-    }
-}
-
-#[test]
-fn a_key_that_others_may_read_is_a_warning_and_used() {
-    let files = Files::usual();
-    let key = files.path("relay.key");
-    let peers = format!(
-        r#"[{{"url":"wss://host/","cert":"{}","key":"{}"}}]"#,
-        files.text("relay.pem"),
-        files.text("relay.key")
-    );
-    for flags in [&pair("relay.pem", "relay.key")[..], &["--url-config", &peers]] {
-        for (mode, is_open) in [(0o600, false), (0o400, false), (0o640, true), (0o644, true)] {
-            fs::set_permissions(&key, Permissions::from_mode(mode)).expect("it is ours");
-            let (code, told) = checked(&files, flags);
-            assert_eq!((code, told.lines().count()), (0, usize::from(is_open)), "{mode:o}: {told}");
-            if is_open {
-                let command = told.split('`').nth(1).expect("a command").to_owned();
-                assert_has(
-                    &told,
-                    ["warning", "relay.key: this key is open to others than its owner", "defaultMode: 0400"],
-                );
-                let mended = Command::new("sh").args(["-c", &command]).current_dir(files.folder()).status();
-                assert!(mended.expect("sh runs").success(), "{command}");
-                assert_eq!(checked(&files, flags), (0, String::new()), "{command}");
-            }
-        }
-    }
-}
-
-#[test]
-fn an_authority_of_clients_that_is_none_or_has_expired_is_a_warning() {
-    let files = Files::usual();
-    files.expired_authority("old");
-    files.key("own");
-    let own = "req -x509 -key own.key -out own.pem -days 90 -subj /CN=own -addext basicConstraints=critical,CA:FALSE";
-    files.openssl(own);
-    let told = |authorities: &'static str| {
-        let (code, told) =
-            checked(&files, &[&pair("relay.pem", "relay.key")[..], &["--tls-client-ca", authorities]].concat());
-        assert_eq!(code, 0, "{told}");
-        told
-    };
-    assert_eq!(told("ca.pem"), "");
-    files.write("several.pem", files.read("ca.pem") + &files.read("old.pem") + &files.read("machine-7.pem"));
-    let several = told("several.pem");
-    assert_eq!(several.lines().count(), 2, "{several}");
-    assert_has(&several, ["warning: several.pem: the authority CN=old has expired", "are taken all the same"]);
-    assert_has(
-        &several,
-        ["warning: several.pem: CN=machine-7 is not an authority", "no client of its issuer, CN=ca, is"],
-    );
-    let own = told("own.pem");
-    assert_has(&own, ["warning: own.pem: CN=own is not an authority", "whoever has its key can certify clients:"]);
-}
-
-#[test]
-fn lists_of_revoked_certificates_say_whom_they_leave_out() {
-    let files = Files::usual();
-    files.authority("other");
-    files.write("both.pem", files.read("ca.pem") + &files.read("other.pem"));
-    files.revoke("ca", &["machine-7"], 30);
-    let flags = |list: &'static str, authorities: &'static str| {
-        [&pair("relay.pem", "relay.key")[..], &["--tls-client-ca", authorities, "--tls-client-crl", list]].concat()
-    };
-    assert_eq!(checked(&files, &flags("ca.crl", "ca.pem")), (0, String::new()));
-    let (_, told) = checked(&files, &flags("ca.crl", "both.pem"));
-    assert_has(&told, ["warning", "ca.crl", "no list of CN=other"]);
-    let namesake = Files::usual();
-    files.write("namesakes.pem", files.read("ca.pem") + &namesake.read("ca.pem"));
-    let (_, told) = checked(&files, &flags("ca.crl", "namesakes.pem"));
-    assert_has(&told, ["warning", "ca.crl", "CN=ca is the name of more than one authority"]);
-    files.revoke("ca", &[], -1);
-    let (_, told) = checked(&files, &flags("ca.crl", "ca.pem"));
-    assert_has(&told, ["warning", "ca.crl", "CN=ca is out of date"]);
-    refused(&files, &flags("relay.pem", "ca.pem"), &["relay.pem", "X509 CRL"]);
 }
 
 #[test]
