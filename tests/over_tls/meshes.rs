@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::links::{errors, send};
-use crate::support::{Files, Process, Proxy, Relay, assert_has, each, eventually};
+use crate::support::{Files, Process, Proxy, Relay, assert_has, each};
 
 /// A relay that dials another with these fields.
 async fn dialling(files: &Files, store: &str, to: &Relay, fields: serde_json::Value) -> Relay {
@@ -19,10 +19,6 @@ async fn dialling(files: &Files, store: &str, to: &Relay, fields: serde_json::Va
 
 async fn linked(relay: &Relay) {
     relay.metric_becomes("slipstream_active_connections{kind=\"relay\"}", 1.0).await;
-}
-
-async fn says(relay: &Relay, part: &str) {
-    eventually(part, || async { relay.process.stderr().contains(part).then_some(()) }).await;
 }
 
 #[tokio::test]
@@ -52,7 +48,7 @@ async fn a_relay_without_a_certificate_is_told_that_one_is_required_and_never_sa
     let files = Files::usual();
     let far = Relay::start(&files.path("far"), &each(&files.mutual("relay"))).await;
     let near = dialling(&files, "near", &far, json!({"ca": files.text("ca.pem")})).await;
-    says(&near, "the peer requires a client certificate").await;
+    near.says("the peer requires a client certificate").await;
     assert_eq!(near.metric("slipstream_active_connections{kind=\"relay\"}").await, 0.0);
     assert_eq!(far.metric("slipstream_active_connections{kind=\"relay\"}").await, 0.0);
 }
@@ -69,13 +65,13 @@ async fn a_dial_that_fails_for_another_reason_than_before_is_a_warning_again() {
     let peers = json!([peer]).to_string();
     let patient = ["--retry-in-n-seconds", "100ms", "--connection-retry-attempts", "1000", "--url-config", &peers];
     let near = Relay::start(&files.path("near"), &patient).await;
-    says(&near, "the far end hung up in the handshake of TLS").await;
+    near.says("the far end hung up in the handshake of TLS").await;
     near.metric_becomes_at_least(&errors("dial_unreachable"), 2.0).await;
     way.mend();
-    says(&near, "no authority that is trusted here has issued it").await;
+    near.says("no authority that is trusted here has issued it").await;
     near.metric_becomes_at_least(&errors("dial_tls"), 2.0).await;
     fs::copy(files.path("ca.pem"), files.path("trusted.pem")).expect("copied");
-    says(&near, "the peer requires a client certificate").await;
+    near.says("the peer requires a client certificate").await;
     let untrusted = near.metric(&errors("dial_tls")).await;
     near.metric_becomes_at_least(&errors("dial_tls"), untrusted + 1.0).await;
     let told = near.process.stderr();
@@ -93,10 +89,10 @@ async fn an_unverified_peer_is_warned_of_and_counted() {
     let far = Relay::start(&files.path("far"), &each(&files.listener("relay"))).await;
     let near = dialling(&files, "near", &far, json!({"rejectUnauthorized": false})).await;
     linked(&near).await;
-    says(&near, "rejectUnauthorized is false for far").await;
+    near.says("rejectUnauthorized is false for far").await;
     assert_eq!(near.metric("slipstream_tls_unverified_peers").await, 1.0);
     let trusting = dialling(&files, "trusting", &far, json!({})).await;
-    says(&trusting, "no authority that is trusted here has issued it").await;
+    trusting.says("no authority that is trusted here has issued it").await;
 }
 
 #[tokio::test]
@@ -106,7 +102,7 @@ async fn a_key_is_in_no_output() {
     let secret = key.lines().nth(1).expect("the first line of base64");
     let peers = json!([{"url": "wss://127.0.0.1:1/", "cert": files.read("machine-7.pem"), "key": key}]).to_string();
     let relay = Relay::start(&files.path("near"), &["--url-config", &peers, "--enable-debug-logs"]).await;
-    says(&relay, "a dial failed").await;
+    relay.says("a dial failed").await;
     let mut shown = Process::spawn(["config", "show", "--json", "--url-config", &peers], &[]);
     assert!(shown.end().await.success());
     let all = [relay.process.stderr(), relay.process.stdout(), shown.stdout(), shown.stderr()].concat();

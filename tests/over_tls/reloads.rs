@@ -93,7 +93,8 @@ async fn a_certificate_out_of_its_time_takes_no_place_of_one_that_is_valid() {
     {
         put(&files, name);
         relay.metric_becomes(REFUSED, times).await;
-        assert_has(&relay.process.stderr(), [part, "and the one in force is valid", "what was in force stays"]);
+        relay.says(part).await;
+        assert_has(&relay.process.stderr(), ["and the one in force is valid", "what was in force stays"]);
         assert_eq!(send(&relay.wss(), "app-1", &files.client(None)).await.0, 0, "{name}");
     }
     assert_eq!(relay.metric(TAKEN_UP).await, 0.0);

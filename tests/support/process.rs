@@ -233,6 +233,11 @@ impl Relay {
         self.process.end().await
     }
 
+    /// Waits until it has said this on stderr.
+    pub async fn says(&self, part: &str) {
+        super::eventually(part, || async { self.process.stderr().contains(part).then_some(()) }).await;
+    }
+
     /// Asserts that it never had more memory resident than [`MEGABYTES`].
     pub fn assert_small(&self, when: &str) {
         let peak = self.process.peak_bytes() / 1_000_000;
