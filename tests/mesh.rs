@@ -45,7 +45,7 @@ async fn messages_go_through_a_chain_with_the_whole_path_and_answers_come_back()
     assert_eq!(near.take().await.json["messagePath"], json!(["far", "c", "b", "a"]));
     for relay in [a, b, c] {
         for peer in ["a", "b", "c"] {
-            if relay.observer.observe().await.peers.iter().any(|each| each.id.as_str() == peer) {
+            if relay.observer.observe().await.peers.iter().any(|each| each.peer.id.as_str() == peer) {
                 relay.backlog_becomes(peer, 0).await;
             }
         }

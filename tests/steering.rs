@@ -49,7 +49,7 @@ async fn a_paused_peer_gets_what_it_is_owed_once_it_is_resumed() {
     place.settings.delivery.max_republishes = 1;
     let relay = place.start().await;
     let mut shop = relay.connect("id=shop").await;
-    let (mut paused, mut deaf) = (relay.connect("id=paused").await, relay.connect("id=deaf").await);
+    let (mut paused, deaf) = (relay.connect("id=paused").await, relay.connect("id=deaf").await);
     // The ACK timeout must not pass before the pause.
     assert!(relay.operator.pause(&peer("paused")).await.unwrap());
     publish(&mut shop, 1..=3).await;

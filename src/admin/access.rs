@@ -5,17 +5,13 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
 use hyper::http::uri::Authority;
-use hyper::{Method, StatusCode};
 
 use super::error::ApiError;
-use super::pages::Pages;
 use crate::link::Secret;
-use crate::listen::{ConnectInfo, TokenHash};
+use crate::listen::TokenHash;
 use crate::logging::AUDIT_TARGET;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -51,7 +47,7 @@ impl AdminTokens {
 
 /// What a request wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Right {
+pub(super) enum Right {
     Read,
     Act,
 }
@@ -59,8 +55,8 @@ enum Right {
 /// Who called, for the audit log.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Caller {
-    who: &'static str,
-    remote: Option<SocketAddr>,
+    pub(super) who: &'static str,
+    pub(super) remote: Option<SocketAddr>,
 }
 
 impl Caller {
@@ -74,7 +70,7 @@ impl Caller {
 
 impl ApiAccess {
     /// Looks at who asks. A browser says itself which site a page is from that asks.
-    fn check(&self, headers: &HeaderMap, right: Right) -> Result<&'static str, ApiError> {
+    pub(super) fn check(&self, headers: &HeaderMap, right: Right) -> Result<&'static str, ApiError> {
         if matches!(self, Self::Nobody) {
             return Err(forbidden(
                 "METRICS_HOST is beyond loopback and nothing asks who calls, so the API is closed; SLIPSTREAM_ADMIN_TOKEN \
@@ -112,30 +108,6 @@ impl AdminTokens {
             _ if self.read != Some(hash) => Err(unauthorized("the token is none of this relay's admin tokens")),
             Right::Read => Ok("read token"),
             Right::Act => Err(forbidden("this token lets read, not act; expected SLIPSTREAM_ADMIN_TOKEN's")),
-        }
-    }
-}
-
-/// Lets pass who may use the API, and notes who it is. Under `/api` nobody learns unasked what there is not.
-pub(super) async fn guard(State(pages): State<Pages>, mut request: Request, next: Next) -> Response {
-    let below = request.uri().path().strip_prefix("/api");
-    if below.is_none_or(|rest| !rest.is_empty() && !rest.starts_with('/')) {
-        return next.run(request).await;
-    }
-    let right = match *request.method() {
-        Method::GET | Method::HEAD => Right::Read,
-        _ => Right::Act,
-    };
-    let remote = request.extensions().get::<ConnectInfo>().map(|info| info.remote);
-    match pages.api.check(request.headers(), right) {
-        Ok(who) => {
-            request.extensions_mut().insert(Caller { who, remote });
-            next.run(request).await
-        }
-        Err(refusal) => {
-            let path = request.uri().path();
-            tracing::debug!(?remote, method = %request.method(), path, code = refusal.code, "a call of the API is refused");
-            refusal.into_response()
         }
     }
 }

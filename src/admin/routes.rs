@@ -1,17 +1,19 @@
 //! The table of what can be asked for, and what becomes of what cannot.
 
 use axum::Router;
-use axum::extract::Request;
-use axum::middleware::from_fn_with_state;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 use tokio::sync::watch;
 
+use super::access::{Caller, Right};
 use super::error::ApiError;
 use super::pages::{Pages, Shown};
 use super::response::json;
-use super::{access, api, health};
+use super::{api, health};
+use crate::listen::ConnectInfo;
 
 /// Everything that the admin port answers, with the pages as they are when it is asked.
 pub(super) fn router(pages: watch::Receiver<Pages>) -> Router {
@@ -26,8 +28,32 @@ pub(super) fn router(pages: watch::Receiver<Pages>) -> Router {
         .route("/readyz", get(health::ready))
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(shown.clone(), access::guard))
+        .layer(from_fn_with_state(shown.clone(), guard))
         .with_state(shown)
+}
+
+/// Lets pass who may use the API, and notes who it is. Under `/api` nobody learns unasked what there is not.
+async fn guard(State(pages): State<Pages>, mut request: Request, next: Next) -> Response {
+    let below = request.uri().path().strip_prefix("/api");
+    if below.is_none_or(|rest| !rest.is_empty() && !rest.starts_with('/')) {
+        return next.run(request).await;
+    }
+    let right = match *request.method() {
+        Method::GET | Method::HEAD => Right::Read,
+        _ => Right::Act,
+    };
+    let remote = request.extensions().get::<ConnectInfo>().map(|info| info.remote);
+    match pages.api.check(request.headers(), right) {
+        Ok(who) => {
+            request.extensions_mut().insert(Caller { who, remote });
+            next.run(request).await
+        }
+        Err(refusal) => {
+            let path = request.uri().path();
+            tracing::debug!(?remote, method = %request.method(), path, code = refusal.code, "a call of the API is refused");
+            refusal.into_response()
+        }
+    }
 }
 
 async fn nothing(request: Request) -> Response {

@@ -102,7 +102,9 @@ fn of_ports(config: &Config) -> Vec<String> {
         [("SLIPSTREAM_ADMIN_TOKEN", &config.admin_token), ("SLIPSTREAM_ADMIN_READ_TOKEN", &config.admin_read_token)];
     let is_short = |token: &Option<Secret>| token.as_ref().is_some_and(|token| token.expose().len() < SAFE_TOKEN);
     warnings.extend(tokens.into_iter().filter(|(_, token)| is_short(token)).map(|(variable, _)| {
-        format!("{variable} is shorter than {SAFE_TOKEN} characters, so it can be guessed; `slipstream token` makes one")
+        format!(
+            "{variable} is shorter than {SAFE_TOKEN} characters, so it can be guessed; `slipstream token` makes one"
+        )
     }));
     warnings
 }

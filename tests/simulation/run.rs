@@ -184,7 +184,7 @@ impl Simulation {
         for relay in &self.relays {
             let seen = relay.observe().map(|observation| observation.peers).unwrap_or_default();
             for neighbour in self.plan.neighbours(&relay.id) {
-                if !seen.iter().any(|peer| peer.id == *neighbour && peer.linked) {
+                if !seen.iter().any(|peer| peer.peer.id == *neighbour && peer.linked_from.is_some()) {
                     missing.push(format!("{} has no link with {neighbour}", relay.id));
                 }
             }

@@ -62,14 +62,14 @@ impl Oracle {
         let window = self.plan.settings.delivery.window.get() as usize;
         for peer in &observation.peers {
             self.world.holds("the window is kept", peer.in_flight <= window, || {
-                format!("{relay} has {} in flight to {}; the window is {window}", peer.in_flight, peer.id)
+                format!("{relay} has {} in flight to {}; the window is {window}", peer.in_flight, peer.peer.id)
             });
         }
         self.memory_is_bounded(relay, observation);
         if at_rest {
             let roster: Roster = disk.look(|store| at_once(store.roster())).expect("the model can be read");
             for remembered in &roster.peers {
-                let seen = observation.peers.iter().find(|peer| peer.id == remembered.peer.id);
+                let seen = observation.peers.iter().find(|peer| peer.peer.id == remembered.peer.id);
                 self.world.holds("counts are right", seen.is_some_and(|it| it.backlog == remembered.backlog), || {
                     format!("{relay} says {seen:?}; its store owes {}", remembered.backlog)
                 });
