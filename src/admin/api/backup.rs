@@ -18,6 +18,7 @@ use crate::admin::response::json;
 #[serde(deny_unknown_fields)]
 pub(super) struct BackupBody {
     /// Its name in the folder of SLIPSTREAM_BACKUP_PATH.
+    #[schema(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$")]
     name: String,
 }
 

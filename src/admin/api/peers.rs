@@ -9,6 +9,7 @@ use axum::response::Response;
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use slipstream_store::{ClusterGroup, PeerId, PeerKind, Tag, Timestamp};
+use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::times::rfc3339;
@@ -100,11 +101,16 @@ pub(super) struct PageOfPeers {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct Declaration {
     /// Its tags.
-    #[schema(max_items = 64)]
+    #[schema(schema_with = tags_schema)]
     tags: Vec<String>,
     /// Its cluster group, `singleton` unless said otherwise.
     #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
     cluster_group_id: Option<String>,
+}
+
+fn tags_schema() -> Array {
+    let tag = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9._:-]{1,64}$"));
+    ArrayBuilder::new().items(tag).max_items(Some(MAX_TAGS)).build()
 }
 
 /// What forgetting came to.

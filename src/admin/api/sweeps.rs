@@ -254,11 +254,11 @@ impl Begun {
         meant: Meant,
         began: Timestamp,
     ) {
-        let sweeping = self.sweep(&observer, &operator, action, &meant, began);
-        let (state, error) = match self.cancel.run_until_cancelled(sweeping).await {
-            None => (SweepState::Cancelled, None),
-            Some(Ok(())) => (SweepState::Done, None),
-            Some(Err(error)) => (SweepState::Failed, Some(error.to_string())),
+        // It is not dropped when it is cancelled: what was begun is finished, and counted.
+        let (state, error) = match self.sweep(&observer, &operator, action, &meant, began).await {
+            Ok(()) if self.cancel.is_cancelled() => (SweepState::Cancelled, None),
+            Ok(()) => (SweepState::Done, None),
+            Err(error) => (SweepState::Failed, Some(error.to_string())),
         };
         self.shown.send_modify(|sweep| {
             sweep.state = state;
@@ -297,7 +297,7 @@ impl Begun {
             if !meant.dry_run {
                 self.each(letters, operator, action, ticks.as_mut()).await?;
             }
-            if !page.more || is_past {
+            if !page.more || is_past || self.cancel.is_cancelled() {
                 return Ok(());
             }
         }
@@ -320,12 +320,15 @@ impl Begun {
         };
         if let Some(ticks) = &mut ticks {
             for dead in letters {
-                ticks.tick().await;
+                if self.cancel.run_until_cancelled(ticks.tick()).await.is_none() {
+                    return Ok(());
+                }
                 note(apply(dead).await?);
             }
             return Ok(());
         }
-        let mut applied = futures_util::stream::iter(letters).map(apply).buffered(AT_ONCE);
+        let wanted = letters.into_iter().take_while(|_| !self.cancel.is_cancelled());
+        let mut applied = futures_util::stream::iter(wanted).map(apply).buffered(AT_ONCE);
         while let Some(done) = applied.next().await {
             note(done?);
         }

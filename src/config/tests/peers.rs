@@ -257,11 +257,19 @@ fn a_port_that_is_open_because_that_was_asked_for_is_warned_of() {
             "METRICS_HOST",
             "::",
             "METRICS_HOST and METRICS_PORT, [::]:8080, are beyond loopback and have the API only because of \
-             SLIPSTREAM_ALLOW_INSECURE: whoever reaches it may change the log and make backups",
+             SLIPSTREAM_ALLOW_INSECURE: whoever reaches it may change the log, make backups, forget peers",
         ),
     ] {
         let warned = warnings(&[(setting, beyond)]);
         assert!(warned.len() == 1 && warned[0].starts_with(told), "{warned:#?}");
+    }
+    let token = "0123456789012345678901234567890123";
+    for (variables, told) in [
+        (&[("METRICS_HOST", "::"), ("SLIPSTREAM_ADMIN_TOKEN", token)][..], "SLIPSTREAM_ADMIN_TOKEN crosses the network"),
+        (&[("SLIPSTREAM_ADMIN_TOKEN", "hush")], "SLIPSTREAM_ADMIN_TOKEN is shorter than 20 characters"),
+    ] {
+        let warned = warnings(variables);
+        assert!(warned.len() == 1 && warned[0].starts_with(told) && !warned[0].contains("hush"), "{warned:#?}");
     }
     let files = [
         ("SLIPSTREAM_TLS_CERT", "own.pem"),
