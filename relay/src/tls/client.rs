@@ -37,8 +37,8 @@ pub struct ClientTlsOptions {
 }
 
 /// The TLS of an end that dials. Its files are read by [`load`](Self::load), or else at the first dial; what a
-/// [`reload`](Self::reload) takes up holds from the next dial on. Clones share what is in force. Two are equal if they were made with the
-/// same options.
+/// [`reload`](Self::reload) takes up holds from the next dial on. Clones share what is in force. Two are equal if they
+/// were made with the same options.
 #[derive(Clone, Default)]
 pub struct ClientTls(Arc<Inner>);
 
