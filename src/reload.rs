@@ -136,7 +136,8 @@ impl Set {
             Err(fault) => {
                 // One that is tried again is told once.
                 if self.refused.as_ref().is_none_or(|refused| refused.fault != fault) {
-                    info!(purpose, files, "files were read again and are in force");
+                    error!(purpose, files, "files were read again and refused; what was in force stays: {fault}");
+                    tls::count_reload(purpose, false);
                 }
                 self.refused = Some(Refused { fault, tried: now });
             }
