@@ -195,11 +195,10 @@ async fn what_is_in_flight_is_told_from_what_waits() {
     eventually("the ACK", || async { (states().await == ["acknowledged", "pending"]).then_some(()) }).await;
 }
 
-#[tokio::test]
-async fn dead_letters_are_listed_counted_shown_redriven_and_purged() {
-    let (relay, _folder) = start(&[], &[]).await;
-    let mut shop = Peer::connect(&relay, "id=shop").await;
-    let mut app = Peer::connect(&relay, "id=app").await;
+/// Has `app` refuse the messages m1 to m3, and `deaf` not answer m4, which is held back from `app`. Returns `app`.
+async fn three_rejected_and_one_unanswered(relay: &Relay) -> Peer {
+    let mut shop = Peer::connect(relay, "id=shop").await;
+    let mut app = Peer::connect(relay, "id=app").await;
     for number in 1..=3 {
         shop.publish(
             json!({"type": "SK", "key": format!("k{number}"), "value": number, "messageId": format!("m{number}")}),
@@ -207,13 +206,19 @@ async fn dead_letters_are_listed_counted_shown_redriven_and_purged() {
         .await;
         let id = app.message().await.id().to_owned();
         app.send(json!({"type": "NACK", "messageId": id, "reason": "no", "code": "invalid"})).await;
-        dead(&relay, number).await;
+        dead(relay, number).await;
     }
-    let _deaf = Peer::connect(&relay, "id=deaf").await;
-    ask(&relay, "POST", "/api/v1/peers/app/pause", None).await;
+    let _deaf = Peer::connect(relay, "id=deaf").await;
+    ask(relay, "POST", "/api/v1/peers/app/pause", None).await;
     shop.publish(json!({"type": "EVENT", "value": 4, "messageId": "m4"})).await;
-    dead(&relay, 4).await;
+    dead(relay, 4).await;
+    app
+}
 
+#[tokio::test]
+async fn dead_letters_are_listed_counted_shown_redriven_and_purged() {
+    let (relay, _folder) = start(&[], &[]).await;
+    let mut app = three_rejected_and_one_unanswered(&relay).await;
     let list = |query: &'static str| async move {
         let page = get(relay.admin, &format!("/api/v1/dead-letters{query}")).await;
         assert_eq!(page.status, 200, "{query}: {}", page.body);

@@ -2,7 +2,7 @@
 
 use slipstream_store::{
     DeadLetter, DeadLetterCursor, DeadLetterFilter, DeadLetterReason, MessageId, MessageStore, Operation, Outcome,
-    PageLimit, Record,
+    PageLimit, Record, Sequence,
 };
 
 use crate::fixture::*;
@@ -153,21 +153,27 @@ fn count(name: &str, reason: &'static str, count: u64) -> (String, &'static str,
     (name.to_owned(), reason, count)
 }
 
+/// Six messages for three peers: `a` gives up five of them for reasons of four classes, `b` the same five, `A` the first.
+async fn given_up_for_many_reasons(store: &impl MessageStore) -> Vec<Sequence> {
+    let names = ["b", "A", "a"];
+    remember_all(store, &names).await;
+    let mut given = Vec::new();
+    for n in 0..6 {
+        given.push(recorded(store, message(&format!("m{n}"), &names)).await);
+    }
+    for (n, reason) in ["rejected: no", "rejected: never", "backlog", "another: build's", "poison"].iter().enumerate() {
+        commit(store, vec![give_up_for("a", given[n], *reason), give_up_for("b", given[n], "too_large")]).await;
+    }
+    commit(store, vec![give_up("A", given[0]), give_up("a", given[0]), acknowledge("a", given[5])]).await;
+    given
+}
+
 /// C6, C3: dead letters are counted by peer and by the class of their reason, whatever becomes of them, also after
 /// reopening; what changes nothing counts nothing.
 pub async fn counts_follow_every_dead_letter<H: Harness>(sandbox: Sandbox<H>) {
     let store = sandbox.open().await;
     assert_eq!(counted(&store).await, []);
-    let names = ["b", "A", "a"];
-    remember_all(&store, &names).await;
-    let mut given = Vec::new();
-    for n in 0..6 {
-        given.push(recorded(&store, message(&format!("m{n}"), &names)).await);
-    }
-    for (n, reason) in ["rejected: no", "rejected: never", "backlog", "another: build's", "poison"].iter().enumerate() {
-        commit(&store, vec![give_up_for("a", given[n], *reason), give_up_for("b", given[n], "too_large")]).await;
-    }
-    commit(&store, vec![give_up("A", given[0]), give_up("a", given[0]), acknowledge("a", given[5])]).await;
+    let given = given_up_for_many_reasons(&store).await;
     let others = [count("a", "backlog", 1), count("a", "other", 1), count("a", "poison", 1)];
     let expected = [&[count("A", "unacknowledged", 1)], &others[..], &[count("a", "rejected", 2)]].concat();
     assert_eq!(counted(&store).await, [&expected[..], &[count("b", "too_large", 5)]].concat());

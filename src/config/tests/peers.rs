@@ -265,7 +265,10 @@ fn a_port_that_is_open_because_that_was_asked_for_is_warned_of() {
     }
     let token = "0123456789012345678901234567890123";
     for (variables, told) in [
-        (&[("METRICS_HOST", "::"), ("SLIPSTREAM_ADMIN_TOKEN", token)][..], "SLIPSTREAM_ADMIN_TOKEN crosses the network"),
+        (
+            &[("METRICS_HOST", "::"), ("SLIPSTREAM_ADMIN_TOKEN", token)][..],
+            "SLIPSTREAM_ADMIN_TOKEN crosses the network",
+        ),
         (&[("SLIPSTREAM_ADMIN_TOKEN", "hush")], "SLIPSTREAM_ADMIN_TOKEN is shorter than 20 characters"),
     ] {
         let warned = warnings(variables);
