@@ -51,8 +51,8 @@ fn read_from(file: Option<&Path>, variable: (&str, Option<String>)) -> Result<Op
 mod tests {
     use super::*;
 
-    fn read(file: Option<PathBuf>, variable: Option<&str>) -> Result<Option<String>, String> {
-        let read = read_from(file.as_deref(), (TOKEN, variable.map(str::to_owned)))?;
+    fn read(file: Option<&Path>, variable: Option<&str>) -> Result<Option<String>, String> {
+        let read = read_from(file, (TOKEN, variable.map(str::to_owned)))?;
         Ok(read.map(|secret| secret.expose().to_owned()))
     }
 
@@ -63,13 +63,13 @@ mod tests {
         std::fs::write(&file, "\u{feff}hush-1\n").expect("it is written");
         assert_eq!(read(None, None), Ok(None));
         assert_eq!(read(None, Some("hush-2")), Ok(Some("hush-2".to_owned())));
-        assert_eq!(read(Some(file.clone()), Some("hush-2")), Ok(Some("hush-1".to_owned())));
+        assert_eq!(read(Some(&file), Some("hush-2")), Ok(Some("hush-1".to_owned())));
         for wrong in ["", "hush hush", "hush\nhush", "hüsh", &"hush".repeat(2000)] {
             std::fs::write(&file, wrong).expect("it is written");
-            let told = read(Some(file.clone()), None).expect_err("refused");
+            let told = read(Some(&file), None).expect_err("refused");
             assert!(told.starts_with("--token-file: ") && !told.contains("hush") && !told.contains("hüsh"), "{told}");
         }
         assert!(read(None, Some("hu sh")).expect_err("refused").starts_with("SLIPSTREAM_TOKEN: "));
-        assert!(read(Some(folder.path().join("gone")), None).expect_err("refused").contains("no such file"));
+        assert!(read(Some(&folder.path().join("gone")), None).expect_err("refused").contains("no such file"));
     }
 }
