@@ -7,6 +7,7 @@ use crate::rows::codec::{
     BlockRow, DeadCountsRow, DeadRow, NoteRow, OwedRow, RedrivenRow, SeenRow, decode, decode_meta, decode_peer, encode,
     encode_meta, encode_peer,
 };
+use crate::rows::index::RunRow;
 use crate::rows::journal::JournalRow;
 use crate::rows::table::Table;
 
@@ -25,9 +26,10 @@ pub fn rewritten(table: Table, row: &[u8]) -> Result<Vec<u8>> {
         Table::Journal => again::<JournalRow<'_>>(row),
         Table::Peers => decode_peer(row).and_then(|(peer, alias, paused)| encode_peer(peer, alias, paused)),
         Table::DeadCounts => again::<DeadCountsRow<'_>>(row),
+        Table::Runs => RunRow::decode(row)?.encode(),
         Table::Meta => match decode_meta(row)? {
-            (meta, true) => encode_meta(meta),
-            (meta, false) => encode(&meta),
+            (meta, Some(index)) => encode_meta(meta, index),
+            (meta, None) => encode(&meta),
         },
     }
 }

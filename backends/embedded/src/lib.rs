@@ -21,10 +21,13 @@
 //! | seen | stamp epoch, block → a bit for each stamp that was seen, and when the last was |
 //! | blocks | block → a bit for each message that is stored, the earliest expiry, the latest change |
 //! | journal | commit number → what the commit recorded and settled |
+//! | runs | run, hash → the commits whose journal rows tell of an identity, or of neighbouring deliveries |
 //! | peers, meta | the remembered peers; the counters |
 //!
-//! No random key is ever written: identities are looked up in memory, in a table of 22 bytes each that is rebuilt
-//! from the journal at opening. The journal is also what traces are read from.
+//! No random key is ever written with a message: identities are looked up in memory, in a table of 22 bytes each that is
+//! rebuilt from the journal at opening. The journal is also what traces are read from. Its index gathers in memory, 8
+//! bytes an entry, and is written sorted, in runs of 131,072 entries: a trace reads a row of each run, and the few rows of
+//! the journal that they name (`rows/index.rs`, `ledger/tail.rs`, `reading/journal.rs`).
 //!
 //! # One way through
 //!

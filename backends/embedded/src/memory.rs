@@ -1,7 +1,7 @@
 //! An engine in memory for the tests of this crate, whose writes and closing fail when they are told to.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -74,7 +74,24 @@ impl Tables for Medium {
         last: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Visited,
     ) -> Result<()> {
-        self.image().scan(table, first, last, visit)
+        // Row by row, since a visit may read, too.
+        let mut from = Bound::Included((table, first.to_vec()));
+        let last = Bound::Included((table, last.to_vec()));
+        loop {
+            let next = self
+                .image
+                .lock()
+                .unwrap()
+                .rows
+                .range((from, last.clone()))
+                .next()
+                .map(|(at, row)| (at.clone(), row.clone()));
+            let Some((at, row)) = next else { return Ok(()) };
+            if visit(&at.1, &row)? == ControlFlow::Break(()) {
+                return Ok(());
+            }
+            from = Bound::Excluded(at);
+        }
     }
 
     fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {

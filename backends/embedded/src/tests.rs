@@ -1,6 +1,7 @@
 //! The store on an engine in memory: what a write that fails leaves, and that memory and medium never part.
 
 mod damage;
+mod traces;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -31,8 +32,12 @@ pub(crate) fn open(medium: &Medium, folder: &std::path::Path) -> EmbeddedStore<M
     EmbeddedStore::open(opened(medium, folder)).unwrap()
 }
 
-fn peer(name: &str) -> PeerId {
+pub(crate) fn peer(name: &str) -> PeerId {
     PeerId::new(name).unwrap()
+}
+
+pub(crate) fn named(name: &str) -> Identity {
+    Identity { group: ClusterGroup::singleton(), id: MessageId::new(name).unwrap() }
 }
 
 pub(crate) fn remember(name: &str) -> Operation {
@@ -61,6 +66,15 @@ pub(crate) fn record(name: &str, recipients: &[&str]) -> Operation {
         route: Arc::new(Route { received_from: peer("s"), path: Box::new([peer("s")]), recipients }),
         text: Bytes::from_static(b"{}"),
     }))
+}
+
+/// A message that is known by its identity only.
+pub(crate) fn unstamped(name: &str, recipients: &[&str]) -> Operation {
+    let mut operation = record(name, recipients);
+    if let Operation::Record(record) = &mut operation {
+        record.stamp = None;
+    }
+    operation
 }
 
 pub(crate) fn acknowledge(name: &str, sequence: u64) -> Operation {

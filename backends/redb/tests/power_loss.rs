@@ -7,12 +7,15 @@ use redb::Redb;
 use slipstream_conformance::power_loss_tests;
 use slipstream_store::Durability;
 
+/// Runs of the journal's index are so short that cuts fall into the writing of them.
+const RUN: usize = 50;
+
 mod full {
     use super::*;
-    power_loss_tests!(Redb(Durability::Full));
+    power_loss_tests!(Redb(Durability::Full, RUN));
 }
 
 mod relaxed {
     use super::*;
-    power_loss_tests!(Redb(Durability::Relaxed));
+    power_loss_tests!(Redb(Durability::Relaxed, RUN));
 }

@@ -37,6 +37,7 @@ const fn byte(table: Table) -> u8 {
         Table::Peers => 9,
         Table::Meta => 10,
         Table::DeadCounts => 11,
+        Table::Runs => 12,
     }
 }
 

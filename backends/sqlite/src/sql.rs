@@ -34,6 +34,7 @@ pub(crate) fn of(table: Table) -> &'static Sql {
         Table::Peers => &sql!("peers"),
         Table::Meta => &sql!("meta"),
         Table::DeadCounts => &sql!("dead_counts"),
+        Table::Runs => &sql!("runs"),
     }
 }
 
@@ -73,6 +74,7 @@ CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT R
 /// The tables that stores of an earlier version lack.
 pub(crate) const LATER_TABLES: &str = "
 CREATE TABLE IF NOT EXISTS dead_counts (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS runs (key INTEGER PRIMARY KEY, value BLOB NOT NULL) STRICT;
 ";
 
 pub(crate) const IS_TABLE: &str = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";

@@ -25,6 +25,17 @@ pub(crate) struct Changes {
     pub(crate) dirty: BTreeSet<u64>,
     pub(crate) clean: BTreeSet<u64>,
     pub(crate) oldest_row: Option<OldestRow>,
+    /// What the row of the journal is found by, if there is one.
+    pub(crate) indexed: Option<Indexed>,
+}
+
+/// A row of the journal, for the index.
+#[derive(Debug)]
+pub(crate) struct Indexed {
+    pub(crate) commit: u64,
+    pub(crate) hashes: Vec<u32>,
+    /// How many entries are written of the run that is being written.
+    pub(crate) written: Option<usize>,
 }
 
 #[derive(Debug)]

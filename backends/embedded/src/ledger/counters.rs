@@ -2,10 +2,13 @@
 
 use slipstream_store::{PeerId, Result, Sequence, StoreError};
 
-use crate::rows::codec::MetaRow;
+use crate::rows::codec::{IndexRow, MetaRow};
 
 /// No number is larger.
 const MOST: u64 = Sequence::LAST.get();
+
+/// No run of the index has a larger number: it shares a key of 63 bits with a hash of 32.
+const MOST_RUNS: u64 = (1 << 31) - 1;
 
 /// The numbers that are written with every commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +22,7 @@ pub(crate) struct Counters {
     pub(crate) identities_from: u64,
     /// No commit before this one recorded an identity that is remembered.
     pub(crate) identities_commit: u64,
+    pub(crate) index: IndexRow,
 }
 
 impl Default for Counters {
@@ -31,6 +35,7 @@ impl Default for Counters {
             journal_bytes: 0,
             identities_from: 1,
             identities_commit: 1,
+            index: IndexRow { from: 1, to: 1, first_run: 0, next_run: 0, whole_from: 0 },
         }
     }
 }
@@ -49,8 +54,9 @@ impl Counters {
         }
     }
 
-    /// The numbers that a row has, none of them beyond what an engine can keep: so one more of anything is a number, too.
-    pub(crate) fn from_row(row: &MetaRow<'_>) -> Result<Self> {
+    /// The numbers that a row has, none of them beyond what an engine can keep: so one more of anything is a number, too. The
+    /// index of a store that has none begins with the next commit.
+    pub(crate) fn from_row(row: &MetaRow<'_>, index: Option<IndexRow>) -> Result<Self> {
         let from = |least: u64, what: &str, number: u64| match number {
             number if (least..=MOST).contains(&number) => Ok(number),
             _ => Err(StoreError::Corrupted(format!("the ledger's {what} is {number}: expected {least} to 2^63 - 1"))),
@@ -63,8 +69,30 @@ impl Counters {
             journal_bytes: from(0, "count of the journal's bytes", row.journal_bytes)?,
             identities_from: from(0, "first remembered sequence", row.identities_from)?,
             identities_commit: from(0, "first remembered commit", row.identities_commit)?,
+            index: match index {
+                Some(index) => checked_index(index, row.next_commit)?,
+                None => IndexRow {
+                    from: row.next_commit,
+                    to: row.next_commit,
+                    first_run: 0,
+                    next_run: 0,
+                    whole_from: row.next_sequence,
+                },
+            },
         })
     }
+}
+
+/// An index of commits that there were. Each run has one at least, and its number fits a key.
+fn checked_index(index: IndexRow, next_commit: u64) -> Result<IndexRow> {
+    let IndexRow { from, to, first_run, next_run, whole_from } = index;
+    let are_commits = 0 < from && from <= to && to <= next_commit;
+    let are_runs = first_run <= next_run && next_run <= MOST_RUNS && next_run - first_run <= to - from;
+    if are_commits && are_runs && whole_from <= MOST {
+        return Ok(index);
+    }
+    let runs = format!("runs {first_run} to {next_run} of the commits {from} to {to}");
+    Err(StoreError::Corrupted(format!("the journal's index has {runs}, and {next_commit} is the next commit")))
 }
 
 /// What a purge wants to know of the first row of the journal without reading it again.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
 
 use hashbrown::{HashMap, HashSet};
 use slipstream_store::{PeerId, Result, Sequence, StoreError};
@@ -12,11 +13,12 @@ use crate::ledger::counters::{Counters, OldestRow};
 use crate::ledger::identities::{IdentityHash, NewIdentity, Print};
 use crate::ledger::peers;
 use crate::ledger::state::Ledger;
+use crate::ledger::tail::Tail;
 use crate::rows::bits::{Bits, block_of};
 use crate::rows::codec::{self, BlockRow, OwedRow};
 use crate::rows::journal::JournalRow;
 use crate::rows::table::Table;
-use crate::rows::{dead_counts, keys, read};
+use crate::rows::{dead_counts, index, keys, read};
 
 /// A bound above every key of a table.
 const LAST_KEY: [u8; 137] = [0xFF; 137];
@@ -28,14 +30,14 @@ const LAST_KEY: [u8; 137] = [0xFF; 137];
 pub(crate) fn load(tables: &dyn Tables) -> Result<Ledger> {
     let mut ledger = Ledger::default();
     let Some(value) = tables.get(Table::Meta, keys::META)? else { return new(tables).map(|()| ledger) };
-    let (meta, is_counting) = codec::decode_meta(&value)?;
-    ledger.counters = Counters::from_row(&meta)?;
+    let (meta, index) = codec::decode_meta(&value)?;
+    ledger.counters = Counters::from_row(&meta, index)?;
     ledger.relay = meta.relay.map(read::name).transpose()?;
     load_peers(tables, &mut ledger)?;
     load_blocks(tables, &mut ledger)?;
     load_owed(tables, &mut ledger)?;
     load_journal(tables, &mut ledger)?;
-    if !is_counting {
+    if index.is_none() {
         ledger.uncounted = Some(dead_counts::count(tables)?);
     }
     Ok(ledger)
@@ -120,7 +122,7 @@ fn load_owed(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
     }
 }
 
-/// Reads the remembered identities, and what is known of the first row.
+/// Reads the remembered identities, the end of the journal's index, and what is known of the first row.
 fn load_journal(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
     let last = keys::number(Sequence::LAST.get());
     let mut oldest = None;
@@ -131,12 +133,20 @@ fn load_journal(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
         Ok(ControlFlow::Break(()))
     })?;
     ledger.oldest_row = oldest;
-    let first = keys::number(ledger.counters.identities_commit);
+    let Counters { identities_commit, next_sequence, index: indexed, .. } = ledger.counters;
+    let mut tail = Tail::new(indexed.to);
+    let first = keys::number(identities_commit.min(indexed.to));
     tables.scan(Table::Journal, &first, &last, &mut |key, value| {
         let row: JournalRow<'_> = codec::decode(value, "a journal row")?;
         let commit = keys::first_number(key).ok_or_else(|| read::bad_key(Table::Journal))?;
         if commit >= ledger.counters.next_commit {
             return Err(StoreError::Corrupted(format!("commit {commit} has a journal row and is yet to be made")));
+        }
+        if commit >= indexed.to {
+            tail.push(commit, &index::hashes(&row, next_sequence)?);
+        }
+        if commit < identities_commit {
+            return Ok(ControlFlow::Continue(()));
         }
         let from = ledger.counters.identities_from;
         let mut first = None;
@@ -152,6 +162,11 @@ fn load_journal(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
         if let Some(first) = first {
             ledger.mark(commit, first);
         }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    ledger.tail = Arc::new(Mutex::new(tail));
+    tables.scan(Table::Runs, &index::key(indexed.next_run, 0), &last, &mut |key, _| {
+        ledger.unfinished_run.push(key.to_vec());
         Ok(ControlFlow::Continue(()))
     })
 }

@@ -9,3 +9,4 @@ pub(crate) mod load;
 pub(crate) mod peers;
 pub(crate) mod stamps;
 pub(crate) mod state;
+pub(crate) mod tail;

@@ -6,16 +6,18 @@
 //! engine has its writes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
 use slipstream_store::{DeadLetterCounts, PeerId, Stats};
 
 use crate::ledger::blocks::{MessageBlock, OwedBlock, SeenBlock};
-use crate::ledger::changes::{Changes, OwedChange};
+use crate::ledger::changes::{Changes, Indexed, OwedChange};
 use crate::ledger::counters::{Counters, OldestRow};
 use crate::ledger::identities::Identities;
 use crate::ledger::peers::PeerState;
 use crate::ledger::stamps::StampAges;
+use crate::ledger::tail::Tail;
 
 /// Most blocks of pending deliveries, and most blocks of stamps, that are kept in memory between commits; about
 /// 300 bytes each. One commit may use more.
@@ -52,7 +54,14 @@ pub(crate) struct Ledger {
     pub(crate) uncounted: Option<DeadLetterCounts>,
     /// What is known of the first row of the journal.
     pub(crate) oldest_row: Option<OldestRow>,
+    /// The end of the index of the journal, which readers share.
+    pub(crate) tail: SharedTail,
+    /// Rows of a run that an earlier opening has not finished, by key.
+    pub(crate) unfinished_run: Vec<Vec<u8>>,
 }
+
+/// What the writer changes and readers copy.
+pub(crate) type SharedTail = Arc<Mutex<Tail>>;
 
 impl Ledger {
     /// How much is in the store, which takes so many bytes on the medium.
@@ -66,6 +75,11 @@ impl Ledger {
             identities: count(self.identities.len()),
             bytes,
         }
+    }
+
+    /// The end of the index of the journal.
+    pub(crate) fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Applies what a transaction changed.
@@ -82,6 +96,7 @@ impl Ledger {
         if changes.is_written {
             self.uncounted = None;
         }
+        self.apply_indexed(changes.indexed);
         self.counters = changes.counters;
         self.relay = changes.relay;
         for (id, state) in changes.peers {
@@ -98,6 +113,18 @@ impl Ledger {
         self.dirty.extend(changes.dirty);
         self.dirty.retain(|block| !changes.clean.contains(block));
         self.oldest_row = changes.oldest_row;
+    }
+
+    fn apply_indexed(&mut self, indexed: Option<Indexed>) {
+        let Some(Indexed { commit, hashes, written }) = indexed else { return };
+        if written.is_some() {
+            self.unfinished_run = Vec::new();
+        }
+        let mut tail = self.tail();
+        if let Some(written) = written {
+            tail.wrote(written);
+        }
+        tail.push(commit, &hashes);
     }
 
     fn apply_owed(&mut self, owed: Vec<OwedChange>) {

@@ -10,6 +10,7 @@ use slipstream_store::{
 use crate::engine::Tables;
 use crate::ledger::load;
 use crate::ledger::state::Ledger;
+use crate::reading::check_index::check_index;
 use crate::reading::pages;
 use crate::rows::bits::{BLOCK, Bits};
 use crate::rows::codec::{self, DeadRow, NoteRow, RedrivenRow, SeenRow};
@@ -37,6 +38,7 @@ pub(crate) fn check(tables: &dyn Tables, depth: Depth) -> Result<Vec<Defect>> {
         check_messages(tables, &ledger, &mut defects)?;
         check_dead(tables, &ledger, &mut defects)?;
         check_journal(tables, &ledger, &mut defects)?;
+        check_index(tables, &ledger, &mut defects)?;
     }
     defects.truncate(MOST_DEFECTS);
     Ok(defects)

@@ -1,8 +1,8 @@
 //! Where a message stands, put together from what is pending, the dead letters and the journal.
 //!
 //! What is pending or a dead letter is looked up under whoever has it now; how other deliveries were settled, the
-//! journal tells. It is read twice, row by row: to find the newest record of the identity, and to gather what became
-//! of its deliveries. This is for people; it holds a reader for as long as it takes to read the journal, and no memory.
+//! journal tells. Its index is asked twice: for the newest record of the identity, and for what became of its
+//! deliveries. The index names rows that tell of neighbours too, so each row is looked through.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -11,13 +11,14 @@ use slipstream_store::{
     DeliveryState, Identity, PeerId, Result, Sequence, StoreError, Timestamp, Trace, TracedDelivery,
 };
 
-use crate::engine::Tables;
+use crate::engine::{Tables, Visited};
+use crate::reading::journal::Journal;
 use crate::reading::pages;
 use crate::rows::bits::{Bits, block_of};
-use crate::rows::codec::{self, DeadRow, NoteRow, OwedRow, RedrivenRow};
+use crate::rows::codec::{self, BlockRow, DeadRow, NoteRow, OwedRow, RedrivenRow};
 use crate::rows::journal::{JournalRow, Recorded, state_code, state_of};
 use crate::rows::table::{MessageRow, Table};
-use crate::rows::{keys, read};
+use crate::rows::{index, keys, read};
 
 /// What the record of a message says, and which sequence it has.
 struct Header {
@@ -35,12 +36,14 @@ struct Fate {
 /// The deliveries of a message, by peer.
 type Deliveries = BTreeMap<PeerId, TracedDelivery>;
 
-pub(crate) fn trace(tables: &dyn Tables, identity: &Identity) -> Result<Option<Trace>> {
+pub(crate) fn trace(journal: &Journal<'_>, identity: &Identity) -> Result<Option<Trace>> {
+    let tables = journal.tables();
     let mut header = None;
-    each_row(tables, &mut |row| {
-        for recorded in row.recorded.iter().filter(|recorded| recorded.id == identity.id.as_str()) {
+    let (group, id) = (identity.group.as_str(), identity.id.as_str());
+    journal.each(index::of_identity(group, id), &mut |row| {
+        for recorded in row.recorded.iter().filter(|recorded| recorded.id == id) {
             let is_newer = header.as_ref().is_none_or(|header: &Header| recorded.sequence > header.origin);
-            if is_newer && row.name(recorded.group)? == identity.group.as_str() {
+            if is_newer && row.name(recorded.group)? == group {
                 header = Some(header_of(row, recorded, identity)?);
             }
         }
@@ -49,12 +52,12 @@ pub(crate) fn trace(tables: &dyn Tables, identity: &Identity) -> Result<Option<T
     // If the journal was cut for its size, the message itself or a dead letter may still tell of it.
     let header = match header {
         Some(header) => Some(header),
-        None => header_of_stored(tables, identity)?,
+        None => header_of_stored(tables, journal.whole_from(), identity)?,
     };
     let Some(mut header) = header else { return Ok(None) };
     let mut deliveries = Deliveries::new();
     let mut fates: BTreeMap<PeerId, Fate> = BTreeMap::new();
-    each_row(tables, &mut |row| gather(row, header.origin, &mut fates))?;
+    journal.each(index::of_deliveries(header.origin), &mut |row| gather(row, header.origin, &mut fates))?;
     for (peer, fate) in fates {
         if let Some((state, at)) = fate.settled {
             let settled_at = Some(Timestamp::from_millis(at));
@@ -67,12 +70,6 @@ pub(crate) fn trace(tables: &dyn Tables, identity: &Identity) -> Result<Option<T
     find_redriven(tables, header.origin, &mut deliveries)?;
     header.trace.deliveries = deliveries.into_values().collect();
     Ok(Some(header.trace))
-}
-
-fn each_row(tables: &dyn Tables, visit: &mut dyn FnMut(&JournalRow<'_>) -> Result<()>) -> Result<()> {
-    tables.scan(Table::Journal, &keys::number(0), &keys::number(Sequence::LAST.get()), &mut |_, value| {
-        visit(&codec::decode(value, "a journal row")?).map(ControlFlow::Continue)
-    })
 }
 
 fn header_of(row: &JournalRow<'_>, recorded: &Recorded<'_>, identity: &Identity) -> Result<Header> {
@@ -90,25 +87,37 @@ fn header_of(row: &JournalRow<'_>, recorded: &Recorded<'_>, identity: &Identity)
     Ok(Header { origin: recorded.sequence, trace })
 }
 
-/// The newest message or dead letter of the identity.
-fn header_of_stored(tables: &dyn Tables, identity: &Identity) -> Result<Option<Header>> {
+/// The newest message or dead letter of the identity that was recorded before `end`. It reads all that is left of what was:
+/// only of messages whose record left the journal for its size anything is found here.
+fn header_of_stored(tables: &dyn Tables, end: u64, identity: &Identity) -> Result<Option<Header>> {
     let mut header: Option<Header> = None;
-    let is_meant = |row: &MessageRow<'_>| row.id == identity.id.as_str() && row.group == identity.group.as_str();
-    tables.messages(1, Sequence::LAST.get(), &mut |row| {
-        if is_meant(row) {
+    let Some(last) = end.checked_sub(1).map(|last| last.min(Sequence::LAST.get())) else { return Ok(header) };
+    let mut look = |row: &MessageRow<'_>| {
+        let is_meant = row.id == identity.id.as_str() && row.group == identity.group.as_str();
+        if is_meant && header.as_ref().is_none_or(|header| header.origin < row.sequence) {
             header = Some(stored_header(row, identity)?);
         }
         Ok(ControlFlow::Continue(()))
-    })?;
-    tables.scan(Table::Dead, &[], &[0xFF; 136], &mut |key, value| {
-        let dead: DeadRow<'_> = codec::decode(value, "a dead letter")?;
-        let (sequence, _) = keys::split_sequence_and_peer(key).ok_or_else(|| read::bad_key(Table::Dead))?;
-        if is_meant(&dead.message) && header.as_ref().is_none_or(|header| header.origin < sequence) {
-            header = Some(stored_header(&MessageRow { sequence, ..dead.message }, identity)?);
-        }
-        Ok(ControlFlow::Continue(()))
+    };
+    let before_end = keys::number(last + 1);
+    tables.messages(1, last, &mut look)?;
+    tables.scan(Table::Dead, &[], &before_end, &mut |key, value| look_at_dead(key, value, &mut look))?;
+    tables.scan(Table::Redriven, &[], &before_end, &mut |key, value| {
+        let (_, peer) = keys::split_sequence_and_peer(key).ok_or_else(|| read::bad_key(Table::Redriven))?;
+        let RedrivenRow { sequence } = codec::decode(value, "a redriven delivery")?;
+        tables.messages(sequence, sequence, &mut look)?;
+        let key = keys::sequence_and_peer(sequence, peer);
+        let dead = tables.get(Table::Dead, &key)?;
+        dead.map_or(Ok(ControlFlow::Continue(())), |value| look_at_dead(&key, &value, &mut look))
     })?;
     Ok(header)
+}
+
+/// Looks at the message of a dead letter, under its sequence.
+fn look_at_dead(key: &[u8], value: &[u8], look: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Visited {
+    let dead: DeadRow<'_> = codec::decode(value, "a dead letter")?;
+    let (sequence, _) = keys::split_sequence_and_peer(key).ok_or_else(|| read::bad_key(Table::Dead))?;
+    look(&MessageRow { sequence, ..dead.message })
 }
 
 fn stored_header(row: &MessageRow<'_>, identity: &Identity) -> Result<Header> {
@@ -171,6 +180,12 @@ fn pending(peer: &PeerId, sequence: u64, note: &NoteRow) -> Result<TracedDeliver
 
 /// Finds who is owed the message under this sequence.
 fn find_pending(tables: &dyn Tables, sequence: u64, deliveries: &mut Deliveries) -> Result<()> {
+    let block = tables.get(Table::Blocks, &keys::number(block_of(sequence)))?;
+    let block = block.map(|value| codec::decode::<BlockRow>(&value, "a block of messages")).transpose()?;
+    if block.is_none_or(|row| !Bits::from_bytes(&row.stored).has(sequence)) {
+        // What is pending is stored, so that most peers need not be asked.
+        return Ok(());
+    }
     tables.scan(Table::Peers, &[], &[0xFF], &mut |key, value| {
         let peer: PeerId = read::name(std::str::from_utf8(key).map_err(|_| read::bad_key(Table::Peers))?)?;
         let (row, ..) = codec::decode_peer(value)?;

@@ -12,8 +12,8 @@ use crate::rows::table::MessageRow;
 /// The format of every row but those that have a later one.
 const FORMAT: u8 = 1;
 
-/// The format of what there is once a store, since dead letters are counted by peer.
-const FORMAT_COUNTING: u8 = 2;
+/// The format of what there is once a store, since there is an index of the journal and dead letters are counted by peer.
+const FORMAT_INDEXED: u8 = 2;
 
 /// The format of a peer's row that has an alias.
 const FORMAT_WITH_ALIAS: u8 = 2;
@@ -126,12 +126,26 @@ pub(crate) struct MetaRow<'a> {
     pub(crate) relay: Option<&'a str>,
 }
 
-/// What there is once a store that counts dead letters by peer.
-///
-/// A program that does not would leave the counts wrong; it does not know this format, and says so.
+/// Which commits of the journal are in its index, and in which runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
-struct CountingMetaRow<'a> {
+pub(crate) struct IndexRow {
+    /// The commits before this one are older than the index.
+    pub(crate) from: u64,
+    /// The commits before this one are in a run, if they are not older.
+    pub(crate) to: u64,
+    pub(crate) first_run: u64,
+    pub(crate) next_run: u64,
+    /// Messages that were recorded before this sequence may have no record: it left the journal for its size.
+    pub(crate) whole_from: u64,
+}
+
+/// What there is once a store that counts dead letters by peer and has an index of the journal.
+///
+/// A program that does not would leave both wrong; it does not know this format, and says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
+struct IndexedMetaRow<'a> {
     meta: MetaRow<'a>,
+    index: IndexRow,
 }
 
 /// The row as bytes.
@@ -149,8 +163,8 @@ pub(crate) fn encode_peer(peer: PeerRow<'_>, alias: Option<&str>, paused: bool) 
 }
 
 /// What there is once a store as bytes, in the format of this version.
-pub(crate) fn encode_meta(meta: MetaRow<'_>) -> Result<Vec<u8>> {
-    encode_as(FORMAT_COUNTING, &CountingMetaRow { meta })
+pub(crate) fn encode_meta(meta: MetaRow<'_>, index: IndexRow) -> Result<Vec<u8>> {
+    encode_as(FORMAT_INDEXED, &IndexedMetaRow { meta, index })
 }
 
 fn encode_as<T: Encode>(format: u8, row: &T) -> Result<Vec<u8>> {
@@ -190,15 +204,15 @@ pub(crate) fn decode_peer(bytes: &[u8]) -> Result<(PeerRow<'_>, Option<&str>, bo
     }
 }
 
-/// What there is once a store, and whether it is as this version writes it; otherwise an earlier one wrote it.
-pub(crate) fn decode_meta(bytes: &[u8]) -> Result<(MetaRow<'_>, bool)> {
+/// What there is once a store, and of its index; nothing of that if an earlier version wrote the store.
+pub(crate) fn decode_meta(bytes: &[u8]) -> Result<(MetaRow<'_>, Option<IndexRow>)> {
     const WHAT: &str = "the ledger's counters";
     match bytes.split_first() {
-        Some((&FORMAT_COUNTING, rest)) => {
-            let CountingMetaRow { meta } = decode_fields(rest, WHAT)?;
-            Ok((meta, true))
+        Some((&FORMAT_INDEXED, rest)) => {
+            let IndexedMetaRow { meta, index } = decode_fields(rest, WHAT)?;
+            Ok((meta, Some(index)))
         }
-        _ => Ok((decode(bytes, WHAT)?, false)),
+        _ => Ok((decode(bytes, WHAT)?, None)),
     }
 }
 
@@ -268,12 +282,13 @@ mod tests {
             relay: Some("r"),
         };
         assert_eq!(encode(&meta).unwrap(), [1, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r']);
-        assert_eq!(decode_meta(&encode(&meta).unwrap()), Ok((meta, false)));
-        let counting = encode_meta(meta).unwrap();
-        assert_eq!(counting, [2, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r']);
-        assert_eq!(decode_meta(&counting), Ok((meta, true)));
-        // A program that keeps no counts says so.
-        let refused = decode::<MetaRow<'_>>(&counting, "the ledger's counters");
+        assert_eq!(decode_meta(&encode(&meta).unwrap()), Ok((meta, None)));
+        let index = IndexRow { from: 11, to: 12, first_run: 13, next_run: 14, whole_from: 15 };
+        let indexed = encode_meta(meta, index).unwrap();
+        assert_eq!(indexed, [2, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r', 11, 12, 13, 14, 15]);
+        assert_eq!(decode_meta(&indexed), Ok((meta, Some(index))));
+        // A program that knows no index says so.
+        let refused = decode::<MetaRow<'_>>(&indexed, "the ledger's counters");
         let text = "the ledger's counters: expected row format 1, got 2".to_owned();
         assert_eq!(refused, Err(StoreError::Unsupported(text)));
     }

@@ -3,6 +3,7 @@
 pub(crate) mod bits;
 pub(crate) mod codec;
 pub(crate) mod dead_counts;
+pub(crate) mod index;
 pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod owned;

@@ -25,6 +25,8 @@ pub enum Table {
     Meta,
     /// Peer id: how many dead letters it has, by the class of their reason.
     DeadCounts,
+    /// Run and hash (4 bytes each): a part of the index of the journal.
+    Runs,
 }
 
 /// What the keys of a table are; an engine may store them as such.
@@ -40,7 +42,7 @@ pub enum KeyKind {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Owed,
         Self::Seen,
         Self::Notes,
@@ -51,12 +53,13 @@ impl Table {
         Self::Peers,
         Self::Meta,
         Self::DeadCounts,
+        Self::Runs,
     ];
 
     /// Whether stores of an earlier version lack it, whose rows then are none. The first write makes it.
     #[must_use]
     pub const fn may_be_missing(self) -> bool {
-        matches!(self, Self::DeadCounts)
+        matches!(self, Self::DeadCounts | Self::Runs)
     }
 
     /// Its name in the engine.
@@ -73,6 +76,7 @@ impl Table {
             Self::Peers => "peers",
             Self::Meta => "meta",
             Self::DeadCounts => "dead_counts",
+            Self::Runs => "runs",
         }
     }
 
@@ -80,7 +84,7 @@ impl Table {
     #[must_use]
     pub const fn keys(self) -> KeyKind {
         match self {
-            Self::Blocks | Self::Journal => KeyKind::Number,
+            Self::Blocks | Self::Journal | Self::Runs => KeyKind::Number,
             Self::DeadCounts | Self::Peers | Self::Meta => KeyKind::Text,
             _ => KeyKind::Bytes,
         }

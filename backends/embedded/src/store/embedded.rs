@@ -16,6 +16,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::{Engine, Reader, Tables};
 use crate::ledger::load;
+use crate::ledger::state::SharedTail;
+use crate::reading::journal::Journal;
 use crate::reading::{check, pages, trace};
 use crate::store::opened::Opened;
 use crate::store::readers::{self, Job};
@@ -41,6 +43,8 @@ pub struct EmbeddedStore<E: Engine> {
     poison: Poison,
     /// Empty once the store is closed.
     queues: Mutex<Option<Queues<E>>>,
+    /// The end of the index of the journal, which the writer changes.
+    tail: SharedTail,
     /// How the store was closed. Its sender is with the writer, which ends last: it is gone when the lock is free.
     closed: watch::Receiver<Result<()>>,
 }
@@ -51,6 +55,18 @@ struct Queues<E: Engine> {
 }
 
 impl<E: Engine> EmbeddedStore<E> {
+    /// Has so many records make a run of the journal's index, for tests: usually it takes 131,072.
+    #[must_use]
+    pub fn with_runs_of(self, entries: usize) -> Self {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).make_runs_of(entries);
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn tail(&self) -> crate::ledger::tail::Tail {
+        self.tail.lock().unwrap().clone()
+    }
+
     /// Opens a store on these tables: reads the ledger, and starts the threads. It blocks. It writes nothing but the label,
     /// if the engine has a log; a store that it refuses is left as it was. The lock is held until the store is closed.
     ///
@@ -65,7 +81,7 @@ impl<E: Engine> EmbeddedStore<E> {
             Ok(()) | Err(StoreError::Full(_) | StoreError::Busy(_)) => {}
             Err(other) => return Err(other),
         }
-        let watch = lock.watch()?;
+        let (watch, tail) = (lock.watch()?, Arc::clone(&ledger.tail));
         let poison = Poison::new(OnceLock::new());
         let (requests, request_queue) = mpsc::channel(QUEUE);
         let (jobs, job_queue) = mpsc::channel::<Job<E::Reader>>(QUEUE);
@@ -84,7 +100,7 @@ impl<E: Engine> EmbeddedStore<E> {
             drop(closing);
         })?;
         let queues = Mutex::new(Some(Queues { requests, jobs }));
-        Ok(Self { guarantee, poison, queues, closed })
+        Ok(Self { guarantee, poison, queues, tail, closed })
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<Result<T>>) -> Request) -> Result<T> {
@@ -177,7 +193,13 @@ impl<E: Engine> MessageStore for EmbeddedStore<E> {
 
     async fn deliveries(&self, identity: &Identity) -> Result<Option<Trace>> {
         let identity = identity.clone();
-        self.read(move |tables| trace::trace(tables, &identity).map_err(|error| trace::about(&identity, error))).await
+        // Copied before there is a view on the tables.
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.read(move |tables| {
+            let trace = Journal::of(tables, &tail).and_then(|journal| trace::trace(&journal, &identity));
+            trace.map_err(|error| trace::about(&identity, error))
+        })
+        .await
     }
 
     async fn dead_letters(

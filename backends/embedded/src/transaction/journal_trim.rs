@@ -11,9 +11,10 @@ use crate::engine::Tables;
 use crate::ledger::counters::OldestRow;
 use crate::ledger::state::Ledger;
 use crate::rows::bits::block_of;
+use crate::rows::index::RunRow;
 use crate::rows::journal::{JournalRow, Settled};
 use crate::rows::table::Table;
-use crate::rows::{codec, keys, read};
+use crate::rows::{codec, index, keys, read};
 use crate::transaction::apply::Transaction;
 use crate::transaction::overlay::Overlay;
 
@@ -103,10 +104,14 @@ impl LeavingRows {
                 if !row.is_empty() {
                     carried.push(row);
                 }
+            } else if let Some(last) = row.last_recorded() {
+                let index = &mut state.counters.index;
+                index.whole_from = index.whole_from.max(last.saturating_add(1));
             }
         }
         if !self.rows.is_empty() {
             remove_quiet_blocks(state, horizon);
+            remove_runs(state, self.next.map_or(state.counters.next_commit, |next| next.commit))?;
         }
         Ok(carried)
     }
@@ -173,6 +178,27 @@ fn held_open(tables: &dyn Tables, row: &JournalRow<'_>) -> Result<Vec<u64>> {
     held.sort_unstable();
     held.dedup();
     Ok(held)
+}
+
+/// Removes the runs of the index all of whose rows have left the journal, which begins with the commit `oldest` now.
+fn remove_runs(state: &mut Overlay<'_>, oldest: u64) -> Result<()> {
+    while state.counters.index.first_run < state.counters.index.next_run {
+        let run = state.counters.index.first_run;
+        let mut rows = Vec::new();
+        state.tables.scan(Table::Runs, &index::key(run, 0), &index::key(run, u32::MAX), &mut |key, value| {
+            if RunRow::decode(value)?.last >= oldest {
+                return Ok(ControlFlow::Break(()));
+            }
+            rows.push(key.to_vec());
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        state.rows.extend(rows.into_iter().map(|key| ((Table::Runs, key), None)));
+        state.counters.index.first_run += 1;
+    }
+    Ok(())
 }
 
 /// Removes what is known of blocks whose messages are gone and can be traced no longer.

@@ -3,14 +3,14 @@
 use slipstream_store::Result;
 
 use crate::engine::Write;
-use crate::ledger::changes::{Changes, OwedChange};
+use crate::ledger::changes::{Changes, Indexed, OwedChange};
 use crate::ledger::counters::{Counters, OldestRow};
 use crate::ledger::peers;
 use crate::rows::codec::{self, OwedRow, SeenRow};
 use crate::rows::journal::JournalRow;
-use crate::rows::keys;
 use crate::rows::owned::OwnedMessage;
 use crate::rows::table::Table;
+use crate::rows::{index, keys};
 use crate::transaction::apply::Transaction;
 use crate::transaction::journal_entry;
 use crate::transaction::overlay::Overlay;
@@ -37,7 +37,7 @@ impl<'b> WriteSet<'b> {
     ) -> Result<Self> {
         transaction.end()?;
         let mut rows = Vec::with_capacity(transaction.state.owed.len() + transaction.state.rows.len() + 8);
-        rows.extend(journal(&mut transaction, carried, carried_at)?);
+        let indexed = journal(&mut transaction, carried, carried_at, &mut rows)?;
         let Transaction { mut state, recording, deliveries, removed_messages, clean, forgotten_identities, oldest_row } =
             transaction;
         add_rows(&mut state, &mut rows)?;
@@ -62,6 +62,7 @@ impl<'b> WriteSet<'b> {
             dirty: state.dirty,
             clean,
             oldest_row,
+            indexed,
         };
         Ok(Self { recording, appended: deliveries.appended, removed_messages, rows, changes })
     }
@@ -112,18 +113,19 @@ fn add_rows(state: &mut Overlay<'_>, rows: &mut Vec<RowWrite>) -> Result<()> {
         rows.push((Table::Peers, id.as_str().as_bytes().to_vec(), value));
     }
     if !rows.is_empty() || state.counters != state.ledger.counters || state.relay != state.ledger.relay {
-        let meta = codec::encode_meta(state.counters.row(state.relay.as_ref()))?;
+        let meta = codec::encode_meta(state.counters.row(state.relay.as_ref()), state.counters.index)?;
         rows.push((Table::Meta, keys::META.to_vec(), Some(meta)));
     }
     Ok(())
 }
 
-/// The row of the journal, if there is anything to put in; it is counted.
+/// Adds the row of the journal, if there is anything to put in, and a part of the index with it; it is counted.
 fn journal(
     transaction: &mut Transaction<'_, '_>,
     carried: &[JournalRow<'_>],
     carried_at: u64,
-) -> Result<Option<RowWrite>> {
+    rows: &mut Vec<RowWrite>,
+) -> Result<Option<Indexed>> {
     let row = journal_entry::row(&transaction.recording, &transaction.deliveries, carried, carried_at)?;
     if row.is_empty() {
         return Ok(None);
@@ -135,5 +137,24 @@ fn journal(
     transaction.oldest_row.get_or_insert(oldest);
     counters.next_commit += 1;
     counters.journal_bytes += value.len() as u64;
-    Ok(Some((Table::Journal, keys::number(commit), Some(value))))
+    let hashes = index::hashes(&row, counters.next_sequence)?;
+    rows.push((Table::Journal, keys::number(commit), Some(value)));
+    let written = run_rows(transaction, rows);
+    Ok(Some(Indexed { commit, hashes, written }))
+}
+
+/// Adds the next rows of the run that is being written; returns how much of it is written with them.
+fn run_rows(transaction: &mut Transaction<'_, '_>, rows: &mut Vec<RowWrite>) -> Option<usize> {
+    let Overlay { ledger, counters, .. } = &mut transaction.state;
+    let next = ledger.tail().next_rows(counters.index.next_run)?;
+    if next.begin {
+        // Others than those that follow.
+        rows.extend(ledger.unfinished_run.iter().map(|key| (Table::Runs, key.clone(), None)));
+    }
+    rows.extend(next.rows.into_iter().map(|(key, value)| (Table::Runs, key, Some(value))));
+    if let Some(last) = next.ends {
+        counters.index.to = last + 1;
+        counters.index.next_run += 1;
+    }
+    Some(next.written)
 }

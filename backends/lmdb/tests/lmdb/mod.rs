@@ -8,16 +8,16 @@ use slipstream_embedded::StoreOptions;
 use slipstream_lmdb::LmdbStore;
 use slipstream_store::{Durability, Result};
 
-/// Stores that are opened with this durability.
+/// Stores that are opened with this durability, and whose index of the journal has runs of so many entries.
 #[derive(Debug)]
-pub(crate) struct Lmdb(pub(crate) Durability);
+pub(crate) struct Lmdb(pub(crate) Durability, pub(crate) usize);
 
 #[async_trait]
 impl Harness for Lmdb {
     type Store = LmdbStore;
 
     async fn open(&self, place: &Path) -> Result<LmdbStore> {
-        slipstream_lmdb::open(&StoreOptions::new(place).durability(self.0))
+        Ok(slipstream_lmdb::open(&StoreOptions::new(place).durability(self.0))?.with_runs_of(self.1))
     }
 
     fn take_copy(&self, path: &Path) {

@@ -8,16 +8,16 @@ use slipstream_embedded::StoreOptions;
 use slipstream_redb::RedbStore;
 use slipstream_store::{Durability, Result};
 
-/// Stores that are opened with this durability.
+/// Stores that are opened with this durability, and whose index of the journal has runs of so many entries.
 #[derive(Debug)]
-pub(crate) struct Redb(pub(crate) Durability);
+pub(crate) struct Redb(pub(crate) Durability, pub(crate) usize);
 
 #[async_trait]
 impl Harness for Redb {
     type Store = RedbStore;
 
     async fn open(&self, place: &Path) -> Result<RedbStore> {
-        slipstream_redb::open(&StoreOptions::new(place).durability(self.0))
+        Ok(slipstream_redb::open(&StoreOptions::new(place).durability(self.0))?.with_runs_of(self.1))
     }
 
     fn take_copy(&self, path: &Path) {
