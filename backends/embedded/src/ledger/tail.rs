@@ -85,7 +85,9 @@ impl Tail {
         self.end = commit.saturating_add(1);
         if self.begun.is_none() && self.entries.len() >= self.run {
             let mut entries = std::mem::take(&mut self.entries);
-            entries.sort_unstable();
+            // As one number, two entries are compared at once.
+            entries.sort_unstable_by_key(|entry| (u64::from(entry.hash) << 32) | u64::from(entry.offset));
+            entries.dedup();
             self.begun = Some(Arc::new(Run { first: self.from, last: commit, entries }));
             (self.written, self.from) = (0, self.end);
         }

@@ -111,5 +111,6 @@ fn expected(tables: &dyn Tables, ledger: &Ledger, first: u64, last: u64) -> Resu
         Ok(ControlFlow::Continue(()))
     })?;
     expected.sort_unstable();
+    expected.dedup();
     Ok(expected)
 }
