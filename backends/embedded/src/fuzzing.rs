@@ -4,8 +4,8 @@ use bincode::{BorrowDecode, Encode};
 use slipstream_store::Result;
 
 use crate::rows::codec::{
-    BlockRow, DeadCountsRow, DeadRow, NoteRow, OwedRow, RedrivenRow, SeenRow, decode, decode_meta, decode_peer, encode,
-    encode_meta, encode_peer,
+    BlockRow, DeadCountsRow, DeadRow, Meta, NoteRow, OwedRow, RedrivenRow, SeenRow, decode, decode_meta, decode_peer,
+    encode, encode_meta, encode_peer,
 };
 use crate::rows::index::RunRow;
 use crate::rows::journal::JournalRow;
@@ -28,8 +28,9 @@ pub fn rewritten(table: Table, row: &[u8]) -> Result<Vec<u8>> {
         Table::DeadCounts => again::<DeadCountsRow<'_>>(row),
         Table::Runs => RunRow::decode(row)?.encode(),
         Table::Meta => match decode_meta(row)? {
-            (meta, Some(index)) => encode_meta(meta, index),
-            (meta, None) => encode(&meta),
+            Meta { row, index: Some(index), .. } => encode_meta(row, index),
+            // As an earlier version.
+            Meta { row: earlier, .. } => encode(&earlier),
         },
     }
 }

@@ -15,7 +15,7 @@ use crate::ledger::peers;
 use crate::ledger::state::Ledger;
 use crate::ledger::tail::Tail;
 use crate::rows::bits::{Bits, block_of};
-use crate::rows::codec::{self, BlockRow, OwedRow};
+use crate::rows::codec::{self, BlockRow, Meta, OwedRow};
 use crate::rows::journal::JournalRow;
 use crate::rows::table::Table;
 use crate::rows::{dead_counts, index, keys, read};
@@ -30,14 +30,14 @@ const LAST_KEY: [u8; 137] = [0xFF; 137];
 pub(crate) fn load(tables: &dyn Tables) -> Result<Ledger> {
     let mut ledger = Ledger::default();
     let Some(value) = tables.get(Table::Meta, keys::META)? else { return new(tables).map(|()| ledger) };
-    let (meta, index) = codec::decode_meta(&value)?;
+    let Meta { row: meta, is_counted, index } = codec::decode_meta(&value)?;
     ledger.counters = Counters::from_row(&meta, index)?;
     ledger.relay = meta.relay.map(read::name).transpose()?;
     load_peers(tables, &mut ledger)?;
     load_blocks(tables, &mut ledger)?;
     load_owed(tables, &mut ledger)?;
     load_journal(tables, &mut ledger)?;
-    if index.is_none() {
+    if !is_counted {
         ledger.uncounted = Some(dead_counts::count(tables)?);
     }
     Ok(ledger)

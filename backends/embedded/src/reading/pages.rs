@@ -183,7 +183,7 @@ pub(crate) fn dead_letters(
 /// How many dead letters there are, by peer and class. An earlier version kept no counts; what it has written is counted.
 pub(crate) fn dead_letter_counts(tables: &dyn Tables) -> Result<Vec<DeadLetterCount>> {
     let Some(meta) = tables.get(Table::Meta, keys::META)? else { return Ok(Vec::new()) };
-    let is_counted = codec::decode_meta(&meta)?.1.is_some();
+    let is_counted = codec::decode_meta(&meta)?.is_counted;
     let counts = if is_counted { dead_counts::read(tables)? } else { dead_counts::count(tables)? };
     Ok(counts.into())
 }

@@ -12,8 +12,11 @@ use crate::rows::table::MessageRow;
 /// The format of every row but those that have a later one.
 const FORMAT: u8 = 1;
 
-/// The format of what there is once a store, since there is an index of the journal and dead letters are counted by peer.
-const FORMAT_INDEXED: u8 = 2;
+/// The format of what there is once a store, since dead letters are counted by peer.
+const FORMAT_COUNTED: u8 = 2;
+
+/// The format of what there is once a store, since there is an index of the journal, too.
+const FORMAT_INDEXED: u8 = 3;
 
 /// The format of a peer's row that has an alias.
 const FORMAT_WITH_ALIAS: u8 = 2;
@@ -139,13 +142,23 @@ pub(crate) struct IndexRow {
     pub(crate) whole_from: u64,
 }
 
-/// What there is once a store that counts dead letters by peer and has an index of the journal.
+/// What there is once a store that has an index of the journal.
 ///
-/// A program that does not would leave both wrong; it does not know this format, and says so.
+/// A program that has none would leave it wrong, and one that does not count dead letters by peer the counts; it does not
+/// know this format, and says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 struct IndexedMetaRow<'a> {
     meta: MetaRow<'a>,
     index: IndexRow,
+}
+
+/// What there is once a store, of whatever version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Meta<'a> {
+    pub(crate) row: MetaRow<'a>,
+    /// Whether dead letters are counted by peer.
+    pub(crate) is_counted: bool,
+    pub(crate) index: Option<IndexRow>,
 }
 
 /// The row as bytes.
@@ -204,15 +217,16 @@ pub(crate) fn decode_peer(bytes: &[u8]) -> Result<(PeerRow<'_>, Option<&str>, bo
     }
 }
 
-/// What there is once a store, and of its index; nothing of that if an earlier version wrote the store.
-pub(crate) fn decode_meta(bytes: &[u8]) -> Result<(MetaRow<'_>, Option<IndexRow>)> {
+/// What there is once a store, also if an earlier version wrote it.
+pub(crate) fn decode_meta(bytes: &[u8]) -> Result<Meta<'_>> {
     const WHAT: &str = "the ledger's counters";
     match bytes.split_first() {
         Some((&FORMAT_INDEXED, rest)) => {
-            let IndexedMetaRow { meta, index } = decode_fields(rest, WHAT)?;
-            Ok((meta, Some(index)))
+            let IndexedMetaRow { meta: row, index } = decode_fields(rest, WHAT)?;
+            Ok(Meta { row, is_counted: true, index: Some(index) })
         }
-        _ => Ok((decode(bytes, WHAT)?, None)),
+        Some((&FORMAT_COUNTED, rest)) => Ok(Meta { row: decode_fields(rest, WHAT)?, is_counted: true, index: None }),
+        _ => Ok(Meta { row: decode(bytes, WHAT)?, is_counted: false, index: None }),
     }
 }
 
@@ -282,14 +296,17 @@ mod tests {
             relay: Some("r"),
         };
         assert_eq!(encode(&meta).unwrap(), [1, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r']);
-        assert_eq!(decode_meta(&encode(&meta).unwrap()), Ok((meta, None)));
+        let plain = Meta { row: meta, is_counted: false, index: None };
+        assert_eq!(decode_meta(&encode(&meta).unwrap()), Ok(plain));
+        let counted = [2, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r'];
+        assert_eq!(decode_meta(&counted), Ok(Meta { is_counted: true, ..plain }));
         let index = IndexRow { from: 11, to: 12, first_run: 13, next_run: 14, whole_from: 15 };
         let indexed = encode_meta(meta, index).unwrap();
-        assert_eq!(indexed, [2, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r', 11, 12, 13, 14, 15]);
-        assert_eq!(decode_meta(&indexed), Ok((meta, Some(index))));
+        assert_eq!(indexed, [3, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r', 11, 12, 13, 14, 15]);
+        assert_eq!(decode_meta(&indexed), Ok(Meta { is_counted: true, index: Some(index), ..plain }));
         // A program that knows no index says so.
         let refused = decode::<MetaRow<'_>>(&indexed, "the ledger's counters");
-        let text = "the ledger's counters: expected row format 1, got 2".to_owned();
+        let text = "the ledger's counters: expected row format 1, got 3".to_owned();
         assert_eq!(refused, Err(StoreError::Unsupported(text)));
     }
 
