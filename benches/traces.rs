@@ -98,6 +98,7 @@ fn peer(name: &str) -> Peer {
         durable: true,
         last_seen: Timestamp::ZERO,
         alias: None,
+        paused: false,
     }
 }
 
