@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Done;
 use super::consent::consent;
+use super::flags::Flags;
 use super::table::{or_dash, table};
 use crate::admin::client::{call, part};
 use crate::admin::{
@@ -51,16 +52,6 @@ pub enum Command {
     /// Prints dead letters with their messages, one JSON object a line.
     #[command(after_help = "Example:\n  slipstream dead-letters export --peer shop-1 > dead.jsonl")]
     Export(Export),
-}
-
-/// Which relay, and how it is shown.
-#[derive(Debug, Clone, Args)]
-pub struct Flags {
-    /// Prints JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    admin: AdminFlags,
 }
 
 /// Which dead letters: those that fit every flag that is given.

@@ -6,10 +6,10 @@ use clap::{Args, ValueEnum};
 use hyper::Method;
 
 use super::Done;
+use super::flags::Flags;
 use crate::admin::LoggingBody;
 use crate::admin::client::call;
 use crate::cli::output;
-use crate::cli::urls::AdminFlags;
 use crate::logging::Level;
 
 const EXAMPLE: &str = "\
@@ -29,11 +29,8 @@ pub struct Arguments {
     /// The level of everything else: error, warn, info, debug or trace.
     #[arg(long)]
     level: Option<Level>,
-    /// Prints one JSON object.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    admin: AdminFlags,
+    flags: Flags,
 }
 
 /// On or off.
@@ -45,14 +42,14 @@ enum Switch {
 
 pub(in crate::cli) async fn run(arguments: &Arguments) -> Done {
     const PATH: &str = "/api/v1/logging";
-    let admin = arguments.admin.read()?;
+    let admin = arguments.flags.admin.read()?;
     let messages = arguments.messages.map(|switch| switch == Switch::On);
     let wish = LoggingBody { message_logs: messages, level: arguments.level };
     let now: LoggingBody = match (messages, arguments.level) {
         (None, None) => call(&admin, Method::GET, PATH, None::<&()>).await?,
         _ => call(&admin, Method::PUT, PATH, Some(&wish)).await?,
     };
-    if arguments.json {
+    if arguments.flags.json {
         output::record(&now)?;
     } else {
         let messages = if now.message_logs == Some(true) { "on" } else { "off" };

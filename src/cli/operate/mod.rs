@@ -4,10 +4,12 @@
 //! | --- | --- |
 //! | `status`, `trace`, `peers`, `dead_letters`, `log` | one command each |
 //! | `table` | tables on the terminal |
+//! | `flags` | what all of them take |
 //! | `consent` | asking before something is lost |
 
 mod consent;
 pub(super) mod dead_letters;
+mod flags;
 pub(super) mod log;
 pub(super) mod peers;
 pub(super) mod status;

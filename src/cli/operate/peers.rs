@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::Done;
 use super::consent::consent;
+use super::flags::Flags;
 use super::table::{or_dash, passed, table};
 use crate::admin::client::{call, part};
 use crate::admin::{AdminUrl, ClientError, PeerItem, Peers};
 use crate::cli::output;
-use crate::cli::urls::AdminFlags;
 
 pub(in crate::cli) const EXAMPLE: &str = "\
 Examples:
@@ -45,16 +45,6 @@ pub enum Command {
     /// Ends the link of a peer, which may link again at once.
     #[command(after_help = "Example:\n  slipstream peers disconnect shop-1")]
     Disconnect(Named),
-}
-
-/// Which relay, and how it is shown.
-#[derive(Debug, Clone, Args)]
-pub struct Flags {
-    /// Prints one JSON object for each peer.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    admin: AdminFlags,
 }
 
 /// One peer.

@@ -9,12 +9,12 @@ use hyper::Method;
 use indicatif::HumanBytes;
 
 use super::Done;
+use super::flags::Flags;
 use super::peers::{every_peer, peers_table};
 use super::table::passed;
 use crate::admin::client::call;
 use crate::admin::{AdminUrl, PeerItem, Status};
 use crate::cli::output;
-use crate::cli::urls::AdminFlags;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -32,18 +32,15 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2",
         value_parser = clap::value_parser!(u64).range(1..=86_400))]
     watch: Option<u64>,
-    /// Prints one JSON object.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    admin: AdminFlags,
+    flags: Flags,
 }
 
 pub(in crate::cli) async fn run(arguments: &Arguments) -> Done {
-    let admin = arguments.admin.read()?;
+    let admin = arguments.flags.admin.read()?;
     loop {
         let status: Status = call(&admin, Method::GET, "/api/v1/status", None::<&()>).await?;
-        if arguments.json {
+        if arguments.flags.json {
             output::record(&status)?;
         } else {
             let shown = shown(&admin, &status, &every_peer(&admin).await?);

@@ -6,11 +6,11 @@ use clap::Args;
 use hyper::Method;
 
 use super::Done;
+use super::flags::Flags;
 use super::table::{or_dash, table};
 use crate::admin::MessageBody;
 use crate::admin::client::{call, part};
 use crate::cli::output;
-use crate::cli::urls::AdminFlags;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -29,19 +29,16 @@ pub struct Arguments {
     /// The message's cluster group. Without it all groups are looked at that the relay knows of.
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
-    /// Prints one JSON object.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    admin: AdminFlags,
+    flags: Flags,
 }
 
 pub(in crate::cli) async fn run(arguments: &Arguments) -> Done {
-    let admin = arguments.admin.read()?;
+    let admin = arguments.flags.admin.read()?;
     let group = arguments.group.as_deref().map(|group| format!("?clusterGroupId={}", part(group)));
     let path = format!("/api/v1/messages/{}{}", part(&arguments.message_id), group.unwrap_or_default());
     let message: MessageBody = call(&admin, Method::GET, &path, None::<&()>).await?;
-    if arguments.json {
+    if arguments.flags.json {
         output::record(&message)?;
     } else {
         output::line(&shown(&message))?;
