@@ -327,6 +327,12 @@ async fn tokens_let_read_or_act_and_every_action_is_in_the_audit_log() {
     let crossed = format!("{}Origin: http://evil.example\r\n", bearer(ACT));
     assert_eq!(code(&request(relay.admin, "POST", pause, &crossed, "").await), "cross_site");
 
+    eventually("the refusals to be told", || async {
+        let log = relay.process.stderr();
+        let told = |code: &str| log.lines().filter(|line| line.contains(code) && line.contains("is refused")).count();
+        ([told("unauthorized"), told("forbidden"), told("cross_site")] == [1, 1, 1]).then_some(())
+    })
+    .await;
     request(
         relay.admin,
         "PUT",

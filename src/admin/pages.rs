@@ -15,6 +15,7 @@ use super::api::Sweeps;
 use super::backup::Backups;
 use super::error::ApiError;
 use super::shared_page::SharedPage;
+use crate::listen::Seldom;
 use crate::logging::{SwitchChange, Switches};
 use crate::relay::{Observer, Operator};
 
@@ -84,11 +85,15 @@ impl Pages {
 
 /// The pages as they are at any time: there is more to show once the store is open.
 #[derive(Clone)]
-pub(super) struct Shown(pub(super) watch::Receiver<Pages>);
+pub(super) struct Shown {
+    pub(super) pages: watch::Receiver<Pages>,
+    /// Decides which refused calls of the API are told.
+    pub(super) refusals: Arc<Seldom>,
+}
 
 impl FromRef<Shown> for Pages {
-    fn from_ref(Shown(pages): &Shown) -> Self {
-        pages.borrow().clone()
+    fn from_ref(shown: &Shown) -> Self {
+        shown.pages.borrow().clone()
     }
 }
 

@@ -1,12 +1,16 @@
 //! The table of what can be asked for, and what becomes of what cannot.
 
+use std::sync::Arc;
+
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{FromRef as _, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use hyper::{Method, StatusCode};
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::warn;
 
 use super::access::{Caller, Right};
 use super::error::ApiError;
@@ -17,7 +21,7 @@ use crate::listen::ConnectInfo;
 
 /// Everything that the admin port answers, with the pages as they are when it is asked.
 pub(super) fn router(pages: watch::Receiver<Pages>) -> Router {
-    let shown = Shown(pages);
+    let shown = Shown { pages, refusals: Arc::default() };
     let (api, description) = api::router().split_for_parts();
     let description = api::describe(description);
     Router::new()
@@ -33,7 +37,7 @@ pub(super) fn router(pages: watch::Receiver<Pages>) -> Router {
 }
 
 /// Lets pass who may use the API, and notes who it is. Under `/api` nobody learns unasked what there is not.
-async fn guard(State(pages): State<Pages>, mut request: Request, next: Next) -> Response {
+async fn guard(State(shown): State<Shown>, mut request: Request, next: Next) -> Response {
     let below = request.uri().path().strip_prefix("/api");
     if below.is_none_or(|rest| !rest.is_empty() && !rest.starts_with('/')) {
         return next.run(request).await;
@@ -43,14 +47,17 @@ async fn guard(State(pages): State<Pages>, mut request: Request, next: Next) -> 
         _ => Right::Act,
     };
     let remote = request.extensions().get::<ConnectInfo>().map(|info| info.remote);
-    match pages.api.check(request.headers(), right) {
+    match Pages::from_ref(&shown).api.check(request.headers(), right) {
         Ok(who) => {
             request.extensions_mut().insert(Caller { who, remote });
             next.run(request).await
         }
         Err(refusal) => {
-            let path = request.uri().path();
-            tracing::debug!(?remote, method = %request.method(), path, code = refusal.code, "a call of the API is refused");
+            let remote = remote.map(|remote| remote.ip().to_canonical().to_string());
+            if let Some(left_out) = shown.refusals.due(refusal.code, Instant::now()) {
+                let (method, why) = (request.method(), &refusal.message);
+                warn!(%method, remote, code = refusal.code, left_out, "a call of the admin API is refused: {why}");
+            }
             refusal.into_response()
         }
     }

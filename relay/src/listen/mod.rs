@@ -53,6 +53,7 @@ pub use limits::ListenLimits;
 pub use listener::{Accepted, ConnectInfo, HandshakeFault, Listener, TcpListener};
 pub use proxy::header as proxy_header;
 pub use proxy::{InvalidNetworks, ProxyListener, TrustedProxies};
+pub use seldom::Seldom;
 pub use serve::serve;
 pub use source::FailureLimits;
 pub use tls::{TlsListener, accept_tls};

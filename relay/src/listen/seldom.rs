@@ -11,7 +11,7 @@ const QUIET: Duration = Duration::from_secs(60);
 
 /// Decides which lines are written.
 #[derive(Debug, Default)]
-pub(super) struct Seldom(Mutex<HashMap<&'static str, Told>>);
+pub struct Seldom(Mutex<HashMap<&'static str, Told>>);
 
 #[derive(Debug)]
 struct Told {
@@ -21,7 +21,8 @@ struct Told {
 
 impl Seldom {
     /// Whether a line is due. If so, how many of this kind were left out since the last one.
-    pub(super) fn due(&self, kind: &'static str, now: Instant) -> Option<u64> {
+    #[must_use]
+    pub fn due(&self, kind: &'static str, now: Instant) -> Option<u64> {
         let mut told = self.0.lock();
         match told.get_mut(kind) {
             Some(last) if now.saturating_duration_since(last.at) < QUIET => {
