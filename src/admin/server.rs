@@ -4,14 +4,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::{Extension, Router};
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower_service::Service as _;
 
 use super::pages::Pages;
 use super::routes;
@@ -77,7 +80,10 @@ async fn answer(stream: TcpStream, info: ConnectInfo, tls: Option<Arc<ServerTls>
             Some(tls) => accept_tls(stream, info, &tls).await?,
             None => (stream, info),
         };
-        let service = TowerToHyperService::new(router.layer(Extension(info)));
+        let service = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(info.clone());
+            router.clone().call(request)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)

@@ -27,7 +27,7 @@ fn request(dice: &mut Dice) -> Vec<u8> {
         6 => "DELETE".to_owned(),
         _ => "GET".to_owned(),
     };
-    let path = match dice.below(12) {
+    let path = match dice.below(17) {
         0 => format!("/{}", dice.word(8_000)),
         1 => format!("/../{}", "%2e%2e/".repeat(dice.below(50))),
         2 | 3 => "/api/v1/logging".to_owned(),
@@ -35,6 +35,11 @@ fn request(dice: &mut Dice) -> Vec<u8> {
         6 => format!("/api/{}", dice.word(20)),
         7 => "/readyz".to_owned(),
         8 => "/healthz?".to_owned() + &dice.word(50),
+        9 => format!("/api/v1/peers/{}/{}", dice.word(140), dice.one(&["pause", "resume", "disconnect", ""])),
+        10 => format!("/api/v1/peers?limit={}&after={}", dice.below(2_000), dice.word(140)),
+        11 => format!("/api/v1/messages/{}?clusterGroupId={}", dice.word(200), dice.word(20)),
+        12 => format!("/api/v1/dead-letters?limit={}&payload=true&reason={}", dice.below(2_000), dice.word(4_000)),
+        13 => format!("/api/v1/dead-letters/{}", dice.one(&["redrive?all=true&rate=1", "groups", "sweep", "a/1"])),
         _ => "/metrics".to_owned(),
     };
     let body = body(dice);

@@ -44,9 +44,10 @@ impl Place {
         let files = Files::usual();
         files.authority("other");
         files.issue("other", "stranger", CLIENT, 90);
+        // An id that the token's credential named exactly would be no id for the certificate.
         let credentials = format!(
             "[[credential]]\nname = \"a certificate\"\ncertificate_subject = \"machine-7\"\nid = \"*\"\n\n\
-             [[credential]]\nname = \"a token\"\ntoken_sha256 = \"{:x}\"\nid = \"{id}\"\n",
+             [[credential]]\nname = \"a token\"\ntoken_sha256 = \"{:x}\"\nid = \"{id}*\"\n",
             Sha256::digest(TOKEN)
         );
         let mut flags = files.mutual("relay");
