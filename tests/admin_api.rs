@@ -278,6 +278,25 @@ async fn dead_letters_are_listed_counted_shown_redriven_and_purged() {
 }
 
 #[tokio::test]
+async fn many_dead_letters_are_redriven_in_their_order() {
+    const COUNT: u64 = 600;
+    let (relay, _folder) = start(&["--ack-timeout=1h"], &[]).await;
+    let mut app = Peer::connect(&relay, "id=app").await;
+    let mut shop = Peer::connect(&relay, "id=shop").await;
+    for number in 0..COUNT {
+        shop.publish(json!({"type": "EVENT", "value": number})).await;
+        let id = app.message().await.id().to_owned();
+        app.send(json!({"type": "NACK", "messageId": id, "reason": "no", "code": "invalid"})).await;
+    }
+    dead(&relay, COUNT).await;
+    let redriven = ask(&relay, "POST", "/api/v1/dead-letters/redrive?all=true", None).await.json();
+    assert_eq!((&redriven["state"], &redriven["done"]), (&json!("done"), &json!(COUNT)));
+    for number in 0..COUNT {
+        assert_eq!(app.take().await.raw("value"), number.to_string());
+    }
+}
+
+#[tokio::test]
 async fn a_sweep_with_a_rate_goes_on_until_it_is_cancelled() {
     let (relay, _folder) = start(&[], &[]).await;
     let _deaf = Peer::connect(&relay, "id=deaf").await;
@@ -348,6 +367,6 @@ async fn tokens_let_read_or_act_and_every_action_is_in_the_audit_log() {
     })
     .await;
     let line = log.lines().find(|line| line.contains("peer.pause")).expect("a line");
-    assert_has(line, ["slipstream::audit", "what=app", "outcome=done", "admin token", "127.0.0.1"]);
+    assert_has(line, ["slipstream::audit", "what=\"app\"", "outcome=\"done\"", "admin token", "127.0.0.1"]);
     assert!([ACT, READ].iter().all(|token| !log.contains(token)), "{log}");
 }

@@ -90,6 +90,10 @@ async fn an_operator_finds_a_message_and_delivers_what_was_given_up() {
     assert_has(&here.prints("dead-letters redrive --id order/2 --dry-run").await, ["1 dead letters would be redriven"]);
     assert_has(&here.prints("dead-letters redrive --id order/2").await, ["1 of 1 dead letters redriven"]);
     assert_eq!(deaf.take().await.raw("value"), "2");
+    assert_has(&here.prints("dead-letters sweep").await, ["1 of 1 dead letters redriven"]);
+    let (status, _, told) = here.run("dead-letters sweep --cancel").await;
+    assert_eq!(status, Some(1));
+    assert_has(&told, ["nothing is being redriven or purged"]);
     let (status, _, told) = here.run("dead-letters redrive").await;
     assert_eq!(status, Some(1));
     assert_has(&told, ["expected peer, reason, messageId, or all=true"]);

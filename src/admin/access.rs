@@ -64,7 +64,8 @@ impl Caller {
     pub(super) fn acted(&self, action: &str, what: &dyn fmt::Display, outcome: &dyn fmt::Display) {
         let Self { who, remote } = self;
         let remote = remote.map(|remote| remote.ip().to_canonical().to_string());
-        tracing::info!(target: AUDIT_TARGET, action, %what, %outcome, who, remote);
+        let (what, outcome) = (what.to_string(), outcome.to_string());
+        tracing::info!(target: AUDIT_TARGET, action, what, outcome, who, remote);
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Pending {
     pub attempts: u32,
     /// When that was.
     pub last_attempt_at: Option<Timestamp>,
+    /// Whether it was redriven: then its message is older than its sequence says.
+    pub redriven: bool,
     /// The outgoing text, as it was recorded.
     pub text: Bytes,
 }

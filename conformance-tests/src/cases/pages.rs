@@ -130,6 +130,7 @@ pub async fn a_page_gives_back_what_was_recorded<H: Harness>(sandbox: Sandbox<H>
             received_at: record.received_at,
             attempts: 0,
             last_attempt_at: None,
+            redriven: false,
             text: record.text,
         });
     }

@@ -17,12 +17,14 @@ pub async fn a_redrive_starts_anew<H: Harness>(sandbox: Sandbox<H>) {
     let again = redriven(&store, "a", first).await;
     assert!(again > later);
     let after = backlog(&store, "a").await.swap_remove(1);
-    let expected = slipstream_store::Pending { sequence: again, attempts: 0, last_attempt_at: None, ..before };
+    let expected =
+        slipstream_store::Pending { sequence: again, attempts: 0, last_attempt_at: None, redriven: true, ..before };
     assert_eq!(after, expected);
     assert_eq!(all_dead(&store).await, []);
     let store = sandbox.reopen(store).await;
     assert_eq!(backlog(&store, "a").await.swap_remove(1), expected);
     assert_eq!(commit_one(&store, attempt("a", again, 1)).await, Outcome::Applied);
+    assert!(backlog(&store, "a").await[1].redriven, "an attempt does not change that");
 }
 
 /// C7: a cursor that has passed everything sees the redriven delivery.

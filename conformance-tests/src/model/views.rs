@@ -153,6 +153,7 @@ fn pending(sequence: Sequence, owed: &Owed) -> Pending {
         received_at: record.received_at,
         attempts: owed.attempts,
         last_attempt_at: owed.last_attempt_at,
+        redriven: owed.message.origin != sequence,
         text: record.text.clone(),
     }
 }

@@ -31,16 +31,34 @@ impl<S: MessageStore + ?Sized> Operator<S> {
         Self { core, commits }
     }
 
-    /// Has a dead letter delivered again, with no attempts counted. If its peer has a link, it gets the delivery at once.
+    /// Has a dead letter delivered again, with no attempts counted, behind all that its peer is owed. If the peer has a
+    /// link, it gets the delivery at once. It counts as no newer value of its key than any other.
+    ///
     /// Returns the new sequence, or `None` if there is no such dead letter or nobody remembers the peer.
     ///
     /// # Errors
     /// `Closed` if the relay is ending; otherwise as [`MessageStore::commit`].
     pub async fn redrive(&self, peer: &PeerId, sequence: Sequence) -> Result<Option<Sequence>> {
-        match self.commits.upgrade()?.apply(Operation::Redrive { peer: peer.clone(), sequence }).await? {
-            Outcome::Redriven { sequence } => Ok(Some(sequence)),
-            _ => Ok(None),
-        }
+        let one = [(peer.clone(), sequence)];
+        Ok(self.redrive_each(one).await?.into_iter().next().flatten())
+    }
+
+    /// Redrives dead letters, in their order and in as few commits as they fit in. Returns for each what
+    /// [`redrive`](Self::redrive) returns.
+    ///
+    /// # Errors
+    /// As [`redrive`](Self::redrive). Some may have been redriven then.
+    pub async fn redrive_each(
+        &self,
+        letters: impl IntoIterator<Item = (PeerId, Sequence)>,
+    ) -> Result<Vec<Option<Sequence>>> {
+        let redrive = |(peer, sequence)| Operation::Redrive { peer, sequence };
+        let outcomes = self.commits.upgrade()?.apply_each(letters.into_iter().map(redrive).collect()).await?;
+        let sequence = |outcome| match outcome {
+            Outcome::Redriven { sequence } => Some(sequence),
+            _ => None,
+        };
+        Ok(outcomes.into_iter().map(sequence).collect())
     }
 
     /// Removes a dead letter for good. Returns whether it was there.
@@ -48,8 +66,18 @@ impl<S: MessageStore + ?Sized> Operator<S> {
     /// # Errors
     /// As [`redrive`](Self::redrive).
     pub async fn discard(&self, peer: &PeerId, sequence: Sequence) -> Result<bool> {
-        let discard = Operation::Discard { peer: peer.clone(), sequence };
-        Ok(self.commits.upgrade()?.apply(discard).await? == Outcome::Applied)
+        let one = [(peer.clone(), sequence)];
+        Ok(self.discard_each(one).await? == [true])
+    }
+
+    /// Removes dead letters for good, in as few commits as they fit in. Returns for each whether it was there.
+    ///
+    /// # Errors
+    /// As [`redrive`](Self::redrive). Some may have been removed then.
+    pub async fn discard_each(&self, letters: impl IntoIterator<Item = (PeerId, Sequence)>) -> Result<Vec<bool>> {
+        let discard = |(peer, sequence)| Operation::Discard { peer, sequence };
+        let outcomes = self.commits.upgrade()?.apply_each(letters.into_iter().map(discard).collect()).await?;
+        Ok(outcomes.into_iter().map(|outcome| outcome == Outcome::Applied).collect())
     }
 
     /// Forgets a peer that has no link and is not configured, with all that it is owed.

@@ -14,6 +14,9 @@ use crate::admin::request::{Path, Query, name};
 use crate::admin::response::json;
 use crate::relay::MessageObservation;
 
+/// Most cluster groups that an answer names.
+const MOST_NAMED: usize = 10;
+
 /// Where a message stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -67,7 +70,7 @@ pub struct DeliveryItem {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub(super) struct OfGroup {
-    /// The message's cluster group. Without it all groups are looked at that this relay knows of.
+    /// The message's cluster group. Without it the groups of this relay and of its peers are looked at.
     #[param(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
     cluster_group_id: Option<String>,
 }
@@ -88,17 +91,24 @@ pub(super) async fn trace(
         None => observer.groups(),
     };
     let mut found = Vec::new();
-    for group in groups {
-        found.extend(observer.message(&Identity { group, id: id.clone() }).await?);
+    for group in &groups {
+        found.extend(observer.message(&Identity { group: group.clone(), id: id.clone() }).await?);
     }
     match &found[..] {
-        [] => Err(ApiError::not_found(format!("nothing is known of a message {id}"))),
+        [] => {
+            let looked: Vec<_> = groups.iter().take(MOST_NAMED).map(ClusterGroup::as_str).collect();
+            let looked = looked.join(", ");
+            Err(ApiError::not_found(format!(
+                "nothing is known of a message {id} in the cluster groups of this relay and its peers ({looked}); if it has \
+                 another, name that: clusterGroupId (--group)"
+            )))
+        }
         [message] => Ok(json(StatusCode::OK, &body(message))),
         several => {
             let groups: Vec<_> = several.iter().map(|message| message.trace.identity.group.as_str()).collect();
             let groups = groups.join(", ");
             Err(ApiError::conflict(format!(
-                "messages of several groups have the id {id}; add clusterGroupId: {groups}"
+                "messages of several groups have the id {id}; name one, clusterGroupId (--group): {groups}"
             )))
         }
     }

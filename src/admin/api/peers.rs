@@ -168,7 +168,7 @@ pub(super) async fn declare(
     let tags: Arc<[Tag]> = tags.iter().map(|tag| name(tag)).collect::<Result<_, _>>()?;
     let group = cluster_group_id.as_deref().map_or_else(|| Ok(ClusterGroup::default()), name)?;
     let declared = running.operator.declare(id.clone(), tags, group).await?;
-    caller.acted("peer.declare", &id, &format_args!("{declared:?}"));
+    caller.acted("peer.declare", &id, &declared);
     match declared {
         Declared::New => shown(running, &id, StatusCode::CREATED).await,
         Declared::Changed => shown(running, &id, StatusCode::OK).await,
@@ -189,7 +189,7 @@ pub(super) async fn forget(
 ) -> Result<Response, ApiError> {
     let id: PeerId = name(&id)?;
     let forgotten = pages.running()?.operator.forget(&id).await?;
-    caller.acted("peer.forget", &id, &format_args!("{forgotten:?}"));
+    caller.acted("peer.forget", &id, &forgotten);
     match forgotten {
         Forgotten::Forgotten { owed } => {
             Ok(json(StatusCode::OK, &ForgottenBody { id: id.to_string(), forgotten: owed }))

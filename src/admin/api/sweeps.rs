@@ -6,7 +6,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use slipstream_store::{
@@ -303,7 +302,7 @@ impl Begun {
         }
     }
 
-    /// Redrives or removes each, many at once unless there is a rate, so that they share commits.
+    /// Redrives or removes each in their order, many in one commit unless there is a rate.
     async fn each(
         &self,
         letters: Vec<DeadLetter>,
@@ -311,26 +310,24 @@ impl Begun {
         action: SweepAction,
         mut ticks: Option<&mut Interval>,
     ) -> Result<(), StoreError> {
-        let apply = async |DeadLetter { peer, sequence, .. }: DeadLetter| match action {
-            SweepAction::Redrive => operator.redrive(&peer, sequence).await.map(|redriven| redriven.is_some()),
-            SweepAction::Purge => operator.discard(&peer, sequence).await,
-        };
-        let note = |done: bool| {
-            self.shown.send_modify(|sweep| if done { sweep.done += 1 } else { sweep.skipped += 1 });
-        };
-        if let Some(ticks) = &mut ticks {
-            for dead in letters {
-                if self.cancel.run_until_cancelled(ticks.tick()).await.is_none() {
-                    return Ok(());
-                }
-                note(apply(dead).await?);
+        let at_once = if ticks.is_some() { 1 } else { AT_ONCE };
+        for letters in letters.chunks(at_once) {
+            if let Some(ticks) = &mut ticks {
+                self.cancel.run_until_cancelled(ticks.tick()).await;
             }
-            return Ok(());
-        }
-        let wanted = letters.into_iter().take_while(|_| !self.cancel.is_cancelled());
-        let mut applied = futures_util::stream::iter(wanted).map(apply).buffered(AT_ONCE);
-        while let Some(done) = applied.next().await {
-            note(done?);
+            if self.cancel.is_cancelled() {
+                return Ok(());
+            }
+            let letters = letters.iter().map(|dead| (dead.peer.clone(), dead.sequence));
+            let done: Vec<bool> = match action {
+                SweepAction::Redrive => operator.redrive_each(letters).await?.iter().map(Option::is_some).collect(),
+                SweepAction::Purge => operator.discard_each(letters).await?,
+            };
+            let applied = done.iter().filter(|done| **done).count() as u64;
+            self.shown.send_modify(|sweep| {
+                sweep.done += applied;
+                sweep.skipped += done.len() as u64 - applied;
+            });
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use crate::admin::client::{call, part};
 use crate::admin::{
     AdminUrl, ClientError, DeadLetterGroups, DeadLetterItem, DeadLetters, Sweep, SweepAction, SweepState,
 };
+use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::urls::AdminFlags;
 
@@ -49,6 +50,9 @@ pub enum Command {
     /// Removes dead letters for good.
     #[command(after_help = "Example:\n  slipstream dead-letters purge --peer shop-1 --reason rejected")]
     Purge(Purge),
+    /// Shows how far the last redrive or purge is, or stops it.
+    #[command(after_help = "Example:\n  slipstream dead-letters sweep --cancel")]
+    Sweep(Sweeping),
     /// Prints dead letters with their messages, one JSON object a line.
     #[command(after_help = "Example:\n  slipstream dead-letters export --peer shop-1 > dead.jsonl")]
     Export(Export),
@@ -129,6 +133,16 @@ pub struct Purge {
     yes: bool,
 }
 
+/// `dead-letters sweep`.
+#[derive(Debug, Clone, Args)]
+pub struct Sweeping {
+    /// Stops it. What it has done stays done.
+    #[arg(long)]
+    cancel: bool,
+    #[command(flatten)]
+    flags: Flags,
+}
+
 /// `dead-letters export`.
 #[derive(Debug, Clone, Args)]
 pub struct Export {
@@ -152,6 +166,12 @@ pub(in crate::cli) async fn run(command: &Command) -> Done {
             told(&swept.flags, &sweep(&admin, Method::POST, &format!("{PATH}/redrive"), order).await?)
         }
         Command::Purge(Purge { swept, yes }) => purge(swept, *yes).await,
+        Command::Sweep(Sweeping { cancel, flags }) => {
+            let method = if *cancel { Method::DELETE } else { Method::GET };
+            let sweep: Sweep = call(&flags.admin.read()?, method, &format!("{PATH}/sweep"), None::<&()>).await?;
+            shown(flags, &sweep)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Export(Export { filter, admin }) => {
             let admin = admin.read()?;
             each(&admin, filter, true, usize::MAX, |dead| Ok(output::record(dead)?)).await?;
@@ -255,25 +275,43 @@ async fn sweep(admin: &AdminUrl, method: Method, path: &str, order: Value) -> Re
     Ok(sweep)
 }
 
+/// Shows what came of a sweep, and tells if it did not come to its end.
 fn told(flags: &Flags, sweep: &Sweep) -> Done {
-    let has_failed = sweep.state != SweepState::Done;
+    shown(flags, sweep)?;
+    if sweep.state == SweepState::Done {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let why = sweep.error.as_deref().unwrap_or("it was cancelled");
+    output::complain(&format_args!("it did not come to its end: {}", output::printable(why)));
+    Ok(ExitCode::from(output::FAILED))
+}
+
+fn shown(flags: &Flags, sweep: &Sweep) -> Result<(), Failure> {
+    if flags.json {
+        return Ok(output::record(sweep)?);
+    }
     let verb = match sweep.action {
         SweepAction::Redrive => "redriven",
         SweepAction::Purge => "removed",
     };
-    if flags.json {
-        output::record(sweep)?;
-    } else if sweep.dry_run {
-        output::line(&format!("{} dead letters would be {verb}", sweep.matched))?;
-    } else {
-        let left = if sweep.skipped > 0 { format!(", {} left as they are", sweep.skipped) } else { String::new() };
-        output::line(&format!("{} of {} dead letters {verb}{left}", sweep.done, sweep.matched))?;
-    }
-    if has_failed {
-        let why = sweep.error.as_deref().unwrap_or("it was cancelled");
-        output::complain(&format_args!("it did not come to its end: {}", output::printable(why)));
-    }
-    Ok(if has_failed { ExitCode::from(output::FAILED) } else { ExitCode::SUCCESS })
+    let Sweep { matched, done, skipped, .. } = sweep;
+    // Before its end it has not come to all of them.
+    let of = if sweep.state == SweepState::Done { format!(" of {matched}") } else { String::new() };
+    let state = if sweep.state == SweepState::Running { " so far" } else { "" };
+    let left = match sweep.action {
+        _ if *skipped == 0 => String::new(),
+        SweepAction::Redrive => {
+            format!(
+                ", {skipped} left as they are: gone by then, or nobody remembers the peer (slipstream peers declare)"
+            )
+        }
+        SweepAction::Purge => format!(", {skipped} were gone by then"),
+    };
+    let line = match sweep.dry_run {
+        true => format!("{matched} dead letters would be {verb}{state}"),
+        false => format!("{done}{of} dead letters {verb}{state}{left}"),
+    };
+    Ok(output::line(&line)?)
 }
 
 /// Shows each dead letter that is meant, page by page, at most so many. Returns whether there are more.
@@ -282,8 +320,8 @@ async fn each(
     filter: &Filter,
     payload: bool,
     mut most: usize,
-    mut show: impl FnMut(&DeadLetterItem) -> Result<(), crate::cli::failure::Failure>,
-) -> Result<bool, crate::cli::failure::Failure> {
+    mut show: impl FnMut(&DeadLetterItem) -> Result<(), Failure>,
+) -> Result<bool, Failure> {
     const PAGE: usize = 500;
     let mut after = None;
     loop {

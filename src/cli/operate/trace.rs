@@ -26,7 +26,7 @@ delivery is settled for SLIPSTREAM_TRACE_RETENTION.";
 pub struct Arguments {
     /// The message's id.
     message_id: String,
-    /// The message's cluster group. Without it all groups are looked at that the relay knows of.
+    /// The message's cluster group. Without it the groups of the relay and of its peers are looked at.
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
     #[command(flatten)]

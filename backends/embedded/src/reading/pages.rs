@@ -138,6 +138,7 @@ fn pending_item(row: &MessageRow<'_>, note: &NoteRow) -> Result<Pending> {
         received_at: Timestamp::from_millis(row.received_at),
         attempts: note.attempts,
         last_attempt_at: read::times(note.last_attempt_at),
+        redriven: note.origin.is_some(),
         text: Bytes::copy_from_slice(row.text),
     })
 }

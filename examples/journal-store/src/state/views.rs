@@ -34,6 +34,7 @@ impl State {
             received_at: record.received_at,
             attempts,
             last_attempt_at,
+            redriven: sequence != origin,
             text: record.text.clone(),
         })
     }

@@ -95,6 +95,22 @@ impl CommitQueue {
         self.ask(|reply| Submission::Apply(operation, reply)).await?
     }
 
+    /// Applies operations in their order, in as few batches as they fit in. Returns one outcome for each.
+    pub(in crate::relay) async fn apply_each(&self, operations: Vec<Operation>) -> Result<Vec<Outcome>> {
+        let mut answers = Vec::with_capacity(operations.len());
+        for operation in operations {
+            let (reply, answer) = oneshot::channel();
+            let submission = Submission::Apply(operation, reply);
+            self.submissions.send(submission).await.map_err(|_| StoreError::Closed)?;
+            answers.push(answer);
+        }
+        let mut outcomes = Vec::with_capacity(answers.len());
+        for answer in answers {
+            outcomes.push(answer.await.map_err(|_| StoreError::Closed)??);
+        }
+        Ok(outcomes)
+    }
+
     /// Purges once, within the configured budget.
     pub(in crate::relay) async fn purge(&self, horizon: Horizon) -> Result<Purged> {
         self.ask(|reply| Submission::Purge((horizon, reply))).await?

@@ -29,7 +29,7 @@ pub(crate) struct Forward {
 pub(crate) struct Metadata {
     /// What the peer's ACK will name.
     pub(crate) identity: Identity,
-    /// The key whose value it sets, if it sets one.
+    /// The key whose value it sets, if it sets one and is as old as its sequence says.
     pub(crate) sets: Option<Key>,
     /// When it was read from its sender, on the clock's own scale, if this process read it.
     pub(crate) read_at: Option<Duration>,
@@ -37,8 +37,9 @@ pub(crate) struct Metadata {
 
 impl From<Pending> for Forward {
     fn from(pending: Pending) -> Self {
-        let Pending { sequence, identity, message_type, key, expires_at, text, .. } = pending;
-        let sets = key.filter(|_| protocol::sets_a_key(&message_type));
+        let Pending { sequence, identity, message_type, key, expires_at, redriven, text, .. } = pending;
+        // What was redriven is older than its sequence says: it is no newer value of its key than any other.
+        let sets = key.filter(|_| !redriven && protocol::sets_a_key(&message_type));
         let instances = protocol::targeted_instances(&text);
         let metadata = Arc::new(Metadata { identity, sets, read_at: None });
         Self { sequence, metadata, instances, expires_at, text }

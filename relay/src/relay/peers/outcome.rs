@@ -1,5 +1,7 @@
 //! What became of what an operator wanted of a peer.
 
+use std::fmt;
+
 /// What became of a wish to forget a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forgotten {
@@ -29,4 +31,29 @@ pub enum Declared {
     Relay,
     /// The configuration says what it is, or the id is the relay's own.
     Configured,
+}
+
+/// In words, as an audit log has it.
+impl fmt::Display for Forgotten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forgotten { owed } => write!(f, "done, {owed} deliveries were owed"),
+            Self::Unknown => f.write_str("no such peer"),
+            Self::Linked => f.write_str("refused, it has a link"),
+            Self::Configured => f.write_str("refused, it is configured"),
+        }
+    }
+}
+
+/// In words, as an audit log has it.
+impl fmt::Display for Declared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::New => "done, it is new",
+            Self::Changed => "done, it was known",
+            Self::Linked => "refused, it has a link",
+            Self::Relay => "refused, it is a relay",
+            Self::Configured => "refused, it is configured",
+        })
+    }
 }

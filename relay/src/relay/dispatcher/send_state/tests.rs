@@ -48,6 +48,7 @@ fn pending(number: u64) -> Pending {
         received_at: Timestamp::ZERO,
         attempts: 0,
         last_attempt_at: None,
+        redriven: false,
         text: Bytes::from(format!("text {number}")),
     }
 }
