@@ -5,7 +5,7 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `server` | the accept loop |
+//! | `server`, `open` | the accept loop, and the connections that are open |
 //! | `routes`, `access` | the table of what can be asked for, and who may use the API |
 //! | `health`, `api/` | what each path answers |
 //! | `pages` | where they get what they show |
@@ -21,6 +21,7 @@ pub(crate) mod client;
 mod error;
 mod health;
 mod metrics_page;
+mod open;
 mod pages;
 mod request;
 mod response;

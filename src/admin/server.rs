@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
+use super::open::{Asked, OpenConnections};
 use super::pages::Pages;
 use super::routes;
 use crate::descriptors::{self, KEPT_FROM_ADMIN};
@@ -23,7 +24,8 @@ use crate::link::Stream;
 use crate::listen::{ConnectInfo, accept_tls};
 use crate::tls::ServerTls;
 
-/// Most connections at once. Others wait in the backlog of the socket.
+/// Most connections at once. If there is one more, it waits for an end, or until the oldest that has not asked for
+/// anything has had its time.
 pub const MAX_CONNECTIONS: usize = 64;
 
 /// How long a client may take to send its request's head.
@@ -34,6 +36,9 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Largest head of a request.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// How often it is looked who has not asked for anything, if there are too many connections.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How long to wait after the system refused a connection, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -48,18 +53,23 @@ pub async fn serve(
 ) {
     let router = routes::router(pages);
     // Dropping the set aborts what is left of it.
-    let mut connections = JoinSet::new();
+    let (mut connections, mut open) = (JoinSet::new(), OpenConnections::default());
     let accept = async {
         loop {
-            while connections.len() >= MAX_CONNECTIONS {
-                connections.join_next().await;
+            let accepted = listener.accept().await;
+            while open.count() >= MAX_CONNECTIONS && !open.end_a_silent_one() {
+                let _ = tokio::time::timeout(LOOK, connections.join_next()).await;
             }
-            match listener.accept().await {
+            match accepted {
                 Ok((stream, _)) if descriptors::is_kept_back(&stream, KEPT_FROM_ADMIN) => {
                     tracing::warn!("the admin port has no file left for a connection (ulimit -n)");
                 }
                 Ok((stream, remote)) => {
-                    connections.spawn(answer(stream, ConnectInfo::new(remote), tls.clone(), router.clone()));
+                    let (info, asked) = (ConnectInfo::new(remote), Asked::default());
+                    open.push(
+                        connections.spawn(answer(stream, info, tls.clone(), router.clone(), asked.clone())),
+                        asked,
+                    );
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the admin port cannot accept a connection");
@@ -73,7 +83,7 @@ pub async fn serve(
 }
 
 /// The life of one connection.
-async fn answer(stream: TcpStream, info: ConnectInfo, tls: Option<Arc<ServerTls>>, router: Router) {
+async fn answer(stream: TcpStream, info: ConnectInfo, tls: Option<Arc<ServerTls>>, router: Router, asked: Asked) {
     let answering = async {
         let stream: Box<dyn Stream> = Box::new(stream);
         let (stream, info) = match tls {
@@ -81,6 +91,7 @@ async fn answer(stream: TcpStream, info: ConnectInfo, tls: Option<Arc<ServerTls>
             None => (stream, info),
         };
         let service = service_fn(|mut request: Request<Incoming>| {
+            asked.note();
             request.extensions_mut().insert(info.clone());
             router.clone().call(request)
         });
