@@ -112,6 +112,8 @@ async fn peers_are_listed_in_pages_shown_and_steered() {
     shop.publish(json!({"type": "SK", "key": "k", "value": 2})).await;
     assert_eq!(steer("DELETE", "/api/v1/peers/app").await.json(), json!({"id": "app", "forgotten": 1}));
     assert_eq!(code(&steer("DELETE", "/api/v1/peers/app").await), "not_found");
+    relay.metric_becomes(r#"slipstream_deliveries_total{outcome="forgotten"}"#, 1.0).await;
+    assert_eq!(relay.metric("slipstream_peers_forgotten_total").await, 0.0, "it did not stay away");
     assert_eq!(code(&steer("DELETE", "/api/v1/peers/far").await), "conflict");
 
     let declare = |body: Value| ask(&relay, "PUT", "/api/v1/peers/new", Some(body));

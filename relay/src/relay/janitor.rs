@@ -8,7 +8,7 @@ use slipstream_store::{Horizon, MessageStore, Peer, StoreError, Timestamp};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
-use super::peers::Registry;
+use super::peers::{Registry, Why};
 use super::settings::{STAMP_RETENTION, Settings};
 use crate::clock::{BELIEVED_AFTER, Step};
 
@@ -109,7 +109,7 @@ async fn look_after<S: MessageStore + ?Sized>(
         if peer.last_seen.max(started).plus(ttl) > now || core.is_configured(&peer.id) {
             return Ok(());
         }
-        registry.forget(&peer.id, peer.last_seen).await.map(drop)
+        registry.forget(&peer.id, Why::StayedAway { since: peer.last_seen }).await.map(drop)
     };
     match noted {
         Err(error) if !error.is_transient() => Err(error),

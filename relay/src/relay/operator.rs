@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use slipstream_store::{
-    ClusterGroup, MessageStore, Operation, Outcome, Peer, PeerId, PeerKind, Result, Sequence, Tag, Timestamp,
-};
+use slipstream_store::{ClusterGroup, MessageStore, Operation, Outcome, Peer, PeerId, PeerKind, Result, Sequence, Tag};
 
 use super::committer::WeakCommitQueue;
 use super::core::Core;
-use super::peers::{Declared, Forgotten, Registry};
+use super::peers::{Declared, Forgotten, Registry, Why};
 
 /// A handle on a running relay, for whoever operates it. It does not keep the relay running, and works until the relay
 /// begins to end. Cloning is cheap.
@@ -85,7 +83,7 @@ impl<S: MessageStore + ?Sized> Operator<S> {
     /// # Errors
     /// As [`redrive`](Self::redrive).
     pub async fn forget(&self, peer: &PeerId) -> Result<Forgotten> {
-        self.registry()?.forget(peer, Timestamp::MAX).await
+        self.registry()?.forget(peer, Why::Wanted).await
     }
 
     /// Remembers an application that may never have linked: from now on messages are held for it. What it says of itself

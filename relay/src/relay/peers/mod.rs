@@ -24,6 +24,6 @@ pub use subscribers::Subscriber;
 
 pub(super) use dials::{Dial, Dials};
 pub(super) use locks::PeerLocks;
-pub(super) use registry::Registry;
+pub(super) use registry::{Registry, Why};
 pub(super) use subscribers::Subscribers;
 pub(super) use topology::{SharedTopology, Target};

@@ -9,6 +9,20 @@ use super::outcome::{Declared, Forgotten};
 use crate::relay::committer::CommitQueue;
 use crate::relay::core::Core;
 
+/// Why a peer is to be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::relay) enum Why {
+    /// It was seen at this time, and not for so long since then that nothing is kept for it any more.
+    StayedAway {
+        /// When it was seen last.
+        since: Timestamp,
+    },
+    /// It is anonymous, and its link has ended.
+    Left,
+    /// An operator wants it.
+    Wanted,
+}
+
 /// Changes what is remembered of peers. Each holds a way into the committer, so that the committer outlives the links.
 pub(in crate::relay) struct Registry<S: ?Sized> {
     pub(in crate::relay) core: Arc<Core<S>>,
@@ -127,19 +141,15 @@ impl<S: MessageStore + ?Sized> Registry<S> {
         self.put(Peer { last_seen: core.clock.now(), ..peer }).await
     }
 
-    /// Forgets a peer and all that it is owed, unless it has a link, is configured, or was seen after
-    /// `unless_seen_after`.
-    pub(in crate::relay) async fn forget(
-        &self,
-        id: &PeerId,
-        unless_seen_after: Timestamp,
-    ) -> Result<Forgotten, StoreError> {
+    /// Forgets a peer and all that it is owed, unless it has a link, is configured, or came back meanwhile.
+    pub(in crate::relay) async fn forget(&self, id: &PeerId, why: Why) -> Result<Forgotten, StoreError> {
         let core = &self.core;
         let _changing = core.changing.lock(id).await;
         let peer = core.topology.load().peer(id).map(|peer| Peer::clone(peer));
         let Some(peer) = peer else { return Ok(Forgotten::Unknown) };
         let lane = core.dispatcher.open_lane(id, 0);
-        if lane.is_linked() || peer.last_seen > unless_seen_after {
+        let is_back = matches!(why, Why::StayedAway { since } if peer.last_seen > since);
+        if lane.is_linked() || is_back {
             return Ok(Forgotten::Linked);
         }
         if core.is_configured(id) {
@@ -155,8 +165,10 @@ impl<S: MessageStore + ?Sized> Registry<S> {
         self.commits.drain().await;
         let owed = lane.backlog();
         self.close(id);
-        core.metrics.forgotten(peer.durable, owed);
-        core.notices.forgotten(&peer, owed);
+        core.metrics.forgotten(peer.durable && why != Why::Wanted, owed);
+        if why != Why::Wanted {
+            core.notices.forgotten(&peer, owed);
+        }
         Ok(Forgotten::Forgotten { owed })
     }
 
@@ -174,7 +186,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
         } else {
             // What it acknowledged last is settled before the rest is forgotten.
             self.commits.drain().await;
-            self.forget(id, Timestamp::MAX).await.map(drop)
+            self.forget(id, Why::Left).await.map(drop)
         };
         if let Err(error) = noted {
             debug!(peer = %id, %error, "the end of a link was not noted");
