@@ -51,6 +51,7 @@ fn application(name: &str) -> Peer {
         durable: true,
         last_seen: Timestamp::ZERO,
         alias: None,
+        paused: false,
     }
 }
 
