@@ -109,11 +109,24 @@ fn each_help_has_an_example_and_commands_that_take_settings_show_them_all() {
     assert!(with_settings.iter().all(|name| all.iter().any(|(each, _)| each == name)));
     for (name, mut command) in all {
         let help = command.render_long_help().to_string();
-        assert!(help.contains("Example"), "{name}: {help}");
+        let examples = examples(&help);
+        assert!(!examples.is_empty(), "{name}: {help}");
+        for example in examples {
+            let understood = Cli::try_parse_from(shlex::split(&example).expect("words"));
+            assert!(understood.is_ok(), "{example}: {}", understood.expect_err("refused"));
+        }
         if with_settings.contains(&name.as_str()) {
             for setting in SETTINGS.iter().filter(|setting| !setting.is_token()) {
                 assert!(help.contains(&format!("--{}", setting.flag())) && help.contains(setting.variable), "{name}");
             }
         }
     }
+}
+
+/// The commands that a help shows, without what the shell does with them.
+fn examples(help: &str) -> Vec<String> {
+    let (_, shown) = help.split_once("Example").expect("examples");
+    let shown = shown.replace("\\\n", " ");
+    let commands = shown.lines().filter_map(|line| line.find("slipstream ").map(|start| &line[start..]));
+    commands.map(|command| command.split([')', '>']).next().unwrap_or_default().to_owned()).collect()
 }

@@ -29,7 +29,7 @@ Examples:
   slipstream dead-letters groups
   slipstream dead-letters list --peer shop-1 --reason rejected
   slipstream dead-letters redrive --peer shop-1 --rate 100 --dry-run
-  slipstream dead-letters export --all > dead.jsonl
+  slipstream dead-letters export > dead.jsonl
   slipstream dead-letters purge --reason poison --yes";
 
 /// `dead-letters`.
