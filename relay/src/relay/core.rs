@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use slipstream_store::PeerId;
+use slipstream_store::{Peer, PeerId};
 use tokio::sync::Notify;
 
 use super::committer::StoreHealth;
@@ -41,6 +41,11 @@ pub(super) struct Core<S: ?Sized> {
 }
 
 impl<S: ?Sized> Core<S> {
+    /// What is remembered of a peer, if anything is.
+    pub(super) fn known(&self, peer: &PeerId) -> Option<Peer> {
+        self.topology.load().peer(peer).map(|peer| Peer::clone(peer))
+    }
+
     /// Whether messages are held for this peer for as long as it is configured.
     pub(super) fn is_configured(&self, peer: &PeerId) -> bool {
         self.dials.of(peer).is_some() || self.subscribers.of(peer).is_some()

@@ -99,10 +99,7 @@ impl CommitQueue {
     pub(in crate::relay) async fn apply_each(&self, operations: Vec<Operation>) -> Result<Vec<Outcome>> {
         let mut answers = Vec::with_capacity(operations.len());
         for operation in operations {
-            let (reply, answer) = oneshot::channel();
-            let submission = Submission::Apply(operation, reply);
-            self.submissions.send(submission).await.map_err(|_| StoreError::Closed)?;
-            answers.push(answer);
+            answers.push(self.submit(|reply| Submission::Apply(operation, reply)).await?);
         }
         let mut outcomes = Vec::with_capacity(answers.len());
         for answer in answers {
@@ -122,8 +119,16 @@ impl CommitQueue {
     }
 
     async fn ask<T>(&self, submission: impl FnOnce(oneshot::Sender<T>) -> Submission) -> Result<T> {
+        self.submit(submission).await?.await.map_err(|_| StoreError::Closed)
+    }
+
+    /// Submits something, and returns where its answer comes.
+    async fn submit<T>(
+        &self,
+        submission: impl FnOnce(oneshot::Sender<T>) -> Submission,
+    ) -> Result<oneshot::Receiver<T>> {
         let (reply, answer) = oneshot::channel();
         self.submissions.send(submission(reply)).await.map_err(|_| StoreError::Closed)?;
-        answer.await.map_err(|_| StoreError::Closed)
+        Ok(answer)
     }
 }

@@ -53,7 +53,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
         let named = announced.id.is_some() || is_former && former.named;
         core.subscribers.configure(&mut peer);
         dial.configure(&mut peer, named);
-        let known = |id| core.topology.load().peer(id).map(|peer| Peer::clone(peer));
+        let known = |id| core.known(id);
         // Whoever takes the place of an alias is paused if that was.
         let alias_is_paused = !former.named && known(&former.peer).is_some_and(|alias| alias.paused);
         peer.paused = alias_is_paused || known(&peer.id).is_some_and(|known| known.paused);

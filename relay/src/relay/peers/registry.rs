@@ -59,7 +59,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
     /// write; when it was seen is written when its link ends, and now and then before. One that says something else of
     /// itself than before is held to what is remembered, where the store cannot write.
     async fn note(&self, peer: Peer) -> Result<Peer, StoreError> {
-        let known = self.core.topology.load().peer(&peer.id).map(|known| Peer::clone(known));
+        let known = self.core.known(&peer.id);
         let known = known.map(|known| Peer { last_seen: peer.last_seen, ..known });
         if known.as_ref() != Some(&peer) {
             match (self.put(peer.clone()).await, known) {
@@ -110,7 +110,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
     /// Pauses the deliveries to a peer, or has them go on. Returns whether there is such a peer.
     pub(in crate::relay) async fn pause(&self, id: &PeerId, paused: bool) -> Result<bool, StoreError> {
         let _changing = self.core.changing.lock(id).await;
-        let Some(peer) = self.core.topology.load().peer(id).map(|peer| Peer::clone(peer)) else { return Ok(false) };
+        let Some(peer) = self.core.known(id) else { return Ok(false) };
         self.put(Peer { paused, ..peer }).await?;
         Ok(true)
     }
@@ -122,7 +122,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
         if peer.id == core.id || core.is_configured(&peer.id) || core.dials.reserve(&peer.id) {
             return Ok(Declared::Configured);
         }
-        let known = core.topology.load().peer(&peer.id).map(|peer| Peer::clone(peer));
+        let known = core.known(&peer.id);
         match known {
             Some(_) if core.links.linked(&peer.id).is_some() => Ok(Declared::Linked),
             Some(known) if known.kind == PeerKind::Relay => Ok(Declared::Relay),
@@ -135,7 +135,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
     pub(in crate::relay) async fn seen(&self, id: &PeerId) -> Result<(), StoreError> {
         let core = &self.core;
         let _changing = core.changing.lock(id).await;
-        let Some(peer) = core.topology.load().peer(id).map(|peer| Peer::clone(peer)) else {
+        let Some(peer) = core.known(id) else {
             return Ok(());
         };
         self.put(Peer { last_seen: core.clock.now(), ..peer }).await
@@ -145,7 +145,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
     pub(in crate::relay) async fn forget(&self, id: &PeerId, why: Why) -> Result<Forgotten, StoreError> {
         let core = &self.core;
         let _changing = core.changing.lock(id).await;
-        let peer = core.topology.load().peer(id).map(|peer| Peer::clone(peer));
+        let peer = core.known(id);
         let Some(peer) = peer else { return Ok(Forgotten::Unknown) };
         let lane = core.dispatcher.open_lane(id, 0);
         let is_back = matches!(why, Why::StayedAway { since } if peer.last_seen > since);
