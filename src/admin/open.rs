@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
-use tokio::time::Instant;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, timeout};
 
 /// How long a connection may take to ask for something before it gives way to another. The next request of an honest
 /// client comes with its connection.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How often it is looked who has not asked for anything, if there are too many connections.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Whether a connection has asked for something.
 #[derive(Debug, Clone, Default)]
@@ -23,9 +26,13 @@ impl Asked {
     }
 }
 
-/// The connections that are open, the oldest first.
+/// The connections that are open. Dropping them ends them.
 #[derive(Debug, Default)]
-pub(super) struct OpenConnections(VecDeque<Open>);
+pub(super) struct OpenConnections {
+    tasks: JoinSet<()>,
+    /// The oldest first.
+    open: VecDeque<Open>,
+}
 
 #[derive(Debug)]
 struct Open {
@@ -35,21 +42,31 @@ struct Open {
 }
 
 impl OpenConnections {
-    pub(super) fn push(&mut self, task: AbortHandle, asked: Asked) {
-        self.0.push_back(Open { task, asked, since: Instant::now() });
+    /// Adds a connection, and lives its life.
+    pub(super) fn push(&mut self, asked: Asked, life: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(life);
+        self.open.push_back(Open { task, asked, since: Instant::now() });
+    }
+
+    /// Waits until there are fewer than so many.
+    pub(super) async fn make_room(&mut self, most: usize) {
+        while self.count() >= most && !self.end_a_silent_one() {
+            let _ = timeout(LOOK, self.tasks.join_next()).await;
+        }
     }
 
     /// How many there are still.
-    pub(super) fn count(&mut self) -> usize {
-        self.0.retain(|open| !open.task.is_finished());
-        self.0.len()
+    fn count(&mut self) -> usize {
+        while self.tasks.try_join_next().is_some() {}
+        self.open.retain(|open| !open.task.is_finished());
+        self.open.len()
     }
 
     /// Ends the oldest of those that have not asked for anything in time; false if there is none. So whoever only connects,
     /// however often, keeps nobody from an answer for long.
-    pub(super) fn end_a_silent_one(&mut self) -> bool {
+    fn end_a_silent_one(&mut self) -> bool {
         let is_silent = |open: &Open| !open.asked.0.load(Ordering::Relaxed) && open.since.elapsed() >= GRACE;
-        let silent = self.0.iter().position(is_silent).and_then(|index| self.0.remove(index));
+        let silent = self.open.iter().position(is_silent).and_then(|index| self.open.remove(index));
         silent.inspect(|open| open.task.abort()).is_some()
     }
 }
@@ -58,32 +75,40 @@ impl OpenConnections {
 mod tests {
     use std::future::pending;
 
+    use tokio::sync::oneshot;
+    use tokio::sync::oneshot::error::TryRecvError;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn the_oldest_that_asked_for_nothing_gives_way() {
         let mut open = OpenConnections::default();
-        let tasks: Vec<_> = (0..4).map(|_| tokio::spawn(pending::<()>())).collect();
-        for (number, task) in tasks.iter().enumerate() {
-            let asked = Asked::default();
+        let mut lives = Vec::new();
+        for number in 0..4 {
+            let (asked, (alive, ended)) = (Asked::default(), oneshot::channel::<()>());
             if number % 2 == 0 {
                 asked.note();
             }
-            open.push(task.abort_handle(), asked);
+            open.push(asked, async move {
+                let _alive = alive;
+                pending().await
+            });
+            lives.push(ended);
         }
         assert_eq!(open.count(), 4);
         assert!(!open.end_a_silent_one(), "each has its time");
         tokio::time::advance(GRACE).await;
         assert!(open.end_a_silent_one() && open.end_a_silent_one() && !open.end_a_silent_one());
-        let mut ended = Vec::new();
-        for (number, task) in tasks.into_iter().enumerate() {
-            if number % 2 == 0 {
-                assert!(!task.is_finished(), "{number}");
-                task.abort();
-            }
-            ended.push(task.await.expect_err("it is ended").is_cancelled());
+        for number in [1, 3] {
+            assert!((&mut lives[number]).await.is_err(), "{number}");
         }
-        assert_eq!(ended, [true; 4]);
-        assert_eq!(open.count(), 0);
+        for number in [0, 2] {
+            assert_eq!(lives[number].try_recv(), Err(TryRecvError::Empty), "{number}");
+        }
+        assert_eq!(open.count(), 2);
+        drop(open);
+        for number in [0, 2] {
+            assert!((&mut lives[number]).await.is_err(), "{number}");
+        }
     }
 }

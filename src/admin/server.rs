@@ -12,7 +12,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
@@ -37,9 +36,6 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest head of a request.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// How often it is looked who has not asked for anything, if there are too many connections.
-const LOOK: Duration = Duration::from_millis(50);
-
 /// How long to wait after the system refused a connection, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -52,31 +48,24 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     let router = routes::router(pages);
-    // Dropping the set aborts what is left of it.
-    let (mut connections, mut open) = (JoinSet::new(), OpenConnections::default());
+    let mut open = OpenConnections::default();
     let accept = async {
         loop {
             let accepted = listener.accept().await;
-            while open.count() >= MAX_CONNECTIONS && !open.end_a_silent_one() {
-                let _ = tokio::time::timeout(LOOK, connections.join_next()).await;
-            }
+            open.make_room(MAX_CONNECTIONS).await;
             match accepted {
                 Ok((stream, _)) if descriptors::is_kept_back(&stream, KEPT_FROM_ADMIN) => {
                     tracing::warn!("the admin port has no file left for a connection (ulimit -n)");
                 }
                 Ok((stream, remote)) => {
                     let (info, asked) = (ConnectInfo::new(remote), Asked::default());
-                    open.push(
-                        connections.spawn(answer(stream, info, tls.clone(), router.clone(), asked.clone())),
-                        asked,
-                    );
+                    open.push(asked.clone(), answer(stream, info, tls.clone(), router.clone(), asked));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the admin port cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
-            while connections.try_join_next().is_some() {}
         }
     };
     shutdown.run_until_cancelled(accept).await;
