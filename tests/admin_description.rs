@@ -5,19 +5,18 @@
 mod support;
 
 use serde_json::json;
-use support::{Peer, Process, Relay, eventually, get, python_workshop_of, run_command};
+use support::{Peer, Relay, eventually, get, python_workshop_of, run_command};
 
 /// Schemathesis asks every path for what the description permits and for what it does not, and compares the answers with
 /// it: statuses, headers, bodies. The relay has peers, a message and dead letters, so that there is something to find.
 #[tokio::test]
 async fn schemathesis_finds_no_answer_that_is_not_described() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    let (store, backups) = (path("store"), path("backups"));
+    let backups = folder.path().join("backups");
     std::fs::create_dir(&backups).expect("it is made");
-    let flags = ["serve", "--listen=127.0.0.1:0", "--metrics-port=0", "--ack-timeout=50ms"];
-    let flags = flags.into_iter().chain(["--max-message-republish-attempts=0", "--storage-path", &store]);
-    let relay = Relay::ready(Process::spawn(flags.chain(["--backup-path", &backups]), &[])).await;
+    let backups = format!("--backup-path={}", backups.display());
+    let flags = ["--ack-timeout=50ms", "--max-message-republish-attempts=0", &backups];
+    let relay = Relay::start(folder.path(), &flags).await;
     let _deaf = Peer::connect(&relay, "id=deaf&tags=x,y").await;
     let mut shop = Peer::connect(&relay, "id=shop").await;
     shop.publish(json!({"type": "SK", "key": "k", "value": 1, "messageId": "m"})).await;

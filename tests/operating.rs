@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Peer, Process, Relay, assert_has, eventually, ran};
+use support::{Peer, Relay, assert_has, eventually, ran};
 
 /// A relay, and how its commands find it.
 struct Operated {
@@ -17,11 +17,8 @@ struct Operated {
 impl Operated {
     async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("store").display().to_string();
-        let flags =
-            ["serve", "--listen=127.0.0.1:0", "--metrics-port=0", "--instance-id=here", "--storage-path", &path];
-        let flags = flags.into_iter().chain(["--ack-timeout=50ms", "--max-message-republish-attempts=0"]);
-        let relay = Relay::ready(Process::spawn(flags, &[])).await;
+        let flags = ["--instance-id=here", "--ack-timeout=50ms", "--max-message-republish-attempts=0"];
+        let relay = Relay::start(folder.path(), &flags).await;
         let url = format!("http://{}", relay.admin);
         Self { relay, url, _folder: folder }
     }
