@@ -180,10 +180,9 @@ async fn exchange(
 /// where it could not write; `Url`; `NoAnswer`.
 pub async fn backup(admin: &AdminUrl, name: &str) -> Result<Backup, ClientError> {
     const PATH: &str = "/api/v1/backup";
-    let body = serde_json::json!({"name": name}).to_string();
-    let begun: Backup = read(admin, PATH, ask(admin, Method::POST, PATH, Some(body.into())).await?)?;
+    let begun: Backup = call(admin, Method::POST, PATH, Some(&serde_json::json!({"name": name}))).await?;
     loop {
-        let now: Backup = read(admin, PATH, ask(admin, Method::GET, PATH, None).await?)?;
+        let now: Backup = get(admin, PATH).await?;
         match now.state {
             _ if now.path != begun.path => return Err(ClientError::Failed("another was begun meanwhile".to_owned())),
             BackupState::Running => tokio::time::sleep(POLL).await,
@@ -210,10 +209,18 @@ pub(crate) async fn call<T: DeserializeOwned>(
     read(admin, path, answer)
 }
 
+/// As [`call`], with `GET`.
+///
+/// # Errors
+/// As [`call`].
+pub(crate) async fn get<T: DeserializeOwned>(admin: &AdminUrl, path: &str) -> Result<T, ClientError> {
+    call(admin, Method::GET, path, None::<&()>).await
+}
+
 /// A text as a part of a path or of a query.
 pub(crate) fn part(text: &str) -> impl fmt::Display {
     const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-    utf8_percent_encode(text, PLAIN).to_string()
+    utf8_percent_encode(text, PLAIN)
 }
 
 fn read<T: DeserializeOwned>(

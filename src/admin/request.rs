@@ -1,5 +1,6 @@
 //! What a request says, read strictly: a field that is not known, or a value that cannot be read, is refused by name.
 
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use axum::extract::{FromRequest, FromRequestParts, Path as AnyPath, Query as AnyQuery, Request};
@@ -94,4 +95,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Wish<T> {
 /// Reads a name, such as a peer's id.
 pub(super) fn name<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, ApiError> {
     text.parse().map_err(|invalid: InvalidId| ApiError::invalid(invalid.to_string()))
+}
+
+/// Entries of a page unless said otherwise, and at most.
+const PAGE: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
+const MAX_PAGE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
+
+/// Reads how many entries a page may have.
+pub(super) fn page_limit(limit: Option<u32>) -> Result<NonZeroU32, ApiError> {
+    let Some(limit) = limit else { return Ok(PAGE) };
+    let fits = NonZeroU32::new(limit).filter(|limit| *limit <= MAX_PAGE);
+    fits.ok_or_else(|| ApiError::invalid(format!("limit: expected 1 to {MAX_PAGE}, got {limit}")))
 }

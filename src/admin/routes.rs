@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRef as _, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -47,7 +47,8 @@ async fn guard(State(shown): State<Shown>, mut request: Request, next: Next) -> 
         _ => Right::Act,
     };
     let remote = request.extensions().get::<ConnectInfo>().map(|info| info.remote);
-    match Pages::from_ref(&shown).api.check(request.headers(), right) {
+    let checked = shown.pages.borrow().api.check(request.headers(), right);
+    match checked {
         Ok(who) => {
             request.extensions_mut().insert(Caller { who, remote });
             next.run(request).await

@@ -1,6 +1,7 @@
 //! What can be seen of a running relay from outside: for readiness and for the metrics page.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -121,10 +122,11 @@ impl<S: MessageStore + ?Sized> Observer<S> {
 
     /// The remembered peers after this one, in the order of their ids. What the store does not tell within five seconds is
     /// an error in its place.
-    pub async fn peers(&self, after: Option<&PeerId>, limit: usize) -> Page<PeerObservation> {
+    pub async fn peers(&self, after: Option<&PeerId>, limit: NonZeroU32) -> Page<PeerObservation> {
         let topology = self.core.topology.load_full();
         let first = topology.peers().partition_point(|peer| Some(&peer.id) <= after);
-        let (deadline, rest) = (Some(Instant::now() + STORE_TIMEOUT), &topology.peers()[first..]);
+        let (deadline, rest) = (Some(deadline()), &topology.peers()[first..]);
+        let limit = usize::try_from(limit.get()).unwrap_or(usize::MAX);
         let mut items = Vec::new();
         for peer in rest.iter().take(limit) {
             items.extend(self.observe_peer(peer, deadline).await);
@@ -135,7 +137,7 @@ impl<S: MessageStore + ?Sized> Observer<S> {
     /// One peer, if it is remembered.
     pub async fn peer(&self, id: &PeerId) -> Option<PeerObservation> {
         let peer = self.core.topology.load().peer(id).cloned()?;
-        self.observe_peer(&peer, Some(Instant::now() + STORE_TIMEOUT)).await
+        self.observe_peer(&peer, Some(deadline())).await
     }
 
     /// The time by the relay's clock, which goes on where the machine's was set.
@@ -196,13 +198,8 @@ impl<S: MessageStore + ?Sized> Observer<S> {
     /// Samples the relay for a metrics page. What the store does not tell within five seconds is left out, so that no
     /// page is held up by a disk that hangs.
     pub async fn sample(&self) -> Sample {
-        let observation = self.observe_soon().await;
+        let observation = self.observe_until(Some(deadline())).await;
         Sample { observation, free_bytes: self.disk_free(), at: self.core.clock.now() }
-    }
-
-    /// Looks at the relay now. What the store does not tell within five seconds is an error in its place.
-    pub async fn observe_soon(&self) -> Observation {
-        self.observe_until(Some(Instant::now() + STORE_TIMEOUT)).await
     }
 
     async fn observe_until(&self, deadline: Option<Instant>) -> Observation {
@@ -219,9 +216,7 @@ impl<S: MessageStore + ?Sized> Observer<S> {
             store: within(deadline, self.core.store.stats()).await,
         }
     }
-}
 
-impl<S: MessageStore + ?Sized> Observer<S> {
     async fn observe_peer(&self, peer: &Arc<Peer>, deadline: Option<Instant>) -> Option<PeerObservation> {
         let lane = self.core.dispatcher.lane(&peer.id)?;
         let backlog = lane.backlog();
@@ -245,7 +240,12 @@ impl<S: MessageStore + ?Sized> Observer<S> {
 
 /// What the store tells soon.
 async fn soon<T>(read: impl Future<Output = Result<T>>) -> Result<T> {
-    within(Some(Instant::now() + STORE_TIMEOUT), read).await
+    within(Some(deadline()), read).await
+}
+
+/// Until when a look that begins now waits for the store.
+fn deadline() -> Instant {
+    Instant::now() + STORE_TIMEOUT
 }
 
 /// What the store tells until the deadline.

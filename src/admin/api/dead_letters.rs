@@ -1,25 +1,23 @@
 //! `/api/v1/dead-letters`: what was given up, and what is done with it.
 
+use std::num::NonZeroU32;
+
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use slipstream_store::{DeadLetter, DeadLetterCursor, DeadLetterFilter, MessageId, PageLimit, PeerId, Sequence};
-use std::num::NonZeroU32;
+use slipstream_store::{DeadLetter, DeadLetterCursor, DeadLetterFilter, PageLimit, PeerId, Sequence};
 use utoipa::{IntoParams, ToSchema};
 
+use super::named;
 use super::sweeps::{Meant, Order, Sweep, SweepAction, SweepState};
 use super::times::rfc3339;
 use crate::admin::access::Caller;
 use crate::admin::error::ApiError;
 use crate::admin::pages::Pages;
-use crate::admin::request::{Path, Query, Wish, name};
+use crate::admin::request::{Path, Query, Wish, name, page_limit};
 use crate::admin::response::json;
-
-/// Dead letters of a page unless said otherwise, and at most.
-const PAGE: u32 = 100;
-const MAX_PAGE: u32 = 1000;
 
 /// A page of dead letters.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -110,14 +108,8 @@ pub(super) async fn list(
     State(pages): State<Pages>,
     Query(wish): Query<PageOfDeadLetters>,
 ) -> Result<Response, ApiError> {
-    let limit = wish.limit.unwrap_or(PAGE);
-    let items = NonZeroU32::new(limit).filter(|limit| limit.get() <= MAX_PAGE);
-    let items = items.ok_or_else(|| ApiError::invalid(format!("limit: expected 1 to {MAX_PAGE}, got {limit}")))?;
-    let filter = DeadLetterFilter {
-        peer: wish.peer.as_deref().map(name).transpose()?,
-        reason: wish.reason.as_deref().map(Into::into),
-        message_id: wish.message_id.as_deref().map(name::<MessageId>).transpose()?,
-    };
+    let items = page_limit(wish.limit)?;
+    let filter = named::filter(wish.peer.as_deref(), wish.reason.as_deref(), wish.message_id.as_deref())?;
     let after = wish.after.as_deref().map(cursor).transpose()?;
     let page = pages.running()?.observer.dead_letters(&filter, after, PageLimit::items(items)).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| format!("{}:{}", last.sequence.get(), last.peer));
@@ -153,8 +145,8 @@ pub(super) async fn show(
     Path((peer, sequence)): Path<(String, u64)>,
 ) -> Result<Response, ApiError> {
     let peer: PeerId = name(&peer)?;
-    let wanted = Sequence::new(sequence).ok_or_else(|| ApiError::invalid("sequence: expected 1 to 2^63 - 1"))?;
-    let before = Sequence::new(sequence - 1).map(|sequence| DeadLetterCursor { sequence, peer: peer.clone() });
+    let wanted = named::sequence(sequence)?;
+    let before = named::just_before(&peer, wanted);
     let of_peer = DeadLetterFilter { peer: Some(peer.clone()), ..DeadLetterFilter::default() };
     let one = PageLimit::items(NonZeroU32::MIN);
     let page = pages.running()?.observer.dead_letters(&of_peer, before, one).await?;

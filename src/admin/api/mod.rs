@@ -7,6 +7,7 @@
 //! | `peers` | who is there, and what an operator does with them |
 //! | `messages` | where a message stands |
 //! | `dead_letters`, `sweeps` | what was given up; redriving and purging it |
+//! | `named` | which dead letters a request names |
 //! | `logging`, `backup` | what is logged; backups |
 //! | `times` | times as text |
 //! | `description` | the description of all this in OpenAPI |
@@ -16,6 +17,7 @@ mod dead_letters;
 mod description;
 mod logging;
 mod messages;
+mod named;
 mod peers;
 mod status;
 mod sweeps;

@@ -16,13 +16,9 @@ use super::times::rfc3339;
 use crate::admin::access::Caller;
 use crate::admin::error::ApiError;
 use crate::admin::pages::{Pages, Running};
-use crate::admin::request::{Json, Path, Query, name};
+use crate::admin::request::{Json, Path, Query, name, page_limit};
 use crate::admin::response::json;
 use crate::relay::{Declared, DialObservation, DialState, Forgotten, PeerObservation};
-
-/// Peers of a page unless said otherwise, and at most.
-const PAGE: usize = 100;
-const MAX_PAGE: usize = 1000;
 
 /// Most tags of a peer.
 const MAX_TAGS: usize = 64;
@@ -93,7 +89,16 @@ pub(super) struct PageOfPeers {
     after: Option<String>,
     /// Most peers.
     #[param(minimum = 1, maximum = 1000, default = 100)]
-    limit: Option<usize>,
+    limit: Option<u32>,
+}
+
+/// Which peer.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OnePeer {
+    /// Its id.
+    #[param(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    id: String,
 }
 
 /// What a peer is declared to be.
@@ -130,11 +135,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let running = pages.running()?;
     let after: Option<PeerId> = after.as_deref().map(name).transpose()?;
-    let limit = limit.unwrap_or(PAGE);
-    if !(1..=MAX_PAGE).contains(&limit) {
-        return Err(ApiError::invalid(format!("limit: expected 1 to {MAX_PAGE}, got {limit}")));
-    }
-    let page = running.observer.peers(after.as_ref(), limit).await;
+    let page = running.observer.peers(after.as_ref(), page_limit(limit)?).await;
     let around = Around::of(running).await;
     let items: Vec<_> = page.items.iter().map(|peer| around.item(peer)).collect();
     let next = items.last().filter(|_| page.more).map(|last| last.id.clone());
@@ -143,21 +144,24 @@ pub(super) async fn list(
 
 /// One peer.
 #[utoipa::path(get, path = "/api/v1/peers/{id}", tag = "peers",
-    params(("id" = String, Path, pattern = "^[A-Za-z0-9._:-]{1,128}$")),
+    params(OnePeer),
     responses((status = OK, body = PeerItem)))]
-pub(super) async fn show(State(pages): State<Pages>, Path(id): Path<String>) -> Result<Response, ApiError> {
+pub(super) async fn show(
+    State(pages): State<Pages>,
+    Path(OnePeer { id }): Path<OnePeer>,
+) -> Result<Response, ApiError> {
     shown(pages.running()?, &name(&id)?, StatusCode::OK).await
 }
 
 /// Remembers an application before it has linked: messages that match are held for it from now on. Of one that is known
 /// and has no link it changes tags and group. What a peer says of itself when it links holds instead.
 #[utoipa::path(put, path = "/api/v1/peers/{id}", tag = "peers",
-    params(("id" = String, Path, pattern = "^[A-Za-z0-9._:-]{1,128}$")), request_body = Declaration,
+    params(OnePeer), request_body = Declaration,
     responses((status = OK, body = PeerItem), (status = CREATED, body = PeerItem)))]
 pub(super) async fn declare(
     State(pages): State<Pages>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Path(OnePeer { id }): Path<OnePeer>,
     Json(Declaration { tags, cluster_group_id }): Json<Declaration>,
 ) -> Result<Response, ApiError> {
     let running = pages.running()?;
@@ -180,12 +184,12 @@ pub(super) async fn declare(
 
 /// Forgets a peer that has no link, with all that it is owed. Its dead letters stay.
 #[utoipa::path(delete, path = "/api/v1/peers/{id}", tag = "peers",
-    params(("id" = String, Path, pattern = "^[A-Za-z0-9._:-]{1,128}$")),
+    params(OnePeer),
     responses((status = OK, body = ForgottenBody)))]
 pub(super) async fn forget(
     State(pages): State<Pages>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Path(OnePeer { id }): Path<OnePeer>,
 ) -> Result<Response, ApiError> {
     let id: PeerId = name(&id)?;
     let forgotten = pages.running()?.operator.forget(&id).await?;
@@ -204,24 +208,24 @@ pub(super) async fn forget(
 
 /// Has nothing be delivered to a peer until it is resumed, also across restarts. What it is owed is held.
 #[utoipa::path(post, path = "/api/v1/peers/{id}/pause", tag = "peers",
-    params(("id" = String, Path, pattern = "^[A-Za-z0-9._:-]{1,128}$")),
+    params(OnePeer),
     responses((status = OK, body = PeerItem)))]
 pub(super) async fn pause(
     State(pages): State<Pages>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Path(OnePeer { id }): Path<OnePeer>,
 ) -> Result<Response, ApiError> {
     steer(&pages, caller, &id, true).await
 }
 
 /// Has the deliveries of a paused peer go on, in order.
 #[utoipa::path(post, path = "/api/v1/peers/{id}/resume", tag = "peers",
-    params(("id" = String, Path, pattern = "^[A-Za-z0-9._:-]{1,128}$")),
+    params(OnePeer),
     responses((status = OK, body = PeerItem)))]
 pub(super) async fn resume(
     State(pages): State<Pages>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Path(OnePeer { id }): Path<OnePeer>,
 ) -> Result<Response, ApiError> {
     steer(&pages, caller, &id, false).await
 }
@@ -237,12 +241,12 @@ async fn steer(pages: &Pages, caller: Caller, id: &str, pause: bool) -> Result<R
 
 /// Ends the link of a peer. It may link again at once, and is dialled again if the configuration says so.
 #[utoipa::path(post, path = "/api/v1/peers/{id}/disconnect", tag = "peers",
-    params(("id" = String, Path, pattern = "^[A-Za-z0-9._:-]{1,128}$")),
+    params(OnePeer),
     responses((status = OK, body = PeerItem)))]
 pub(super) async fn disconnect(
     State(pages): State<Pages>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Path(OnePeer { id }): Path<OnePeer>,
 ) -> Result<Response, ApiError> {
     let running = pages.running()?;
     let id: PeerId = name(&id)?;

@@ -9,16 +9,16 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use slipstream_store::{
-    DeadLetter, DeadLetterCursor, DeadLetterFilter, MessageStore, PageLimit, PeerId, Sequence, StoreError, Timestamp,
+    DeadLetter, DeadLetterCursor, DeadLetterFilter, MessageStore, PageLimit, Sequence, StoreError, Timestamp,
 };
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
 
+use super::named;
 use super::times::rfc3339;
 use crate::admin::error::ApiError;
-use crate::admin::request::name;
 use crate::relay::{Observer, Operator};
 
 /// Dead letters that are read at once.
@@ -81,15 +81,8 @@ pub(super) struct Meant {
 impl Meant {
     /// Reads an order. One that names nothing must say that all are meant.
     pub(super) fn of(order: &Order) -> Result<Self, ApiError> {
-        let filter = DeadLetterFilter {
-            peer: order.peer.as_deref().map(name::<PeerId>).transpose()?,
-            reason: order.reason.as_deref().map(Into::into),
-            message_id: order.message_id.as_deref().map(name).transpose()?,
-        };
-        let sequence = order.sequence.map(|sequence| {
-            Sequence::new(sequence).ok_or_else(|| ApiError::invalid("sequence: expected 1 to 2^63 - 1"))
-        });
-        let sequence = sequence.transpose()?;
+        let filter = named::filter(order.peer.as_deref(), order.reason.as_deref(), order.message_id.as_deref())?;
+        let sequence = order.sequence.map(named::sequence).transpose()?;
         if sequence.is_some() && filter.peer.is_none() {
             return Err(ApiError::invalid("sequence: expected peer too, since one sequence may be of several peers"));
         }
@@ -115,8 +108,7 @@ impl Meant {
 
     /// Where the list is read from.
     fn start(&self) -> Option<DeadLetterCursor> {
-        let sequence = Sequence::new(self.sequence?.get() - 1)?;
-        Some(DeadLetterCursor { sequence, peer: self.filter.peer.clone()? })
+        named::just_before(self.filter.peer.as_ref()?, self.sequence?)
     }
 }
 

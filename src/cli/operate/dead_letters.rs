@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::Done;
 use super::consent::consent;
 use super::flags::Flags;
-use super::table::{or_dash, table};
-use crate::admin::client::{call, part};
+use super::table::{lines, or_dash, table};
+use crate::admin::client::{call, get, part};
 use crate::admin::{
     AdminUrl, ClientError, DeadLetterGroups, DeadLetterItem, DeadLetters, Sweep, SweepAction, SweepState,
 };
@@ -182,7 +182,7 @@ pub(in crate::cli) async fn run(command: &Command) -> Done {
 
 async fn groups(flags: &Flags) -> Done {
     let path = format!("{PATH}/groups");
-    let groups: DeadLetterGroups = call(&flags.admin.read()?, Method::GET, &path, None::<&()>).await?;
+    let groups: DeadLetterGroups = get(&flags.admin.read()?, &path).await?;
     if flags.json {
         output::record(&groups)?;
     } else if groups.items.is_empty() {
@@ -230,12 +230,12 @@ async fn list(List { filter, limit, flags }: &List) -> Done {
 
 async fn show(Show { peer, sequence, flags }: &Show) -> Done {
     let path = format!("{PATH}/{}/{sequence}", part(peer));
-    let dead: DeadLetterItem = call(&flags.admin.read()?, Method::GET, &path, None::<&()>).await?;
+    let dead: DeadLetterItem = get(&flags.admin.read()?, &path).await?;
     if flags.json {
         output::record(&dead)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let lines = [
+    output::line(&lines([
         format!("dead letter {} of {}", dead.sequence, dead.peer),
         format!("  message      {} of {}", dead.message_id, dead.cluster_group_id),
         format!("  type         {}", dead.message_type),
@@ -243,9 +243,7 @@ async fn show(Show { peer, sequence, flags }: &Show) -> Done {
         format!("  reason       {}", dead.reason),
         format!("  republished  {} times", dead.attempts),
         format!("  dead since   {}", dead.dead_at),
-    ];
-    let lines: Vec<_> = lines.iter().map(|line| output::printable(line)).collect();
-    output::line(&lines.join("\n"))?;
+    ]))?;
     if let Some(message) = &dead.message {
         output::line(&output::printable(&output::one_line(message.get())))?;
     }
@@ -270,7 +268,7 @@ async fn sweep(admin: &AdminUrl, method: Method, path: &str, order: Value) -> Re
     let mut sweep: Sweep = call(admin, method, path, Some(&order)).await?;
     while sweep.state == SweepState::Running {
         tokio::time::sleep(POLL).await;
-        sweep = call(admin, Method::GET, &format!("{PATH}/sweep"), None::<&()>).await?;
+        sweep = get(admin, &format!("{PATH}/sweep")).await?;
     }
     Ok(sweep)
 }
@@ -331,7 +329,7 @@ async fn each(
         for (name, value) in fields {
             path.extend(value.iter().map(|value| format!("&{name}={}", part(value))));
         }
-        let page: DeadLetters = call(admin, Method::GET, &path, None::<&()>).await?;
+        let page: DeadLetters = get(admin, &path).await?;
         page.items.iter().take(most).try_for_each(&mut show)?;
         most = most.saturating_sub(page.items.len());
         after = page.next;

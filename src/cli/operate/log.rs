@@ -8,7 +8,7 @@ use hyper::Method;
 use super::Done;
 use super::flags::Flags;
 use crate::admin::LoggingBody;
-use crate::admin::client::call;
+use crate::admin::client::{call, get};
 use crate::cli::output;
 use crate::logging::Level;
 
@@ -46,7 +46,7 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Done {
     let messages = arguments.messages.map(|switch| switch == Switch::On);
     let wish = LoggingBody { message_logs: messages, level: arguments.level };
     let now: LoggingBody = match (messages, arguments.level) {
-        (None, None) => call(&admin, Method::GET, PATH, None::<&()>).await?,
+        (None, None) => get(&admin, PATH).await?,
         _ => call(&admin, Method::PUT, PATH, Some(&wish)).await?,
     };
     if arguments.flags.json {

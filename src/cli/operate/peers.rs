@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::Done;
 use super::consent::consent;
 use super::flags::Flags;
-use super::table::{or_dash, passed, table};
-use crate::admin::client::{call, part};
+use super::table::{lines, or_dash, passed, table};
+use crate::admin::client::{call, get, part};
 use crate::admin::{AdminUrl, ClientError, PeerItem, Peers};
 use crate::cli::output;
 
@@ -122,7 +122,7 @@ async fn steer(Named { id, flags }: &Named, method: Method, action: &str, wish: 
 
 async fn forget(Named { id, flags }: &Named, yes: bool) -> Done {
     let admin = flags.admin.read()?;
-    let peer: PeerItem = call(&admin, Method::GET, &path(id), None::<&()>).await?;
+    let peer: PeerItem = get(&admin, &path(id)).await?;
     let loss = format!("{} is owed {} messages, which are lost if it is forgotten", peer.id, peer.backlog);
     if !consent(yes, &loss)? {
         return Ok(ExitCode::from(output::FAILED));
@@ -145,7 +145,7 @@ pub(super) async fn every_peer(admin: &AdminUrl) -> Result<Vec<PeerItem>, Client
     let mut peers = Vec::new();
     let mut path = "/api/v1/peers?limit=1000".to_owned();
     loop {
-        let page: Peers = call(admin, Method::GET, &path, None::<&()>).await?;
+        let page: Peers = get(admin, &path).await?;
         peers.extend(page.items);
         match page.next {
             Some(next) => path = format!("/api/v1/peers?limit=1000&after={}", part(&next)),
@@ -178,7 +178,7 @@ fn shown(peer: &PeerItem) -> String {
     if let Some(address) = &peer.address {
         link += &format!(" with {address}");
     }
-    let lines = [
+    lines([
         format!("peer {}, {}", peer.id, peer.kind),
         format!("  link        {link}"),
         format!("  paused      {}", if peer.paused { "yes" } else { "no" }),
@@ -191,7 +191,5 @@ fn shown(peer: &PeerItem) -> String {
         format!("  configured  {}", if peer.configured { "yes" } else { "no" }),
         format!("  last seen   {}", peer.last_seen_at),
         format!("  last error  {}", or_dash(peer.last_error.as_deref())),
-    ];
-    let lines: Vec<_> = lines.iter().map(|line| output::printable(line)).collect();
-    lines.join("\n")
+    ])
 }

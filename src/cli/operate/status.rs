@@ -5,14 +5,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use hyper::Method;
 use indicatif::HumanBytes;
 
 use super::Done;
 use super::flags::Flags;
 use super::peers::{every_peer, peers_table};
-use super::table::passed;
-use crate::admin::client::call;
+use super::table::{lines, passed};
+use crate::admin::client::get;
 use crate::admin::{AdminUrl, PeerItem, Status};
 use crate::cli::output;
 
@@ -39,7 +38,7 @@ pub struct Arguments {
 pub(in crate::cli) async fn run(arguments: &Arguments) -> Done {
     let admin = arguments.flags.admin.read()?;
     loop {
-        let status: Status = call(&admin, Method::GET, "/api/v1/status", None::<&()>).await?;
+        let status: Status = get(&admin, "/api/v1/status").await?;
         if arguments.flags.json {
             output::record(&status)?;
         } else {
@@ -60,7 +59,7 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Done {
 fn shown(admin: &AdminUrl, status: &Status, peers: &[PeerItem]) -> String {
     let Status { store, .. } = status;
     let size = |bytes: Option<u64>| bytes.map_or_else(|| "unknown".to_owned(), |bytes| HumanBytes(bytes).to_string());
-    let mut lines = vec![
+    let mut of_relay = vec![
         format!("relay {}, slipstream {}, up {}", status.instance_id, status.version, passed(status.uptime_seconds)),
         match status.ready {
             true => "  ready       yes".to_owned(),
@@ -76,13 +75,12 @@ fn shown(admin: &AdminUrl, status: &Status, peers: &[PeerItem]) -> String {
         format!("  dead        {}", status.dead_letters.map_or_else(|| "unknown".to_owned(), |dead| dead.to_string())),
     ];
     if !status.open_circuits.is_empty() {
-        lines.push(format!("  circuits    open: {}", status.open_circuits.join(", ")));
+        of_relay.push(format!("  circuits    open: {}", status.open_circuits.join(", ")));
     }
-    lines = lines.iter().map(|line| output::printable(line)).collect();
-    if peers.is_empty() {
-        lines.push("\nNo peer has linked yet. Try: slipstream listen --to URL --id app-1".to_owned());
+    let of_peers = if peers.is_empty() {
+        "No peer has linked yet. Try: slipstream listen --to URL --id app-1".to_owned()
     } else {
-        lines.push(format!("\n{}", peers_table(peers)));
-    }
-    lines.join("\n")
+        peers_table(peers)
+    };
+    format!("{}\n\n{of_peers}", lines(of_relay))
 }

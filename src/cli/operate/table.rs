@@ -25,6 +25,12 @@ pub(super) fn table<const N: usize>(columns: [&str; N], rows: impl IntoIterator<
     lines.join("\n")
 }
 
+/// Lines as one text, in which nothing steers the terminal.
+pub(super) fn lines(lines: impl IntoIterator<Item = String>) -> String {
+    let lines: Vec<_> = lines.into_iter().map(|line| output::printable(&line)).collect();
+    lines.join("\n")
+}
+
 /// A time that has passed, in its largest unit that makes sense.
 pub(super) fn passed(seconds: f64) -> String {
     let passed = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();

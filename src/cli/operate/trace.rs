@@ -3,13 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use hyper::Method;
 
 use super::Done;
 use super::flags::Flags;
-use super::table::{or_dash, table};
+use super::table::{lines, or_dash, table};
 use crate::admin::MessageBody;
-use crate::admin::client::{call, part};
+use crate::admin::client::{get, part};
 use crate::cli::output;
 
 const EXAMPLE: &str = "\
@@ -37,7 +36,7 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Done {
     let admin = arguments.flags.admin.read()?;
     let group = arguments.group.as_deref().map(|group| format!("?clusterGroupId={}", part(group)));
     let path = format!("/api/v1/messages/{}{}", part(&arguments.message_id), group.unwrap_or_default());
-    let message: MessageBody = call(&admin, Method::GET, &path, None::<&()>).await?;
+    let message: MessageBody = get(&admin, &path).await?;
     if arguments.flags.json {
         output::record(&message)?;
     } else {
@@ -47,15 +46,13 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Done {
 }
 
 fn shown(message: &MessageBody) -> String {
-    let head = [
+    let head = lines([
         format!("message {} of {}", message.message_id, message.cluster_group_id),
         format!("  type      {}", message.message_type),
         format!("  key       {}", or_dash(message.key.as_deref())),
         format!("  received  {} from {}", message.received_at, message.received_from),
         format!("  path      {}", message.message_path.join(" > ")),
-    ];
-    let head: Vec<_> = head.iter().map(|line| output::printable(line)).collect();
-    let head = head.join("\n");
+    ]);
     if message.deliveries.is_empty() {
         return format!("{head}\n\nIt matched no peer.");
     }
