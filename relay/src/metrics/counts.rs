@@ -5,6 +5,7 @@ use std::time::Duration;
 use metrics::{Counter, Histogram};
 use slipstream_store::{DeadLetterReason, DuplicateBy, MessageType, PeerKind};
 
+use super::flow::FlowCounts;
 use super::labels::{CUSTOM, TYPES, kind_label};
 use super::table::{
     COMMIT_OPERATIONS, COMMIT_SECONDS, DEAD_LETTERS_TOTAL, DELIVERIES, DUPLICATE, FORGOTTEN, LATENCY, LINK_ERRORS,
@@ -14,6 +15,7 @@ use crate::protocol::Code;
 
 /// What the stages count with. It counts into the recorder that was installed when it was made.
 pub(crate) struct Metrics {
+    pub(crate) flow: FlowCounts,
     processed: Vec<[Counter; 2]>,
     unrouted: Counter,
     looped: Counter,
@@ -41,6 +43,7 @@ impl Metrics {
             [PeerKind::Application, PeerKind::Relay].map(|origin| PROCESSED.counter([label, kind_label(origin)]))
         });
         Self {
+            flow: FlowCounts::default(),
             processed: processed.collect(),
             unrouted: UNROUTED.counter([]),
             looped: LOOPED.counter([]),
@@ -60,6 +63,7 @@ impl Metrics {
     pub(crate) fn recorded(&self, message_type: &MessageType, from_relay: bool, unrouted: bool) {
         let label = TYPES.iter().position(|known| *known == message_type.as_str()).unwrap_or(TYPES.len());
         self.processed[label][usize::from(from_relay)].increment(1);
+        self.flow.received();
         if unrouted {
             self.unrouted.increment(1);
         }
@@ -68,10 +72,12 @@ impl Metrics {
     /// A message was confirmed that long after it was read.
     pub(crate) fn confirmed(&self, after: Duration) {
         self.commit_latency.record(after);
+        self.flow.confirmed(after);
     }
 
     /// An ACK settled a delivery, that long after its message was read, where that is known.
     pub(crate) fn acknowledged(&self, after: Option<Duration>) {
+        self.flow.delivered(after);
         if let Some(after) = after {
             self.delivery_latency.record(after);
         }

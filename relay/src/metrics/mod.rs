@@ -6,14 +6,17 @@
 //! | `metric` | a metric, and its series |
 //! | `labels` | the values of labels |
 //! | `counts` | what is counted as it happens |
+//! | `flow` | the same in a few sums, for whoever looks at one relay |
 //!
 //! What is sampled is recorded by `relay/sample.rs`, when the metrics page is made.
 
 mod counts;
+mod flow;
 mod labels;
 mod metric;
 pub(crate) mod table;
 
 pub(crate) use counts::Metrics;
+pub use flow::{Flow, Latencies};
 pub(crate) use labels::{ANONYMOUS, kind_label};
 pub use table::BUCKETS;

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::committer::StoreHealth;
 use super::disk::Disk;
 use super::dispatcher::Dispatcher;
-use super::links::{Links, Rates};
+use super::links::{Inflows, Links};
 use super::notices::Notices;
 use super::peers::{Dials, PeerLocks, SharedTopology, Subscribers};
 use super::settings::Settings;
@@ -31,7 +31,7 @@ pub(super) struct Core<S: ?Sized> {
     pub(super) dials: Dials,
     pub(super) subscribers: Subscribers,
     pub(super) links: Links,
-    pub(super) rates: Rates,
+    pub(super) inflows: Inflows,
     pub(super) health: Arc<StoreHealth>,
     pub(super) changing: PeerLocks,
     pub(super) disk: Arc<Disk>,

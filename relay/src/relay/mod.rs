@@ -43,12 +43,13 @@ pub use self::operator::Operator;
 pub use self::peers::{Declared, Forgotten, Subscriber};
 pub use self::sample::Sample;
 pub use self::settings::{BacklogLimit, BacklogPolicy, DeliveryRules, DiskGuard, Settings, StageLimits};
+pub use crate::metrics::{Flow, Latencies};
 
 use self::committer::{CommitQueue, Committer, Reserved, Submission};
 use self::core::Core;
 use self::disk::Disk;
 use self::dispatcher::{Dispatcher, LaneLimits};
-use self::links::{Links, Rates};
+use self::links::{Inflows, Links};
 use self::notices::Notices;
 use self::peers::{Dials, PeerLocks, Registry, SharedTopology, Subscribers};
 use self::stamps::Stamps;
@@ -116,7 +117,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         let at_once = settings.listen.handshake_timeout.max(settings.dial.timeout);
         let core = Core {
             links: Links::new(id.clone(), at_once),
-            rates: Rates::new(settings.rate_limit),
+            inflows: Inflows::new(settings.rate_limit),
             changing: PeerLocks::new(clock.random()),
             id,
             store,

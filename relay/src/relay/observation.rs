@@ -54,6 +54,10 @@ pub struct PeerObservation {
     pub oldest: Result<Option<Timestamp>>,
     /// Deliveries that were republished to it since the start of the relay.
     pub republishes: u64,
+    /// Messages that were let in from it since the start of the relay, or since it was remembered.
+    pub received: u64,
+    /// Deliveries that it acknowledged since then.
+    pub delivered: u64,
 }
 
 /// Where a message stands at one moment.

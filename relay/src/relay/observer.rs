@@ -1,5 +1,6 @@
 //! What can be seen of a running relay from outside: for readiness and for the metrics page.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use super::observation::{Census, DialObservation, DialState, MessageObservation,
 use super::peers::Dial;
 use super::sample::Sample;
 use crate::dial::DialStatus;
+use crate::metrics::Flow;
 
 /// How long a look waits for the store.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -112,6 +114,12 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         census
     }
 
+    /// What has flowed through the relay since it was opened.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        self.core.metrics.flow.totals()
+    }
+
     /// Counts of the store.
     ///
     /// # Errors
@@ -132,6 +140,25 @@ impl<S: MessageStore + ?Sized> Observer<S> {
             items.extend(self.observe_peer(peer, deadline).await);
         }
         Page { items, more: rest.len() > limit }
+    }
+
+    /// The peers that are owed most, as many as that, in the order of their ids.
+    pub async fn largest_backlogs(&self, limit: NonZeroU32) -> Vec<PeerObservation> {
+        let topology = self.core.topology.load_full();
+        let owed = |peer: &PeerId| self.core.dispatcher.lane(peer).map_or(0, |lane| lane.backlog());
+        let mut peers: Vec<_> = topology.peers().iter().map(|peer| (Reverse(owed(&peer.id)), peer)).collect();
+        let limit = usize::try_from(limit.get()).unwrap_or(usize::MAX);
+        if peers.len() > limit {
+            peers.sort_by_key(|(owed, _)| *owed);
+            peers.truncate(limit);
+            peers.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
+        }
+        let deadline = Some(deadline());
+        let mut observed = Vec::with_capacity(peers.len());
+        for (_, peer) in peers {
+            observed.extend(self.observe_peer(peer, deadline).await);
+        }
+        observed
     }
 
     /// One peer, if it is remembered.
@@ -234,6 +261,8 @@ impl<S: MessageStore + ?Sized> Observer<S> {
             queued_bytes: lane.queued_bytes(),
             oldest,
             republishes: lane.republishes(),
+            received: self.core.inflows.messages(&peer.id),
+            delivered: lane.delivered(),
         })
     }
 }

@@ -37,6 +37,7 @@ pub(crate) struct Lane {
     state: Mutex<State>,
     backlog: AtomicU64,
     republishes: AtomicU64,
+    delivered: AtomicU64,
     pub(super) environment: Arc<Environment>,
 }
 
@@ -66,6 +67,7 @@ impl Lane {
             state: Mutex::new(state),
             backlog: AtomicU64::new(backlog),
             republishes: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
             environment,
         }
     }
@@ -82,6 +84,11 @@ impl Lane {
     /// How many deliveries were republished to the peer since the start of the relay.
     pub(crate) fn republishes(&self) -> u64 {
         self.republishes.load(Ordering::Relaxed)
+    }
+
+    /// How many deliveries the peer has acknowledged since the start of the relay.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
     }
 
     /// How many deliveries are in flight to the peer.
@@ -222,13 +229,17 @@ impl Lane {
     ) {
         let now = self.now();
         let Some(mut state) = self.serving(generation) else { return };
+        let mut delivered = 0;
         for id in ids {
-            match state.send.acknowledge(id, group, now) {
-                Answered::InFlight(read_at) => each(Some(read_at)),
-                Answered::Early => each(Some(None)),
-                Answered::NotInFlight => each(None),
-            }
+            let answered = match state.send.acknowledge(id, group, now) {
+                Answered::InFlight(read_at) => Some(read_at),
+                Answered::Early => Some(None),
+                Answered::NotInFlight => None,
+            };
+            delivered += u64::from(answered.is_some());
+            each(answered);
         }
+        self.delivered.fetch_add(delivered, Ordering::Relaxed);
         self.changed(&mut state);
     }
 

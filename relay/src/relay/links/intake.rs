@@ -1,16 +1,15 @@
 //! The entry stage of a link: what its reader does with a text.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::Bytes;
 use slipstream_store::{Peer, PeerKind, Record, Route};
 
+use super::inflow::Inflow;
 use super::outbox::ReplyTo;
 use super::peer_link::PeerLink;
-use super::rate::Rate;
 use crate::clock::Clock;
 use crate::link::Inbox;
 use crate::listen::Principal;
@@ -29,7 +28,7 @@ pub(in crate::relay) struct Intake {
     pub(in crate::relay) sender: Sender,
     /// Who the sender's credential says that it is, which bounds what it may send.
     pub(in crate::relay) principal: Principal,
-    pub(in crate::relay) rate: Option<Arc<Rate>>,
+    pub(in crate::relay) inflow: Arc<Inflow>,
     /// Most levels of a message.
     pub(in crate::relay) max_depth: NonZeroUsize,
     pub(in crate::relay) router: Router,
@@ -57,7 +56,7 @@ impl Intake {
             self.metrics.looped();
             return reply.confirm(envelope.identity().clone());
         }
-        if let Err(rate) = self.within_rate(read_at) {
+        if let Err(rate) = self.inflow.permits(read_at) {
             let reason = format!("this peer may send {rate} messages a second");
             return self.refuse(reply, Rejection::of(Code::RateLimited, reason, envelope.identity()));
         }
@@ -66,11 +65,6 @@ impl Intake {
         let mandatory = envelope.is_mandatory();
         let unrouted = record.route.recipients.is_empty().then(|| envelope.targeted_tags().into());
         self.commits.message(record, Arrival { reply, read_at, from_relay, unrouted, mandatory }).await;
-    }
-
-    /// Whether the peer may send a message now, which then counts; otherwise how many it may send in a second.
-    fn within_rate(&self, now: Duration) -> Result<(), NonZeroU32> {
-        self.rate.as_ref().map_or(Ok(()), |rate| rate.permits(now))
     }
 
     fn record(&mut self, envelope: &Envelope<'_>) -> Box<Record> {

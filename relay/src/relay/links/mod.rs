@@ -7,18 +7,18 @@
 //! | `peer_link`, `outbox` | what its writer gets to send: the answers to what was taken in, then deliveries |
 //! | `live` | the links that live, one a peer |
 //! | `takeovers` | whether links of one id throw each other out |
-//! | `rate` | how fast a peer may send |
+//! | `inflow` | what a peer sends: how much, and how fast it may |
 
+mod inflow;
 mod intake;
 mod live;
 mod outbox;
 mod peer_link;
-mod rate;
 mod seat;
 mod takeovers;
 
+pub(super) use inflow::Inflows;
 pub(super) use live::Links;
 pub(super) use outbox::ReplyTo;
-pub(super) use rate::Rates;
 pub(super) use seat::{PeerSeat, Terms};
 pub(super) use takeovers::TakeOvers;

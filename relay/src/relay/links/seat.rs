@@ -156,7 +156,7 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
             link: Arc::clone(link),
             sender: sender(&self.peer),
             principal: self.principal.clone(),
-            rate: self.registry.core.rates.of(&self.peer.id),
+            inflow: self.registry.core.inflows.of(&self.peer.id),
             max_depth: self.registry.core.settings.max_depth,
             router: Router::new(Arc::clone(topology)),
             stamps: Arc::clone(stamps),

@@ -175,7 +175,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
     /// Nothing more is kept of a peer in memory.
     fn close(&self, peer: &PeerId) {
         self.core.dispatcher.close_lane(peer);
-        self.core.rates.forget(peer);
+        self.core.inflows.forget(peer);
     }
 
     /// A peer's link has ended, and no other has taken its place.
