@@ -54,6 +54,7 @@ async fn every_path_is_described() {
         "GET /api/v1/dead-letters/groups",
         "GET /api/v1/dead-letters/sweep",
         "GET /api/v1/dead-letters/{peer}/{sequence}",
+        "GET /api/v1/history",
         "GET /api/v1/logging",
         "GET /api/v1/messages/{messageId}",
         "GET /api/v1/peers",

@@ -8,8 +8,10 @@
 //! | `server`, `open` | the accept loop, and the connections that are open |
 //! | `routes`, `access` | the table of what can be asked for, and who may use the API |
 //! | `health`, `api/` | what each path answers |
+//! | `dashboard/` | the page at `/`, and the files that it is made of |
 //! | `pages` | where they get what they show |
 //! | `request`, `response`, `error` | what requests and answers are made of |
+//! | `sampler`, `history`, `live` | who looks at the relay every second, what is kept of it, and who watches |
 //! | `backup` | backups of the running relay |
 //! | `client` | asking all this of another relay |
 //! | `metrics_page` | the recorder behind `/metrics` |
@@ -18,14 +20,18 @@ mod access;
 mod api;
 mod backup;
 pub(crate) mod client;
+mod dashboard;
 mod error;
 mod health;
+mod history;
+mod live;
 mod metrics_page;
 mod open;
 mod pages;
 mod request;
 mod response;
 mod routes;
+mod sampler;
 mod server;
 mod shared_page;
 #[cfg(test)]

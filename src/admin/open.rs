@@ -26,6 +26,21 @@ impl Asked {
     }
 }
 
+/// Whether the answer on a connection goes on for as long as its client wants.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stays(Arc<AtomicBool>);
+
+impl Stays {
+    /// It does.
+    pub(super) fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_noted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The connections that are open. Dropping them ends them.
 #[derive(Debug, Default)]
 pub(super) struct OpenConnections {

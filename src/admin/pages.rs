@@ -14,6 +14,7 @@ use super::access::ApiAccess;
 use super::api::Sweeps;
 use super::backup::Backups;
 use super::error::ApiError;
+use super::live::Live;
 use super::shared_page::SharedPage;
 use crate::listen::Seldom;
 use crate::logging::{SwitchChange, Switches};
@@ -89,6 +90,14 @@ pub(super) struct Shown {
     pub(super) pages: watch::Receiver<Pages>,
     /// Decides which refused calls of the API are told.
     pub(super) refusals: Arc<Seldom>,
+    /// What those are told who watch.
+    pub(super) live: Arc<Live>,
+}
+
+impl FromRef<Shown> for Arc<Live> {
+    fn from_ref(shown: &Shown) -> Self {
+        Arc::clone(&shown.live)
+    }
 }
 
 impl FromRef<Shown> for Pages {

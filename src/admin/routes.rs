@@ -14,19 +14,23 @@ use tracing::warn;
 
 use super::access::{Caller, Right};
 use super::error::ApiError;
+use super::live::Live;
 use super::pages::{Pages, Shown};
 use super::response::json;
-use super::{api, health};
+use super::{api, dashboard, health};
 use crate::listen::ConnectInfo;
 
 /// Everything that the admin port answers, with the pages as they are when it is asked.
-pub(super) fn router(pages: watch::Receiver<Pages>) -> Router {
-    let shown = Shown { pages, refusals: Arc::default() };
+pub(super) fn router(pages: watch::Receiver<Pages>, live: Arc<Live>) -> Router {
+    let shown = Shown { pages, refusals: Arc::default(), live };
     let (api, description) = api::router().split_for_parts();
     let description = api::describe(description);
     Router::new()
         .merge(api)
         .route("/api/v1/openapi.json", get(async move || json(StatusCode::OK, &description)))
+        .route("/api/v1/events", get(api::events))
+        .route("/", get(dashboard::index))
+        .route("/dashboard/{file}", get(dashboard::file))
         .route("/metrics", get(health::metrics))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

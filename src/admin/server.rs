@@ -1,10 +1,12 @@
 //! The accept loop of the admin port, with its limits.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::future::join;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -15,9 +17,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
-use super::open::{Asked, OpenConnections};
+use super::live::Live;
+use super::open::{Asked, OpenConnections, Stays};
 use super::pages::Pages;
-use super::routes;
+use super::{routes, sampler};
 use crate::descriptors::{self, KEPT_FROM_ADMIN};
 use crate::link::Stream;
 use crate::listen::{ConnectInfo, accept_tls};
@@ -33,6 +36,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may take in all. It carries one request, so that idle clients cannot take up the limit.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The same of one that stays. Whoever watches comes back, unless it has long been gone and only this end does not know.
+const STAY_TIMEOUT: Duration = Duration::from_mins(10);
+
 /// Largest head of a request.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
@@ -47,7 +53,8 @@ pub async fn serve(
     pages: watch::Receiver<Pages>,
     shutdown: CancellationToken,
 ) {
-    let router = routes::router(pages);
+    let live = Arc::new(Live::default());
+    let router = routes::router(pages.clone(), Arc::clone(&live));
     let mut open = OpenConnections::default();
     let accept = async {
         loop {
@@ -68,11 +75,12 @@ pub async fn serve(
             }
         }
     };
-    shutdown.run_until_cancelled(accept).await;
+    shutdown.run_until_cancelled(join(accept, sampler::run(&pages, &live))).await;
 }
 
 /// The life of one connection.
 async fn answer(stream: TcpStream, info: ConnectInfo, tls: Option<Arc<ServerTls>>, router: Router, asked: Asked) {
+    let stays = Stays::default();
     let answering = async {
         let stream: Box<dyn Stream> = Box::new(stream);
         let (stream, info) = match tls {
@@ -82,6 +90,7 @@ async fn answer(stream: TcpStream, info: ConnectInfo, tls: Option<Arc<ServerTls>
         let service = service_fn(|mut request: Request<Incoming>| {
             asked.note();
             request.extensions_mut().insert(info.clone());
+            request.extensions_mut().insert(stays.clone());
             router.clone().call(request)
         });
         let connection = http1::Builder::new()
@@ -92,7 +101,12 @@ async fn answer(stream: TcpStream, info: ConnectInfo, tls: Option<Arc<ServerTls>
             .serve_connection(TokioIo::new(stream), service);
         connection.await.map_err(io::Error::other)
     };
-    match tokio::time::timeout(CONNECTION_TIMEOUT, answering).await {
+    let mut answering = pin!(answering);
+    let mut answered = tokio::time::timeout(CONNECTION_TIMEOUT, &mut answering).await;
+    if answered.is_err() && stays.is_noted() {
+        answered = tokio::time::timeout(STAY_TIMEOUT, answering).await;
+    }
+    match answered {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "an admin connection failed"),
         Err(_) => tracing::debug!("an admin connection took too long"),

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `status` | the relay as a whole |
 //! | `peers` | who is there, and what an operator does with them |
+//! | `history` | the last hour, and the relay as it goes on |
 //! | `messages` | where a message stands |
 //! | `dead_letters`, `sweeps` | what was given up; redriving and purging it |
 //! | `named` | which dead letters a request names |
@@ -15,6 +16,7 @@
 mod backup;
 mod dead_letters;
 mod description;
+mod history;
 mod logging;
 mod messages;
 mod named;
@@ -36,11 +38,15 @@ pub use self::status::{Status, StatusPeers, StatusStore};
 pub use self::sweeps::{Sweep, SweepAction, SweepState, Sweeps};
 
 pub(super) use self::description::describe;
+pub(super) use self::history::{HistoryPoint, events};
+pub(super) use self::peers::largest;
+pub(super) use self::status::status_of;
 
 /// Every path of the API.
 pub(super) fn router() -> OpenApiRouter<Shown> {
     OpenApiRouter::default()
         .routes(routes!(status::status))
+        .routes(routes!(history::history))
         .routes(routes!(peers::list))
         .routes(routes!(peers::show, peers::declare, peers::forget))
         .routes(routes!(peers::pause))

@@ -1,6 +1,7 @@
 //! `/api/v1/peers`: who is there, and what an operator does with them.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +72,10 @@ pub struct PeerItem {
     pub dead_letters: Option<u64>,
     /// Deliveries that were republished to it since the start of the relay.
     pub republishes: u64,
+    /// Messages that were taken in from it since the start of the relay, or since it was remembered.
+    pub received: u64,
+    /// Deliveries that it acknowledged since then.
+    pub delivered: u64,
     /// Why the last dial failed, until the peer has a link again.
     #[schema(required)]
     pub last_error: Option<String>,
@@ -256,6 +261,13 @@ pub(super) async fn disconnect(
     if had_link { Ok(answer) } else { Err(ApiError::conflict(format!("{id} has no link"))) }
 }
 
+/// The peers that are owed most, in the order of their ids.
+pub(in crate::admin) async fn largest(running: &Running, limit: NonZeroU32) -> Vec<PeerItem> {
+    let peers = running.observer.largest_backlogs(limit).await;
+    let around = Around::of(running).await;
+    peers.iter().map(|peer| around.item(peer)).collect()
+}
+
 async fn shown(running: &Running, id: &PeerId, status: StatusCode) -> Result<Response, ApiError> {
     let peer = running.observer.peer(id).await.ok_or_else(|| unknown(id))?;
     Ok(json(status, &Around::of(running).await.item(&peer)))
@@ -318,6 +330,8 @@ impl Around {
             oldest_age_seconds: oldest.map(|oldest| age(self.now, oldest)),
             dead_letters: self.dead_letters.as_ref().map(|counts| counts.get(&peer.id).copied().unwrap_or(0)),
             republishes: seen.republishes,
+            received: seen.received,
+            delivered: seen.delivered,
             last_error: dial.and_then(|dial| dial.last_error.clone()),
             last_seen_at: rfc3339(peer.last_seen),
         }

@@ -33,6 +33,10 @@ pub struct Status {
     pub peers: StatusPeers,
     /// Deliveries that peers are owed, in flight ones included.
     pub backlog: u64,
+    /// Messages that were taken in since the start of the relay.
+    pub received: u64,
+    /// Deliveries that were acknowledged since then.
+    pub delivered: u64,
     /// Deliveries that were given up. Null if the store does not tell.
     #[schema(required)]
     pub dead_letters: Option<u64>,
@@ -74,11 +78,16 @@ pub struct StatusPeers {
 /// The relay as a whole.
 #[utoipa::path(get, path = "/api/v1/status", tag = "relay", responses((status = OK, body = Status)))]
 pub(super) async fn status(State(pages): State<Pages>) -> Result<Response, ApiError> {
-    let running = pages.running()?;
+    Ok(json(StatusCode::OK, &status_of(&pages, pages.running()?).await))
+}
+
+/// The relay as a whole.
+pub(in crate::admin) async fn status_of(pages: &Pages, running: &Running) -> Status {
     let readiness = (pages.readiness)();
     let Running { observer, listen, storage_path, since, .. } = running;
     let (census, stats, guarantee) = (observer.census(), observer.stats().await.ok(), observer.guarantee());
-    let status = Status {
+    let flow = observer.flow();
+    Status {
         instance_id: observer.id().to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_seconds: since.elapsed().as_secs_f64(),
@@ -95,8 +104,9 @@ pub(super) async fn status(State(pages): State<Pages>) -> Result<Response, ApiEr
         },
         peers: StatusPeers { up: census.up, down: census.down, paused: census.paused },
         backlog: census.backlog,
+        received: flow.received,
+        delivered: flow.delivered,
         dead_letters: stats.map(|stats| stats.dead_letters),
         open_circuits: readiness.open_circuits,
-    };
-    Ok(json(StatusCode::OK, &status))
+    }
 }

@@ -1,0 +1,88 @@
+//! What the dashboard is told while it is open: the last hour, and a picture of the relay every second.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use slipstream_store::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::history::{History, Point};
+use crate::relay::Flow;
+
+/// Most that may watch at once.
+pub(super) const MAX_WATCHERS: usize = 16;
+
+/// What is kept for those who watch, and a way to reach them.
+#[derive(Debug)]
+pub(super) struct Live {
+    history: Mutex<History>,
+    picture: watch::Sender<Arc<str>>,
+    places: Arc<Semaphore>,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        let places = Arc::new(Semaphore::new(MAX_WATCHERS));
+        let history = Mutex::new(History::new(Instant::now()));
+        Self { history, picture: watch::Sender::new("".into()), places }
+    }
+}
+
+/// Somebody who watches.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    picture: watch::Receiver<Arc<str>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Watcher {
+    /// The next picture; `None` if there will be none.
+    pub(super) async fn next(&mut self) -> Option<Arc<str>> {
+        self.picture.changed().await.ok()?;
+        Some(Arc::clone(&self.picture.borrow_and_update()))
+    }
+}
+
+impl Live {
+    /// Has somebody watch, if there is a place.
+    pub(super) fn watch(&self) -> Option<Watcher> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(Watcher { picture: self.picture.subscribe(), _place: place })
+    }
+
+    /// Whether anybody watches.
+    pub(super) fn is_watched(&self) -> bool {
+        self.picture.receiver_count() > 0
+    }
+
+    /// Shows a picture, as JSON, to everybody who watches.
+    pub(super) fn show(&self, picture: String) {
+        self.picture.send_replace(picture.into());
+    }
+
+    /// Has the history begin now: the relay does not run yet.
+    pub(super) fn not_yet(&self, now: Instant) {
+        *self.history.lock() = History::new(now);
+    }
+
+    /// Whether it is time for the next point of the history.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.history.lock().is_due(now)
+    }
+
+    /// Adds a point to the history.
+    pub(super) fn look(&self, now: Instant, at: Timestamp, flow: Flow, backlog: u64) {
+        self.history.lock().look(now, at, flow, backlog);
+    }
+
+    /// The points of the last hour, the oldest first.
+    pub(super) fn points(&self) -> Vec<Point> {
+        self.history.lock().points().cloned().collect()
+    }
+
+    /// The last of them.
+    pub(super) fn last_point(&self) -> Option<Point> {
+        self.history.lock().points().next_back().cloned()
+    }
+}
