@@ -31,6 +31,7 @@ struct Record<'a> {
     version: &'a str,
     instance_id: &'a str,
     listen: Option<String>,
+    dashboard: String,
     metrics: String,
     store: StoreRecord<'a>,
     peers: Vec<PeerRecord<'a>>,
@@ -113,9 +114,13 @@ impl Started<'_> {
         self.links.map(|address| links_url(self.config, address))
     }
 
-    fn metrics(&self) -> String {
+    fn dashboard(&self) -> String {
         let scheme = if self.config.admin_tls().is_some() { "https" } else { "http" };
-        format!("{scheme}://{}/metrics", self.admin)
+        format!("{scheme}://{}/", self.admin)
+    }
+
+    fn metrics(&self) -> String {
+        format!("{}metrics", self.dashboard())
     }
 
     /// What runs now, for a person, and what to try next.
@@ -124,6 +129,7 @@ impl Started<'_> {
         let mut lines =
             vec![format!("slipstream {VERSION}, relay {}", self.id), format!("  links      {}", self.links())];
         lines.extend(self.config.peers.iter().map(|peer| format!("  peer       {} at {}", peer.alias, peer.target)));
+        lines.push(format!("  dashboard  {}", self.dashboard()));
         lines.push(format!("  metrics    {}", self.metrics()));
         let path = self.config.storage_path.display();
         lines.push(format!("  store      {} at {path}, durability {}", guarantee.engine, guarantee.durability));
@@ -142,6 +148,7 @@ impl Started<'_> {
             version: VERSION,
             instance_id: self.id.as_str(),
             listen: self.link_url(),
+            dashboard: self.dashboard(),
             metrics: self.metrics(),
             store: StoreRecord {
                 engine: guarantee.engine,
