@@ -19,7 +19,7 @@ use slipstream_store::{ClusterGroup, PeerId, PeerKind, Tag};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -128,7 +128,7 @@ struct Running {
     address: SocketAddr,
     shutdown: CancellationToken,
     tracker: TaskTracker,
-    serving: JoinHandle<()>,
+    serving: JoinHandle<JoinSet<()>>,
 }
 
 fn start(limits: ListenLimits) -> Running {
@@ -382,7 +382,7 @@ async fn a_shutdown_stops_accepting_and_leaves_the_links() {
     let mut half = TcpStream::connect(running.address).await.expect("connected");
     until("both are there", || running.tracker.len() == 2).await;
     running.shutdown.cancel();
-    timeout(PATIENCE, running.serving).await.expect("in time").expect("no panic");
+    let links = timeout(PATIENCE, running.serving).await.expect("in time").expect("no panic");
     let read = timeout(PATIENCE, half.read(&mut [0; 1])).await.expect("a handshake under way is dropped");
     assert_eq!(read.unwrap_or(0), 0);
     let (mut sender, mut receiver) = client.split();
@@ -392,6 +392,19 @@ async fn a_shutdown_stops_accepting_and_leaves_the_links() {
     running.tracker.close();
     timeout(PATIENCE, running.tracker.wait()).await.expect("the links end");
     assert!(TcpStream::connect(running.address).await.is_err(), "nobody listens");
+    drop(links);
+}
+
+#[tokio::test]
+async fn whoever_drops_the_listener_drops_its_links() {
+    let running = start(ListenLimits::default());
+    let client = running.connect("app-1").await.expect("connected");
+    running.serving.abort();
+    let (_sender, mut receiver) = client.split();
+    let ended = timeout(PATIENCE, receiver.next()).await.expect("in time").expect("more");
+    assert!(ended.is_err(), "{ended:?}");
+    running.tracker.close();
+    timeout(PATIENCE, running.tracker.wait()).await.expect("nothing runs any more");
 }
 
 #[tokio::test(start_paused = true)]

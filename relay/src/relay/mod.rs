@@ -266,19 +266,19 @@ async fn wind_down<S: MessageStore + ?Sized>(
     core: &Core<S>,
     commits: CommitQueue,
     links: TaskTracker,
-    listening: Option<AbortOnDropHandle<()>>,
+    listening: Option<AbortOnDropHandle<JoinSet<()>>>,
     mut dialling: JoinSet<()>,
 ) {
     commits.drain().await;
     drop(commits);
     core.links.close_all(core.settings.shutdown_timeout, CloseCode::AWAY, "shutting down");
-    if let Some(listening) = listening
-        && let Err(error) = listening.await
-    {
-        debug!(%error, "the listener had ended");
-    }
+    let accepted = match listening {
+        Some(listening) => listening.await.inspect_err(|error| debug!(%error, "the listener had ended")).ok(),
+        None => None,
+    };
     links.close();
     links.wait().await;
+    drop(accepted);
     while let Some(ended) = dialling.join_next().await {
         if let Err(error) = ended {
             debug!(%error, "a dialler had ended");
