@@ -7,7 +7,6 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use metrics_process::Collector;
 use tokio::task::JoinError;
 use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
 
 /// How often the samples of histograms are folded into their buckets. Between two times they wait in memory, 8 bytes
 /// each; at a fan-out there are more than a million a second.
@@ -65,12 +64,13 @@ impl MetricsPage {
         tokio::task::spawn_blocking(render).await
     }
 
-    /// Keeps the memory of the recorder bounded where nobody asks for the page, until `shutdown`. Without this task
-    /// the samples of every histogram pile up.
-    pub async fn upkeep(self, shutdown: CancellationToken) {
+    /// Keeps the memory of the recorder bounded where nobody asks for the page, for as long as it is polled. Without this
+    /// task the samples of every histogram pile up.
+    pub async fn upkeep(self) {
         let mut ticks = tokio::time::interval(UPKEEP);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        loop {
+            ticks.tick().await;
             self.recorder.run_upkeep();
         }
     }

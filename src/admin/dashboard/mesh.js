@@ -8,6 +8,9 @@ import { statusOf } from './peers.js';
 const MOST = 8;
 const [ROW, TOP] = [46, 34];
 
+/** For how many seconds a delivery is just on its way. */
+const ON_ITS_WAY = 2;
+
 /** What was shown last, for when the place is resized. */
 let last = null;
 
@@ -21,7 +24,7 @@ export function showMesh(place, own, peers, total) {
   const right = side(relays, 0);
   const all = [...left.shown, ...right.shown];
   const room = roomIn(place.clientWidth);
-  const drawn = JSON.stringify([own, room.width, left.more, right.more, all.map((peer) => [peer.id, statusOf(peer), peer.backlog])]);
+  const drawn = JSON.stringify([own, room.width, left.more, right.more, all.map((peer) => [peer.id, statusOf(peer), isBehind(peer) && peer.backlog])]);
   if (place.dataset.drawn === drawn) return;
   place.dataset.drawn = drawn;
 
@@ -78,16 +81,20 @@ function column({ shown, more }, rows, middle, { width, words, half, narrow }, t
         ? h('rect', { class: 'shape', x: x - 9, y: y(index) - 9, width: 18, height: 18, rx: 4 })
         : h('circle', { class: 'shape', cx: x, cy: y(index), r: 8 }),
       h('text', { x: edge, y: y(index) + (more === '' ? 5 : -2), 'text-anchor': anchor }, cut(peer.id, words), h('title', {}, peer.id)),
-      more === '' ? null : h('text', { class: peer.backlog > 0 ? 'less owed' : 'less', x: edge, y: y(index) + 13, 'text-anchor': anchor }, more));
+      more === '' ? null : h('text', { class: isBehind(peer) ? 'less owed' : 'less', x: edge, y: y(index) + 13, 'text-anchor': anchor }, more));
   });
   if (more > 0) parts.push(h('text', { class: 'less', x: edge, y: y(shown.length) + 4, 'text-anchor': anchor }, `and ${count(more)} more`));
   return parts;
 }
 
 function below(peer, status, narrow) {
-  const word = status === 'up' || (narrow && peer.backlog > 0) ? '' : status.replaceAll('_', ' ');
-  return [word, peer.backlog > 0 ? `${count(peer.backlog)} owed` : ''].filter(Boolean).join(', ');
+  const owed = isBehind(peer) ? `${count(peer.backlog)} owed` : '';
+  const word = status === 'up' || (narrow && owed !== '') ? '' : status.replaceAll('_', ' ');
+  return [word, owed].filter(Boolean).join(', ');
 }
+
+/** Whether a peer is owed more than what is just on its way. */
+const isBehind = (peer) => peer.backlog > 0 && (peer.link !== 'up' || peer.paused || peer.oldestAgeSeconds >= ON_ITS_WAY);
 
 /** As much of a text as fits. */
 function cut(text, width) {

@@ -41,7 +41,7 @@ function fill(id, ...content) {
   const section = byId('trace');
   const focused = section.contains(document.activeElement) && document.activeElement !== section;
   const close = h('button', { type: 'button', onclick: hide }, 'Close');
-  section.replaceChildren(h('div', { class: 'head' }, h('h2', { id: 'trace-title' }, 'Message ', h('code', {}, id)), h('span', { class: 'when' }), close), ...content);
+  section.replaceChildren(h('div', { class: 'head' }, h('h2', { id: 'trace-title' }, 'Message ', h('code', {}, id)), close), ...content);
   section.hidden = false;
   if (focused) close.focus();
 }
