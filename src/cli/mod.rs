@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod config;
 mod credential;
+mod demo;
 mod failure;
 mod frame;
 mod lines;
@@ -74,6 +75,8 @@ pub enum Command {
     /// Checks, counts, compacts, copies or moves a whole store.
     #[command(subcommand, after_help = store::EXAMPLE)]
     Store(store::Command),
+    /// Runs three relays with an application each, kills one and brings it back, and tells what happens.
+    Demo(demo::Arguments),
     /// Measures.
     #[command(subcommand)]
     Bench(bench::Subject),
@@ -153,6 +156,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::DeadLetters(command) => operate::told(operate::dead_letters::run(&command).await),
             Command::Log(arguments) => operate::told(operate::log::run(&arguments).await),
             Command::Store(command) => store::run(&command).await,
+            Command::Demo(arguments) => demo::run(&arguments).await,
             Command::Bench(subject) => bench::run(subject).await,
             Command::Config(command) => config::run(&command),
             Command::Tls(command) => tls::run(&command),

@@ -32,7 +32,7 @@ fn without_a_command_it_serves_with_the_same_flags() {
 
 #[test]
 fn what_is_set_reaches_the_relay() {
-    let settings = |line: &[&str]| serve::settings(&configuration(line).expect("no fault"));
+    let settings = |line: &[&str]| serve::relay_settings::settings(&configuration(line).expect("no fault"));
     let Settings { dial, delivery, backlog, disk, rate_limit, peers, .. } = settings(&[
         "--retry-in-n-seconds=7",
         "--connection-retry-attempts=8",

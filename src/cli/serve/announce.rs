@@ -13,15 +13,15 @@ use crate::cli::output;
 use crate::config::{Config, LogFormat};
 
 /// A relay that has started.
-pub(super) struct Started<'a> {
-    pub(super) config: &'a Config,
-    pub(super) id: &'a PeerId,
+pub(in crate::cli) struct Started<'a> {
+    pub(in crate::cli) config: &'a Config,
+    pub(in crate::cli) id: &'a PeerId,
     /// Where it takes links, if it does.
-    pub(super) links: Option<SocketAddr>,
+    pub(in crate::cli) links: Option<SocketAddr>,
     /// Where it answers HTTP.
-    pub(super) admin: SocketAddr,
+    pub(in crate::cli) admin: SocketAddr,
     /// The store, and what was there.
-    pub(super) opened: Opened,
+    pub(in crate::cli) opened: Opened,
 }
 
 /// The same for a program, as one JSON object.
@@ -110,11 +110,13 @@ impl Started<'_> {
         self.link_url().unwrap_or_else(|| "off".to_owned())
     }
 
-    fn link_url(&self) -> Option<String> {
+    /// Where it takes links, as a URL.
+    pub(in crate::cli) fn link_url(&self) -> Option<String> {
         self.links.map(|address| links_url(self.config, address))
     }
 
-    fn dashboard(&self) -> String {
+    /// Where its dashboard is.
+    pub(in crate::cli) fn dashboard(&self) -> String {
         let scheme = if self.config.admin_tls().is_some() { "https" } else { "http" };
         format!("{scheme}://{}/", self.admin)
     }
