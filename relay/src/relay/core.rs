@@ -14,6 +14,7 @@ use super::notices::Notices;
 use super::peers::{Dials, PeerLocks, SharedTopology, Subscribers};
 use super::settings::Settings;
 use super::stamps::Stamps;
+use super::tap::Tap;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 
@@ -38,6 +39,7 @@ pub(super) struct Core<S: ?Sized> {
     /// Told where a peer may be owed more than the backlog limit.
     pub(super) overfull: Arc<Notify>,
     pub(super) notices: Arc<Notices>,
+    pub(super) tap: Arc<Tap>,
 }
 
 impl<S: ?Sized> Core<S> {

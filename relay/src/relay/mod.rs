@@ -23,10 +23,12 @@ mod observation;
 mod observer;
 mod operator;
 mod peers;
+mod rate;
 mod router;
 mod sample;
 mod settings;
 mod stamps;
+mod tap;
 
 use std::sync::Arc;
 
@@ -43,6 +45,7 @@ pub use self::operator::Operator;
 pub use self::peers::{Declared, Forgotten, Subscriber};
 pub use self::sample::Sample;
 pub use self::settings::{BacklogLimit, BacklogPolicy, DeliveryRules, DiskGuard, Settings, StageLimits};
+pub use self::tap::{Passing, Watch};
 pub use crate::metrics::{Flow, Latencies};
 
 use self::committer::{CommitQueue, Committer, Reserved, Submission};
@@ -53,6 +56,7 @@ use self::links::{Inflows, Links};
 use self::notices::Notices;
 use self::peers::{Dials, PeerLocks, Registry, SharedTopology, Subscribers};
 use self::stamps::Stamps;
+use self::tap::Tap;
 use crate::clock::{Clock, Step};
 use crate::link::{CloseCode, Connector};
 use crate::listen::{self, Authorizer, Listener};
@@ -132,6 +136,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             subscribers,
             health: Arc::default(),
             disk,
+            tap: Arc::new(Tap::new()),
             overfull: Arc::default(),
         };
         Ok(Self { core: Arc::new(core), commits, submissions })
@@ -246,6 +251,7 @@ impl<S: MessageStore + ?Sized> Core<S> {
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             notices: Arc::clone(&self.notices),
+            tap: Arc::clone(&self.tap),
             health: Arc::clone(&self.health),
             limits: self.settings.stages.clone(),
             backlog: self.settings.backlog,

@@ -17,6 +17,7 @@ use super::core::Core;
 use super::observation::{Census, DialObservation, DialState, MessageObservation, Observation, PeerObservation};
 use super::peers::Dial;
 use super::sample::Sample;
+use super::tap::Watch;
 use crate::dial::DialStatus;
 use crate::metrics::Flow;
 
@@ -118,6 +119,13 @@ impl<S: MessageStore + ?Sized> Observer<S> {
     #[must_use]
     pub fn flow(&self) -> Flow {
         self.core.metrics.flow.totals()
+    }
+
+    /// Watches messages as they are recorded, from now on: at most a thousand a second, and none of those that pass while
+    /// a thousand wait to be looked at.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.core.tap.watch()
     }
 
     /// Counts of the store.

@@ -47,6 +47,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                     self.release(record);
                     if let Outcome::Recorded { sequence } = *outcome {
                         self.recorded(record, sequence, &arrival, &mut run);
+                        self.tap.passes(record, sequence, now);
                     }
                     self.answer(record, *outcome, arrival, now);
                 }

@@ -30,6 +30,7 @@ use super::disk::Disk;
 use super::dispatcher::Dispatcher;
 use super::notices::Notices;
 use super::settings::{BacklogLimit, StageLimits};
+use super::tap::Tap;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 
@@ -43,6 +44,7 @@ pub(super) struct Committer<S: ?Sized> {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) notices: Arc<Notices>,
+    pub(super) tap: Arc<Tap>,
     pub(super) health: Arc<StoreHealth>,
     pub(super) limits: StageLimits,
     pub(super) backlog: Option<BacklogLimit>,
