@@ -47,8 +47,12 @@ impl Watcher {
 impl Live {
     /// Has somebody watch, if there is a place.
     pub(super) fn watch(&self) -> Option<Watcher> {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Watcher { picture: self.picture.subscribe(), _place: place })
+        Some(Watcher { _place: self.place()?, picture: self.picture.subscribe() })
+    }
+
+    /// A place of one who watches, for as long as it is held.
+    pub(super) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
     /// Whether anybody watches.

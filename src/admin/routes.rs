@@ -29,6 +29,7 @@ pub(super) fn router(pages: watch::Receiver<Pages>, live: Arc<Live>) -> Router {
         .merge(api)
         .route("/api/v1/openapi.json", get(async move || json(StatusCode::OK, &description)))
         .route("/api/v1/events", get(api::events))
+        .route("/api/v1/monitor", get(api::monitor))
         .route("/", get(dashboard::index))
         .route("/dashboard/{file}", get(dashboard::file))
         .route("/metrics", get(health::metrics))

@@ -62,6 +62,10 @@ pub enum Command {
     Listen(listen::Arguments),
     /// Shows how a running relay is: its store, its peers, what they are owed.
     Status(operate::status::Arguments),
+    /// Shows how fast messages flow, peer by peer, anew every two seconds.
+    Top(operate::top::Arguments),
+    /// Shows messages as they pass a running relay, without being a peer.
+    Monitor(operate::monitor::Arguments),
     /// Shows where a message stands, peer by peer.
     Trace(operate::trace::Arguments),
     /// Shows and steers the peers of a running relay.
@@ -151,6 +155,8 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Send(arguments) => send::run(&arguments).await,
             Command::Listen(arguments) => listen::run(&arguments).await,
             Command::Status(arguments) => operate::told(operate::status::run(&arguments).await),
+            Command::Top(arguments) => operate::told(operate::top::run(&arguments).await),
+            Command::Monitor(arguments) => operate::told(operate::monitor::run(&arguments).await),
             Command::Trace(arguments) => operate::told(operate::trace::run(&arguments).await),
             Command::Peers(command) => operate::told(operate::peers::run(&command).await),
             Command::DeadLetters(command) => operate::told(operate::dead_letters::run(&command).await),

@@ -1,5 +1,6 @@
 //! Which relay a command talks to: `--to` and `--admin`, or the variables that stand in for them.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,7 +9,7 @@ use super::credential::{TokenFlag, token};
 use super::failure::Failure;
 use super::tls_flags::TlsFlags;
 use crate::admin::AdminUrl;
-use crate::config::{self, ADMIN_TOKEN, ADMIN_URL, RELAY_URL};
+use crate::config::{self, ADMIN_TOKEN, ADMIN_URL, ADMIN_URLS, RELAY_URL};
 use crate::link::{Secret, Target};
 use crate::tls::ClientTls;
 
@@ -57,7 +58,28 @@ impl AdminFlags {
             let host = if host.contains(':') { format!("[{host}]") } else { host };
             format!("http://{host}:{}", variable("METRICS_PORT").unwrap_or_else(|| "8080".to_owned()))
         };
-        let url = self.admin.clone().or_else(|| variable(ADMIN_URL)).unwrap_or_else(here);
+        self.read_as(self.admin.clone().or_else(|| variable(ADMIN_URL)).unwrap_or_else(here))
+    }
+
+    /// The admin ports of other relays, `ID=URL` each, by id: those that flags name, otherwise those of the variable.
+    ///
+    /// # Errors
+    /// What is wrong with one of them, a token or a certificate, in words.
+    pub(super) fn others(&self, flags: &[String]) -> Result<HashMap<String, AdminUrl>, Failure> {
+        let variable = variable(ADMIN_URLS).unwrap_or_default();
+        let (place, given): (_, Vec<&str>) = match flags {
+            [] => (ADMIN_URLS, variable.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect()),
+            flags => ("--relay", flags.iter().map(String::as_str).collect()),
+        };
+        let read = |entry: &str| {
+            let expected = || Failure::Misused(format!("{place}: expected ID=URL, such as azure=http://10.1.0.4:8080"));
+            let (id, url) = entry.split_once('=').filter(|(id, _)| !id.is_empty()).ok_or_else(expected)?;
+            Ok((id.to_owned(), self.read_as(url.to_owned())?))
+        };
+        given.into_iter().map(read).collect()
+    }
+
+    fn read_as(&self, url: String) -> Result<AdminUrl, Failure> {
         let tls = if url.starts_with("https") { self.tls.read() } else { Ok(self.tls.unread()) };
         let token = token(self.token_file.as_deref(), ADMIN_TOKEN);
         Ok(AdminUrl::new(url, tls.map_err(Failure::Misused)?, token.map_err(Failure::Misused)?))

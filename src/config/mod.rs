@@ -32,7 +32,7 @@ pub use auth_file::{MAX_CREDENTIALS, read_credentials};
 pub(crate) use discreet::url as discreet_url;
 pub use fault::{Fault, Faults};
 pub use lists::{MAX_PEERS, MAX_SUBSCRIBERS, encode_peers};
-pub(crate) use names::{ADMIN_TOKEN, ADMIN_URL, RELAY_URL, TOKEN};
+pub(crate) use names::{ADMIN_TOKEN, ADMIN_URL, ADMIN_URLS, RELAY_URL, TOKEN};
 pub use setting::{Effective, Origin, Setting};
 pub use sources::Sources;
 pub use store::StoreConfig;

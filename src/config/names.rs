@@ -15,6 +15,9 @@ const LATER: &[&str] = &["SLIPSTREAM_STORE_URL", "SLIPSTREAM_REQUIRE"];
 pub(crate) const RELAY_URL: &str = "SLIPSTREAM_URL";
 pub(crate) const ADMIN_URL: &str = "SLIPSTREAM_ADMIN_URL";
 
+/// Where `trace --follow` finds the admin ports of other relays.
+pub(crate) const ADMIN_URLS: &str = "SLIPSTREAM_ADMIN_URLS";
+
 /// What the commands show a relay that asks who calls.
 pub(crate) const TOKEN: &str = "SLIPSTREAM_TOKEN";
 
@@ -22,7 +25,7 @@ pub(crate) const TOKEN: &str = "SLIPSTREAM_TOKEN";
 pub(crate) const ADMIN_TOKEN: &str = "SLIPSTREAM_ADMIN_TOKEN";
 
 /// Variables that other commands read. A relay that is started beside them has no use for them.
-const OF_COMMANDS: &[&str] = &[RELAY_URL, ADMIN_URL, TOKEN];
+const OF_COMMANDS: &[&str] = &[RELAY_URL, ADMIN_URL, ADMIN_URLS, TOKEN];
 
 /// What an environment variable that is no setting is to this version.
 pub(super) enum Stranger {

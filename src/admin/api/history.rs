@@ -1,23 +1,17 @@
-//! `/api/v1/history` and `/api/v1/events`: the last hour, and the relay as it goes on.
+//! `/api/v1/history`: the last hour.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Extension, State};
-use axum::response::sse::{Event, Sse};
-use axum::response::{IntoResponse as _, Response};
-use futures_util::stream::unfold;
+use axum::extract::State;
+use axum::response::Response;
 use hyper::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::times::rfc3339;
-use crate::admin::error::ApiError;
 use crate::admin::history::{INTERVAL, Point, Spread};
-use crate::admin::live::{Live, MAX_WATCHERS};
-use crate::admin::open::Stays;
-use crate::admin::pages::Pages;
+use crate::admin::live::Live;
 use crate::admin::response::json;
 
 /// The last hour.
@@ -89,22 +83,4 @@ fn rounded(rate: f64) -> f64 {
 pub(super) async fn history(State(live): State<Arc<Live>>) -> Response {
     let points = live.points().iter().map(HistoryPoint::from).collect();
     json(StatusCode::OK, &HistoryBody { interval_seconds: INTERVAL.as_secs(), points })
-}
-
-/// The relay as it goes on, a server-sent event a second. It is not in the description: it does not end by itself.
-pub(in crate::admin) async fn events(
-    State(pages): State<Pages>,
-    State(live): State<Arc<Live>>,
-    Extension(stays): Extension<Stays>,
-) -> Result<Response, ApiError> {
-    pages.running()?;
-    let watcher = live
-        .watch()
-        .ok_or_else(|| ApiError::unavailable(format!("{MAX_WATCHERS} watch already; ask again when one has left")))?;
-    stays.note();
-    let pictures = unfold(watcher, async |mut watcher| {
-        let picture = watcher.next().await?;
-        Some((Ok::<_, Infallible>(Event::default().data(picture)), watcher))
-    });
-    Ok(Sse::new(pictures).into_response())
 }

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | `status` | the relay as a whole |
 //! | `peers` | who is there, and what an operator does with them |
-//! | `history` | the last hour, and the relay as it goes on |
+//! | `history`, `watching` | the last hour; the relay, and messages, as they go on |
 //! | `messages` | where a message stands |
 //! | `dead_letters`, `sweeps` | what was given up; redriving and purging it |
 //! | `named` | which dead letters a request names |
@@ -24,6 +24,7 @@ mod peers;
 mod status;
 mod sweeps;
 mod times;
+mod watching;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -36,11 +37,13 @@ pub use self::messages::{DeliveryItem, MessageBody};
 pub use self::peers::{PeerItem, Peers};
 pub use self::status::{Status, StatusPeers, StatusStore};
 pub use self::sweeps::{Sweep, SweepAction, SweepState, Sweeps};
+pub use self::watching::PassingBody;
 
 pub(super) use self::description::describe;
-pub(super) use self::history::{HistoryPoint, events};
+pub(super) use self::history::HistoryPoint;
 pub(super) use self::peers::largest;
 pub(super) use self::status::status_of;
+pub(super) use self::watching::{events, monitor};
 
 /// Every path of the API.
 pub(super) fn router() -> OpenApiRouter<Shown> {

@@ -2,7 +2,8 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `status`, `trace`, `peers`, `dead_letters`, `log` | one command each |
+//! | `status`, `top`, `monitor`, `trace`, `peers`, `dead_letters`, `log` | one command each |
+//! | `follow` | the way of a message across relays |
 //! | `table` | tables on the terminal |
 //! | `flags` | what all of them take |
 //! | `consent` | asking before something is lost |
@@ -10,10 +11,13 @@
 mod consent;
 pub(super) mod dead_letters;
 mod flags;
+mod follow;
 pub(super) mod log;
+pub(super) mod monitor;
 pub(super) mod peers;
 pub(super) mod status;
 mod table;
+pub(super) mod top;
 pub(super) mod trace;
 
 use std::process::ExitCode;

@@ -126,6 +126,7 @@ fn settings_of_later_versions_are_not_unknown_and_those_of_commands_are_no_conce
     let of_commands = [
         ("SLIPSTREAM_URL", "ws://relay/"),
         ("SLIPSTREAM_ADMIN_URL", "http://relay:8080"),
+        ("SLIPSTREAM_ADMIN_URLS", "azure=http://relay:8080"),
         ("SLIPSTREAM_TOKEN", "hush"),
     ];
     environment(&of_commands).expect("no fault");
