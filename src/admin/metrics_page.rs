@@ -12,6 +12,11 @@ use tokio::time::MissedTickBehavior;
 /// each; at a fan-out there are more than a million a second.
 const UPKEEP: Duration = Duration::from_millis(500);
 
+/// A counter of the `metrics` crate is a whole number. So the processor time, of which fractions of a second matter, is
+/// recorded as a gauge, and has its type put right on the page.
+const CPU_AS_GAUGE: &str = "# TYPE process_cpu_seconds_total gauge\n";
+const CPU_AS_COUNTER: &str = "# TYPE process_cpu_seconds_total counter\n";
+
 /// Why there is no recorder.
 #[derive(Debug, thiserror::Error)]
 #[error("the metrics recorder cannot be installed: {0}")]
@@ -59,7 +64,8 @@ impl MetricsPage {
             self.process.collect();
             let on_this_page = PrometheusBuilder::new().build_recorder();
             metrics::with_local_recorder(&on_this_page, sampled);
-            (self.recorder.render() + &on_this_page.handle().render()).into()
+            let page = self.recorder.render() + &on_this_page.handle().render();
+            page.replacen(CPU_AS_GAUGE, CPU_AS_COUNTER, 1).into()
         };
         tokio::task::spawn_blocking(render).await
     }
