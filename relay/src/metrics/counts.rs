@@ -6,7 +6,7 @@ use metrics::{Counter, Histogram};
 use slipstream_store::{DeadLetterReason, DuplicateBy, MessageType, PeerKind};
 
 use super::flow::FlowCounts;
-use super::labels::{CUSTOM, TYPES, kind_label};
+use super::labels::{CUSTOM, NO_ROOM, OUTCOMES, REASONS, TYPES, kind_label};
 use super::table::{
     COMMIT_OPERATIONS, COMMIT_SECONDS, DEAD_LETTERS_TOTAL, DELIVERIES, DUPLICATE, FORGOTTEN, LATENCY, LINK_ERRORS,
     LOOPED, PROCESSED, REJECTED, STALLED, STRAY_ACKS, TAKEOVERS, UNROUTED, describe_counted,
@@ -39,6 +39,7 @@ impl std::fmt::Debug for Metrics {
 impl Metrics {
     pub(crate) fn new() -> Self {
         describe_counted();
+        show_zeros();
         let processed = TYPES.into_iter().chain([CUSTOM]).map(|label| {
             [PeerKind::Application, PeerKind::Relay].map(|origin| PROCESSED.counter([label, kind_label(origin)]))
         });
@@ -145,5 +146,17 @@ impl Metrics {
     /// A link ended with an error, a handshake was refused, or a dial failed.
     pub(crate) fn link_error(reason: &'static str) {
         LINK_ERRORS.counter([reason]).increment(1);
+    }
+}
+
+/// Shows the counters that begin later as 0 from the start on, so that the first time is an increase.
+fn show_zeros() {
+    for counter in (OUTCOMES.into_iter().map(|outcome| DELIVERIES.counter([outcome])))
+        .chain(REASONS.into_iter().map(|reason| DEAD_LETTERS_TOTAL.counter([reason])))
+        .chain(Code::ALL.into_iter().map(|code| REJECTED.counter([code.as_str()])))
+        .chain(NO_ROOM.into_iter().map(|reason| LINK_ERRORS.counter([reason])))
+        .chain([STALLED.counter([]), FORGOTTEN.counter([])])
+    {
+        counter.increment(0);
     }
 }
