@@ -35,5 +35,6 @@ pub mod offline;
 mod reload;
 
 pub use slipstream_relay::{
-    BUCKETS, Relay, RelayError, Settings, client, clock, descriptors, dial, link, listen, protocol, relay, store, tls,
+    BUCKETS, METRICS, Relay, RelayError, Settings, client, clock, descriptors, dial, link, listen, protocol, relay,
+    store, tls,
 };

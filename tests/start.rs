@@ -118,7 +118,8 @@ async fn health_is_told_while_the_store_is_being_opened_and_a_failed_opening_is_
     assert_eq!(ready.status, 503);
     assert_eq!((&ready.json()["ready"], &ready.json()["reasons"]), (&json!(false), &json!(["opening the store"])));
     let metrics = get(admin, "/metrics").await;
-    assert!(metrics.status == 200 && metrics.body.contains("process_open_fds"), "{}", metrics.body);
+    assert_eq!(metrics.status, 200);
+    assert_has(&metrics.body, ["process_open_fds ", "\nslipstream_ready 0\n"]);
     assert_eq!(get(admin, "/api/v1/backup").await.status, 503);
     assert_eq!(put(admin, "/api/v1/logging", r#"{"messageLogs":false}"#).await.status, 200);
     for signal in [Signal::HUP, Signal::USR1, Signal::USR2] {

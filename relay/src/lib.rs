@@ -27,6 +27,6 @@ pub mod protocol;
 pub mod relay;
 pub mod tls;
 
-pub use metrics::BUCKETS;
+pub use metrics::{BUCKETS, METRICS};
 pub use relay::{Relay, RelayError, Settings};
 pub use slipstream_store as store;

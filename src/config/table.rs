@@ -243,6 +243,9 @@ settings! {
     /// Port of the HTTP server for metrics and health. 0 is any free port, printed at start.
     metrics_port: u16 = "METRICS_PORT", "8080", "PORT", |text| value::number(text, 0, u16::MAX);
 
+    /// How many peers have series of their own on the metrics page: those that are owed the most. The rest are summed.
+    metrics_peers: usize = "SLIPSTREAM_METRICS_PEERS", "100", "NUMBER", |text| value::number(text, 0, 100_000);
+
     /// Certificate chain (PEM) of that server. With it and its key it speaks TLS (https://).
     metrics_tls_cert: Option<PathBuf> = "METRICS_TLS_CERT", "", "PATH", |text| value::optional(text, value::path);
 

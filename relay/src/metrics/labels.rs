@@ -8,6 +8,9 @@ pub(super) const CUSTOM: &str = "custom";
 /// What anonymous peers count under.
 pub(crate) const ANONYMOUS: &str = "anonymous";
 
+/// What the peers count under that have no series of their own. No peer has it for an id.
+pub(crate) const REST: &str = "(rest)";
+
 /// The types that have a label of their own.
 pub(super) const TYPES: [&str; 7] = ["SK", "SA", "SW", "GK", "GA", "GW", "CMD"];
 

@@ -18,5 +18,5 @@ pub(crate) mod table;
 
 pub(crate) use counts::Metrics;
 pub use flow::{Flow, Latencies};
-pub(crate) use labels::{ANONYMOUS, kind_label};
-pub use table::BUCKETS;
+pub(crate) use labels::{ANONYMOUS, REST, kind_label};
+pub use table::{BUCKETS, METRICS};

@@ -14,11 +14,16 @@ pub const BUCKETS: [(&str, &[f64]); 3] = [
     (LATENCY.name, SECONDS),
 ];
 
-/// Makes a constant of each metric, and a function that describes them to the recorder in force.
+/// The name of every metric. Those of histograms have `_bucket`, `_sum` and `_count` behind them on the page.
+pub const METRICS: [&[&str]; 2] = [COUNTED, SAMPLED];
+
+/// Makes a constant of each metric, a list of their names, and a function that describes them to the recorder in force.
 macro_rules! metrics {
-    ($describe:ident: $($metric:ident = $kind:ident $name:literal [$($label:literal),*] $($unit:ident)?, $help:literal;)+) => {
+    ($describe:ident $names:ident: $($metric:ident = $kind:ident $name:literal [$($label:literal),*] $($unit:ident)?, $help:literal;)+) => {
         $(pub(crate) const $metric: Metric<{ <[&str]>::len(&[$($label),*]) }> =
             Metric { name: $name, labels: [$($label),*] };)+
+
+        const $names: &[&str] = &[$($name),+];
 
         pub(crate) fn $describe() {
             $($kind!($name, $(Unit::$unit,)? $help);)+
@@ -26,7 +31,7 @@ macro_rules! metrics {
     };
 }
 
-metrics! { describe_counted:
+metrics! { describe_counted COUNTED:
     PROCESSED = describe_counter "slipstream_messages_processed_total" ["type", "origin"],
         "Messages recorded, by type and by whom they came from";
     REJECTED = describe_counter "slipstream_messages_rejected_total" ["code"],
@@ -62,9 +67,17 @@ metrics! { describe_counted:
 }
 
 // What follows is looked at when the metrics page is made, so that the series of a peer leave with the peer.
-metrics! { describe_sampled:
+metrics! { describe_sampled SAMPLED:
+    READY = describe_gauge "slipstream_ready" [],
+        "1 if the relay takes messages, as /readyz tells";
     ACTIVE_CONNECTIONS = describe_gauge "slipstream_active_connections" ["kind"],
         "Links, by kind of peer";
+    PEERS = describe_gauge "slipstream_peers" ["link"],
+        "Peers that are remembered, by whether they have a link: up or down";
+    PEERS_PAUSED = describe_gauge "slipstream_peers_paused" [],
+        "Peers whose deliveries are paused, with a link or without";
+    PEER_UP = describe_gauge "slipstream_peer_up" ["peer"],
+        "1 if the peer has a link";
     BACKLOG = describe_gauge "slipstream_backlog" ["peer"],
         "Deliveries owed to a peer, in flight ones included";
     IN_FLIGHT = describe_gauge "slipstream_inflight" ["peer"],
@@ -85,6 +98,14 @@ metrics! { describe_sampled:
         "Dead letters";
     STORE_BYTES = describe_gauge "slipstream_store_bytes" [] Bytes,
         "Bytes that the store takes on the medium";
+    STORE_FAILING = describe_gauge "slipstream_store_failing" [],
+        "1 if commits fail or take too long, or the store is gone";
+    STORE_DISK_LOW = describe_gauge "slipstream_store_disk_low" [],
+        "1 if too little is free where the store is, so that no message is taken";
+    SURVIVES_POWER_CUT = describe_gauge "slipstream_survives_power_cut" [],
+        "1 if a confirmed message survives a power cut, by the guarantee in force";
+    CLOCK_OFFSET = describe_gauge "slipstream_clock_offset_seconds" [] Seconds,
+        "How far the time of day is ahead of the relay's time, which follows it slowly";
     STORE_FREE_BYTES = describe_gauge "slipstream_store_free_bytes" [] Bytes,
         "Bytes that are free where the store is";
     CERTIFICATE_EXPIRY = describe_gauge "slipstream_tls_certificate_expiry_seconds" ["use"] Seconds,

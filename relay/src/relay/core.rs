@@ -12,6 +12,7 @@ use super::dispatcher::Dispatcher;
 use super::links::{Inflows, Links};
 use super::notices::Notices;
 use super::peers::{Dials, PeerLocks, SharedTopology, Subscribers};
+use super::series::PeerSeries;
 use super::settings::Settings;
 use super::stamps::Stamps;
 use super::tap::Tap;
@@ -40,6 +41,7 @@ pub(super) struct Core<S: ?Sized> {
     pub(super) overfull: Arc<Notify>,
     pub(super) notices: Arc<Notices>,
     pub(super) tap: Arc<Tap>,
+    pub(super) series: PeerSeries,
 }
 
 impl<S: ?Sized> Core<S> {

@@ -26,7 +26,10 @@ mod peers;
 mod rate;
 mod router;
 mod sample;
+mod sampling;
+mod series;
 mod settings;
+mod soon;
 mod stamps;
 mod tap;
 
@@ -43,7 +46,7 @@ pub use self::observation::{Census, DialObservation, DialState, MessageObservati
 pub use self::observer::Observer;
 pub use self::operator::Operator;
 pub use self::peers::{Declared, Forgotten, Subscriber};
-pub use self::sample::Sample;
+pub use self::sample::{Sample, record_ready};
 pub use self::settings::{BacklogLimit, BacklogPolicy, DeliveryRules, DiskGuard, Settings, StageLimits};
 pub use self::tap::{Passing, Watch};
 pub use crate::metrics::{Flow, Latencies};
@@ -55,6 +58,7 @@ use self::dispatcher::{Dispatcher, LaneLimits};
 use self::links::{Inflows, Links};
 use self::notices::Notices;
 use self::peers::{Dials, PeerLocks, Registry, SharedTopology, Subscribers};
+use self::series::PeerSeries;
 use self::stamps::Stamps;
 use self::tap::Tap;
 use crate::clock::{Clock, Step};
@@ -111,9 +115,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         };
         let dispatcher = Arc::new(Dispatcher::new(limits, Arc::clone(&clock)));
         let topology = Arc::new(SharedTopology::default());
-        for remembered in &roster.peers {
-            dispatcher.open_lane(&remembered.peer.id, remembered.backlog).pause(remembered.peer.paused);
-        }
+        dispatcher.open_lanes(&roster);
         topology.put(roster.peers.into_iter().map(|remembered| remembered.peer));
         let (commits, submissions) = committer::queue(&settings.stages);
         let stamps = Arc::new(Stamps::new(clock.ulid()));
@@ -123,6 +125,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             links: Links::new(id.clone(), at_once),
             inflows: Inflows::new(settings.rate_limit),
             changing: PeerLocks::new(clock.random()),
+            series: PeerSeries::new(settings.metrics_peers),
             id,
             store,
             settings,

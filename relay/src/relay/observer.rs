@@ -5,24 +5,22 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use slipstream_store::{
     ClusterGroup, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, DeliveryState, Guarantee, Identity,
-    MessageStore, Page, PageLimit, Peer, PeerId, Result, Stats, StoreError, Timestamp,
+    MessageStore, Page, PageLimit, Peer, PeerId, Result, Stats, Timestamp,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::core::Core;
 use super::observation::{Census, DialObservation, DialState, MessageObservation, Observation, PeerObservation};
 use super::peers::Dial;
 use super::sample::Sample;
+use super::sampling;
+use super::soon::{deadline, soon, within};
 use super::tap::Watch;
 use crate::dial::DialStatus;
 use crate::metrics::Flow;
-
-/// How long a look waits for the store.
-const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A view of a relay. Cloning is cheap.
 #[derive(Debug)]
@@ -225,30 +223,25 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         soon(self.core.store.dead_letter_counts()).await
     }
 
-    /// Looks at the relay now. It waits for the store as long as that takes.
-    pub async fn observe(&self) -> Observation {
-        self.observe_until(None).await
-    }
-
     /// Samples the relay for a metrics page. What the store does not tell within five seconds is left out, so that no
     /// page is held up by a disk that hangs.
     pub async fn sample(&self) -> Sample {
-        let observation = self.observe_until(Some(deadline())).await;
-        Sample { observation, free_bytes: self.disk_free(), at: self.core.clock.now() }
+        sampling::sample(&self.core, self.dials()).await
     }
 
-    async fn observe_until(&self, deadline: Option<Instant>) -> Observation {
+    /// Looks at the relay now. It waits for the store as long as that takes.
+    pub async fn observe(&self) -> Observation {
         let topology = self.core.topology.load_full();
         let mut peers = Vec::with_capacity(topology.peers().len());
         for peer in topology.peers() {
-            peers.extend(self.observe_peer(peer, deadline).await);
+            peers.extend(self.observe_peer(peer, None).await);
         }
         Observation {
             peers,
             dials: self.dials(),
             guarantee: self.guarantee(),
             taking: self.is_taking(),
-            store: within(deadline, self.core.store.stats()).await,
+            store: self.core.store.stats().await,
         }
     }
 
@@ -259,6 +252,7 @@ impl<S: MessageStore + ?Sized> Observer<S> {
             0 => Ok(None),
             _ => within(deadline, self.core.dispatcher.oldest(&lane, &*self.core.store)).await,
         };
+        let oldest = oldest.map(|oldest| oldest.map(|(_, received)| received));
         Some(PeerObservation {
             peer: Arc::clone(peer),
             configured: self.core.is_configured(&peer.id),
@@ -272,26 +266,6 @@ impl<S: MessageStore + ?Sized> Observer<S> {
             received: self.core.inflows.messages(&peer.id),
             delivered: lane.delivered(),
         })
-    }
-}
-
-/// What the store tells soon.
-async fn soon<T>(read: impl Future<Output = Result<T>>) -> Result<T> {
-    within(Some(deadline()), read).await
-}
-
-/// Until when a look that begins now waits for the store.
-fn deadline() -> Instant {
-    Instant::now() + STORE_TIMEOUT
-}
-
-/// What the store tells until the deadline.
-async fn within<T>(deadline: Option<Instant>, read: impl Future<Output = Result<T>>) -> Result<T> {
-    match deadline {
-        None => read.await,
-        Some(deadline) => timeout_at(deadline, read)
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Unavailable("the store does not answer".to_owned()))),
     }
 }
 
@@ -312,8 +286,8 @@ mod tests {
         let clock = Arc::new(SystemClock::new());
         let relay = Relay::open(Arc::new(store), Settings::default(), clock).await.unwrap();
         let look = async || {
-            let Sample { observation: Observation { peers, store, .. }, .. } = relay.observer().sample().await;
-            assert_eq!((peers[0].peer.id.as_str(), peers[0].backlog), ("away", 1));
+            let Sample { peers, store, .. } = relay.observer().sample().await;
+            assert_eq!((peers[0].label.as_str(), peers[0].backlog), ("away", 1));
             (peers[0].oldest.as_ref().is_ok_and(Option::is_some), store.is_ok())
         };
         assert_eq!(look().await, (true, true));

@@ -49,6 +49,8 @@ pub struct Settings {
     pub trace_retention: Duration,
     /// Most bytes that the traces of settled messages take.
     pub trace_max_bytes: u64,
+    /// Most peers that have series of their own on the metrics page; the others are summed.
+    pub metrics_peers: usize,
     /// How long a shutdown may take.
     pub shutdown_timeout: Duration,
     /// Limits of each link.
@@ -183,6 +185,7 @@ impl Default for Settings {
             peer_ttl: 7 * DAY,
             trace_retention: DAY,
             trace_max_bytes: 1 << 30,
+            metrics_peers: 100,
             shutdown_timeout: Duration::from_secs(10),
             link: LinkLimits::default(),
             listen: ListenLimits::default(),

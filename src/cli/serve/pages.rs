@@ -9,6 +9,8 @@ use crate::admin::{AdminTokens, ApiAccess, MetricsPage, Pages, Readiness, Runnin
 use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::logging::{LogControl, SwitchChange};
+use crate::relay::{Observer, record_ready};
+use crate::store::MessageStore;
 
 /// The pages while the store is being opened, which may take long: the process is alive, and not ready.
 pub(super) fn opening(config: &Config, page: MetricsPage, log: LogControl) -> Pages {
@@ -27,7 +29,7 @@ pub(super) fn opening(config: &Config, page: MetricsPage, log: LogControl) -> Pa
         Ok(now)
     };
     Pages {
-        metrics: SharedPage::new(move || Box::pin(page.clone().render(|| ()))),
+        metrics: SharedPage::new(move || Box::pin(page.clone().render(|| record_ready(false)))),
         readiness: Arc::new(readiness),
         logging: Arc::new(logging),
         relay: None,
@@ -37,37 +39,39 @@ pub(super) fn opening(config: &Config, page: MetricsPage, log: LogControl) -> Pa
 
 /// The pages of the relay that runs, in place of those.
 pub(super) fn running(opening: Pages, page: MetricsPage, relay: Running, certificates: &Arc<Certificates>) -> Pages {
-    let observer = relay.observer.clone();
-    let (seen, certificates) = (observer.clone(), Arc::clone(certificates));
+    let (observer, certificates) = (relay.observer.clone(), Arc::clone(certificates));
     let metrics = SharedPage::new(move || {
-        let (page, seen, certificates) = (page.clone(), seen.clone(), Arc::clone(&certificates));
+        let (page, observer, certificates) = (page.clone(), observer.clone(), Arc::clone(&certificates));
         Box::pin(async move {
-            let sample = seen.sample().await;
+            let (sample, is_ready) = (observer.sample().await, readiness(&observer).is_ready());
             let record = move || {
+                record_ready(is_ready);
                 sample.record();
                 certificates.record();
             };
             page.render(record).await
         })
     });
-    let readiness = move || {
-        let guarantee = observer.guarantee();
-        let mut reasons = Vec::new();
-        if !observer.is_taking() {
-            reasons.push("shutting down".to_owned());
-        }
-        reasons.extend(observer.disk_trouble());
-        if let Some(trouble) = observer.store_trouble() {
-            reasons.push(format!("store failing: {trouble}"));
-        }
-        Readiness {
-            reasons,
-            open_circuits: observer.open_circuits(),
-            store: guarantee.engine.to_owned(),
-            guarantee: Some(guarantee.to_string()),
-        }
-    };
-    Pages { metrics, readiness: Arc::new(readiness), relay: Some(relay), ..opening }
+    let observer = relay.observer.clone();
+    Pages { metrics, readiness: Arc::new(move || readiness(&observer)), relay: Some(relay), ..opening }
+}
+
+fn readiness(observer: &Observer<dyn MessageStore>) -> Readiness {
+    let guarantee = observer.guarantee();
+    let mut reasons = Vec::new();
+    if !observer.is_taking() {
+        reasons.push("shutting down".to_owned());
+    }
+    reasons.extend(observer.disk_trouble());
+    if let Some(trouble) = observer.store_trouble() {
+        reasons.push(format!("store failing: {trouble}"));
+    }
+    Readiness {
+        reasons,
+        open_circuits: observer.open_circuits(),
+        store: guarantee.engine.to_owned(),
+        guarantee: Some(guarantee.to_string()),
+    }
 }
 
 fn api_access(config: &Config) -> ApiAccess {

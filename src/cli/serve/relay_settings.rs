@@ -39,6 +39,7 @@ pub(in crate::cli) fn settings(config: &Config) -> Settings {
         peer_ttl: config.peer_ttl,
         trace_retention: config.trace_retention,
         trace_max_bytes: config.trace_max_bytes,
+        metrics_peers: config.metrics_peers,
         shutdown_timeout: config.shutdown_timeout,
         link: LinkLimits {
             max_message_bytes: config.max_message_bytes,

@@ -114,6 +114,11 @@ impl InFlight {
         self.bytes
     }
 
+    /// The oldest delivery, held back ones included.
+    pub(super) fn first(&self) -> Option<Sequence> {
+        self.deliveries().next().map(|delivery| delivery.sequence)
+    }
+
     /// Takes in what is being sent from now on, or is held back, newer than all before.
     pub(super) fn push(&mut self, mut delivery: Delivery, is_held: bool) {
         let Self { slots, front, places, hasher, .. } = self;

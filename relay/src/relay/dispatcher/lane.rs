@@ -38,6 +38,8 @@ pub(crate) struct Lane {
     backlog: AtomicU64,
     republishes: AtomicU64,
     delivered: AtomicU64,
+    /// How many of the republishes were taken into a sum over several peers.
+    summed: AtomicU64,
     pub(super) environment: Arc<Environment>,
 }
 
@@ -50,6 +52,18 @@ pub(super) struct State {
     pub(super) pager_wakes_at: Option<Duration>,
     /// Whether the lane stands in the list of decisions.
     listed: bool,
+    /// Nothing older than this is owed. Where it is not known, anything may be.
+    owed_from: Option<Sequence>,
+}
+
+/// What a lane counts, at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LaneCounts {
+    pub(crate) backlog: u64,
+    pub(crate) in_flight: usize,
+    pub(crate) in_flight_bytes: usize,
+    /// The peer is owed nothing older than this.
+    pub(crate) owed_from: Option<Sequence>,
 }
 
 impl fmt::Debug for Lane {
@@ -58,16 +72,26 @@ impl fmt::Debug for Lane {
     }
 }
 
+impl State {
+    /// What is in memory is the oldest that is owed and not decided.
+    fn note_oldest_in_memory(&mut self) {
+        if self.link.is_some() {
+            self.owed_from = self.owed_from.max(self.send.link.owed_from());
+        }
+    }
+}
+
 impl Lane {
-    pub(super) fn new(peer: PeerId, backlog: u64, environment: Arc<Environment>) -> Self {
+    pub(super) fn new(peer: PeerId, environment: Arc<Environment>) -> Self {
         let send = SendState::new(peer.clone());
-        let state = State { send, queued_bytes: 0, link: None, pager_wakes_at: None, listed: false };
+        let state = State { send, queued_bytes: 0, link: None, pager_wakes_at: None, listed: false, owed_from: None };
         Self {
             peer,
             state: Mutex::new(state),
-            backlog: AtomicU64::new(backlog),
+            backlog: AtomicU64::new(0),
             republishes: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
+            summed: AtomicU64::new(0),
             environment,
         }
     }
@@ -86,9 +110,32 @@ impl Lane {
         self.republishes.load(Ordering::Relaxed)
     }
 
+    /// How many of them there were since this was asked last.
+    pub(crate) fn new_republishes(&self) -> u64 {
+        let republishes = self.republishes();
+        republishes.saturating_sub(self.summed.fetch_max(republishes, Ordering::Relaxed))
+    }
+
     /// How many deliveries the peer has acknowledged since the start of the relay.
     pub(crate) fn delivered(&self) -> u64 {
         self.delivered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn counts(&self) -> LaneCounts {
+        let mut state = self.state.lock();
+        state.note_oldest_in_memory();
+        LaneCounts {
+            backlog: self.backlog(),
+            in_flight: state.send.link.in_flight.len(),
+            in_flight_bytes: state.send.link.in_flight.bytes(),
+            owed_from: state.owed_from,
+        }
+    }
+
+    /// The store has told that the oldest delivery is this one.
+    pub(super) fn is_owed_from(&self, oldest: Option<Sequence>) {
+        let mut state = self.state.lock();
+        state.owed_from = state.owed_from.max(oldest);
     }
 
     /// How many deliveries are in flight to the peer.
@@ -115,6 +162,7 @@ impl Lane {
     pub(crate) fn link_up(&self, generation: Generation, wake: &Arc<Wake>, terms: LinkTerms, former: LinkEnd) {
         let now = self.now();
         let mut state = self.state.lock();
+        state.note_oldest_in_memory();
         state.send.unlink(former, now);
         state.link = Some((generation, Arc::clone(wake)));
         self.begin(&mut state, terms, now);
@@ -137,6 +185,7 @@ impl Lane {
     /// Everything that is owed is sent anew on this link, from the oldest on.
     pub(crate) fn rewind(&self, generation: Generation, terms: LinkTerms) {
         if let Some(mut state) = self.serving(generation) {
+            state.owed_from = None;
             self.begin(&mut state, terms, self.now());
         }
     }
@@ -150,6 +199,7 @@ impl Lane {
     /// The link ended. Returns whether it was the lane's link until now.
     pub(crate) fn link_down(&self, generation: Generation, end: LinkEnd) -> bool {
         let Some(mut state) = self.serving(generation) else { return false };
+        state.note_oldest_in_memory();
         state.link = None;
         state.send.unlink(end, self.now());
         self.changed(&mut state);
@@ -158,8 +208,11 @@ impl Lane {
 
     /// Hands over what was just committed for this peer.
     pub(super) fn offer(&self, forwards: &[Arc<Forward>]) {
-        self.backlog.fetch_add(forwards.len() as u64, Ordering::Relaxed);
+        let before = self.backlog.fetch_add(forwards.len() as u64, Ordering::Relaxed);
         let mut state = self.state.lock();
+        if before == 0 {
+            state.owed_from = state.owed_from.max(forwards.first().map(|forward| forward.sequence));
+        }
         if state.link.is_none() {
             return;
         }
@@ -190,15 +243,22 @@ impl Lane {
 
     /// One more delivery is owed, which is read from the store.
     pub(super) fn redriven(&self) {
-        self.resync(self.backlog() + 1);
+        self.backlog.fetch_add(1, Ordering::Relaxed);
+        self.fall_behind(&mut self.state.lock());
     }
 
-    /// Something may be owed that was never offered: it is read from the store.
-    pub(super) fn resync(&self, backlog: u64) {
+    /// Something may be owed that was never offered: it is read from the store, which counts this much and has this as the
+    /// oldest.
+    pub(super) fn resync(&self, backlog: u64, oldest: Option<Sequence>) {
         self.backlog.store(backlog, Ordering::Relaxed);
         let mut state = self.state.lock();
+        state.owed_from = oldest;
+        self.fall_behind(&mut state);
+    }
+
+    fn fall_behind(&self, state: &mut State) {
         state.send.link.fall_behind();
-        self.changed(&mut state);
+        self.changed(state);
     }
 
     /// Calls `send` with each delivery that may go out on this link now, while it answers that there is room.

@@ -125,6 +125,12 @@ impl LinkState {
         Some(sequence) > self.through || self.in_flight.get(sequence).is_some()
     }
 
+    /// Nothing older than this is owed and not decided, as far as was read for this link.
+    pub(super) fn owed_from(&self) -> Option<Sequence> {
+        let queued = self.queue.front().map(|queued| queued.forward.sequence);
+        self.in_flight.first().into_iter().chain(queued).min().or(self.through)
+    }
+
     /// Bytes that wait in memory to be sent.
     pub(super) fn queued_bytes(&self) -> usize {
         self.queue_bytes + self.resend_bytes

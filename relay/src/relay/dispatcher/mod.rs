@@ -41,10 +41,12 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use slipstream_store::{DeadLetterReason, MessageStore, Operation, PageLimit, PeerId, Roster, Sequence, Timestamp};
+use slipstream_store::{
+    DeadLetterReason, MessageStore, Operation, PageLimit, PeerId, RememberedPeer, Roster, Sequence, Timestamp,
+};
 
 pub(crate) use forward::{Forward, Metadata};
-pub(crate) use lane::{Generation, Lane, Wake};
+pub(crate) use lane::{Generation, Lane, LaneCounts, Wake};
 pub(crate) use terms::{LaneLimits, LinkEnd, LinkTerms};
 
 use self::environment::Environment;
@@ -63,12 +65,21 @@ impl Dispatcher {
     }
 
     /// The lane of a peer, made where there is none.
-    pub(crate) fn open_lane(&self, peer: &PeerId, backlog: u64) -> Arc<Lane> {
+    pub(crate) fn open_lane(&self, peer: &PeerId) -> Arc<Lane> {
         let mut lanes = self.lanes.write();
         let lane = lanes
             .entry(peer.clone())
-            .or_insert_with(|| Arc::new(Lane::new(peer.clone(), backlog, Arc::clone(&self.environment))));
+            .or_insert_with(|| Arc::new(Lane::new(peer.clone(), Arc::clone(&self.environment))));
         Arc::clone(lane)
+    }
+
+    /// Opens the lanes of the peers that a store remembers.
+    pub(crate) fn open_lanes(&self, roster: &Roster) {
+        for RememberedPeer { peer, backlog, oldest } in &roster.peers {
+            let lane = self.open_lane(&peer.id);
+            lane.resync(*backlog, *oldest);
+            lane.pause(peer.paused);
+        }
     }
 
     /// Removes the lane of a forgotten peer.
@@ -119,14 +130,17 @@ impl Dispatcher {
         Ok(lane.give_up(&oldest, reason))
     }
 
-    /// When the oldest message that a peer is owed was received, if it is owed any.
+    /// The oldest delivery that a peer is owed, if it is owed any, and when its message was received.
     pub(crate) async fn oldest<S: MessageStore + ?Sized>(
         &self,
         lane: &Lane,
         store: &S,
-    ) -> slipstream_store::Result<Option<Timestamp>> {
+    ) -> slipstream_store::Result<Option<(Sequence, Timestamp)>> {
         let one = PageLimit::items(NonZeroU32::MIN);
-        Ok(store.pending(lane.peer(), None, one).await?.items.first().map(|pending| pending.received_at))
+        let page = store.pending(lane.peer(), None, one).await?;
+        let oldest = page.items.first().map(|pending| (pending.sequence, pending.received_at));
+        lane.is_owed_from(oldest.map(|(sequence, _)| sequence));
+        Ok(oldest)
     }
 
     /// A dead letter of a peer is owed again. A peer with a link gets it at once.
@@ -159,7 +173,7 @@ impl Dispatcher {
         let lanes = self.lanes.read();
         for remembered in &roster.peers {
             if let Some(lane) = lanes.get(&remembered.peer.id) {
-                lane.resync(remembered.backlog);
+                lane.resync(remembered.backlog, remembered.oldest);
             }
         }
     }

@@ -102,7 +102,7 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
         let limit = self.terms.max_message_bytes;
         let max_answer = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
         Arc::new(PeerLink {
-            lane: core.dispatcher.open_lane(&self.peer.id, 0),
+            lane: core.dispatcher.open_lane(&self.peer.id),
             generation: core.links.begin(),
             outbox: Arc::new(Outbox::new(stages.unanswered, Arc::clone(&wake))),
             wake,

@@ -79,7 +79,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
     /// Makes a peer known to the store first, then to the routers. Its lock is held.
     pub(in crate::relay) async fn put(&self, peer: Peer) -> Result<(), StoreError> {
         self.commits.apply(Operation::RememberPeer(Box::new(peer.clone()))).await?;
-        self.core.dispatcher.open_lane(&peer.id, 0).pause(peer.paused);
+        self.core.dispatcher.open_lane(&peer.id).pause(peer.paused);
         self.core.topology.put([peer]);
         Ok(())
     }
@@ -91,7 +91,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
         self.commits.drain().await;
         // The committer counts what the peer is owed into its lane, so it must be there before.
         let was_known = core.topology.load().peer(&peer.id).is_some();
-        let lane = core.dispatcher.open_lane(&peer.id, 0);
+        let lane = core.dispatcher.open_lane(&peer.id);
         let adopt = Operation::AdoptPeer { alias: alias.clone(), peer: Box::new(peer.clone()) };
         if let Err(error) = self.commits.apply(adopt).await {
             if !was_known {
@@ -147,7 +147,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
         let _changing = core.changing.lock(id).await;
         let peer = core.known(id);
         let Some(peer) = peer else { return Ok(Forgotten::Unknown) };
-        let lane = core.dispatcher.open_lane(id, 0);
+        let lane = core.dispatcher.open_lane(id);
         let is_back = matches!(why, Why::StayedAway { since } if peer.last_seen > since);
         if lane.is_linked() || is_back {
             return Ok(Forgotten::Linked);

@@ -173,6 +173,27 @@ fn live() -> SendState {
 }
 
 #[test]
+fn the_oldest_that_is_owed_is_known_while_a_link_is_up() {
+    let mut fixture = Fixture::linked((3..=9).map(pending));
+    let owed_from = |fixture: &Fixture| fixture.state.link.owed_from().map(Sequence::get);
+    assert_eq!(owed_from(&fixture), None, "nothing was read yet");
+    assert_eq!(fixture.send(at(1)), [3, 4, 5, 6]);
+    assert_eq!(owed_from(&fixture), Some(3));
+    fixture.acknowledge(4, at(2));
+    assert_eq!(owed_from(&fixture), Some(3));
+    fixture.acknowledge(3, at(2));
+    assert_eq!(owed_from(&fixture), Some(5));
+    assert_eq!(fixture.send(at(3)), [7, 8]);
+    for number in [5, 6, 7, 8] {
+        fixture.acknowledge(number, at(4));
+    }
+    assert_eq!(owed_from(&fixture), Some(9), "it waits to be sent");
+    fixture.send(at(5));
+    fixture.acknowledge(9, at(6));
+    assert_eq!(owed_from(&fixture), Some(9), "nothing older is owed, and nothing newer was handed over");
+}
+
+#[test]
 fn a_new_link_reads_the_store_before_it_is_live() {
     let mut state = SendState::new(PeerId::new("p").unwrap());
     state.link.offer(&forward(1), &limits());
