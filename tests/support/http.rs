@@ -33,9 +33,14 @@ impl Response {
                 None => return None,
             }
         }
-        let length = response.header("content-length").map_or(0, |length| length.parse().expect("a length"));
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await.ok()?;
+        let body = if response.header("transfer-encoding") == Some("chunked") {
+            chunks(stream).await?
+        } else {
+            let length = response.header("content-length").map_or(0, |length| length.parse().expect("a length"));
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).await.ok()?;
+            body
+        };
         response.body = String::from_utf8(body).expect("a body of UTF-8");
         Some(response)
     }
@@ -48,6 +53,22 @@ impl Response {
     /// The body as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+/// A body that comes in chunks, each with its length before it.
+async fn chunks(stream: &mut (impl AsyncBufRead + Unpin)) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.ok()?;
+        let length = usize::from_str_radix(line.trim_end(), 16).ok()?;
+        let mut chunk = vec![0; length + "\r\n".len()];
+        stream.read_exact(&mut chunk).await.ok()?;
+        if length == 0 {
+            return Some(body);
+        }
+        body.extend(&chunk[..length]);
     }
 }
 
