@@ -8,18 +8,20 @@ mod open_files;
 mod pages;
 mod ports;
 pub(super) mod relay_settings;
+mod service_manager;
 
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use self::hangup::Rereading;
+use self::service_manager::{ServiceManager, Signs};
 
 pub(super) use self::announce::Started;
 pub(super) use self::node::Node;
@@ -113,11 +115,13 @@ async fn serve(
     let open_files = open_files::raise();
     let shutdown = CancellationToken::new();
     let reload = Arc::new(Notify::new());
+    let manager = Arc::new(ServiceManager::of_environment());
     let rereading = Rereading {
         flags: flags.clone(),
         running: config.clone(),
         log: log.clone(),
         reload: Arc::clone(&reload),
+        manager: Arc::clone(&manager),
         shutdown: shutdown.clone(),
     };
     if let Err(error) = catch_signals(rereading, &shutdown) {
@@ -126,15 +130,31 @@ async fn serve(
     let metrics = MetricsPage::install(&BUCKETS)?;
     let _upkeep = AbortOnDropHandle::new(tokio::spawn(metrics.clone().upkeep()));
     let _watching = AbortOnDropHandle::new(tokio::spawn(watch.run(reload)));
-    let started = |started: &Started<'_>, _: &Running| {
+    let (timeout, stopping) = (config.shutdown_timeout, shutdown.clone());
+    let (tell, told) = oneshot::channel();
+    let teller = Arc::clone(&manager);
+    let attending = tokio::spawn(async move {
+        // It is not told if the relay could not be started.
+        if let Ok(signs) = manager.opening(told, &stopping).await {
+            manager.attend(signs, timeout, stopping).await;
+        }
+    });
+    let started = move |started: &Started<'_>, running: &Running| {
         started.announce()?;
         let config = started.config;
         for warning in config.warnings().into_iter().chain(open_files::warning(open_files, config)) {
             warn!("{warning}");
         }
+        teller.ready();
+        let _ = tell.send(Signs { observer: running.observer.clone(), operator: running.operator.clone() });
         Ok(())
     };
-    Node { config, certificates, access, log, metrics }.run(shutdown, started).await?;
+    let node = Node { config, certificates, access, log, metrics };
+    let outcome = node.run(shutdown.clone(), started).await;
+    // It may have stopped by itself.
+    shutdown.cancel();
+    attending.await?;
+    outcome?;
     info!("stopped");
     Ok(())
 }

@@ -63,6 +63,12 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         self.core.health.trouble(&*self.core.clock)
     }
 
+    /// Whether the relay waits for its store at this moment: for a commit, a purge or a look at the roster.
+    #[must_use]
+    pub fn waits_for_store(&self) -> bool {
+        self.core.health.is_awaited()
+    }
+
     /// What is wrong with the disk under the store, if anything is: it is low, or cannot be looked at.
     #[must_use]
     pub fn disk_trouble(&self) -> Option<String> {
@@ -274,8 +280,12 @@ mod tests {
     use slipstream_conformance::fixture::{plain, recorded, remember_all};
     use slipstream_conformance::{Call, FaultStore, ModelStore};
 
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
     use crate::clock::SystemClock;
+    use crate::link::TcpConnector;
+    use crate::listen::AllowAll;
     use crate::relay::{Relay, Settings};
 
     #[tokio::test(start_paused = true)]
@@ -298,5 +308,27 @@ mod tests {
         assert_eq!(look().await, (true, false));
         drop(hanging);
         assert_eq!(look().await, (true, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_relay_that_waits_for_its_store_says_so_and_answers_afterwards() {
+        let (store, faults) = FaultStore::new(ModelStore::in_memory());
+        let relay = Relay::open(Arc::new(store), Settings::default(), Arc::new(SystemClock::new())).await.unwrap();
+        let (observer, operator) = (relay.observer(), relay.operator());
+        let shutdown = CancellationToken::new();
+        // The first purge follows at once.
+        let hanging = faults.hold(Call::Purge);
+        let running = tokio::spawn(relay.run(None, Arc::new(AllowAll), Arc::new(TcpConnector), shutdown.clone()));
+        while !observer.waits_for_store() {
+            tokio::task::yield_now().await;
+        }
+        let mut answers = std::pin::pin!(operator.answers());
+        assert!(tokio::time::timeout(STORE_TIMEOUT, &mut answers).await.is_err());
+        drop(hanging);
+        answers.await.unwrap();
+        assert!(!observer.waits_for_store());
+        shutdown.cancel();
+        running.await.unwrap().unwrap();
+        assert!(matches!(operator.answers().await, Err(StoreError::Closed)));
     }
 }

@@ -29,6 +29,16 @@ impl<S: MessageStore + ?Sized> Operator<S> {
         Self { core, commits }
     }
 
+    /// Waits until the relay has dealt with everything that was submitted before. Nothing is written for it: it is a sign
+    /// of life. It takes as long as the store takes for what was submitted.
+    ///
+    /// # Errors
+    /// `Closed` if the relay is ending.
+    pub async fn answers(&self) -> Result<()> {
+        self.commits.upgrade()?.drain().await;
+        Ok(())
+    }
+
     /// Has a dead letter delivered again, with no attempts counted, behind all that its peer is owed. If the peer has a
     /// link, it gets the delivery at once. It counts as no newer value of its key than any other.
     ///

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::service_manager::ServiceManager;
 use crate::backend;
 use crate::cli::SettingFlags;
 use crate::config::{Config, Inspection, Setting};
@@ -24,6 +25,7 @@ pub(super) struct Rereading {
     pub(super) log: LogControl,
     /// Has certificates read again.
     pub(super) reload: Arc<Notify>,
+    pub(super) manager: Arc<ServiceManager>,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -37,7 +39,7 @@ impl Rereading {
                 return self.shutdown.cancel();
             }
             self.reload.notify_one();
-            self.read_again().await;
+            self.manager.reloading(self.read_again()).await;
         }
     }
 

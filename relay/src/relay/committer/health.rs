@@ -11,8 +11,8 @@ use crate::clock::Clock;
 /// How long a failed commit counts as the state of the store, where no other follows.
 const FAILURE_COUNTS_FOR: Duration = Duration::from_secs(10);
 
-/// A commit that takes longer than this is a reason not to be ready.
-const COMMIT_TAKES_AT_MOST: Duration = Duration::from_secs(3);
+/// Work of the store that takes longer than this is a reason not to be ready.
+const WORK_TAKES_AT_MOST: Duration = Duration::from_secs(3);
 
 /// How the store is doing. The committer notes it.
 #[derive(Debug, Default)]
@@ -20,8 +20,8 @@ pub(in crate::relay) struct StoreHealth(Mutex<Noted>);
 
 #[derive(Debug, Default)]
 struct Noted {
-    /// When the commit that runs began.
-    running_since: Option<Duration>,
+    /// What the committer waits for, and since when.
+    running: Option<(&'static str, Duration)>,
     /// Why the last commit failed, and when.
     failure: Option<(StoreError, Duration)>,
     /// Why the store is not to be had.
@@ -36,17 +36,27 @@ impl StoreHealth {
         if let Some(error) = &noted.unavailable {
             return Some(error.to_string());
         }
-        let running = noted.running_since.map(|since| now.saturating_sub(since));
-        if let Some(running) = running.filter(|running| *running > COMMIT_TAKES_AT_MOST) {
-            return Some(format!("a commit has been running for {} s", running.as_secs()));
+        let running = noted.running.map(|(work, since)| (work, now.saturating_sub(since)));
+        if let Some((work, running)) = running.filter(|(_, running)| *running > WORK_TAKES_AT_MOST) {
+            return Some(format!("{work} has been running for {} s", running.as_secs()));
         }
         let (error, at) = noted.failure.as_ref()?;
         (now.saturating_sub(*at) < FAILURE_COUNTS_FOR).then(|| error.to_string())
     }
 
-    /// A commit begins.
-    pub(super) fn begins(&self, clock: &dyn Clock) {
-        self.0.lock().running_since = Some(clock.elapsed());
+    /// Whether the committer waits for the store.
+    pub(in crate::relay) fn is_awaited(&self) -> bool {
+        self.0.lock().running.is_some()
+    }
+
+    /// The store begins work for which the committer waits, such as `a commit`.
+    pub(super) fn begins(&self, work: &'static str, clock: &dyn Clock) {
+        self.0.lock().running = Some((work, clock.elapsed()));
+    }
+
+    /// That work has ended.
+    pub(super) fn ends(&self) {
+        self.0.lock().running = None;
     }
 
     /// A try to commit has ended so; where `is_last`, the commit has.
@@ -54,14 +64,16 @@ impl StoreHealth {
         let mut noted = self.0.lock();
         noted.failure = result.as_ref().err().map(|error| (error.clone(), clock.elapsed()));
         if is_last {
-            noted.running_since = None;
+            noted.running = None;
         }
         noted.look_for(result);
     }
 
     /// A purge has ended so. That it did tells only that the store is there: it may have had nothing to write.
     pub(super) fn purged<T>(&self, result: &Result<T>) {
-        self.0.lock().look_for(result);
+        let mut noted = self.0.lock();
+        noted.running = None;
+        noted.look_for(result);
     }
 }
 
@@ -118,10 +130,13 @@ mod tests {
             health.trouble(&clock)
         };
         let busy: Result<()> = Err(StoreError::Busy("locked".to_owned()));
-        health.begins(&clock);
+        assert!(!health.is_awaited());
+        health.begins("a commit", &clock);
+        assert!(health.is_awaited());
         assert_eq!(after(3), None);
         assert_eq!(after(9).as_deref(), Some("a commit has been running for 12 s"));
         health.tried(&busy, true, &clock);
+        assert!(!health.is_awaited());
         assert!(after(9).is_some_and(|reason| reason.contains("locked")));
         assert_eq!(after(1), None, "nobody has tried since");
         health.tried(&busy, false, &clock);
@@ -130,6 +145,10 @@ mod tests {
         assert!(after(0).is_some(), "a purge may have written nothing");
         health.tried(&Ok(()), true, &clock);
         assert_eq!(after(100), None);
+        health.begins("a purge", &clock);
+        assert_eq!(after(4).as_deref(), Some("a purge has been running for 4 s"));
+        health.purged(&Ok(()));
+        assert_eq!((after(0), health.is_awaited()), (None, false));
     }
 
     #[test]

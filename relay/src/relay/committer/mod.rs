@@ -155,13 +155,17 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     /// After a commit of which it was unknown whether it happened, or that moved deliveries from one peer to another:
     /// there are deliveries that were never handed over, and the counts of what is owed are stale.
     async fn resync(&self) {
-        match self.store.roster().await {
+        self.health.begins("a look at the roster", &*self.clock);
+        let roster = self.store.roster().await;
+        self.health.ends();
+        match roster {
             Ok(roster) => self.dispatcher.resync(&roster),
             Err(error) => warn!(%error, "the roster could not be read after a commit"),
         }
     }
 
     async fn purge(&self, horizon: Horizon) -> Result<Purged> {
+        self.health.begins("a purge", &*self.clock);
         let purged = self.store.purge(horizon, self.limits.purge_budget).await;
         self.health.purged(&purged);
         let purged = purged?;

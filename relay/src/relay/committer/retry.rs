@@ -47,7 +47,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     }
 
     async fn try_commit(&self, batch: &Arc<Batch>) -> Tried {
-        self.health.begins(&*self.clock);
+        self.health.begins("a commit", &*self.clock);
         let mut unclear = false;
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
