@@ -9,6 +9,7 @@ mod failure;
 mod frame;
 mod lines;
 mod listen;
+mod man;
 mod operate;
 mod output;
 mod patience;
@@ -94,6 +95,8 @@ pub enum Command {
     Token(token::Arguments),
     /// Prints what a shell needs to complete commands and flags.
     Completions(completions::Arguments),
+    /// Writes the manual pages, one for each command, into a folder.
+    Man(man::Arguments),
 }
 
 impl Cli {
@@ -168,6 +171,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Tls(command) => tls::run(&command),
             Command::Token(arguments) => token::run(&arguments),
             Command::Completions(arguments) => completions::run(&arguments, &Cli::command()),
+            Command::Man(arguments) => man::run(&arguments, Cli::command()),
         }
     });
     // A read of stdin may still stand on a thread of its own; the program does not wait for it.
