@@ -279,13 +279,14 @@ impl<S: MessageStore + ?Sized> Observer<S> {
 mod tests {
     use slipstream_conformance::fixture::{plain, recorded, remember_all};
     use slipstream_conformance::{Call, FaultStore, ModelStore};
-
+    use slipstream_store::StoreError;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::clock::SystemClock;
     use crate::link::TcpConnector;
     use crate::listen::AllowAll;
+    use crate::relay::soon::STORE_TIMEOUT;
     use crate::relay::{Relay, Settings};
 
     #[tokio::test(start_paused = true)]

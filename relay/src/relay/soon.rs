@@ -6,7 +6,7 @@ use slipstream_store::{Result, StoreError};
 use tokio::time::{Instant, timeout_at};
 
 /// How long a look waits for the store.
-const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the store tells soon.
 pub(super) async fn soon<T>(read: impl Future<Output = Result<T>>) -> Result<T> {
