@@ -19,8 +19,25 @@ async fn health_and_readiness_tell_the_guarantee() {
         let ready = ready.json();
         assert_eq!((&ready["ready"], &ready["reasons"], &ready["store"]), (&json!(true), &json!([]), &json!("sqlite")));
         assert_has(ready["guarantee"].as_str().expect("a sentence"), [worth]);
+        let degraded = ready["degraded"].to_string();
+        assert_eq!(degraded.contains("durability relaxed"), durability == "relaxed", "{degraded}");
+        assert_eq!(get(relay.admin, "/api/v1/status").await.json()["degraded"], ready["degraded"]);
         assert!(relay.stop().await.success());
     }
+}
+
+#[tokio::test]
+async fn a_store_in_memory_degrades_the_guarantee() {
+    let folder = tempfile::tempdir_in("/dev/shm").expect("a folder in memory");
+    let relay = Relay::start(folder.path(), &[]).await;
+    let ready = get(relay.admin, "/readyz").await;
+    assert_eq!(ready.status, 200, "it takes messages all the same");
+    assert_has(&ready.json()["degraded"].to_string(), ["tmpfs", "in memory", "SLIPSTREAM_STORAGE_PATH"]);
+    relay.says("the store is on tmpfs").await;
+    let admin = format!("http://{}", relay.admin);
+    let (code, shown, _) = support::ran(&["status", "--admin", &admin], &[]).await;
+    assert_eq!(code, Some(0));
+    assert_has(&shown, ["  degraded    the store is on tmpfs"]);
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ use crate::relay::{Observer, Operator};
 pub struct Readiness {
     /// Why it does not; it is ready where there is no reason.
     pub reasons: Vec<String>,
+    /// Why a confirmed message is worth less than it could be, though it takes messages.
+    pub degraded: Vec<String>,
     /// The dialled peers that do not answer for so long that their circuit is open. They make nothing unready: others
     /// are served, and what these are owed is kept.
     pub open_circuits: Vec<String>,

@@ -35,6 +35,7 @@ async fn start_for(api: ApiAccess, render: impl Fn() -> String + Send + Sync + '
     let known = Arc::clone(&reasons);
     let readiness = move || Readiness {
         reasons: known.lock().clone(),
+        degraded: Vec::new(),
         open_circuits: vec!["azure-1".to_owned()],
         store: "sqlite".to_owned(),
         guarantee: Some("it survives a power cut".to_owned()),
@@ -104,12 +105,12 @@ async fn readiness_is_told_with_its_reasons() {
     assert!(head.starts_with("http/1.1 200 ") && head.contains("application/json"), "{head}");
     assert_eq!(
         body,
-        r#"{"ready":true,"reasons":[],"openCircuits":["azure-1"],"store":"sqlite","guarantee":"it survives a power cut"}"#
+        r#"{"ready":true,"reasons":[],"degraded":[],"openCircuits":["azure-1"],"store":"sqlite","guarantee":"it survives a power cut"}"#
     );
     running.reasons.lock().push("shutting down".to_owned());
     let (head, body) = running.ask("GET", "/readyz").await;
     assert!(head.starts_with("http/1.1 503 "), "{head}");
-    assert!(body.starts_with(r#"{"ready":false,"reasons":["shutting down"],"openCircuits":["azure-1"],"#), "{body}");
+    assert!(body.starts_with(r#"{"ready":false,"reasons":["shutting down"],"degraded":[],"openCircuits":["azure-1"],"#), "{body}");
     assert!(running.ask("GET", "/healthz").await.0.starts_with("http/1.1 200 "), "alive, though not ready");
 }
 

@@ -7,6 +7,7 @@ mod node;
 mod open_files;
 mod pages;
 mod ports;
+mod readiness;
 pub(super) mod relay_settings;
 mod service_manager;
 
@@ -142,7 +143,9 @@ async fn serve(
     let started = move |started: &Started<'_>, running: &Running| {
         started.announce()?;
         let config = started.config;
-        for warning in config.warnings().into_iter().chain(open_files::warning(open_files, config)) {
+        let of_place = started.place.map(readiness::of_place);
+        let warnings = config.warnings().into_iter().chain(open_files::warning(open_files, config)).chain(of_place);
+        for warning in warnings {
             warn!("{warning}");
         }
         teller.ready();

@@ -42,7 +42,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{debug, info, warn};
 
-pub use self::observation::{Census, DialObservation, DialState, MessageObservation, Observation, PeerObservation};
+pub use self::observation::{
+    Census, DialObservation, DialState, MessageObservation, Observation, PeerObservation, TimeOffset,
+};
 pub use self::observer::Observer;
 pub use self::operator::Operator;
 pub use self::peers::{Declared, Forgotten, Subscriber};

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use slipstream_store::{
     ClusterGroup, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, DeliveryState, Guarantee, Identity,
@@ -13,7 +14,9 @@ use slipstream_store::{
 use tokio::time::Instant;
 
 use super::core::Core;
-use super::observation::{Census, DialObservation, DialState, MessageObservation, Observation, PeerObservation};
+use super::observation::{
+    Census, DialObservation, DialState, MessageObservation, Observation, PeerObservation, TimeOffset,
+};
 use super::peers::Dial;
 use super::sample::Sample;
 use super::sampling;
@@ -183,6 +186,15 @@ impl<S: MessageStore + ?Sized> Observer<S> {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.core.clock.now()
+    }
+
+    /// By how much the machine's time of day is ahead of the relay's time, or behind it: the machine's clock was set, or it
+    /// slept, since the relay began.
+    #[must_use]
+    pub fn clock_offset(&self) -> TimeOffset {
+        let (own, machine) = (self.core.clock.now().as_millis(), self.core.clock.wall().as_millis());
+        let by = Duration::from_millis(own.abs_diff(machine));
+        if machine >= own { TimeOffset::Ahead(by) } else { TimeOffset::Behind(by) }
     }
 
     /// The cluster groups that messages here may have: the relay's own, the one that is meant where none is named, and

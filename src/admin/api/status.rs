@@ -24,6 +24,8 @@ pub struct Status {
     pub ready: bool,
     /// Why it does not.
     pub reasons: Vec<String>,
+    /// Why a confirmed message is worth less than it could be, though the relay takes messages.
+    pub degraded: Vec<String>,
     /// Where it takes links; null if it only dials.
     #[schema(required)]
     pub listen: Option<String>,
@@ -93,6 +95,7 @@ pub(in crate::admin) async fn status_of(pages: &Pages, running: &Running) -> Sta
         uptime_seconds: since.elapsed().as_secs_f64(),
         ready: readiness.is_ready(),
         reasons: readiness.reasons,
+        degraded: readiness.degraded,
         listen: listen.clone(),
         store: StatusStore {
             engine: guarantee.engine.to_owned(),

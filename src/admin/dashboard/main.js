@@ -92,9 +92,12 @@ function showRelay({ status }) {
   setText(byId('relay'), status.instanceId);
   setText(byId('version'), `Slipstream ${status.version}, up ${ago(status.uptimeSeconds)}`);
   document.title = `${status.ready ? '' : '⚠ '}${status.instanceId} – Slipstream`;
-  showReady(status.ready ? 'ready' : 'not-ready', status.ready ? 'Ready' : 'Not ready');
+  if (!status.ready) showReady('not-ready', 'Not ready');
+  else if (status.degraded.length > 0) showReady('degraded', 'Ready, degraded');
+  else showReady('ready', 'Ready');
   showTroubles([
     ...status.reasons.map((reason) => [`Takes no messages: ${reason}`, false]),
+    ...status.degraded.map((reason) => [`Degraded: ${reason}.`, true]),
     ...status.openCircuits.map((peer) => [`${peer} does not answer; it is dialled once a minute until it does. What it is owed is kept.`, true]),
   ]);
   const { store } = status;
@@ -137,7 +140,7 @@ function trouble(refused) {
   if (refused === null) return;
   behind = true;
   const opening = refused.status === 503;
-  showReady(opening ? 'dialing' : 'not-ready', opening ? 'Not yet' : 'No answer');
+  showReady(opening ? 'pending' : 'not-ready', opening ? 'Not yet' : 'No answer');
   showTroubles([[opening ? `Nothing to show yet: ${refused.message}.` : `What is shown is old: ${refused.message}. Trying again.`, opening]]);
 }
 

@@ -65,6 +65,9 @@ fn shown(admin: &AdminUrl, status: &Status, peers: &[PeerItem]) -> String {
             true => "  ready       yes".to_owned(),
             false => format!("  ready       NO: {}", status.reasons.join("; ")),
         },
+    ];
+    of_relay.extend(status.degraded.iter().map(|why| format!("  degraded    {why}")));
+    of_relay.extend([
         format!("  links       {}", status.listen.as_deref().unwrap_or("off")),
         format!("  admin       {admin}"),
         format!("  store       {} at {}, durability {}", store.engine, store.path, store.durability),
@@ -73,7 +76,7 @@ fn shown(admin: &AdminUrl, status: &Status, peers: &[PeerItem]) -> String {
         format!("  peers       {} up, {} down, {} paused", status.peers.up, status.peers.down, status.peers.paused),
         format!("  backlog     {}", status.backlog),
         format!("  dead        {}", status.dead_letters.map_or_else(|| "unknown".to_owned(), |dead| dead.to_string())),
-    ];
+    ]);
     if !status.open_circuits.is_empty() {
         of_relay.push(format!("  circuits    open: {}", status.open_circuits.join(", ")));
     }

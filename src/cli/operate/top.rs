@@ -199,7 +199,7 @@ mod tests {
 
     fn look(uptime: f64, received: u64, backlog: u64) -> Look {
         let status = serde_json::json!({
-            "instanceId": "aws", "version": "1", "uptimeSeconds": uptime, "ready": true, "reasons": [], "listen": null,
+            "instanceId": "aws", "version": "1", "uptimeSeconds": uptime, "ready": true, "reasons": [], "degraded": [], "listen": null,
             "store": {"engine": "sqlite", "path": "", "durability": "full", "guarantee": "", "bytes": null, "freeBytes": null},
             "peers": {"up": 1, "down": 0, "paused": 0}, "backlog": backlog, "received": received, "delivered": 0,
             "deadLetters": null, "openCircuits": [],

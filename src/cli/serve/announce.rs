@@ -11,6 +11,7 @@ use super::next::to_try;
 use crate::backend::{self, Opened};
 use crate::cli::output;
 use crate::config::{Config, LogFormat};
+use crate::disk::Elsewhere;
 
 /// A relay that has started.
 pub(in crate::cli) struct Started<'a> {
@@ -20,6 +21,8 @@ pub(in crate::cli) struct Started<'a> {
     pub(in crate::cli) links: Option<SocketAddr>,
     /// Where it answers HTTP.
     pub(in crate::cli) admin: SocketAddr,
+    /// Where the store is, if not on a disk of this machine.
+    pub(in crate::cli) place: Option<Elsewhere>,
     /// The store, and what was there.
     pub(in crate::cli) opened: Opened,
 }

@@ -17,6 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::credentials::Access;
 use crate::dial::TlsConnector;
+use crate::disk;
 use crate::link::TcpConnector;
 use crate::listen::Listener;
 use crate::logging::LogControl;
@@ -59,6 +60,7 @@ impl Node {
         let clock = Arc::new(SystemClock::new());
         let opened = open_store(&config, &*clock).await?;
         let store = Arc::clone(&opened.store);
+        let elsewhere = disk::elsewhere(&config.storage_path).unwrap_or_default();
         let place = backend::place(config.store, &config.storage_path)?;
         let backups = Backups::new(config.backup_path.clone(), place, Arc::clone(&store), clock.clone());
         let relay = Relay::open_erased(store, settings(&config), clock).await?;
@@ -73,8 +75,11 @@ impl Node {
             storage_path: config.storage_path.clone(),
             since,
         };
-        shown.send_replace(pages::running(opening, metrics, running.clone(), &certificates));
-        started(&Started { config: &config, id: relay.id(), links, admin: admin_address, opened }, &running)?;
+        shown.send_replace(pages::running(opening, metrics, running.clone(), &certificates, elsewhere));
+        started(
+            &Started { config: &config, id: relay.id(), links, admin: admin_address, place: elsewhere, opened },
+            &running,
+        )?;
         drop(running);
         let connector = Arc::new(TlsConnector::new(TcpConnector));
         relay.run_erased(listener, access.authorizer(), connector, shutdown).await?;

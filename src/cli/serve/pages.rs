@@ -5,18 +5,20 @@ use std::sync::Arc;
 use tracing::info;
 use tracing::level_filters::LevelFilter;
 
+use super::readiness::readiness;
 use crate::admin::{AdminTokens, ApiAccess, MetricsPage, Pages, Readiness, Running, SharedPage};
 use crate::certificates::Certificates;
 use crate::config::Config;
+use crate::disk::Elsewhere;
 use crate::logging::{LogControl, SwitchChange};
-use crate::relay::{Observer, record_ready};
-use crate::store::MessageStore;
+use crate::relay::record_ready;
 
 /// The pages while the store is being opened, which may take long: the process is alive, and not ready.
 pub(super) fn opening(config: &Config, page: MetricsPage, log: LogControl) -> Pages {
     let store = config.store.name().to_owned();
     let readiness = move || Readiness {
         reasons: vec!["opening the store".to_owned()],
+        degraded: Vec::new(),
         open_circuits: Vec::new(),
         store: store.clone(),
         guarantee: None,
@@ -38,12 +40,18 @@ pub(super) fn opening(config: &Config, page: MetricsPage, log: LogControl) -> Pa
 }
 
 /// The pages of the relay that runs, in place of those.
-pub(super) fn running(opening: Pages, page: MetricsPage, relay: Running, certificates: &Arc<Certificates>) -> Pages {
+pub(super) fn running(
+    opening: Pages,
+    page: MetricsPage,
+    relay: Running,
+    certificates: &Arc<Certificates>,
+    place: Option<Elsewhere>,
+) -> Pages {
     let (observer, certificates) = (relay.observer.clone(), Arc::clone(certificates));
     let metrics = SharedPage::new(move || {
         let (page, observer, certificates) = (page.clone(), observer.clone(), Arc::clone(&certificates));
         Box::pin(async move {
-            let (sample, is_ready) = (observer.sample().await, readiness(&observer).is_ready());
+            let (sample, is_ready) = (observer.sample().await, readiness(&observer, place).is_ready());
             let record = move || {
                 record_ready(is_ready);
                 sample.record();
@@ -53,25 +61,7 @@ pub(super) fn running(opening: Pages, page: MetricsPage, relay: Running, certifi
         })
     });
     let observer = relay.observer.clone();
-    Pages { metrics, readiness: Arc::new(move || readiness(&observer)), relay: Some(relay), ..opening }
-}
-
-fn readiness(observer: &Observer<dyn MessageStore>) -> Readiness {
-    let guarantee = observer.guarantee();
-    let mut reasons = Vec::new();
-    if !observer.is_taking() {
-        reasons.push("shutting down".to_owned());
-    }
-    reasons.extend(observer.disk_trouble());
-    if let Some(trouble) = observer.store_trouble() {
-        reasons.push(format!("store failing: {trouble}"));
-    }
-    Readiness {
-        reasons,
-        open_circuits: observer.open_circuits(),
-        store: guarantee.engine.to_owned(),
-        guarantee: Some(guarantee.to_string()),
-    }
+    Pages { metrics, readiness: Arc::new(move || readiness(&observer, place)), relay: Some(relay), ..opening }
 }
 
 fn api_access(config: &Config) -> ApiAccess {
