@@ -110,7 +110,10 @@ async fn readiness_is_told_with_its_reasons() {
     running.reasons.lock().push("shutting down".to_owned());
     let (head, body) = running.ask("GET", "/readyz").await;
     assert!(head.starts_with("http/1.1 503 "), "{head}");
-    assert!(body.starts_with(r#"{"ready":false,"reasons":["shutting down"],"degraded":[],"openCircuits":["azure-1"],"#), "{body}");
+    assert!(
+        body.starts_with(r#"{"ready":false,"reasons":["shutting down"],"degraded":[],"openCircuits":["azure-1"],"#),
+        "{body}"
+    );
     assert!(running.ask("GET", "/healthz").await.0.starts_with("http/1.1 200 "), "alive, though not ready");
 }
 

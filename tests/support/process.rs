@@ -252,6 +252,13 @@ impl Relay {
         value.map_or(0.0, |value| value.parse().expect("a number"))
     }
 
+    /// The series of connection errors that are not 0.
+    pub async fn connection_errors(&self) -> Vec<String> {
+        let page = super::get(self.admin, "/metrics").await;
+        let errors = page.body.lines().filter(|line| line.starts_with("slipstream_connection_errors_total{"));
+        errors.filter(|line| !line.ends_with(" 0")).map(str::to_owned).collect()
+    }
+
     /// Waits until a series on the metrics page has at least this value.
     pub async fn metric_becomes_at_least(&self, series: &str, least: f64) {
         super::eventually(&format!("{series} to be {least} or more"), || async {
