@@ -11,7 +11,7 @@ use slipstream_store::{DeadLetter, DeadLetterCursor, DeadLetterFilter, PageLimit
 use utoipa::{IntoParams, ToSchema};
 
 use super::named;
-use super::sweeps::{Meant, Order, Sweep, SweepAction, SweepState};
+use super::sweeps::{Meant, Order, Ordered, Sweep, SweepAction, SweepState};
 use super::times::rfc3339;
 use crate::admin::access::Caller;
 use crate::admin::error::ApiError;
@@ -187,7 +187,12 @@ async fn begin(pages: &Pages, caller: Caller, action: SweepAction, order: Order)
     let running = pages.running()?;
     let meant = Meant::of(&order)?;
     let what = serde_json::to_string(&order).unwrap_or_default();
-    let begun = running.sweeps.begin(running.observer.clone(), running.operator.clone(), action, meant);
+    let begun = running.sweeps.begin(
+        running.observer.clone(),
+        running.operator.clone(),
+        Ordered { action, caller, what: what.clone() },
+        meant,
+    );
     let began = begun.as_ref().map_or_else(|refusal| refusal.code, |()| "begun");
     caller.acted(action.name(), &what, &began);
     begun?;

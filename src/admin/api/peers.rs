@@ -261,7 +261,7 @@ pub(super) async fn disconnect(
     if had_link { Ok(answer) } else { Err(ApiError::conflict(format!("{id} has no link"))) }
 }
 
-/// The peers that are owed most, in the order of their ids.
+/// The relays, and those of the other peers that are owed most, in the order of their ids.
 pub(in crate::admin) async fn largest(running: &Running, limit: NonZeroU32) -> Vec<PeerItem> {
     let peers = running.observer.largest_backlogs(limit).await;
     let around = Around::of(running).await;

@@ -18,6 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::named;
 use super::times::rfc3339;
+use crate::admin::access::Caller;
 use crate::admin::error::ApiError;
 use crate::relay::{Observer, Operator};
 
@@ -139,6 +140,14 @@ pub struct Sweep {
     pub error: Option<String>,
 }
 
+/// What was ordered, and by whom.
+pub(super) struct Ordered {
+    pub(super) action: SweepAction,
+    pub(super) caller: Caller,
+    /// Which dead letters, in the words of the order.
+    pub(super) what: String,
+}
+
 /// What a sweep does with each dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -150,6 +159,13 @@ pub enum SweepAction {
 }
 
 impl SweepAction {
+    fn past(self) -> &'static str {
+        match self {
+            Self::Redrive => "redriven",
+            Self::Purge => "purged",
+        }
+    }
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Redrive => "dead_letters.redrive",
@@ -172,6 +188,17 @@ pub enum SweepState {
     Failed,
 }
 
+impl SweepState {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// The sweeps of one relay. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
 pub struct Sweeps(Arc<Mutex<Option<Begun>>>);
@@ -188,7 +215,7 @@ impl Sweeps {
         &self,
         observer: Observer<dyn MessageStore>,
         operator: Operator<dyn MessageStore>,
-        action: SweepAction,
+        ordered: Ordered,
         meant: Meant,
     ) -> Result<(), ApiError> {
         let mut last = self.0.lock();
@@ -197,7 +224,7 @@ impl Sweeps {
         }
         let began = observer.now();
         let shown = watch::Sender::new(Sweep {
-            action,
+            action: ordered.action,
             state: SweepState::Running,
             dry_run: meant.dry_run,
             matched: 0,
@@ -209,7 +236,7 @@ impl Sweeps {
         });
         let begun = Begun { shown, cancel: CancellationToken::new() };
         *last = Some(begun.clone());
-        tokio::spawn(begun.run(observer, operator, action, meant, began));
+        tokio::spawn(begun.run(observer, operator, ordered, meant, began));
         Ok(())
     }
 
@@ -241,7 +268,7 @@ impl Begun {
         self,
         observer: Observer<dyn MessageStore>,
         operator: Operator<dyn MessageStore>,
-        action: SweepAction,
+        Ordered { action, caller, what }: Ordered,
         meant: Meant,
         began: Timestamp,
     ) {
@@ -257,15 +284,13 @@ impl Begun {
             sweep.ended_at = Some(rfc3339(observer.now()));
         });
         let Sweep { matched, done, skipped, dry_run, .. } = self.shown.borrow().clone();
-        tracing::info!(
-            action = action.name(),
-            ?state,
-            dry_run,
-            matched,
-            done,
-            skipped,
-            "a sweep of dead letters ended"
-        );
+        let outcome = match dry_run {
+            true => format!("{}: {matched} are meant", state.name()),
+            false => {
+                format!("{}: {matched} meant, {done} {}, {skipped} left as they were", state.name(), action.past())
+            }
+        };
+        caller.acted(action.name(), &what, &outcome);
     }
 
     async fn sweep(
