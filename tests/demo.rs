@@ -37,7 +37,7 @@ async fn the_demo_tells_its_story_and_loses_nothing() {
     let status = demo.end().await;
     let said = demo.stdout();
     assert!(status.success(), "{status}: {said}\n{}", demo.stderr());
-    assert!(said.contains(" 0 refused and kept as dead letters, 0 lost."), "{said}");
+    assert!(said.contains(" 0 refused and not redriven, none lost."), "{said}");
     let left: Vec<_> = std::fs::read_dir(folder.path()).expect("it is there").collect();
     assert!(left.is_empty(), "the stores are removed: {left:?}");
 }

@@ -1,7 +1,7 @@
 //! What commands print: records on stdout, faults on stderr.
 
 use std::fmt::Display;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use crate::link::CloseCode;
@@ -22,6 +22,16 @@ pub(super) fn line(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(format!("{text}\n").as_bytes()).and_then(|()| stdout.flush());
     written.map_err(|error| io::Error::new(error.kind(), format!("stdout: {error}")))
+}
+
+/// Clears the terminal, if stdout is one.
+///
+/// # Errors
+/// As [`line`].
+pub(super) fn clear() -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    // Clears the screen and goes to its corner.
+    if stdout.is_terminal() { stdout.write_all(b"\x1b[2J\x1b[H") } else { Ok(()) }
 }
 
 /// Prints one record as JSON on one line of stdout and flushes it.

@@ -94,6 +94,11 @@ impl Cloud {
         Ok(life.observer.peer(&PeerId::new(peer)?).await.map_or(0, |peer| peer.backlog))
     }
 
+    /// Whether a peer of it is paused, so that nothing is delivered to that.
+    pub(super) fn holds_back(&self) -> bool {
+        self.life.as_ref().is_some_and(|life| life.observer.census().paused > 0)
+    }
+
     /// How many deliveries it owes in all.
     pub(super) fn backlog(&self) -> u64 {
         self.life.as_ref().map_or(0, |life| life.observer.census().backlog)

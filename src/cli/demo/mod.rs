@@ -21,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::cloud::Surroundings;
 use self::story::Story;
 use super::output;
-use super::signals::Signals;
+use super::signals::{self, Signals};
 use crate::BUCKETS;
 use crate::admin::MetricsPage;
 use crate::config::LogFormat;
@@ -32,8 +32,8 @@ Examples:
   slipstream demo
   slipstream demo --once --rate 100
 
-It uses free ports, and a folder for the stores that is removed at the end. It goes on until Ctrl-C, or with --once until
-the story is told; the exit status is 1 if a message was lost.";
+It uses free ports, and a folder for the stores that is removed at the end (TMPDIR says where). It goes on until Ctrl-C, or
+with --once until the story is told; the exit status is 1 if a message was lost.";
 
 /// Runs three relays with an application each, kills one and brings it back, and tells what happens.
 #[derive(Debug, Clone, Args)]
@@ -61,20 +61,33 @@ async fn tell(arguments: &Arguments) -> anyhow::Result<bool> {
     let logging = logging::install(LogFormat::Human, Switches { messages: false, level: Level::Error })?;
     let metrics = MetricsPage::install(&BUCKETS)?;
     let _upkeep = AbortOnDropHandle::new(tokio::spawn(metrics.clone().upkeep()));
-    let folder = tempfile::Builder::new().prefix("slipstream-demo-").tempdir().context("a folder for the stores")?;
+    let folder =
+        tempfile::Builder::new().prefix("slipstream-demo-").tempdir().context("a folder for the stores (TMPDIR)")?;
     let surroundings = Surroundings { folder: folder.path().to_owned(), log: logging.control(), metrics };
     let mut signals = Signals::new()?;
     let rate = NonZeroU32::new(arguments.rate).unwrap_or(NonZeroU32::MIN);
     let mut story = Story::begin(surroundings, rate).await?;
+    let mut hangups = signals::hangups()?;
     tokio::select! {
         told = story.tell() => {
             told?;
             if !arguments.once {
                 story.invite()?;
-                signals.next().await;
+                tokio::select! {
+                    () = signals.next() => {}
+                    _ = hangups.recv() => {}
+                }
             }
         }
         () = signals.next() => {}
+        _ = hangups.recv() => {}
     }
-    story.end().await
+    // Whoever does not want to wait asks a second time; the folder is removed all the same.
+    tokio::select! {
+        end = story.end() => end,
+        () = signals.next() => {
+            output::line("ended at once; what was on its way was not waited for")?;
+            Ok(true)
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! `slipstream status`.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -44,8 +43,7 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Done {
         } else {
             let shown = shown(&admin, &status, &every_peer(&admin).await?);
             if arguments.watch.is_some() {
-                // Clears the screen and goes to its corner.
-                std::io::stdout().lock().write_all(b"\x1b[2J\x1b[H")?;
+                output::clear()?;
             }
             output::line(&shown)?;
         }

@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::io::{IsTerminal as _, Write as _};
 use std::num::NonZeroU64;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -106,10 +105,7 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Done {
         if arguments.flags.json {
             output::record(&rates)?;
         } else {
-            if std::io::stdout().is_terminal() {
-                // Clears the screen and goes to its corner.
-                std::io::stdout().lock().write_all(b"\x1b[2J\x1b[H")?;
-            }
+            output::clear()?;
             output::line(&shown(&rates))?;
         }
         before = now;
