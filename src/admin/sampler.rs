@@ -14,7 +14,7 @@ use super::pages::Pages;
 /// How often it looks.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Most peers in a picture: those that are owed most.
+/// Most peers in a picture: the relays, and those of the others that are owed most.
 const MAX_PEERS: NonZeroU32 = NonZeroU32::MIN.saturating_add(199);
 
 /// The relay at one moment, for those who watch.

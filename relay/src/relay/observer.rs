@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use slipstream_store::{
     ClusterGroup, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, DeliveryState, Guarantee, Identity,
-    MessageStore, Page, PageLimit, Peer, PeerId, Result, Stats, Timestamp,
+    MessageStore, Page, PageLimit, Peer, PeerId, PeerKind, Result, Stats, Timestamp,
 };
 use tokio::time::Instant;
 
@@ -157,14 +157,15 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         Page { items, more: rest.len() > limit }
     }
 
-    /// The peers that are owed most, as many as that, in the order of their ids.
+    /// The relays and then those of the other peers that are owed most, as many as that together, in the order of their ids.
     pub async fn largest_backlogs(&self, limit: NonZeroU32) -> Vec<PeerObservation> {
         let topology = self.core.topology.load_full();
         let owed = |peer: &PeerId| self.core.dispatcher.lane(peer).map_or(0, |lane| lane.backlog());
-        let mut peers: Vec<_> = topology.peers().iter().map(|peer| (Reverse(owed(&peer.id)), peer)).collect();
+        let weight = |peer: &Peer| (peer.kind != PeerKind::Relay, Reverse(owed(&peer.id)));
+        let mut peers: Vec<_> = topology.peers().iter().map(|peer| (weight(peer), peer)).collect();
         let limit = usize::try_from(limit.get()).unwrap_or(usize::MAX);
         if peers.len() > limit {
-            peers.sort_by_key(|(owed, _)| *owed);
+            peers.sort_by_key(|(weight, _)| *weight);
             peers.truncate(limit);
             peers.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
         }

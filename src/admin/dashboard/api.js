@@ -12,6 +12,12 @@ export class Refused extends Error {
 }
 
 let askForToken = async () => null;
+let declined = false;
+
+/** Asks for a token again, although none was given when it was asked for. */
+export function askAgain() {
+  declined = false;
+}
 
 /** Says who asks for a token. `ask(wrong)` resolves with one, or with null if there is none. */
 export function tokensFrom(ask) {
@@ -30,8 +36,9 @@ async function ask(path, options = {}) {
     const answer = await fetch(path, { ...options, headers });
     if (answer.status !== 401) return answer;
     if (sessionStorage.getItem(KEPT) !== token) continue;
-    const given = await askForToken(token !== null);
-    if (given === null) return answer;
+    const given = declined ? null : await askForToken(token !== null);
+    declined = given === null;
+    if (declined) return answer;
     sessionStorage.setItem(KEPT, given);
   }
 }
@@ -60,6 +67,15 @@ export async function callText(method, path, body) {
   return answer.text();
 }
 
+/** For how long a tab that nobody sees goes on watching, in milliseconds: each takes one of a browser's few connections. */
+const UNSEEN = 5000;
+
+/** Resolves once the tab can be seen. */
+function seen() {
+  if (!document.hidden) return Promise.resolve();
+  return new Promise((done) => { document.addEventListener('visibilitychange', done, { once: true }); });
+}
+
 const pause = (milliseconds) => new Promise((done) => { setTimeout(done, milliseconds); });
 
 /** How long nothing may come before the connection is given up: a picture comes every second. */
@@ -68,12 +84,19 @@ const SILENCE = 10_000;
 /** Calls `onPicture` with each picture of the relay, for ever, and `onTrouble` with why there are none, or null. */
 export async function watch(onPicture, onTrouble) {
   for (let failures = 0; ; failures += 1) {
+    await seen();
     const giveUp = new AbortController();
     let silence;
     const heard = () => {
       clearTimeout(silence);
       silence = setTimeout(() => giveUp.abort(), SILENCE);
     };
+    let unseen;
+    const look = () => {
+      clearTimeout(unseen);
+      if (document.hidden) unseen = setTimeout(() => giveUp.abort(), UNSEEN);
+    };
+    document.addEventListener('visibilitychange', look);
     try {
       heard();
       const answer = await ask('/api/v1/events', { signal: giveUp.signal });
@@ -84,9 +107,11 @@ export async function watch(onPicture, onTrouble) {
         onPicture(picture);
       }
     } catch (error) {
-      onTrouble(error instanceof Refused ? error : new Refused(0, 'unreachable', 'the relay does not answer'));
+      if (!document.hidden) onTrouble(error instanceof Refused ? error : new Refused(0, 'unreachable', 'the relay does not answer'));
     } finally {
       clearTimeout(silence);
+      clearTimeout(unseen);
+      document.removeEventListener('visibilitychange', look);
     }
     // A stream that ended in order is asked for again at once; 1 to 10 seconds after what failed.
     await pause(Math.min(1000 * failures, 10_000));

@@ -74,7 +74,10 @@ export class Chart {
           const [from, to] = [run[0].split(',')[0], run.at(-1).split(',')[0]];
           parts.push(h('path', { class: `area ${look}`, d: `M${from},${y(0)}L${run.join('L')}L${to},${y(0)}Z` }));
         }
-        parts.push(h('path', { class: `curve ${look}${dashed ? ' dashed' : ''}`, d: `M${run.join('L')}${run.length === 1 ? 'h1' : ''}` }));
+        const [cx, cy] = run[0].split(',');
+        parts.push(run.length === 1
+          ? h('circle', { class: `dot ${look}`, cx, cy, r: 3 })
+          : h('path', { class: `curve ${look}${dashed ? ' dashed' : ''}`, d: `M${run.join('L')}` }));
       }
     });
     if (this.#seen !== null) parts.push(...this.#cursor(place));

@@ -12,10 +12,14 @@ const LISTED = 50;
 /** How often it is asked how far a sweep is that goes on, in milliseconds. */
 const POLL = 1000;
 
+/** How often it is looked whether others have taken their place, in milliseconds. */
+const OFTEN = 10_000;
+
 /** How soon the list is shown anew where more and more are given up, in milliseconds. */
 const SOONEST = 2000;
 
-let seen = null;
+/** How many are listed. */
+let listed = null;
 let refreshed = -SOONEST;
 let asked = 0;
 /** Which groups are open, and the letters whose messages are shown, both by their keys. */
@@ -26,9 +30,9 @@ const messages = new Map();
 export function showDeadLetters({ status }) {
   const now = status.deadLetters;
   setText(byId('dead-count'), now === null ? 'the store does not tell' : now === 0 ? '' : count(now));
-  if (now === null || now === seen || performance.now() - refreshed < SOONEST) return;
-  seen = now;
-  refresh();
+  const age = performance.now() - refreshed;
+  const isDue = now === listed ? now > 0 && age >= OFTEN : age >= SOONEST;
+  if (now !== null && isDue) refresh();
 }
 
 async function refresh() {
@@ -37,6 +41,8 @@ async function refresh() {
   const mine = asked;
   try {
     const { items } = await call('GET', '/api/v1/dead-letters/groups');
+    if (mine !== asked) return;
+    listed = items.reduce((sum, { count: of }) => sum + of, 0);
     if (items.length === 0) {
       open.clear();
       messages.clear();
@@ -54,7 +60,7 @@ async function refresh() {
     // Whoever works by keyboard goes on where they were.
     if (focused !== undefined) byId('dead').querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
   } catch (error) {
-    seen = null;
+    listed = null;
     setText(byId('dead-count'), error.message);
   }
 }

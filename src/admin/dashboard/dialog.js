@@ -42,8 +42,12 @@ export function token(wrong) {
     const input = h('input', { type: 'password', autocomplete: 'off', required: true, spellcheck: 'false' });
     const submit = (event) => {
       event.preventDefault();
-      close(input.value.trim());
+      const given = input.value.trim();
+      // Nothing else can be sent in a header, and no token has anything else.
+      input.setCustomValidity(/^[!-~]+$/.test(given) ? '' : 'A token has letters, digits and signs, without spaces.');
+      if (input.reportValidity()) close(given);
     };
+    input.addEventListener('input', () => input.setCustomValidity(''));
     return h('form', { onsubmit: submit },
       h('p', {}, wrong ? 'The one that was given is not one of its tokens.'
         : 'It is the value of SLIPSTREAM_ADMIN_TOKEN, or, to look only, of SLIPSTREAM_ADMIN_READ_TOKEN.'),

@@ -1,6 +1,6 @@
 // The dashboard: asks the relay for a picture every second, and hands it to those who show a part of it.
 
-import { call, tokensFrom, watch } from './api.js';
+import { askAgain, call, tokensFrom, watch } from './api.js';
 import { Chart } from './chart.js';
 import { showDeadLetters } from './dead_letters.js';
 import { token } from './dialog.js';
@@ -117,10 +117,16 @@ function showRelay({ status }) {
   byId('store').replaceChildren(...facts(told));
 }
 
+/** For how long nothing may be shown until the history is asked for anew, in seconds. */
+const GAP = 10;
+
 let behind = true;
+let shownAt = 0;
 
 function show(picture) {
   const { status, peers, point } = picture;
+  behind ||= Math.abs(status.uptimeSeconds - shownAt) > GAP;
+  shownAt = status.uptimeSeconds;
   if (behind) {
     behind = false;
     points = [];
@@ -139,9 +145,16 @@ function show(picture) {
 function trouble(refused) {
   if (refused === null) return;
   behind = true;
-  const opening = refused.status === 503;
-  showReady(opening ? 'pending' : 'not-ready', opening ? 'Not yet' : 'No answer');
-  showTroubles([[opening ? `Nothing to show yet: ${refused.message}.` : `What is shown is old: ${refused.message}. Trying again.`, opening]]);
+  const [state, word, text] = {
+    401: ['pending', 'Needs a token', 'This relay asks for an admin token.'],
+    503: ['pending', 'Not yet', `Nothing new to show: ${refused.message}.`],
+  }[refused.status] ?? ['not-ready', 'No answer', `What is shown is old: ${refused.message}. Trying again.`];
+  showReady(state, word);
+  showTroubles([[text, state === 'pending']]);
+  document.title = `⚠ ${byId('relay').textContent} – ${word}`;
+  if (refused.status === 401 && byId('troubles').querySelector('button') === null) {
+    byId('troubles').firstElementChild.append(' ', h('button', { type: 'button', onclick: askAgain }, 'Enter a token'));
+  }
 }
 
 byId('theme').addEventListener('click', () => {

@@ -33,12 +33,12 @@ export function showMesh(place, own, peers, total) {
   const none = (text, x, anchor) => h('text', { class: 'less', x, y: middle.y + 4, 'text-anchor': anchor }, text);
   const told = all.map((peer) => `${peer.id} ${statusOf(peer).replaceAll('_', ' ')}`).join(', ') || 'no peers';
   place.replaceChildren(h('svg', { viewBox: `0 0 ${room.width} ${TOP + rows * ROW + 6}`, role: 'img', 'aria-label': `The mesh around ${own}: ${told}` },
-    h('text', { class: 'less', x: 0, y: 18 }, 'Applications'),
-    h('text', { class: 'less', x: room.width, y: 18, 'text-anchor': 'end' }, 'Relays'),
+    h('text', { class: 'less', x: room.words, y: 18, 'text-anchor': 'end' }, 'Applications'),
+    h('text', { class: 'less', x: room.width - room.words, y: 18 }, 'Relays'),
     ...column(left, rows, middle, room, false),
     ...column(right, rows, middle, room, true),
-    applications.length === 0 ? none('none yet', 0, 'start') : null,
-    relays.length === 0 ? none('none', room.width, 'end') : null,
+    applications.length === 0 ? none('none yet', room.words, 'end') : null,
+    relays.length === 0 ? none('none', room.width - room.words, 'start') : null,
     ...here(own, middle, room)));
 }
 

@@ -51,10 +51,11 @@ export function showPeers({ status, peers }) {
 }
 
 function render() {
-  const { peers, total, listen } = newest;
+  const { total, listen } = newest;
+  const peers = withWanted(newest.peers, total);
   const place = byId('peers');
   setText(byId('peers-count'), total > peers.length
-    ? `the ${count(peers.length)} of ${count(total)} that are owed most` : plural(total, 'peer'));
+    ? `${count(newest.peers.length)} of ${count(total)}: all relays, and those that are owed most` : plural(total, 'peer'));
   const filter = byId('peers-filter');
   filter.hidden = peers.length < MANY && filter.value === '';
   if (peers.length === 0) {
@@ -82,7 +83,24 @@ function render() {
     fill(row, peer);
     if (table.body.children[index] !== row) table.body.insertBefore(row, table.body.children[index] ?? null);
   });
+  setText(table.nothing, total > peers.length ? 'None of these fits. The whole id finds any other.' : 'No peer fits the filter.');
   table.nothing.hidden = shown.length > 0;
+}
+
+/** A peer that was looked for by its id, and is not among those that are shown. */
+let outside = { id: '', at: 0, peer: null };
+
+/** The peers, and the one whose whole id stands in the filter, where there are more than are shown. */
+function withWanted(peers, total) {
+  const id = byId('peers-filter').value.trim();
+  if (total <= peers.length || id === '' || peers.some((peer) => peer.id === id)) return peers;
+  const now = performance.now();
+  if (outside.id !== id || now - outside.at > 1000) {
+    const mine = { id, at: now, peer: outside.id === id ? outside.peer : null };
+    outside = mine;
+    call('GET', `/api/v1/peers/${encodeURIComponent(id)}`).then((peer) => { mine.peer = peer; }, () => { mine.peer = null; }).then(() => { if (outside === mine) render(); });
+  }
+  return outside.peer === null ? peers : [...peers, outside.peer];
 }
 
 function inOrder(one, other) {
@@ -151,7 +169,7 @@ function fill(row, peer) {
 
 /** All that is known of one peer, and what can be done. */
 async function open(id) {
-  const peer = newest.peers.find((each) => each.id === id);
+  const peer = [...newest.peers, outside.peer].find((each) => each?.id === id);
   if (peer === undefined) return;
   const chosen = await show(id, (close) => [
     state(statusOf(peer), wordOf(peer)),

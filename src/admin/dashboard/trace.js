@@ -14,7 +14,7 @@ let again;
 export async function trace(id, group) {
   byId('message-id').value = id;
   const hash = `#message=${encodeURIComponent(id)}${group === undefined ? '' : `&group=${encodeURIComponent(group)}`}`;
-  if (location.hash !== hash) history.replaceState(null, '', hash);
+  if (location.hash !== hash) history.pushState(null, '', hash);
   await look(id, group, true);
   byId('trace').focus({ preventScroll: true });
   byId('trace').scrollIntoView({ block: 'nearest' });
@@ -29,7 +29,7 @@ async function look(id, group, first) {
   // Another message may have been asked for meanwhile.
   if (mine !== asked) return;
   if (found instanceof Error) {
-    if (first || found.status !== 0) fill(id, h('p', { class: 'muted' }, found.message));
+    if (first || found.status !== 0) fill(id, h('p', { class: 'muted' }, found.message), ...(found.status === 0 ? [] : [inGroup(id)]));
   } else {
     fill(id, ...shown(found));
     if (!found.deliveries.some(({ state: each }) => each === 'pending' || each === 'in_flight')) return;
@@ -46,12 +46,23 @@ function fill(id, ...content) {
   if (focused) close.focus();
 }
 
+/** Asks for a cluster group, where a message is not found or found several times. */
+function inGroup(id) {
+  const group = h('input', { 'aria-label': 'Cluster group', placeholder: 'Cluster group', required: true, maxlength: '128', spellcheck: 'false' });
+  const submit = (event) => {
+    event.preventDefault();
+    trace(id, group.value.trim());
+  };
+  return h('form', { class: 'inline', onsubmit: submit }, group, h('button', {}, 'Look there'));
+}
+
 function hide() {
+  if (byId('trace').hidden) return;
   clearTimeout(again);
   asked += 1;
   byId('trace').hidden = true;
   byId('message-id').value = '';
-  history.replaceState(null, '', location.pathname);
+  if (location.hash !== '') history.pushState(null, '', location.pathname);
   byId('message-id').focus();
 }
 
@@ -89,8 +100,9 @@ export function startTracing() {
   const fromAddress = () => {
     const named = new URLSearchParams(location.hash.slice(1));
     const id = named.get('message');
-    if (id !== null) trace(id, named.get('group') ?? undefined);
+    if (id) trace(id, named.get('group') ?? undefined);
+    else hide();
   };
-  addEventListener('hashchange', fromAddress);
+  addEventListener('popstate', fromAddress);
   fromAddress();
 }
