@@ -7,6 +7,7 @@ use ulid::Ulid;
 
 use super::fields::{Fault, Field, Fields, json, read};
 use super::rejection::Rejection;
+use super::trace::TraceContext;
 use super::{path, stamp};
 
 /// Most tags, and most instances, that a message may target.
@@ -116,6 +117,12 @@ impl<'a> Envelope<'a> {
     #[must_use]
     pub fn is_mandatory(&self) -> bool {
         self.header.mandatory
+    }
+
+    /// The trace that the message belongs to, if it names one.
+    #[must_use]
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        TraceContext::read(&self.fields)
     }
 
     /// The stamp that the message came with from a relay; always `None` for a message from an application.

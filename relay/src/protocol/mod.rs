@@ -12,6 +12,7 @@
 //! | `encode` | the outgoing text of a message |
 //! | `outgoing` | whom an outgoing text is for |
 //! | `path`, `stamp` | the two fields that relays write for each other |
+//! | `trace` | `traceparent`, which the relay reads and passes on |
 //! | `ack`, `nack` | the answers, both ways |
 //! | `rejection` | the codes, and why a text was not taken |
 //! | `write` | pieces of JSON |
@@ -26,6 +27,7 @@ mod outgoing;
 mod path;
 mod rejection;
 mod stamp;
+mod trace;
 mod write;
 
 #[cfg(test)]
@@ -36,6 +38,7 @@ pub use decode::{Incoming, decode};
 pub use envelope::{Envelope, Sender, sets_a_key};
 pub use fields::DEFAULT_MAX_DEPTH;
 pub use nack::{Nack, write_nack};
-pub use outgoing::{path, targeted_instances};
+pub use outgoing::{path, targeted_instances, trace_context};
 pub use path::max_path;
 pub use rejection::{Code, Rejection};
+pub use trace::{SpanId, TraceContext, TraceId};

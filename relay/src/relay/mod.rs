@@ -30,6 +30,7 @@ mod sampling;
 mod series;
 mod settings;
 mod soon;
+mod spans;
 mod stamps;
 mod tap;
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use slipstream_store::{DeadLetterReason, MessageId, Peer, PeerId, Sequence, Tag};
+use tracing::field::display;
 use tracing::{info, warn};
 
 use super::links::TakeOvers;
 use crate::clock::Clock;
-use crate::protocol::Rejection;
+use crate::protocol::{Rejection, TraceContext};
 
 /// After a line about a kind and a peer no other is written for this long; the rest is counted.
 const QUIET: Duration = Duration::from_secs(60);
@@ -96,11 +97,12 @@ impl Notices {
     }
 
     /// A message of this peer was answered with a NACK.
-    pub(super) fn refused(&self, peer: &PeerId, refusal: &Rejection) {
+    pub(super) fn refused(&self, peer: &PeerId, refusal: &Rejection, trace: Option<&TraceContext>) {
         let code = refusal.code().as_str();
         if let Some(left_out) = self.due(Kind::Refused(code), peer) {
             let (message_id, reason) = (refusal.message_id().map(MessageId::as_str), refusal.reason());
-            warn!(%peer, code, message_id, reason, left_out, "a message was refused");
+            let trace_id = trace.map(|trace| display(trace.trace_id));
+            warn!(%peer, code, message_id, reason, left_out, trace_id, "a message was refused");
         }
     }
 

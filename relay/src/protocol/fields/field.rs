@@ -17,6 +17,8 @@ pub(in crate::protocol) enum Field {
     Mandatory,
     InReplyTo,
     RelayStamp,
+    /// Read, and passed on like an unknown one.
+    Traceparent,
     /// Of an ACK. In a message it is a field like any unknown one, and so are the next two.
     MessageIds,
     /// Of a NACK.
@@ -44,6 +46,7 @@ impl Field {
             "mandatory" => Self::Mandatory,
             "inReplyTo" => Self::InReplyTo,
             "relayStamp" => Self::RelayStamp,
+            "traceparent" => Self::Traceparent,
             "messageIds" => Self::MessageIds,
             "code" => Self::Code,
             "reason" => Self::Reason,
@@ -67,6 +70,7 @@ impl Field {
             Self::Mandatory => "mandatory",
             Self::InReplyTo => "inReplyTo",
             Self::RelayStamp => "relayStamp",
+            Self::Traceparent => "traceparent",
             Self::MessageIds => "messageIds",
             Self::Code => "code",
             Self::Reason => "reason",
@@ -75,6 +79,6 @@ impl Field {
 
     /// Whether the field is in the table of the envelope, and so may stand only once.
     pub(super) const fn is_of_the_envelope(self) -> bool {
-        !matches!(self, Self::MessageIds | Self::Code | Self::Reason)
+        !matches!(self, Self::Traceparent | Self::MessageIds | Self::Code | Self::Reason)
     }
 }

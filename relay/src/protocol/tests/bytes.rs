@@ -50,7 +50,8 @@ fn any_unknown_name() -> impl Strategy<Value = String> {
             r#""\ud800""#,
             r#""""#,
             r#""code""#,
-            r#""messageIds""#
+            r#""messageIds""#,
+            r#""traceparent""#
         ])
         .prop_map(str::to_owned),
     ]
@@ -145,6 +146,7 @@ fn damaged() -> impl Strategy<Value = String> {
         "mandatory",
         "inReplyTo",
         "relayStamp",
+        "traceparent",
         "messageIds",
         "code",
         "reason",

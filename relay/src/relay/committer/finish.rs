@@ -1,5 +1,6 @@
 //! What follows a commit: senders are answered, and what was recorded is forwarded.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,10 @@ use super::batch::{Committed, Reply, Rest};
 use super::queue::Arrival;
 use crate::protocol::{self, Code, Rejection};
 use crate::relay::dispatcher::{Forward, Metadata};
+use crate::relay::spans;
+
+/// Most recipients that the line of a message names.
+const NAMED_RECIPIENTS: usize = 8;
 
 /// Neighbouring messages with one route, which are forwarded together.
 #[derive(Default)]
@@ -115,7 +120,9 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             r#type = %message_type,
             key = key.as_ref().map(slipstream_store::Key::as_str),
             from = %route.received_from,
+            to = %Named(&route.recipients),
             recipients = route.recipients.len(),
+            trace_id = arrival.trace.as_ref().map(|trace| display(trace.trace_id)),
             "accepted"
         );
         if !run.route.is_some_and(|current| Arc::ptr_eq(current, route)) {
@@ -126,6 +133,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             identity: identity.clone(),
             sets: key.clone().filter(|_| protocol::sets_a_key(message_type)),
             read_at: Some(arrival.read_at),
+            trace: arrival.trace.clone().filter(|trace| trace.sampled),
         };
         run.forwards.push(Arc::new(Forward {
             sequence,
@@ -144,7 +152,8 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     }
 
     fn answer(&self, record: &Record, outcome: Outcome, arrival: Arrival, now: Duration) {
-        self.metrics.confirmed(now.saturating_sub(arrival.read_at));
+        let took = now.saturating_sub(arrival.read_at);
+        self.metrics.confirmed(took);
         match outcome {
             Outcome::Conflict => {
                 let reason = "this identity was accepted with another type, key or value";
@@ -155,6 +164,10 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                     // A stamped one that another relay passes on came by a second way, also while its identity is known.
                     let stamped = arrival.from_relay && record.stamp.is_some();
                     self.metrics.duplicate(if stamped { DuplicateBy::Stamp } else { by });
+                }
+                if let Some(trace) = &arrival.trace {
+                    let outcome = if matches!(outcome, Outcome::Duplicate { .. }) { "duplicate" } else { "recorded" };
+                    spans::accepted(trace, record, outcome, took);
                 }
                 arrival.reply.confirm(record.identity.clone());
             }
@@ -180,8 +193,25 @@ impl<S: MessageStore + ?Sized> Committer<S> {
 
     fn turn_away(&self, record: &Record, arrival: Arrival, refusal: Rejection) {
         self.metrics.rejected(refusal.code());
-        self.notices.refused(&record.route.received_from, &refusal);
+        self.notices.refused(&record.route.received_from, &refusal, arrival.trace.as_deref());
         arrival.reply.refuse(refusal);
+    }
+}
+
+/// The recipients of a message in its line: the first [`NAMED_RECIPIENTS`], and how many others there are.
+struct Named<'a>(&'a [PeerId]);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (named, others) = self.0.split_at(self.0.len().min(NAMED_RECIPIENTS));
+        for (at, peer) in named.iter().enumerate() {
+            f.write_str(if at == 0 { "" } else { "," })?;
+            f.write_str(peer.as_str())?;
+        }
+        match others {
+            [] => Ok(()),
+            others => write!(f, " and {} more", others.len()),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use slipstream_store::{Horizon, Operation, Outcome, Purged, Record, Result, StoreError, Tag};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::protocol::TraceContext;
 use crate::relay::links::ReplyTo;
 use crate::relay::settings::StageLimits;
 
@@ -22,6 +23,8 @@ pub(in crate::relay) struct Arrival {
     pub(in crate::relay) unrouted: Option<Box<[Tag]>>,
     /// Whether it is to be refused where it has no recipients.
     pub(in crate::relay) mandatory: bool,
+    /// The trace that it belongs to, if it names one.
+    pub(in crate::relay) trace: Option<Box<TraceContext>>,
 }
 
 /// What the committer is asked to do. Submissions are taken in order.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use slipstream_store::{ClusterGroup, DeadLetterReason, Key, MessageId, Sequence};
 
 use super::forward::Forward;
+use super::in_flight::Delivery;
 use super::send_state::SendState;
 use super::terms::LaneLimits;
 use crate::clock::Moment;
@@ -14,10 +15,15 @@ use crate::protocol::{Code, Nack};
 const MAX_EARLY: usize = 4_096;
 
 /// What an answer of the peer is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answered {
-    /// This delivery in flight, whose message was read from its sender at that time, if that is known.
-    InFlight(Option<Duration>),
+    /// This delivery in flight.
+    InFlight {
+        /// When its message was read from its sender, if that is known.
+        read_at: Option<Duration>,
+        /// The delivery, if the peer acknowledged it and the trace of its message is sampled.
+        traced: Option<Box<Delivery>>,
+    },
     /// A delivery that waits to be sent on this link: the peer got it on an earlier one.
     Early,
     /// Nothing of that id is in flight.
@@ -34,7 +40,9 @@ impl SendState {
             self.acknowledged(delivery.sequence, delivery.metadata.sets.as_ref(), now);
             self.link.forget_earlier_links();
             self.link.isolate(now.elapsed);
-            return Answered::InFlight(delivery.metadata.read_at);
+            let read_at = delivery.metadata.read_at;
+            let traced = delivery.metadata.trace.is_some().then(|| Box::new(delivery));
+            return Answered::InFlight { read_at, traced };
         }
         if self.acknowledge_early(id, group, now) {
             return Answered::Early;
@@ -50,7 +58,7 @@ impl SendState {
         };
         if nack.code.is_some_and(Code::retry_later) {
             self.link.refused_for_now(sequence, now, limits);
-            return Answered::InFlight(None);
+            return Answered::InFlight { read_at: None, traced: None };
         }
         if let Some(delivery) = self.link.end(sequence, now.elapsed) {
             self.link.has_settled = true;
@@ -59,7 +67,7 @@ impl SendState {
             let reason = DeadLetterReason::rejected(nack.reason.as_str());
             self.decided.give_up(sequence, reason, delivery.attempts, now.time);
         }
-        Answered::InFlight(None)
+        Answered::InFlight { read_at: None, traced: None }
     }
 
     /// An acknowledgement of something that this link has not sent: the peer got it on an earlier one. Returns whether

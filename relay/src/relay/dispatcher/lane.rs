@@ -12,11 +12,13 @@ use tokio::sync::Notify;
 
 use super::answers::Answered;
 use super::environment::Environment;
-use super::forward::Forward;
+use super::forward::{Forward, Metadata};
+use super::in_flight::{Delivery, DeliveryState};
 use super::send_state::{SendState, Wanted};
 use super::terms::{LinkEnd, LinkTerms};
 use crate::clock::Moment;
 use crate::protocol::Nack;
+use crate::relay::spans;
 
 /// Which of the links that began since the start of the relay. A lane serves one at a time, and is deaf to every other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -290,9 +292,13 @@ impl Lane {
         let now = self.now();
         let Some(mut state) = self.serving(generation) else { return };
         let mut delivered = 0;
+        let mut traced = Vec::new();
         for id in ids {
             let answered = match state.send.acknowledge(id, group, now) {
-                Answered::InFlight(read_at) => Some(read_at),
+                Answered::InFlight { read_at, traced: delivery } => {
+                    traced.extend(delivery);
+                    Some(read_at)
+                }
                 Answered::Early => Some(None),
                 Answered::NotInFlight => None,
             };
@@ -301,6 +307,25 @@ impl Lane {
         }
         self.delivered.fetch_add(delivered, Ordering::Relaxed);
         self.changed(&mut state);
+        drop(state);
+        // Whoever listens may take a while, and must not hold up the lane.
+        traced.iter().for_each(|delivery| self.tell_delivered(delivery, now.elapsed));
+    }
+
+    fn tell_delivered(&self, delivery: &Delivery, now: Duration) {
+        let Metadata { identity, trace: Some(context), .. } = &*delivery.metadata else { return };
+        let took = match delivery.state {
+            DeliveryState::Sent { at, .. } => now.saturating_sub(at),
+            _ => Duration::ZERO,
+        };
+        spans::delivered(&spans::Delivered {
+            context,
+            message_id: identity.id.as_str(),
+            cluster_group: identity.group.as_str(),
+            to: &self.peer,
+            republished: delivery.attempts,
+            took,
+        });
     }
 
     /// The peer refuses on this link. Returns whether the NACK names something in flight.

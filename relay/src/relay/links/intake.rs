@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::link::Inbox;
 use crate::listen::Principal;
 use crate::metrics::Metrics;
-use crate::protocol::{self, Ack, Code, Envelope, Incoming, Rejection, Sender};
+use crate::protocol::{self, Ack, Code, Envelope, Incoming, Rejection, Sender, TraceContext};
 use crate::relay::committer::{Arrival, CommitQueue};
 use crate::relay::notices::Notices;
 use crate::relay::peers::Target;
@@ -50,7 +50,8 @@ impl Intake {
         }
         // First of all, so that the sender learns nothing about messages that it may not send.
         if let Err(reason) = self.principal.permits(envelope.message_type(), envelope.targeted_tags()) {
-            return self.refuse(reply, Rejection::of(Code::NotAllowed, reason, envelope.identity()));
+            let refusal = Rejection::of(Code::NotAllowed, reason, envelope.identity());
+            return self.refuse(reply, refusal, envelope.trace_context().as_ref());
         }
         if envelope.path().contains(&link.relay) {
             self.metrics.looped();
@@ -58,13 +59,15 @@ impl Intake {
         }
         if let Err(rate) = self.inflow.permits(read_at) {
             let reason = format!("this peer may send {rate} messages a second");
-            return self.refuse(reply, Rejection::of(Code::RateLimited, reason, envelope.identity()));
+            let refusal = Rejection::of(Code::RateLimited, reason, envelope.identity());
+            return self.refuse(reply, refusal, envelope.trace_context().as_ref());
         }
         let record = self.record(&envelope);
         let from_relay = self.sender.kind == PeerKind::Relay;
         let mandatory = envelope.is_mandatory();
         let unrouted = record.route.recipients.is_empty().then(|| envelope.targeted_tags().into());
-        self.commits.message(record, Arrival { reply, read_at, from_relay, unrouted, mandatory }).await;
+        let trace = envelope.trace_context().map(Box::new);
+        self.commits.message(record, Arrival { reply, read_at, from_relay, unrouted, mandatory, trace }).await;
     }
 
     fn record(&mut self, envelope: &Envelope<'_>) -> Box<Record> {
@@ -107,9 +110,9 @@ impl Intake {
         ReplyTo(Arc::clone(&self.link.outbox))
     }
 
-    fn refuse(&self, reply: ReplyTo, refusal: Rejection) {
+    fn refuse(&self, reply: ReplyTo, refusal: Rejection, trace: Option<&TraceContext>) {
         self.metrics.rejected(refusal.code());
-        self.notices.refused(&self.sender.id, &refusal);
+        self.notices.refused(&self.sender.id, &refusal, trace);
         reply.refuse(refusal);
     }
 }
@@ -126,7 +129,7 @@ impl Inbox for Intake {
                     self.metrics.stray_ack();
                 }
             }
-            Err(refusal) if refusal.is_answered() => self.refuse(self.reply().await, refusal),
+            Err(refusal) if refusal.is_answered() => self.refuse(self.reply().await, refusal, None),
             Err(_) => self.metrics.stray_ack(),
         }
     }

@@ -12,7 +12,7 @@ fn delivery(number: u64, group: &str, id: &str) -> Delivery {
     let identity = Identity { group: ClusterGroup::new(group).unwrap(), id: MessageId::new(id).unwrap() };
     Delivery {
         sequence: sequence(number),
-        metadata: Arc::new(Metadata { identity, sets: None, read_at: None }),
+        metadata: Arc::new(Metadata { identity, sets: None, read_at: None, trace: None }),
         attempts: 0,
         bytes: 10,
         overtaken: false,
@@ -24,7 +24,7 @@ fn delivery(number: u64, group: &str, id: &str) -> Delivery {
 fn setting(number: u64, sets: Option<Key>) -> Delivery {
     let mut delivery = delivery(number, "g", &format!("m{number}"));
     let identity = delivery.metadata.identity.clone();
-    delivery.metadata = Arc::new(Metadata { identity, sets, read_at: None });
+    delivery.metadata = Arc::new(Metadata { identity, sets, read_at: None, trace: None });
     delivery
 }
 

@@ -248,7 +248,7 @@ fn a_full_lane_falls_behind_and_misses_nothing() {
     let request = state.ask_page(&limits()).unwrap();
     assert_eq!(request.after, Some(sequence(4)));
     state.load(page([5, 6], false), at(0));
-    assert_eq!(state.acknowledge(&identity(3).id, None, at(0)), Answered::InFlight(None));
+    assert_eq!(state.acknowledge(&identity(3).id, None, at(0)), Answered::InFlight { read_at: None, traced: None });
     assert_eq!(send_all(&mut state), [5]);
 }
 
