@@ -30,8 +30,10 @@ pub mod cli;
 pub mod config;
 mod credentials;
 mod disk;
+mod http;
 pub mod logging;
 pub mod offline;
+mod otlp;
 mod reload;
 
 pub use slipstream_relay::{

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{FilterFn, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::layer::{Layer, Layered, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload;
 
@@ -27,6 +27,12 @@ pub const MESSAGE_TARGET: &str = "slipstream::message";
 /// The target of the one line for each thing that an operator does over the API. Such an event has level info, and is
 /// written whatever the level is.
 pub const AUDIT_TARGET: &str = "slipstream::audit";
+
+/// The target of the events that spans are made of. They are no lines.
+pub const SPAN_TARGET: &str = "slipstream::span";
+
+/// What takes events of that target beside the log.
+pub type Beside = Box<dyn Layer<Layered<reload::Layer<Targets, Registry>, Registry>> + Send + Sync>;
 
 /// Most lines that wait for stderr.
 const QUEUED_LINES: usize = 8192;
@@ -79,14 +85,16 @@ impl Switches {
         Self { messages: config.enable_message_logs, level }
     }
 
-    fn filter(self) -> Targets {
+    /// With spans, their events pass too.
+    fn filter(self, spans: bool) -> Targets {
         let own = LevelFilter::from(self.level);
         // Libraries have less to say to an operator than their debug level holds.
         let foreign = own.min(LevelFilter::INFO);
         let messages = if self.messages { LevelFilter::INFO } else { LevelFilter::OFF };
         let audit = own.max(LevelFilter::INFO);
         let own = Targets::new().with_default(foreign).with_target("slipstream", own);
-        own.with_target(MESSAGE_TARGET, messages).with_target(AUDIT_TARGET, audit)
+        let spans = if spans { LevelFilter::TRACE } else { LevelFilter::OFF };
+        own.with_target(MESSAGE_TARGET, messages).with_target(AUDIT_TARGET, audit).with_target(SPAN_TARGET, spans)
     }
 }
 
@@ -113,16 +121,22 @@ pub struct Logging {
 pub struct LogControl {
     filter: reload::Handle<Targets, Registry>,
     current: Arc<Mutex<Switches>>,
+    /// Whether something takes the events of spans.
+    spans: bool,
 }
 
-/// Starts the log of this process, on stderr.
+/// Starts the log of this process, on stderr, and beside it what takes the events of spans.
 ///
 /// # Errors
 /// Where the process has a log already.
-pub fn install(format: LogFormat, switches: Switches) -> Result<Logging, tracing::subscriber::SetGlobalDefaultError> {
+pub fn install(
+    format: LogFormat,
+    switches: Switches,
+    spans: Option<Beside>,
+) -> Result<Logging, tracing::subscriber::SetGlobalDefaultError> {
     let stderr = io::stderr();
     let colours = stderr.is_terminal() && !wants_plain_text();
-    let (subscriber, logging) = build(format, switches, colours, stderr);
+    let (subscriber, logging) = build(format, switches, spans, colours, stderr);
     tracing::subscriber::set_global_default(subscriber)?;
     Ok(logging)
 }
@@ -164,7 +178,7 @@ impl LogControl {
             level: change.level.unwrap_or(current.level),
         };
         if next != *current {
-            self.filter.reload(next.filter())?;
+            self.filter.reload(next.filter(self.spans))?;
             *current = next;
         }
         Ok(next)
@@ -174,6 +188,7 @@ impl LogControl {
 fn build(
     format: LogFormat,
     switches: Switches,
+    spans: Option<Beside>,
     colours: bool,
     sink: impl Write + Send + 'static,
 ) -> (impl Subscriber + Send + Sync, Logging) {
@@ -190,9 +205,14 @@ fn build(
     let dropped = counter.get_or_init(|| queue.error_counter()).clone();
     // The filter stands below the layer that formats, so that an event that is switched off costs one load of its
     // callsite's cached interest.
-    let (filter, handle) = reload::Layer::new(switches.filter());
-    let subscriber = Registry::default().with(filter).with(lines(format, colours, queue));
-    let control = LogControl { filter: handle, current: Arc::new(Mutex::new(switches)) };
+    let has_spans = spans.is_some();
+    let (filter, handle) = reload::Layer::new(switches.filter(has_spans));
+    let lines = match lines(format, colours, queue) {
+        lines if has_spans => lines.with_filter(FilterFn::new(|event| event.target() != SPAN_TARGET)).boxed(),
+        lines => lines,
+    };
+    let subscriber = Registry::default().with(filter).with(spans).with(lines);
+    let control = LogControl { filter: handle, current: Arc::new(Mutex::new(switches)), spans: has_spans };
     let logging = Logging { control, dropped, _worker: worker };
     (subscriber, logging)
 }
@@ -307,7 +327,7 @@ mod tests {
     fn switches_choose_the_lines_also_at_runtime() {
         let (hand, taken) = mpsc::sync_channel(0);
         let quiet = Switches { messages: false, level: Level::Info };
-        let (subscriber, logging) = build(LogFormat::Human, quiet, false, Handed(hand));
+        let (subscriber, logging) = build(LogFormat::Human, quiet, None, false, Handed(hand));
         let control = logging.control();
         let change = |messages, level| control.change(SwitchChange { messages, level }).expect("switched");
         tracing::subscriber::with_default(subscriber, || {
@@ -337,7 +357,7 @@ mod tests {
     fn a_json_line_is_one_object_with_its_fields() {
         let (hand, taken) = mpsc::sync_channel(0);
         let (subscriber, _logging) =
-            build(LogFormat::Json, Switches { messages: true, level: Level::Info }, true, Handed(hand));
+            build(LogFormat::Json, Switches { messages: true, level: Level::Info }, None, true, Handed(hand));
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: MESSAGE_TARGET, key = "a\nb", "accepted");
             let line: serde_json::Value = serde_json::from_str(&until(&taken, "\n")).expect("JSON");
@@ -384,7 +404,7 @@ mod tests {
         for format in [LogFormat::Human, LogFormat::Json] {
             let (hand, taken) = mpsc::sync_channel(0);
             let (subscriber, logging) =
-                build(format, Switches { messages: true, level: Level::Info }, false, Handed(hand));
+                build(format, Switches { messages: true, level: Level::Info }, None, false, Handed(hand));
             tracing::subscriber::with_default(subscriber, || {
                 // The thread takes lines until its buffer is full or it tries to write; the rest waits in the queue.
                 while logging.dropped_lines() < 10 {

@@ -377,3 +377,12 @@ fn a_dumb_terminal_and_no_color_get_plain_text() {
         }
     }
 }
+
+/// Only a program without the cargo feature can show this; CI runs this file with the default features, too.
+#[cfg(not(feature = "otlp"))]
+#[tokio::test]
+async fn an_exporter_that_is_not_compiled_in_is_refused_by_its_feature() {
+    let (code, _, told) = ran(&["config", "check", "--otlp-endpoint=http://127.0.0.1:4318"], &[]).await;
+    assert_eq!(code, Some(2));
+    assert_has(&told, ["SLIPSTREAM_OTLP_ENDPOINT: ", "not compiled into this program", "cargo feature `otlp`"]);
+}

@@ -126,7 +126,7 @@ impl Clock for SystemClock {
 }
 
 fn read() -> Reading {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine for the time")]
+    #[expect(clippy::disallowed_methods, reason = "this is where the relay asks the machine for the time")]
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let wall = Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX));
     Reading { wall, steady: steady() }

@@ -44,7 +44,7 @@ impl SharedPage {
     ///
     /// # Cancellation
     /// A page that is being made is finished all the same, so that no second one is made beside it.
-    pub(super) async fn get(&self) -> Result<Bytes, JoinError> {
+    pub(crate) async fn get(&self) -> Result<Bytes, JoinError> {
         let asked = Instant::now();
         let mut last = Arc::clone(&self.last).lock_owned().await;
         if let Some(Made { begun, page }) = &*last

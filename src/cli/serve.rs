@@ -33,6 +33,7 @@ use crate::certificates::Certificates;
 use crate::config::{Config, Engine, Faults};
 use crate::credentials::Access;
 use crate::logging::{self, LogControl, Switches};
+use crate::otlp::Exporter;
 use crate::reload::Watch;
 use crate::{BUCKETS, backend};
 
@@ -73,11 +74,13 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
         Err(faults) => return output::fail(output::MISUSED, &faults),
     };
     let watch = Watch::new(certificates.watched().into_iter().chain(access.watched()));
-    let logging = match logging::install(config.log_format, Switches::of(&config)) {
+    let exporter = Exporter::of(&config);
+    let spans = exporter.as_ref().map(Exporter::layer);
+    let logging = match logging::install(config.log_format, Switches::of(&config), spans) {
         Ok(logging) => logging,
         Err(error) => return output::fail(output::FAILED, &error),
     };
-    match serve(&arguments.settings, config, Files { certificates, access, watch }, logging.control()).await {
+    match serve(&arguments.settings, config, Files { certificates, access, watch }, logging.control(), exporter).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The log is where an operator looks, and in its format: it is told nowhere else.
@@ -112,6 +115,7 @@ async fn serve(
     config: Config,
     Files { certificates, access, watch }: Files,
     log: LogControl,
+    exporter: Option<Exporter>,
 ) -> anyhow::Result<()> {
     let open_files = open_files::raise();
     let shutdown = CancellationToken::new();
@@ -152,7 +156,7 @@ async fn serve(
         let _ = tell.send(Signs { observer: running.observer.clone(), operator: running.operator.clone() });
         Ok(())
     };
-    let node = Node { config, certificates, access, log, metrics };
+    let node = Node { config, certificates, access, log, metrics, exporter };
     let outcome = node.run(shutdown.clone(), started).await;
     // It may have stopped by itself.
     shutdown.cancel();

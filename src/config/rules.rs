@@ -29,6 +29,7 @@ const RULES: &[Rule] = &[
     Rule { between: &["tls_client_ca", "tls_cert", "tls_key"], broken: clients_are_not_asked },
     Rule { between: &["tls_client_crl", "tls_client_ca"], broken: lists_have_no_authority },
     Rule { between: &["admin_read_token", "admin_token"], broken: nobody_may_act },
+    Rule { between: &["otlp_endpoint"], broken: exporter_is_missing },
     Rule { between: &["listen", "metrics_host", "metrics_port"], broken: listeners_collide },
     Rule { between: &["heartbeat", "idle_timeout"], broken: heartbeat_is_late },
     Rule { between: &["url_config", "instance_id"], broken: peer_has_the_own_id },
@@ -121,6 +122,11 @@ fn nobody_may_act(config: &Config, _: &[Engine]) -> Option<String> {
         Some(act) if act == read => Some("it is SLIPSTREAM_ADMIN_TOKEN too; expected another token".to_owned()),
         Some(_) => None,
     }
+}
+
+fn exporter_is_missing(config: &Config, _: &[Engine]) -> Option<String> {
+    (config.otlp_endpoint.is_some() && !cfg!(feature = "otlp"))
+        .then(|| "the exporter is not compiled into this program: it wants the cargo feature `otlp`".to_owned())
 }
 
 fn listeners_collide(config: &Config, _: &[Engine]) -> Option<String> {

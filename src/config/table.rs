@@ -6,6 +6,7 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper::header::HeaderName;
 use slipstream_store::{ClusterGroup, Durability, PeerId, Tag};
 
 use super::gathered::{Found, Gathered};
@@ -13,7 +14,7 @@ use super::lists;
 use super::setting::{Origin, Setting};
 use super::value::{self, Engine, INSTANT, Listen, LogFormat, MAX_REDIAL_PAUSE};
 use crate::dial::DialledPeer;
-use crate::link::Secret;
+use crate::link::{Secret, Target};
 use crate::listen::{InvalidNetworks, TrustedProxies};
 use crate::relay::{BacklogPolicy, Subscriber};
 
@@ -258,6 +259,18 @@ settings! {
 
     /// Whoever brings this token may read what the API shows, and change nothing. It has no flag.
     admin_read_token: Option<Secret> = "SLIPSTREAM_ADMIN_READ_TOKEN", "", "TOKEN", |text| value::optional(text, value::secret);
+
+    /// Collector of OpenTelemetry to which spans and metrics are sent (OTLP over HTTP), such as http://127.0.0.1:4318.
+    otlp_endpoint: Option<Target> = "SLIPSTREAM_OTLP_ENDPOINT", "", "URL", |text| value::optional(text, value::http_url);
+
+    /// Headers that the collector wants, NAME=VALUE, separated by commas, with %XX for what a value cannot have. It has no
+    /// flag.
+    otlp_headers: Option<Vec<(HeaderName, Secret)>> = "SLIPSTREAM_OTLP_HEADERS", "", "TOKEN",
+        |text| value::optional(text, value::headers);
+
+    /// How often metrics are sent to the collector.
+    otlp_metrics_interval: Duration = "SLIPSTREAM_OTLP_METRICS_INTERVAL", "60s", "DURATION",
+        |text| value::duration(text, INSTANT);
 
     /// Writes one log line a message.
     enable_message_logs: bool = "ENABLE_MESSAGE_LOGS", "true", "BOOL", value::switch;

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use hyper::header::{HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 use slipstream_store::{Durability, InvalidId, Tag};
 
 use super::nearest::nearest;
-use crate::link::Secret;
+use crate::http;
+use crate::link::{Secret, Target};
 use crate::relay::BacklogPolicy;
 use crate::tls;
 
@@ -228,6 +231,28 @@ pub(crate) fn token(text: &str) -> Option<Secret> {
 /// As [`token`], for a setting.
 pub(super) fn secret(text: &str) -> Result<Secret, String> {
     token(text).ok_or_else(|| format!("1 to {MAX_TOKEN} of the ASCII characters ! to ~"))
+}
+
+/// Reads the URL of an HTTP server.
+pub(super) fn http_url(text: &str) -> Result<Target, String> {
+    http::target(text).map_err(ToOwned::to_owned)
+}
+
+/// Most headers for a collector.
+const MAX_HEADERS: usize = 16;
+
+/// Reads headers as OpenTelemetry writes them: `NAME=VALUE,…`, with `%XX` in values.
+pub(super) fn headers(text: &str) -> Result<Vec<(HeaderName, Secret)>, String> {
+    let header = |text: &str| {
+        let (name, value) = text.split_once('=')?;
+        let value = percent_decode_str(value.trim()).decode_utf8().ok()?.into_owned();
+        HeaderValue::from_str(&value).ok()?;
+        Some((name.trim().parse().ok()?, Secret::new(value)))
+    };
+    let headers: Option<Vec<_>> = text.split(',').map(header).collect();
+    headers.filter(|headers| headers.len() <= MAX_HEADERS).ok_or_else(|| {
+        format!("up to {MAX_HEADERS} headers, separated by commas, such as `authorization=Bearer%20TOKEN`")
+    })
 }
 
 /// Longest name of a credential or of a certificate, in characters.

@@ -61,7 +61,19 @@ fn of_settings(config: &Config) -> Vec<String> {
     if config.tls_end_at_expiry && config.tls_client_ca.is_none() {
         warnings.push("SLIPSTREAM_TLS_END_AT_EXPIRY has no effect without SLIPSTREAM_TLS_CLIENT_CA".to_owned());
     }
+    warnings.extend(of_the_collector(config));
     warnings
+}
+
+fn of_the_collector(config: &Config) -> Option<String> {
+    config.otlp_headers.as_ref()?;
+    let Some(collector) = &config.otlp_endpoint else {
+        return Some("SLIPSTREAM_OTLP_HEADERS has no effect without SLIPSTREAM_OTLP_ENDPOINT".to_owned());
+    };
+    let is_open = collector.tls().is_none() && !collector.address().is_some_and(|ip| ip.is_loopback());
+    is_open.then(|| {
+        format!("SLIPSTREAM_OTLP_HEADERS crosses the network to {collector} in clear text: http:// has no TLS")
+    })
 }
 
 /// What whoever reaches a port may do there, though nobody may have meant it.

@@ -134,6 +134,11 @@ async fn settings_show_no_secret_that_was_put_in_the_wrong_place() {
     for (name, value) in [
         ("SLIPSTREAM_TOKENS", &token),
         ("SLIPSTREAM_ADMIN_TOKEN", &token),
+        ("SLIPSTREAM_OTLP_HEADERS", &token),
+        ("SLIPSTREAM_OTLP_HEADERS", &format!("authorization=Bearer%20{token}")),
+        ("SLIPSTREAM_OTLP_HEADERS", &format!("authorization={token},\n")),
+        ("SLIPSTREAM_OTLP_ENDPOINT", &url),
+        ("SLIPSTREAM_OTLP_ENDPOINT", &url.replace("postgres", "http")),
         ("SLIPSTREAM_SECRET", &token),
         ("METRICS_TOKEN", &token),
         ("SLIPSTREAM_STORE_URL", &url),

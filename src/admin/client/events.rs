@@ -6,8 +6,9 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::exchange::{ANSWER_TIMEOUT, Fault, MAX_ANSWER_BYTES, refused, send};
+use super::exchange::{ANSWER_TIMEOUT, MAX_ANSWER_BYTES, refused, request};
 use super::url::{AdminUrl, ClientError};
+use crate::http;
 
 /// Server-sent events that come from a relay.
 pub(crate) struct Events {
@@ -27,14 +28,14 @@ impl Events {
         let url = format!("{admin}{path}");
         let no_answer = |problem: String| ClientError::NoAnswer { url: url.clone(), problem };
         let asking = async {
-            let (response, connection) =
-                send(&target, &format!("{before}{path}"), Method::GET, None, admin.token.as_ref()).await?;
+            let request = request(&format!("{before}{path}"), Method::GET, None, admin.token.as_ref())?;
+            let (response, connection) = http::send(&target, request).await?;
             if response.status().is_success() {
                 return Ok((response.into_body(), connection));
             }
             let status = response.status();
             let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await?;
-            Err(Fault::from(refused(url.clone(), status, &body.to_bytes())))
+            Err(http::Fault::from(refused(url.clone(), status, &body.to_bytes())))
         };
         match timeout(ANSWER_TIMEOUT, asking).await {
             Ok(Ok((body, connection))) => Ok(Self { url, body, read: Vec::new(), _connection: connection }),

@@ -3,26 +3,20 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper::{Method, Request, Response, StatusCode, header};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
+use hyper::{Method, Request, StatusCode, header};
 use serde::Deserialize;
 use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::url::{AdminUrl, ClientError};
-use crate::dial::TlsConnector;
-use crate::link::{Connector as _, Secret, Target, TcpConnector};
+use crate::http;
+use crate::link::{Secret, Target};
 
 /// Most bytes of an answer that are read.
 pub(super) const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// How long an answer may take.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
-pub(super) type Fault = Box<dyn std::error::Error + Send + Sync>;
 
 /// Sends one request to an admin port, with a JSON body if there is one, and returns status and body.
 ///
@@ -55,34 +49,26 @@ async fn exchange(
     method: Method,
     json: Option<Bytes>,
     token: Option<&Secret>,
-) -> Result<(StatusCode, Bytes), Fault> {
-    let (response, _connection) = send(target, path, method, json, token).await?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await?;
-    Ok((status, body.to_bytes()))
+) -> Result<(StatusCode, Bytes), http::Fault> {
+    let answer = http::exchange(target, request(path, method, json, token)?, MAX_ANSWER_BYTES).await?;
+    Ok((answer.status(), answer.into_body()))
 }
 
-/// Sends a request and returns the head of the answer, whose body comes for as long as the connection is held.
-pub(super) async fn send(
-    target: &Target,
+/// A request of the API, with the token if there is one.
+pub(super) fn request(
     path: &str,
     method: Method,
     json: Option<Bytes>,
     token: Option<&Secret>,
-) -> Result<(Response<Incoming>, AbortOnDropHandle<()>), Fault> {
-    let (stream, _) = TlsConnector::new(TcpConnector).connect(target).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // What goes wrong with it is told by whoever sends or reads on it.
-    let connection = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
-    let mut request = Request::builder().method(method).uri(path).header(header::HOST, target.authority.as_str());
+) -> Result<Request<Full<Bytes>>, http::Fault> {
+    let mut request = Request::builder().method(method).uri(path);
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
     }
     if json.is_some() {
         request = request.header(header::CONTENT_TYPE, "application/json");
     }
-    let request = request.body(Full::new(json.unwrap_or_default()))?;
-    Ok((sender.send_request(request).await?, connection))
+    Ok(request.body(Full::new(json.unwrap_or_default()))?)
 }
 
 /// What an answer says that is no success.

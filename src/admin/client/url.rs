@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::config::discreet_url;
+use crate::http;
 use crate::link::{Secret, Target};
 use crate::tls::ClientTls;
 
@@ -11,7 +12,7 @@ use crate::tls::ClientTls;
 #[non_exhaustive]
 pub enum ClientError {
     /// The URL cannot be that of an admin port.
-    #[error("got {url:?}, {expected}")]
+    #[error("got {url:?}, expected {expected}")]
     Url {
         /// What was given, without what may be secret.
         url: String,
@@ -68,21 +69,7 @@ impl AdminUrl {
     /// [`ClientError::Url`].
     pub(super) fn target(&self) -> Result<(Target, String), ClientError> {
         let refuse = |expected| ClientError::Url { url: discreet_url(&self.url), expected };
-        let (scheme, rest) = self.url.split_once("://").unwrap_or_default();
-        let scheme = match scheme.to_ascii_lowercase().as_str() {
-            "http" => "ws",
-            "https" => "wss",
-            _ => return Err(refuse("expected a URL that begins with http:// or https://")),
-        };
-        if rest.contains('@') {
-            return Err(refuse("expected no user name in the URL"));
-        }
-        if rest.contains('?') {
-            return Err(refuse("expected a URL without a query"));
-        }
-        let target = Target::parse(&format!("{scheme}://{rest}"));
-        let target =
-            target.map_err(|_| refuse("expected a URL like http://127.0.0.1:8080, with a port from 1 to 65535"))?;
+        let target = http::target(&self.url).map_err(refuse)?;
         let path = target.path.trim_end_matches('/').to_owned();
         Ok((target.secured_with(self.tls.clone()), path))
     }

@@ -121,7 +121,7 @@ impl Cloud {
         let config = self.configuration()?;
         let (certificates, access) = named_files(&config)?;
         let Surroundings { log, metrics, .. } = self.surroundings.clone();
-        let node = Node { config, certificates: Arc::new(certificates), access, log, metrics };
+        let node = Node { config, certificates: Arc::new(certificates), access, log, metrics, exporter: None };
         let (tell, told) = oneshot::channel();
         let shutdown = CancellationToken::new();
         let started = move |started: &Started<'_>, running: &crate::admin::Running| {

@@ -58,7 +58,7 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
 /// Returns whether no message was lost.
 async fn tell(arguments: &Arguments) -> anyhow::Result<bool> {
     // What the relays say of lost links is part of the story, and told in it.
-    let logging = logging::install(LogFormat::Human, Switches { messages: false, level: Level::Error })?;
+    let logging = logging::install(LogFormat::Human, Switches { messages: false, level: Level::Error }, None)?;
     let metrics = MetricsPage::install(&BUCKETS)?;
     let _upkeep = AbortOnDropHandle::new(tokio::spawn(metrics.clone().upkeep()));
     let folder =

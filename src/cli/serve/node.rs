@@ -21,6 +21,7 @@ use crate::disk;
 use crate::link::TcpConnector;
 use crate::listen::Listener;
 use crate::logging::LogControl;
+use crate::otlp::Exporter;
 use crate::relay::Relay;
 use crate::store::StoreError;
 
@@ -32,6 +33,8 @@ pub(in crate::cli) struct Node {
     pub(in crate::cli) log: LogControl,
     /// The metrics of the process.
     pub(in crate::cli) metrics: MetricsPage,
+    /// What exports them and spans, if anything does.
+    pub(in crate::cli) exporter: Option<Exporter>,
 }
 
 impl Node {
@@ -47,7 +50,7 @@ impl Node {
         shutdown: CancellationToken,
         started: impl FnOnce(&Started<'_>, &Running) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let Self { config, certificates, access, log, metrics } = self;
+        let Self { config, certificates, access, log, metrics, exporter } = self;
         let since = Instant::now();
         let admin = ports::admin(&config).await?;
         let admin_address = admin.local_addr()?;
@@ -75,15 +78,20 @@ impl Node {
             storage_path: config.storage_path.clone(),
             since,
         };
-        shown.send_replace(pages::running(opening, metrics, running.clone(), &certificates, elsewhere));
+        let pages = pages::running(opening, metrics, running.clone(), &certificates, elsewhere);
+        let exporting = exporter.map(|exporter| exporter.start(relay.id(), pages.metrics.clone()));
+        shown.send_replace(pages);
         started(
             &Started { config: &config, id: relay.id(), links, admin: admin_address, place: elsewhere, opened },
             &running,
         )?;
         drop(running);
         let connector = Arc::new(TlsConnector::new(TcpConnector));
-        relay.run_erased(listener, access.authorizer(), connector, shutdown).await?;
-        Ok(())
+        let ended = relay.run_erased(listener, access.authorizer(), connector, shutdown).await;
+        if let Some(exporting) = exporting {
+            exporting.finish().await;
+        }
+        Ok(ended?)
     }
 }
 
