@@ -165,4 +165,16 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn it_is_read_back_from_a_text_that_was_stored() {
+        let valid = format!("00-{TRACE}-{PARENT}-01");
+        let text = format!(r#"{{"type":"X","value":"\"traceparent\"","traceparent":"{valid}"}}"#);
+        assert_eq!(super::super::trace_context(text.as_bytes()), TraceContext::parse(&valid));
+        for none in [r#"{"type":"X","value":{"traceparent":"#, r#"{"type":"X","value":["traceparent",""#] {
+            let close = if none.ends_with(':') { "}}" } else { "]}" };
+            let text = format!("{none}\"{valid}\"{close}").replace("\"\"", "\"");
+            assert_eq!(super::super::trace_context(text.as_bytes()), None, "{text}");
+        }
+    }
 }
