@@ -68,8 +68,16 @@ async fn an_operator_works_in_a_browser() {
     let pictures = pictures.display().to_string();
     let works = run("node", ["work.mjs", &origin, "the-one", &pictures], &workshop);
     let redriven = async {
-        for number in 1..=3 {
-            assert_eq!(warehouse.take().await.id(), format!("stock-{number}"), "by click, in order");
+        assert_eq!(warehouse.take().await.id(), "stock-1", "by click");
+        let ids = [warehouse.message().await.id().to_owned(), warehouse.message().await.id().to_owned()];
+        assert_eq!(ids, ["stock-2", "stock-3"], "in order");
+        let is_told = || async { (get(relay.admin, "/api/v1/peers/refuse-them").await.status == 200).then_some(()) };
+        eventually("the word to refuse them", is_told).await;
+        for id in ids {
+            warehouse.send(json!({"type": "NACK", "messageId": id, "reason": "again", "code": "invalid"})).await;
+        }
+        for number in 2..=3 {
+            assert_eq!(warehouse.take().await.id(), format!("stock-{number}"), "in order");
         }
         warehouse
     };

@@ -8,6 +8,15 @@ const [origin, look, act] = process.argv.slice(2);
 
 await inBrowser(origin, async (page, wrong) => {
   await page.goto(origin);
+  await page.waitForSelector('dialog input');
+  await page.keyboard.press('Escape');
+  await reads(page, '#ready .text', 'Needs a token');
+  await press(page, '#troubles', 'Enter a token');
+  await page.waitForSelector('dialog input');
+  await page.type('dialog input', 'no tökén');
+  await page.keyboard.press('Enter');
+  await eventually('the word that it cannot be one', async () => (await page.$eval('dialog input', (input) => input.validationMessage)).startsWith('A token has'));
+  await page.$eval('dialog input', (input) => { input.value = ''; });
   await give(page, 'mistyped');
   await eventually('the word that it is wrong', async () => (await text(page, 'dialog')).includes('not one of its tokens'));
   await give(page, look);

@@ -110,6 +110,15 @@ async function theWorkbench(page) {
   await press(page, `${group} + tr.inner tbody tr`, 'Redrive');
   await press(page, 'dialog[open]', 'Redrive');
   await reads(page, `${group} td:nth-child(3)`, '2');
+  // The page has had several pictures with two.
+  const since = (await ask('/api/v1/status')).uptimeSeconds;
+  await eventually('some pictures', async () => (await ask('/api/v1/status')).uptimeSeconds > since + 5);
+  await press(page, group, 'Redrive');
+  await press(page, 'dialog[open]', 'Redrive');
+  // The warehouse refuses both again once it is told that the page shows none, so soon that their count seems the same.
+  await eventually('the word that nothing was given up', async () => (await text(page, '#dead')).startsWith('Nothing was given up.'));
+  await fetch(`${origin}/api/v1/peers/refuse-them`, { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: '{"tags":["none"]}' });
+  await reads(page, `${group} td:nth-child(3)`, '2');
   await press(page, group, 'Redrive');
   await press(page, 'dialog[open]', 'Redrive');
   await eventually('the word that nothing was given up', async () => (await text(page, '#dead')).startsWith('Nothing was given up.'));
