@@ -140,6 +140,12 @@ pub fn redrive(name: &str, sequence: Sequence) -> Operation {
     Operation::Redrive { peer: peer(name), sequence }
 }
 
+/// Imports a dead letter that was not acknowledged, after four attempts, at second 5.
+pub fn import(name: &str, record: Record) -> Operation {
+    let (peer, message, reason) = (peer(name), Box::new(record), DeadLetterReason::Unacknowledged);
+    Operation::ImportDeadLetter { peer, message, reason, attempts: 4, dead_at: t(5) }
+}
+
 /// Discards a dead letter.
 pub fn discard(name: &str, sequence: Sequence) -> Operation {
     Operation::Discard { peer: peer(name), sequence }
@@ -158,10 +164,12 @@ pub async fn commit_one<S: MessageStore + ?Sized>(store: &S, operation: Operatio
     commit(store, vec![operation]).await[0]
 }
 
-/// Commits the operations as one batch, and returns the sequences of what was recorded or redriven.
+/// Commits the operations as one batch, and returns the sequences of what was recorded, redriven or imported.
 pub async fn sequences<S: MessageStore + ?Sized>(store: &S, operations: Vec<Operation>) -> Vec<Sequence> {
     let sequence = |outcome| match outcome {
-        Outcome::Recorded { sequence } | Outcome::Redriven { sequence } => Some(sequence),
+        Outcome::Recorded { sequence } | Outcome::Redriven { sequence } | Outcome::Imported { sequence } => {
+            Some(sequence)
+        }
         _ => None,
     };
     commit(store, operations).await.into_iter().filter_map(sequence).collect()
@@ -183,11 +191,11 @@ pub async fn redriven<S: MessageStore>(store: &S, name: &str, sequence: Sequence
     sequence_of(commit_one(store, redrive(name, sequence)).await)
 }
 
-/// The sequence of something that was recorded or redriven.
+/// The sequence of something that was recorded, redriven or imported.
 #[track_caller]
 pub fn sequence_of(outcome: Outcome) -> Sequence {
     match outcome {
-        Outcome::Recorded { sequence } | Outcome::Redriven { sequence } => sequence,
+        Outcome::Recorded { sequence } | Outcome::Redriven { sequence } | Outcome::Imported { sequence } => sequence,
         other => panic!("expected a sequence, got {other:?}"),
     }
 }

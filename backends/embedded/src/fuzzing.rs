@@ -4,11 +4,10 @@ use bincode::{BorrowDecode, Encode};
 use slipstream_store::Result;
 
 use crate::rows::codec::{
-    BlockRow, DeadCountsRow, DeadRow, Meta, NoteRow, OwedRow, RedrivenRow, SeenRow, decode, decode_meta, decode_peer,
-    encode, encode_meta, encode_peer,
+    BlockRow, DeadCountsRow, DeadRow, Meta, NoteRow, OwedRow, RedrivenRow, SeenRow, decode, decode_journal,
+    decode_meta, decode_peer, encode, encode_journal, encode_meta, encode_peer,
 };
 use crate::rows::index::RunRow;
-use crate::rows::journal::JournalRow;
 use crate::rows::table::Table;
 
 /// Reads a row of this table, and writes it again.
@@ -23,12 +22,12 @@ pub fn rewritten(table: Table, row: &[u8]) -> Result<Vec<u8>> {
         Table::Dead => again::<DeadRow<'_>>(row),
         Table::Redriven => again::<RedrivenRow>(row),
         Table::Blocks => again::<BlockRow>(row),
-        Table::Journal => again::<JournalRow<'_>>(row),
+        Table::Journal => decode_journal(row).and_then(|row| encode_journal(&row)),
         Table::Peers => decode_peer(row).and_then(|(peer, alias, paused)| encode_peer(peer, alias, paused)),
         Table::DeadCounts => again::<DeadCountsRow<'_>>(row),
         Table::Runs => RunRow::decode(row)?.encode(),
         Table::Meta => match decode_meta(row)? {
-            Meta { row, index: Some(index), .. } => encode_meta(row, index),
+            Meta { row, index: Some(index), has_imports, .. } => encode_meta(row, index, has_imports),
             // As an earlier version.
             Meta { row: earlier, .. } => encode(&earlier),
         },

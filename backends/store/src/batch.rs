@@ -140,6 +140,27 @@ pub enum Operation {
         /// Which dead letter.
         sequence: Sequence,
     },
+    /// Puts a dead letter into the store that was taken out of one, this or another, under a new sequence and with its
+    /// message as it stands here. Nothing is owed by it. Its peer need not be remembered.
+    ///
+    /// It is not a message that came in: no identity is looked at or remembered, and no stamp. So it counts as no
+    /// repetition, and what comes in later is none because of it. For [`AdoptPeer`](Self::AdoptPeer) it is a message of its
+    /// own, whatever its identity. In a trace it belongs to the record of its identity that is the newest before it.
+    ///
+    /// Gives [`Imported`](Outcome::Imported). Where the peer has a dead letter of that identity with that very text already,
+    /// it gives [`Unchanged`](Outcome::Unchanged).
+    ImportDeadLetter {
+        /// Whose delivery it was.
+        peer: PeerId,
+        /// The message. Its fingerprint, its stamp and the recipients of its route are not looked at.
+        message: Box<Record>,
+        /// Why it was given up.
+        reason: DeadLetterReason,
+        /// How many attempts were made.
+        attempts: u32,
+        /// When it was given up.
+        dead_at: Timestamp,
+    },
     /// Removes a dead letter for good.
     Discard {
         /// Whose dead letter.
@@ -194,6 +215,11 @@ pub enum Outcome {
     Conflict,
     /// The dead letter is owed again under this sequence.
     Redriven {
+        /// The new sequence.
+        sequence: Sequence,
+    },
+    /// The dead letter is there, under this sequence.
+    Imported {
         /// The new sequence.
         sequence: Sequence,
     },

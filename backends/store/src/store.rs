@@ -42,6 +42,7 @@ const PAGE_OF_COUNTING: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
 ///   horizon in between, is not repeatable in this sense.
 /// - **C4 Identity.** The first write wins. Until its horizon, across reopening, a second record of an identity is
 ///   `Duplicate`, or `Conflict` where its fingerprint differs; a second record of a stamp is `Duplicate`.
+///   An imported dead letter is no record, neither the first nor the second.
 /// - **C5 Ascending.** Sequences ascend in the order of the operations and become visible in ascending order: once
 ///   a page has shown *n*, nothing new appears at or below *n*. A sequence is never given twice, also across
 ///   reopening, and also where everything before it was purged. Gaps are allowed.
@@ -89,6 +90,10 @@ pub trait MessageStore: fmt::Debug + Send + Sync + 'static {
     /// [`Horizon::traces`] has passed the time at which the last delivery was settled (for a message that was owed
     /// to nobody: the time at which it was received), unless [`Horizon::max_trace_bytes`] was exceeded. Where an
     /// identity was recorded again after its horizon, the newest record is meant.
+    ///
+    /// Dead letters that were imported after that record, and what was redriven of them, are deliveries of the trace, too;
+    /// of each peer the delivery with the newest sequence is told. Where no record is known (any more), the newest of the
+    /// imported messages says the rest.
     ///
     /// This may read much of the store; it is for people, not for the flow of messages.
     async fn deliveries(&self, identity: &Identity) -> Result<Option<Trace>>;

@@ -5,6 +5,7 @@ pub mod atomic;
 pub mod dead_letters;
 pub mod exclusive;
 pub mod identity;
+pub mod imports;
 pub mod lifecycle;
 pub mod lockstep;
 pub mod pages;
@@ -251,6 +252,18 @@ macro_rules! for_each_case {
                 [C6 C3] counts_follow_every_dead_letter,
                 [C6] the_newest_of_each_count_is_told,
                 [C9 C12] dead_letters_stay_until_a_person_decides,
+            }
+            imports {
+                [C5 C6] an_imported_dead_letter_is_as_it_was,
+                [C3] a_dead_letter_is_imported_once,
+                [C3] what_is_a_dead_letter_already_is_not_imported,
+                [C3] another_text_is_another_dead_letter,
+                [C4] an_import_leaves_identities_and_stamps_alone,
+                [C7 C12] an_imported_dead_letter_is_redriven,
+                [C12] an_adoption_takes_imports_for_messages_of_their_own,
+                [C6] a_trace_tells_of_imports,
+                [C6] an_import_alone_has_a_trace,
+                [C9] an_import_outlives_its_horizon,
             }
             purge {
                 [C9] nothing_goes_behind_no_horizon,

@@ -62,6 +62,7 @@ impl State {
         self.finished.remove(&(time, origin));
         let Some(trace) = self.traces.remove(&origin) else { return };
         let identity = &trace.record.identity;
+        self.imported.remove(&(identity.clone(), origin));
         if self.newest_trace.get(identity) == Some(&origin) {
             self.newest_trace.remove(identity);
         }

@@ -27,6 +27,8 @@ pub(super) struct State {
     /// By the sequence under which the message was recorded.
     pub(super) traces: BTreeMap<Sequence, Traced>,
     pub(super) newest_trace: BTreeMap<Identity, Sequence>,
+    /// The traces of imported dead letters.
+    pub(super) imported: BTreeSet<(Identity, Sequence)>,
     /// The traces that may go, by the time at which the last delivery was settled.
     pub(super) finished: BTreeSet<(Timestamp, Sequence)>,
 }
@@ -98,6 +100,9 @@ impl State {
             Operation::Attempt { peer, sequence, number, at } => self.attempt(peer, *sequence, *number, *at),
             Operation::DeadLetter { peer, sequence, reason, attempts, at } => {
                 self.give_up(peer, *sequence, reason.clone(), *attempts, *at)
+            }
+            Operation::ImportDeadLetter { peer, message, reason, attempts, dead_at } => {
+                return self.import(peer, message, reason, *attempts, *dead_at);
             }
             Operation::Discard { peer, sequence } => self.discard(peer, *sequence),
             Operation::RememberPeer(peer) => self.remember(peer),
@@ -199,6 +204,29 @@ impl State {
         let dead = Dead { message, reason, attempts, at };
         self.dead.insert(cursor(peer, sequence), dead);
         true
+    }
+
+    fn import(
+        &mut self,
+        peer: &PeerId,
+        record: &Record,
+        reason: &DeadLetterReason,
+        attempts: u32,
+        at: Timestamp,
+    ) -> Outcome {
+        let is_same = |other: &Record| (&other.identity, &other.text) == (&record.identity, &record.text);
+        if self.dead.iter().any(|(at, dead)| at.peer == *peer && is_same(&dead.message.record)) {
+            return Outcome::Unchanged;
+        }
+        let sequence = self.next_sequence();
+        let record = Arc::new(record.clone());
+        let message = Message { record: Arc::clone(&record), origin: sequence };
+        self.imported.insert((record.identity.clone(), sequence));
+        let open = BTreeMap::from([(peer.clone(), sequence)]);
+        self.traces.insert(sequence, Traced { record, open, newest: BTreeMap::new() });
+        self.trace_settled(peer, sequence, sequence, Settled { state: DeliveryState::Dead, at });
+        self.dead.insert(cursor(peer, sequence), Dead { message, reason: reason.clone(), attempts, at });
+        Outcome::Imported { sequence }
     }
 
     fn acknowledge(&mut self, peer: &PeerId, sequence: Sequence, at: Timestamp) -> Outcome {

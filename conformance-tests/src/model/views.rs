@@ -1,6 +1,6 @@
 //! What can be read from the state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -38,16 +38,30 @@ impl State {
     }
 
     pub(super) fn trace(&self, identity: &Identity) -> Option<Trace> {
-        let trace = self.traces.get(self.newest_trace.get(identity)?)?;
-        let peers: BTreeSet<&PeerId> = trace.open.keys().chain(trace.newest.keys()).collect();
+        let newest = self.newest_trace.get(identity).copied();
+        // What was imported after the newest record belongs to it.
+        let from = newest.unwrap_or(Sequence::FIRST);
+        let all = (identity.clone(), from)..=(identity.clone(), Sequence::LAST);
+        let imported: Vec<Sequence> = self.imported.range(all).map(|(_, origin)| *origin).collect();
+        let record = &self.traces.get(&newest.or(imported.last().copied())?)?.record;
+        let mut deliveries = BTreeMap::new();
+        for trace in newest.iter().chain(&imported).filter_map(|origin| self.traces.get(origin)) {
+            let peers: BTreeSet<&PeerId> = trace.open.keys().chain(trace.newest.keys()).collect();
+            for delivery in peers.into_iter().filter_map(|peer| self.traced(peer, trace)) {
+                let newest = deliveries.entry(delivery.peer.clone()).or_insert_with(|| delivery.clone());
+                if newest.sequence < delivery.sequence {
+                    *newest = delivery;
+                }
+            }
+        }
         Some(Trace {
             identity: identity.clone(),
-            message_type: trace.record.message_type.clone(),
-            key: trace.record.key.clone(),
-            received_at: trace.record.received_at,
-            received_from: trace.record.route.received_from.clone(),
-            path: trace.record.route.path.to_vec(),
-            deliveries: peers.into_iter().filter_map(|peer| self.traced(peer, trace)).collect(),
+            message_type: record.message_type.clone(),
+            key: record.key.clone(),
+            received_at: record.received_at,
+            received_from: record.route.received_from.clone(),
+            path: record.route.path.to_vec(),
+            deliveries: deliveries.into_values().collect(),
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use slipstream_store::{Fingerprint, Horizon, Operation, Peer, Record, Route};
 
-use crate::fixture::{application, message, peer, put, stamp, t, tags};
+use crate::fixture::{application, import, message, peer, put, stamp, t, tags};
 use crate::power::steps::{Change, Step, Way};
 use crate::power::view::PEERS;
 
@@ -80,12 +80,19 @@ impl Generator {
             0..10 => return self.record(step, at),
             10 => return Change::Redrive(place),
             11 => return Change::Discard(place),
-            12..18 => Way::Acknowledge,
+            12 => return Change::Fixed(self.import(peer, at)),
+            13..18 => Way::Acknowledge,
             18 => Way::Supersede,
             19..22 => Way::Attempt(self.chance.u32(1..4)),
             _ => Way::GiveUp,
         };
         Change::Settle { way, peer, place, at }
+    }
+
+    /// Imports one of few dead letters, so that many are there already. No other message has their identities.
+    fn import(&mut self, which: usize, at: u64) -> Operation {
+        let name = format!("imported-{}", self.chance.u32(..4));
+        import(PEERS[which], Record { received_at: t(at), ..message(&name, &[]) })
     }
 
     fn record(&mut self, step: u64, at: u64) -> Change {

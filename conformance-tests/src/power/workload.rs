@@ -98,7 +98,9 @@ pub(super) async fn perform<S: MessageStore>(store: &S, request: &Request) -> Re
         Request::Commit(batch) => {
             let outcomes = store.commit(Arc::clone(batch)).await?;
             let given = outcomes.into_iter().filter_map(|outcome| match outcome {
-                Outcome::Recorded { sequence } | Outcome::Redriven { sequence } => Some(sequence),
+                Outcome::Recorded { sequence } | Outcome::Redriven { sequence } | Outcome::Imported { sequence } => {
+                    Some(sequence)
+                }
                 _ => None,
             });
             Ok(given.collect())

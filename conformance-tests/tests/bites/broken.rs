@@ -130,6 +130,12 @@ impl Broken {
                 }
                 _ => {}
             },
+            Operation::ImportDeadLetter { message, .. } if self.is(Flaw::RecordsImports) => {
+                self.one(Operation::Record(message.clone())).await?;
+            }
+            Operation::ImportDeadLetter { message, dead_at, .. } if self.is(Flaw::DatesImports) => {
+                *dead_at = message.received_at;
+            }
             Operation::ForgetPeer { .. } if self.is(Flaw::NeverForgetsPeers) => return Ok(Outcome::Applied),
             Operation::NameRelay { .. } if self.is(Flaw::ForgetsTheRelay) => return Ok(Outcome::Applied),
             _ => {}
@@ -169,6 +175,13 @@ impl Broken {
             (Flaw::AlwaysSaysApplied, _, Outcome::Unchanged) => return Ok(Outcome::Applied),
             (Flaw::DeliversDuplicates, Operation::Record(record), Outcome::Duplicate { .. }) => {
                 self.one(copy_of(record, "again", self.count())).await?;
+            }
+            (Flaw::ImportsTwice, Operation::ImportDeadLetter { .. }, Outcome::Unchanged) => {
+                let mut again = operation.clone();
+                if let Operation::ImportDeadLetter { message, .. } = &mut again {
+                    message.text = format!("again {}", self.count()).into();
+                }
+                return self.one(again).await;
             }
             (Flaw::ForgetsSettledIdentities, Operation::Acknowledge { .. }, Outcome::Applied) => {
                 let horizon = Horizon { identities: Timestamp::MAX, ..Horizon::NOTHING };

@@ -19,11 +19,13 @@ pub(crate) enum Flaw {
     AlwaysSaysApplied,
     AppliesKnownPeers,
     DeliversDuplicates,
+    ImportsTwice,
     // C4
     ForgetsIdentitiesAtReopening,
     IgnoresFingerprints,
     IgnoresStamps,
     RecordsWhatItIsAskedFor,
+    RecordsImports,
     IgnoresEpochs,
     IgnoresGroups,
     ForgetsSettledIdentities,
@@ -43,6 +45,7 @@ pub(crate) enum Flaw {
     FiltersByPrefix,
     MendsTexts,
     CountsDeadLettersOnce,
+    DatesImports,
     CountsFromZero,
     // C7
     RedrivesInPlace,

@@ -59,12 +59,14 @@ bites! {
         c3_applied_where_nothing_changed: AlwaysSaysApplied,
         c3_peers_applied_anew: AppliesKnownPeers,
         c3_a_repeated_message_delivered_again: DeliversDuplicates,
+        c3_a_dead_letter_imported_twice: ImportsTwice,
     }
     C4 {
         c4_identities_lost_at_reopening: ForgetsIdentitiesAtReopening,
         c4_fingerprints_ignored: IgnoresFingerprints,
         c4_stamps_ignored: IgnoresStamps,
         c4_records_what_it_is_asked_for: RecordsWhatItIsAskedFor,
+        c4_imports_recorded: RecordsImports,
         c4_stamps_by_number_only: IgnoresEpochs,
         c4_groups_ignored: IgnoresGroups,
         c4_identities_that_end_with_their_message: ForgetsSettledIdentities,
@@ -86,6 +88,7 @@ bites! {
         c6_reasons_by_prefix: FiltersByPrefix,
         c6_texts_changed: MendsTexts,
         c6_dead_letters_counted_once: CountsDeadLettersOnce,
+        c6_imports_dated_anew: DatesImports,
         c6_counts_from_before_reopening: CountsFromZero,
     }
     C7 {
@@ -174,6 +177,8 @@ fn the_lockstep_bites() {
         Flaw::KeepsFirstLastSeen,
         Flaw::CountsDeadLettersOnce,
         Flaw::DropsWhatAnAliasIsOwed,
+        Flaw::ImportsTwice,
+        Flaw::RecordsImports,
     ] {
         assert!(lockstep.iter().all(|case| !passes(case, flaw)), "the lockstep passes a store that {flaw:?}");
     }

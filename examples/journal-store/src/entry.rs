@@ -40,6 +40,10 @@ pub(crate) enum Entry {
         block: StampBlock,
         seen: Seen,
     },
+    /// The message under this sequence came with an import.
+    Imported {
+        origin: Sequence,
+    },
     /// Nothing happened. Its frame says that all before it had been synced.
     Seal,
 }
@@ -58,6 +62,7 @@ impl State {
                 self.recorded.push_back((received_at, identity));
             }
             Entry::Stamps { block, seen } => self.stamps.insert(block, seen),
+            Entry::Imported { origin } => drop(self.imported.insert(origin)),
             Entry::Seal => {}
         }
     }
@@ -73,7 +78,8 @@ impl State {
             Some(Entry::Identity { received_at: *received_at, identity: identity.clone(), fingerprint })
         });
         let stamps = self.stamps.rows().map(|(&block, seen)| Entry::Stamps { block, seen: seen.clone() });
-        std::iter::once(head).chain(peers).chain(messages).chain(identities).chain(stamps)
+        let imported = self.imported.iter().map(|&origin| Entry::Imported { origin });
+        std::iter::once(head).chain(peers).chain(messages).chain(identities).chain(stamps).chain(imported)
     }
 }
 
@@ -87,6 +93,7 @@ variants! {
         6 Identity { received_at: received_at, identity: identity, fingerprint: fingerprint },
         7 Stamps { block: block, seen: seen },
         8 Seal {},
+        9 Imported { origin: origin },
     }
     Operation {
         1 Record { 0: record },
@@ -102,6 +109,7 @@ variants! {
         11 ForgetPeer { peer: peer, at: at },
         12 NameRelay { id: id },
         13 Recognise { 0: record },
+        14 ImportDeadLetter { peer: peer, message: message, reason: reason, attempts: attempts, dead_at: dead_at },
     }
     PeerKind { 1 Application {}, 2 Relay {}, }
     DeliveryState { 1 Pending {}, 2 Acknowledged {}, 3 Superseded {}, 4 Expired {}, 5 Dead {}, }

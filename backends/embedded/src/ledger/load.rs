@@ -30,8 +30,8 @@ const LAST_KEY: [u8; 137] = [0xFF; 137];
 pub(crate) fn load(tables: &dyn Tables) -> Result<Ledger> {
     let mut ledger = Ledger::default();
     let Some(value) = tables.get(Table::Meta, keys::META)? else { return new(tables).map(|()| ledger) };
-    let Meta { row: meta, is_counted, index } = codec::decode_meta(&value)?;
-    ledger.counters = Counters::from_row(&meta, index)?;
+    let Meta { row: meta, is_counted, index, has_imports } = codec::decode_meta(&value)?;
+    ledger.counters = Counters::from_row(&meta, index, has_imports)?;
     ledger.relay = meta.relay.map(read::name).transpose()?;
     load_peers(tables, &mut ledger)?;
     load_blocks(tables, &mut ledger)?;
@@ -127,7 +127,7 @@ fn load_journal(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
     let last = keys::number(Sequence::LAST.get());
     let mut oldest = None;
     tables.scan(Table::Journal, &keys::number(0), &last, &mut |key, value| {
-        let row: JournalRow<'_> = codec::decode(value, "a journal row")?;
+        let row: JournalRow<'_> = codec::decode_journal(value)?;
         let commit = keys::first_number(key).ok_or_else(|| read::bad_key(Table::Journal))?;
         oldest = Some(OldestRow { commit, latest: row.latest, last_recorded: row.last_recorded() });
         Ok(ControlFlow::Break(()))
@@ -137,7 +137,7 @@ fn load_journal(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
     let mut tail = Tail::new(indexed.to);
     let first = keys::number(identities_commit.min(indexed.to));
     tables.scan(Table::Journal, &first, &last, &mut |key, value| {
-        let row: JournalRow<'_> = codec::decode(value, "a journal row")?;
+        let row: JournalRow<'_> = codec::decode_journal(value)?;
         let commit = keys::first_number(key).ok_or_else(|| read::bad_key(Table::Journal))?;
         if commit >= ledger.counters.next_commit {
             return Err(StoreError::Corrupted(format!("commit {commit} has a journal row and is yet to be made")));

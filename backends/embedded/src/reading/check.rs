@@ -158,7 +158,7 @@ fn check_journal(tables: &dyn Tables, ledger: &Ledger, defects: &mut Vec<Defect>
     let mut bytes = 0;
     each(tables, Table::Journal, defects, &mut |_, value| {
         bytes += value.len() as u64;
-        let row: JournalRow<'_> = codec::decode(value, "a journal row")?;
+        let row: JournalRow<'_> = codec::decode_journal(value)?;
         row.settled.iter().try_for_each(|settled| settled.check_below(ledger.counters.next_sequence))?;
         check_row(&row)
     })?;
@@ -172,7 +172,7 @@ fn check_journal(tables: &dyn Tables, ledger: &Ledger, defects: &mut Vec<Defect>
 /// A row of the journal has what it points to, and all of it can be traced.
 fn check_row(row: &JournalRow<'_>) -> Result<()> {
     let peer = |index: &u32| read::name::<PeerId>(row.name(*index)?).map(drop);
-    for recorded in &row.recorded {
+    for recorded in row.told() {
         read::name::<ClusterGroup>(row.name(recorded.group)?)?;
         read::name::<MessageId>(recorded.id)?;
         read::name::<MessageType>(row.name(recorded.message_type)?)?;

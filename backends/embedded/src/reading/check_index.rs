@@ -105,7 +105,7 @@ fn expected(tables: &dyn Tables, ledger: &Ledger, first: u64, last: u64) -> Resu
     }
     tables.scan(Table::Journal, &keys::number(first), &keys::number(last), &mut |key, value| {
         let commit = keys::first_number(key).ok_or_else(|| read::bad_key(Table::Journal))?;
-        let row: JournalRow<'_> = codec::decode(value, "a journal row")?;
+        let row: JournalRow<'_> = codec::decode_journal(value)?;
         let hashes = index::hashes(&row, ledger.counters.next_sequence)?;
         expected.extend(hashes.into_iter().map(|hash| (hash, commit)));
         Ok(ControlFlow::Continue(()))

@@ -63,7 +63,7 @@ impl<'t> Journal<'t> {
         for commit in commits.into_iter().filter(|commit| (index.from..tail.end()).contains(commit)) {
             // Its row may have left, and what was still wanted of it is in a later one.
             if let Some(value) = self.tables.get(Table::Journal, &keys::number(commit))? {
-                visit(&codec::decode(&value, "a journal row")?)?;
+                visit(&codec::decode_journal(&value)?)?;
             }
         }
         self.scan(tail.end().max(index.from), Sequence::LAST.get(), visit)
@@ -86,7 +86,7 @@ impl<'t> Journal<'t> {
     fn scan(&self, first: u64, last: u64, visit: &mut VisitRow<'_>) -> Result<()> {
         self.tables.scan(Table::Journal, &keys::number(first), &keys::number(last), &mut |key, value| {
             keys::first_number(key).ok_or_else(|| read::bad_key(Table::Journal))?;
-            visit(&codec::decode(value, "a journal row")?).map(ControlFlow::Continue)
+            visit(&codec::decode_journal(value)?).map(ControlFlow::Continue)
         })
     }
 }

@@ -20,9 +20,10 @@ use crate::rows::journal::{JournalRow, Recorded, state_code, state_of};
 use crate::rows::table::{MessageRow, Table};
 use crate::rows::{index, keys, read};
 
-/// What the record of a message says, and which sequence it has.
+/// What is said of a message when it is recorded or imported, and under which sequence that was.
 struct Header {
     origin: u64,
+    is_imported: bool,
     trace: Trace,
 }
 
@@ -37,27 +38,46 @@ struct Fate {
 type Deliveries = BTreeMap<PeerId, TracedDelivery>;
 
 pub(crate) fn trace(journal: &Journal<'_>, identity: &Identity) -> Result<Option<Trace>> {
-    let tables = journal.tables();
-    let mut header = None;
+    let mut headers = Vec::new();
     let (group, id) = (identity.group.as_str(), identity.id.as_str());
     journal.each(index::of_identity(group, id), &mut |row| {
-        for recorded in row.recorded.iter().filter(|recorded| recorded.id == id) {
-            let is_newer = header.as_ref().is_none_or(|header: &Header| recorded.sequence > header.origin);
-            if is_newer && row.name(recorded.group)? == group {
-                header = Some(header_of(row, recorded, identity)?);
+        let recorded = row.recorded.iter().map(|told| (told, false));
+        for (told, is_imported) in recorded.chain(row.imported.iter().map(|told| (told, true))) {
+            if told.id == id && row.name(told.group)? == group {
+                headers.push(header_of(row, told, is_imported, identity)?);
             }
         }
         Ok(())
     })?;
-    // If the journal was cut for its size, the message itself or a dead letter may still tell of it.
-    let header = match header {
-        Some(header) => Some(header),
-        None => header_of_stored(tables, journal.whole_from(), identity)?,
+    if headers.is_empty() {
+        // If the journal was cut for its size, the message itself or a dead letter may still tell of it.
+        headers.extend(header_of_stored(journal.tables(), journal.whole_from(), identity)?);
+    }
+    headers.sort_unstable_by_key(|header| header.origin);
+    // What was imported after the newest record belongs to it.
+    let newest = headers.iter().rposition(|header| !header.is_imported).unwrap_or_default();
+    let mut deliveries = Deliveries::new();
+    for header in headers.iter().skip(newest) {
+        for (peer, delivery) in deliveries_of(journal, header.origin)? {
+            if deliveries.get(&peer).is_none_or(|other| other.sequence < delivery.sequence) {
+                deliveries.insert(peer, delivery);
+            }
+        }
+    }
+    let header = if headers.get(newest).is_some_and(|header| header.is_imported) {
+        headers.pop()
+    } else {
+        headers.into_iter().nth(newest)
     };
-    let Some(mut header) = header else { return Ok(None) };
+    Ok(header.map(|header| Trace { deliveries: deliveries.into_values().collect(), ..header.trace }))
+}
+
+/// The deliveries of what was recorded or imported under this sequence.
+fn deliveries_of(journal: &Journal<'_>, origin: u64) -> Result<Deliveries> {
+    let tables = journal.tables();
     let mut deliveries = Deliveries::new();
     let mut fates: BTreeMap<PeerId, Fate> = BTreeMap::new();
-    journal.each(index::of_deliveries(header.origin), &mut |row| gather(row, header.origin, &mut fates))?;
+    journal.each(index::of_deliveries(origin), &mut |row| gather(row, origin, &mut fates))?;
     for (peer, fate) in fates {
         if let Some((state, at)) = fate.settled {
             let settled_at = Some(Timestamp::from_millis(at));
@@ -65,14 +85,13 @@ pub(crate) fn trace(journal: &Journal<'_>, identity: &Identity) -> Result<Option
             deliveries.insert(peer, delivery);
         }
     }
-    find_pending(tables, header.origin, &mut deliveries)?;
-    find_dead(tables, header.origin, &mut deliveries)?;
-    find_redriven(tables, header.origin, &mut deliveries)?;
-    header.trace.deliveries = deliveries.into_values().collect();
-    Ok(Some(header.trace))
+    find_pending(tables, origin, &mut deliveries)?;
+    find_dead(tables, origin, &mut deliveries)?;
+    find_redriven(tables, origin, &mut deliveries)?;
+    Ok(deliveries)
 }
 
-fn header_of(row: &JournalRow<'_>, recorded: &Recorded<'_>, identity: &Identity) -> Result<Header> {
+fn header_of(row: &JournalRow<'_>, recorded: &Recorded<'_>, is_imported: bool, identity: &Identity) -> Result<Header> {
     let route = row.route(recorded.route)?;
     let peers = |numbers: &[u32]| numbers.iter().map(|&number| read::name(row.name(number)?)).collect::<Result<_>>();
     let trace = Trace {
@@ -84,7 +103,7 @@ fn header_of(row: &JournalRow<'_>, recorded: &Recorded<'_>, identity: &Identity)
         path: peers(&route.path)?,
         deliveries: Vec::new(),
     };
-    Ok(Header { origin: recorded.sequence, trace })
+    Ok(Header { origin: recorded.sequence, is_imported, trace })
 }
 
 /// The newest message or dead letter of the identity that was recorded before `end`. It reads all that is left of what was:
@@ -130,7 +149,7 @@ fn stored_header(row: &MessageRow<'_>, identity: &Identity) -> Result<Header> {
         path: read::path(row.path)?,
         deliveries: Vec::new(),
     };
-    Ok(Header { origin: row.sequence, trace })
+    Ok(Header { origin: row.sequence, is_imported: false, trace })
 }
 
 /// Takes from a row what it says of the deliveries of a message. Of a delivery under several sequences, what is said

@@ -7,6 +7,7 @@ use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{BorrowDecode, Encode};
 use slipstream_store::{Result, StoreError};
 
+use crate::rows::journal::{JournalRow, Recorded};
 use crate::rows::table::MessageRow;
 
 /// The format of every row but those that have a later one.
@@ -18,11 +19,18 @@ const FORMAT_COUNTED: u8 = 2;
 /// The format of what there is once a store, since there is an index of the journal, too.
 const FORMAT_INDEXED: u8 = 3;
 
+/// The format of what there is once a store, since a dead letter was imported, too: earlier versions cannot read the
+/// journal then.
+const FORMAT_WITH_IMPORTS: u8 = 4;
+
 /// The format of a peer's row that has an alias.
 const FORMAT_WITH_ALIAS: u8 = 2;
 
 /// The format of a peer's row whose deliveries are paused.
 const FORMAT_PAUSED: u8 = 3;
+
+/// The format of a row of the journal that tells of imported dead letters.
+const FORMAT_IMPORTED: u8 = 2;
 
 /// The largest row, in bytes. Decoding never reserves more.
 const LIMIT: usize = 1 << 30;
@@ -159,6 +167,8 @@ pub(crate) struct Meta<'a> {
     /// Whether dead letters are counted by peer.
     pub(crate) is_counted: bool,
     pub(crate) index: Option<IndexRow>,
+    /// Whether a dead letter was ever imported.
+    pub(crate) has_imports: bool,
 }
 
 /// The row as bytes.
@@ -175,9 +185,15 @@ pub(crate) fn encode_peer(peer: PeerRow<'_>, alias: Option<&str>, paused: bool) 
     }
 }
 
-/// What there is once a store as bytes, in the format of this version.
-pub(crate) fn encode_meta(meta: MetaRow<'_>, index: IndexRow) -> Result<Vec<u8>> {
-    encode_as(FORMAT_INDEXED, &IndexedMetaRow { meta, index })
+/// A row of the journal as bytes, in the oldest format that has all there is to say.
+pub(crate) fn encode_journal(row: &JournalRow<'_>) -> Result<Vec<u8>> {
+    if row.imported.is_empty() { encode(row) } else { encode_as(FORMAT_IMPORTED, &(row, &row.imported)) }
+}
+
+/// What there is once a store as bytes, in the oldest format that has an index and all there is to say.
+pub(crate) fn encode_meta(meta: MetaRow<'_>, index: IndexRow, has_imports: bool) -> Result<Vec<u8>> {
+    let format = if has_imports { FORMAT_WITH_IMPORTS } else { FORMAT_INDEXED };
+    encode_as(format, &IndexedMetaRow { meta, index })
 }
 
 fn encode_as<T: Encode>(format: u8, row: &T) -> Result<Vec<u8>> {
@@ -217,16 +233,31 @@ pub(crate) fn decode_peer(bytes: &[u8]) -> Result<(PeerRow<'_>, Option<&str>, bo
     }
 }
 
+/// The row of the journal that `bytes` are.
+pub(crate) fn decode_journal(bytes: &[u8]) -> Result<JournalRow<'_>> {
+    const WHAT: &str = "a journal row";
+    match bytes.split_first() {
+        Some((&FORMAT_IMPORTED, rest)) => {
+            let (row, imported): (JournalRow<'_>, Vec<Recorded<'_>>) = decode_fields(rest, WHAT)?;
+            Ok(JournalRow { imported, ..row })
+        }
+        _ => decode(bytes, WHAT),
+    }
+}
+
 /// What there is once a store, also if an earlier version wrote it.
 pub(crate) fn decode_meta(bytes: &[u8]) -> Result<Meta<'_>> {
     const WHAT: &str = "the ledger's counters";
     match bytes.split_first() {
-        Some((&FORMAT_INDEXED, rest)) => {
+        Some((&format @ (FORMAT_INDEXED | FORMAT_WITH_IMPORTS), rest)) => {
             let IndexedMetaRow { meta: row, index } = decode_fields(rest, WHAT)?;
-            Ok(Meta { row, is_counted: true, index: Some(index) })
+            let has_imports = format == FORMAT_WITH_IMPORTS;
+            Ok(Meta { row, is_counted: true, index: Some(index), has_imports })
         }
-        Some((&FORMAT_COUNTED, rest)) => Ok(Meta { row: decode_fields(rest, WHAT)?, is_counted: true, index: None }),
-        _ => Ok(Meta { row: decode(bytes, WHAT)?, is_counted: false, index: None }),
+        Some((&FORMAT_COUNTED, rest)) => {
+            Ok(Meta { row: decode_fields(rest, WHAT)?, is_counted: true, index: None, has_imports: false })
+        }
+        _ => Ok(Meta { row: decode(bytes, WHAT)?, is_counted: false, index: None, has_imports: false }),
     }
 }
 
@@ -296,14 +327,18 @@ mod tests {
             relay: Some("r"),
         };
         assert_eq!(encode(&meta).unwrap(), [1, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r']);
-        let plain = Meta { row: meta, is_counted: false, index: None };
+        let plain = Meta { row: meta, is_counted: false, index: None, has_imports: false };
         assert_eq!(decode_meta(&encode(&meta).unwrap()), Ok(plain));
         let counted = [2, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r'];
         assert_eq!(decode_meta(&counted), Ok(Meta { is_counted: true, ..plain }));
         let index = IndexRow { from: 11, to: 12, first_run: 13, next_run: 14, whole_from: 15 };
-        let indexed = encode_meta(meta, index).unwrap();
+        let indexed = encode_meta(meta, index, false).unwrap();
         assert_eq!(indexed, [3, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r', 11, 12, 13, 14, 15]);
         assert_eq!(decode_meta(&indexed), Ok(Meta { is_counted: true, index: Some(index), ..plain }));
+        let importing = encode_meta(meta, index, true).unwrap();
+        assert_eq!((importing[0], &importing[1..]), (4, &indexed[1..]));
+        let expected = Meta { is_counted: true, index: Some(index), has_imports: true, ..plain };
+        assert_eq!(decode_meta(&importing), Ok(expected));
         // A program that knows no index says so.
         let refused = decode::<MetaRow<'_>>(&indexed, "the ledger's counters");
         let text = "the ledger's counters: expected row format 1, got 3".to_owned();
@@ -330,6 +365,36 @@ mod tests {
         let later = [&[4], &fields[..]].concat();
         assert!(matches!(decode_peer(&later), Err(StoreError::Unsupported(_))));
         assert!(matches!(decode_peer(&[]), Err(StoreError::Corrupted(_))));
+    }
+
+    #[test]
+    fn a_row_of_the_journal_has_another_format_only_with_imports() {
+        let recorded = Recorded {
+            sequence: 5,
+            group: 0,
+            id: "m1",
+            fingerprint: 6,
+            message_type: 1,
+            key: None,
+            received_at: 7,
+            route: 0,
+        };
+        let row = JournalRow { latest: 7, names: vec!["g", "SK"], recorded: vec![recorded], ..JournalRow::default() };
+        // Both are on people's disks.
+        let fields = [7, 2, 1, b'g', 2, b'S', b'K', 0, 1, 5, 0, 2, b'm', b'1', 6, 1, 0, 7, 0, 0, 0];
+        let plain = [&[1], &fields[..]].concat();
+        assert_eq!(encode_journal(&row).unwrap(), plain);
+        assert_eq!(decode_journal(&plain), Ok(row.clone()));
+        let importing = JournalRow { imported: row.recorded.clone(), ..row };
+        let bytes = [&[2], &fields[..], &[1, 5, 0, 2, b'm', b'1', 6, 1, 0, 7, 0]].concat();
+        assert_eq!(encode_journal(&importing).unwrap(), bytes);
+        assert_eq!(decode_journal(&bytes), Ok(importing));
+        // A program that knows no imports says so.
+        let text = "a journal row: expected row format 1, got 2".to_owned();
+        assert_eq!(decode::<JournalRow<'_>>(&bytes, "a journal row"), Err(StoreError::Unsupported(text)));
+        for length in 0..bytes.len() {
+            assert!(matches!(decode_journal(&bytes[..length]), Err(StoreError::Corrupted(_))), "{length}");
+        }
     }
 
     #[test]

@@ -76,13 +76,16 @@ pub(crate) fn hashes(row: &JournalRow<'_>, next_sequence: u64) -> Result<Vec<u32
     }
     groups.sort_unstable();
     groups.dedup();
-    let mut hashes: Vec<u32> = Vec::with_capacity(groups.len() + row.recorded.len());
+    let mut hashes: Vec<u32> = Vec::with_capacity(groups.len() + row.recorded.len() + row.imported.len());
     hashes.extend(groups.into_iter().map(of_group));
     // Neighbours mostly share their cluster group.
     for recorded in row.recorded.chunk_by(|one, next| one.group == next.group) {
         let Some(first) = recorded.first() else { continue };
         let seed = seed_of(row.name(first.group)?);
         hashes.extend(recorded.iter().map(|recorded| of_id(seed, recorded.id)));
+    }
+    for imported in &row.imported {
+        hashes.push(of_identity(row.name(imported.group)?, imported.id));
     }
     Ok(hashes)
 }

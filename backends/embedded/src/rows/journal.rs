@@ -1,15 +1,20 @@
-//! The journal: one row a commit, of what it recorded, settled and redrove. Traces and identities come from it.
+//! The journal: one row a commit, of what it recorded, settled, redrove and imported. Traces come from it, and the
+//! identities of what was recorded.
 //!
 //! Rows stand alone: names (of peers, groups and types) are in a dictionary within the row. Deliveries that were
 //! redriven are named together with their origin, the sequence that the message was recorded under. What a purge
 //! still needs of a row that it removes, it writes again into its own row; the order of rows therefore says nothing,
 //! the sequences say everything.
 
+use bincode::de::BorrowDecoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{BorrowDecode, Encode};
 use hashbrown::HashMap;
 use slipstream_store::{DeliveryState, Result, StoreError};
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, BorrowDecode)]
+/// A row. As bytes it is all but what was imported, for which the codec has a format of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct JournalRow<'a> {
     /// The latest time in the row.
     pub(crate) latest: u64,
@@ -18,6 +23,33 @@ pub(crate) struct JournalRow<'a> {
     pub(crate) recorded: Vec<Recorded<'a>>,
     pub(crate) settled: Vec<Settled>,
     pub(crate) redriven: Vec<Redriven>,
+    /// The messages of dead letters that were imported. Their identities are not remembered.
+    pub(crate) imported: Vec<Recorded<'a>>,
+}
+
+impl Encode for JournalRow<'_> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> std::result::Result<(), EncodeError> {
+        self.latest.encode(encoder)?;
+        self.names.encode(encoder)?;
+        self.routes.encode(encoder)?;
+        self.recorded.encode(encoder)?;
+        self.settled.encode(encoder)?;
+        self.redriven.encode(encoder)
+    }
+}
+
+impl<'de, C> BorrowDecode<'de, C> for JournalRow<'de> {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(decoder: &mut D) -> std::result::Result<Self, DecodeError> {
+        Ok(Self {
+            latest: BorrowDecode::borrow_decode(decoder)?,
+            names: BorrowDecode::borrow_decode(decoder)?,
+            routes: BorrowDecode::borrow_decode(decoder)?,
+            recorded: BorrowDecode::borrow_decode(decoder)?,
+            settled: BorrowDecode::borrow_decode(decoder)?,
+            redriven: BorrowDecode::borrow_decode(decoder)?,
+            imported: Vec::new(),
+        })
+    }
 }
 
 /// Where messages came from and which remembered peers they were owed to. All numbers point into the names.
@@ -60,12 +92,22 @@ pub(crate) struct Redriven {
 
 impl JournalRow<'_> {
     pub(crate) fn is_empty(&self) -> bool {
-        self.recorded.is_empty() && self.settled.is_empty() && self.redriven.is_empty()
+        self.recorded.is_empty() && self.settled.is_empty() && self.redriven.is_empty() && self.imported.is_empty()
     }
 
     /// The last sequence that the row records.
     pub(crate) fn last_recorded(&self) -> Option<u64> {
         self.recorded.iter().map(|recorded| recorded.sequence).max()
+    }
+
+    /// The last sequence that the row tells the message of.
+    pub(crate) fn last_told(&self) -> Option<u64> {
+        self.told().map(|message| message.sequence).max()
+    }
+
+    /// The messages that were recorded or imported.
+    pub(crate) fn told(&self) -> impl Iterator<Item = &Recorded<'_>> {
+        self.recorded.iter().chain(&self.imported)
     }
 
     pub(crate) fn name(&self, index: u32) -> Result<&str> {

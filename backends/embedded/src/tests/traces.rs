@@ -86,6 +86,27 @@ async fn dead_letters(store: &EmbeddedStore<Medium>, chance: &mut Chance, now: u
     operations.collect()
 }
 
+/// Imports a dead letter, which is there already or is not: then all dead letters say the same, also where the journal was
+/// cut.
+async fn import(store: &EmbeddedStore<Medium>, chance: &mut Chance, now: u64) -> Outcome {
+    let (all, limit) = (DeadLetterFilter::default(), PageLimit::items(NonZeroU32::MAX));
+    let mut dead = store.dead_letters(&all, None, limit).await.unwrap().items;
+    let at = usize::try_from(chance.below(1 + dead.len() as u64)).unwrap();
+    let (name, id) = match (chance.below(2), dead.get(at)) {
+        (0, Some(dead)) => (dead.peer.to_string(), dead.identity.id.to_string()),
+        _ => (chance.peer().to_owned(), format!("m{}", chance.below(MESSAGES))),
+    };
+    let Operation::Record(mut message) = recorded(chance, now) else { unreachable!("it records") };
+    message.identity = named(&id);
+    let dead_at = Timestamp::from_millis(now.saturating_sub(chance.below(2000)));
+    dead.retain(|dead| dead.peer.as_str() == name && dead.identity.id.as_str() == id && dead.text == message.text);
+    let import =
+        Operation::ImportDeadLetter { peer: peer(&name), message, reason: "poison".into(), attempts: 1, dead_at };
+    let outcome = store.commit(batch(vec![import])).await.unwrap()[0];
+    assert_eq!(outcome == Outcome::Unchanged, !dead.is_empty(), "{id} of {name}: {dead:?}");
+    outcome
+}
+
 fn horizon(chance: &mut Chance, now: u64) -> Horizon {
     let ago = |chance: &mut Chance, most: u64| Timestamp::from_millis(now.saturating_sub(chance.below(most)));
     Horizon {
@@ -139,8 +160,14 @@ async fn history(seed: u64, folder: &Path) -> u64 {
             drop(store.commit(batch(operations.clone())).await);
             medium.faults.lock().unwrap().clear();
         }
-        for outcome in store.commit(batch(operations)).await.unwrap() {
-            if let Outcome::Recorded { sequence } | Outcome::Redriven { sequence } = outcome {
+        let mut outcomes = store.commit(batch(operations)).await.unwrap();
+        for _ in 0..chance.below(3) {
+            outcomes.push(import(&store, &mut chance, now).await);
+        }
+        for outcome in outcomes {
+            if let Outcome::Recorded { sequence } | Outcome::Redriven { sequence } | Outcome::Imported { sequence } =
+                outcome
+            {
                 last = sequence.get();
             }
         }

@@ -16,6 +16,7 @@ use crate::ledger::peers::PeerState;
 use crate::ledger::state::Ledger;
 use crate::transaction::adoption::Adoption;
 use crate::transaction::deliveries::{Deliveries, attempt, discard};
+use crate::transaction::imports::{DeadLetterToImport, Imports};
 use crate::transaction::overlay::Overlay;
 use crate::transaction::recording::Recording;
 
@@ -24,6 +25,7 @@ pub(crate) struct Transaction<'l, 'b> {
     pub(crate) state: Overlay<'l>,
     pub(crate) recording: Recording<'b>,
     pub(crate) deliveries: Deliveries,
+    pub(crate) imports: Imports<'b>,
     pub(crate) removed_messages: Vec<(u64, u64)>,
     /// The blocks in which no message is left that nobody is owed.
     pub(crate) clean: BTreeSet<u64>,
@@ -37,6 +39,7 @@ impl<'l, 'b> Transaction<'l, 'b> {
             state: Overlay::new(ledger, tables)?,
             recording: Recording::default(),
             deliveries: Deliveries::default(),
+            imports: Imports::default(),
             removed_messages: Vec::new(),
             clean: BTreeSet::new(),
             forgotten_identities: 0,
@@ -57,7 +60,7 @@ impl<'l, 'b> Transaction<'l, 'b> {
     }
 
     fn operation(&mut self, operation: &'b Operation) -> Result<Outcome> {
-        let Self { state, recording, deliveries, .. } = self;
+        let Self { state, recording, deliveries, imports, .. } = self;
         match operation {
             Operation::Record(record) => return recording.record(state, record),
             Operation::Recognise(record) => return recording.ask(state, record),
@@ -78,6 +81,11 @@ impl<'l, 'b> Transaction<'l, 'b> {
                 deliveries.give_up(state, recording, (peer, *sequence), reason, *attempts, *at)?
             }
             Operation::Redrive { peer, sequence } => return deliveries.redrive(state, peer, *sequence),
+            Operation::ImportDeadLetter { peer, message, reason, attempts, dead_at } => {
+                let letter =
+                    DeadLetterToImport { peer, record: message, reason, attempts: *attempts, dead_at: *dead_at };
+                return imports.import(state, recording, deliveries, &letter);
+            }
             Operation::Discard { peer, sequence } => discard(state, peer, *sequence)?,
             Operation::RememberPeer(peer) => self.remember(peer),
             Operation::AdoptPeer { alias, peer } => self.adopt(alias, peer)?,

@@ -120,7 +120,7 @@ impl Deliveries {
     }
 
     /// Notes that one delivery was settled, which may have been redriven from `origin`.
-    fn settled_alone(
+    pub(crate) fn settled_alone(
         &mut self,
         state: &mut Overlay<'_>,
         peer: &PeerId,

@@ -2,22 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use slipstream_store::{PeerId, Result};
+use slipstream_store::{PeerId, Result, Route};
 
 use crate::rows::journal::{JournalRow, Names, Recorded, Redriven, RouteEntry, Settled, state_code};
 use crate::transaction::deliveries::Deliveries;
+use crate::transaction::imports::{Imported, Imports};
 use crate::transaction::recording::{Recording, ResolvedRoute};
 
 /// What was recorded and settled, and what is left of older rows, as of `carried_at`.
 pub(crate) fn row<'r>(
     recording: &'r Recording<'_>,
     deliveries: &'r Deliveries,
+    imports: &'r Imports<'_>,
     carried: &'r [JournalRow<'_>],
     carried_at: u64,
 ) -> Result<JournalRow<'r>> {
     let mut names = Names::default();
     let mut row = JournalRow::default();
     add_recorded(recording, &mut names, &mut row);
+    for imported in &imports.imported {
+        add_imported(imported, &mut names, &mut row);
+    }
     for settled in &deliveries.settled {
         row.latest = row.latest.max(settled.at);
         row.settled.push(Settled {
@@ -67,6 +72,26 @@ fn add_recorded<'r>(recording: &'r Recording<'_>, names: &mut Names<'r>, row: &m
     }
 }
 
+fn add_imported<'r>(Imported { sequence, record }: &Imported<'r>, names: &mut Names<'r>, row: &mut JournalRow<'r>) {
+    let Route { received_from, path, .. } = &*record.route;
+    row.routes.push(RouteEntry {
+        received_from: names.of(received_from.as_str()),
+        path: path.iter().map(|peer| names.of(peer.as_str())).collect(),
+        recipients: Vec::new(),
+    });
+    row.latest = row.latest.max(record.received_at.as_millis());
+    row.imported.push(Recorded {
+        sequence: *sequence,
+        group: names.of(record.identity.group.as_str()),
+        id: record.identity.id.as_str(),
+        fingerprint: record.fingerprint.as_u64(),
+        message_type: names.of(record.message_type.as_str()),
+        key: record.key.as_ref().map(|key| key.as_str()),
+        received_at: record.received_at.as_millis(),
+        route: number_of_last(&row.routes),
+    });
+}
+
 fn route_entry<'r>(resolved: &'r ResolvedRoute<'_>, names: &mut Names<'r>) -> RouteEntry {
     RouteEntry {
         received_from: names.of(resolved.route.received_from.as_str()),
@@ -79,28 +104,12 @@ fn route_entry<'r>(resolved: &'r ResolvedRoute<'_>, names: &mut Names<'r>) -> Ro
 fn carry<'r>(carried: &'r JournalRow<'r>, names: &mut Names<'r>, row: &mut JournalRow<'r>) -> Result<()> {
     let mut routes = BTreeMap::new();
     for recorded in &carried.recorded {
-        let route = match routes.get(&recorded.route) {
-            Some(&route) => route,
-            None => {
-                let old = carried.route(recorded.route)?;
-                let mut moved = |name| Ok(names.of(carried.name(name)?));
-                let entry = RouteEntry {
-                    received_from: moved(old.received_from)?,
-                    path: old.path.iter().copied().map(&mut moved).collect::<Result<_>>()?,
-                    recipients: old.recipients.iter().copied().map(&mut moved).collect::<Result<_>>()?,
-                };
-                row.routes.push(entry);
-                let route = u32::try_from(row.routes.len() - 1).unwrap_or(u32::MAX);
-                routes.insert(recorded.route, route);
-                route
-            }
-        };
-        row.recorded.push(Recorded {
-            group: names.of(carried.name(recorded.group)?),
-            message_type: names.of(carried.name(recorded.message_type)?),
-            route,
-            ..*recorded
-        });
+        let recorded = moved(carried, recorded, &mut routes, names, row)?;
+        row.recorded.push(recorded);
+    }
+    for imported in &carried.imported {
+        let imported = moved(carried, imported, &mut routes, names, row)?;
+        row.imported.push(imported);
     }
     for settled in &carried.settled {
         row.settled.push(Settled { peer: names.of(carried.name(settled.peer)?), ..settled.clone() });
@@ -109,4 +118,40 @@ fn carry<'r>(carried: &'r JournalRow<'r>, names: &mut Names<'r>, row: &mut Journ
         row.redriven.push(Redriven { peer: names.of(carried.name(redriven.peer)?), ..*redriven });
     }
     Ok(())
+}
+
+/// What an older row says of a message, as it stands in a row that it is written to again. `routes` are those that were
+/// moved, by their old number.
+fn moved<'r>(
+    carried: &'r JournalRow<'r>,
+    recorded: &Recorded<'r>,
+    routes: &mut BTreeMap<u32, u32>,
+    names: &mut Names<'r>,
+    row: &mut JournalRow<'r>,
+) -> Result<Recorded<'r>> {
+    let route = match routes.get(&recorded.route) {
+        Some(&route) => route,
+        None => {
+            let old = carried.route(recorded.route)?;
+            let mut moved = |name| Ok(names.of(carried.name(name)?));
+            row.routes.push(RouteEntry {
+                received_from: moved(old.received_from)?,
+                path: old.path.iter().copied().map(&mut moved).collect::<Result<_>>()?,
+                recipients: old.recipients.iter().copied().map(&mut moved).collect::<Result<_>>()?,
+            });
+            let route = number_of_last(&row.routes);
+            routes.insert(recorded.route, route);
+            route
+        }
+    };
+    Ok(Recorded {
+        group: names.of(carried.name(recorded.group)?),
+        message_type: names.of(carried.name(recorded.message_type)?),
+        route,
+        ..*recorded
+    })
+}
+
+fn number_of_last(routes: &[RouteEntry]) -> u32 {
+    u32::try_from(routes.len().saturating_sub(1)).unwrap_or(u32::MAX)
 }

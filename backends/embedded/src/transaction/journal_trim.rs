@@ -55,7 +55,7 @@ impl LeavingRows {
         leaving.next = None;
         let mut bytes = 0;
         tables.scan(Table::Journal, &keys::number(0), &keys::number(Sequence::LAST.get()), &mut |key, value| {
-            let row: JournalRow<'_> = codec::decode(value, "a journal row")?;
+            let row: JournalRow<'_> = codec::decode_journal(value)?;
             let commit = keys::first_number(key).ok_or_else(|| read::bad_key(Table::Journal))?;
             let seen = OldestRow { commit, latest: row.latest, last_recorded: row.last_recorded() };
             let due = is_due(&seen, bytes_left);
@@ -93,7 +93,7 @@ impl LeavingRows {
         let state = &mut transaction.state;
         let mut carried = Vec::new();
         for (commit, value) in &self.rows {
-            let mut row: JournalRow<'_> = codec::decode(value, "a journal row")?;
+            let mut row: JournalRow<'_> = codec::decode_journal(value)?;
             let is_old = row.latest.saturating_add(slack(horizon)) < horizon.traces.as_millis();
             let bytes = state.counters.journal_bytes;
             state.counters.journal_bytes = bytes.saturating_sub(value.len() as u64);
@@ -104,7 +104,7 @@ impl LeavingRows {
                 if !row.is_empty() {
                     carried.push(row);
                 }
-            } else if let Some(last) = row.last_recorded() {
+            } else if let Some(last) = row.last_told() {
                 let index = &mut state.counters.index;
                 index.whole_from = index.whole_from.max(last.saturating_add(1));
             }
@@ -131,6 +131,7 @@ fn keep_wanted(state: &Overlay<'_>, row: &mut JournalRow<'_>, horizon: &Horizon)
             || held.binary_search(&origin).is_ok()
     };
     row.recorded.retain(|recorded| wanted(recorded.sequence));
+    row.imported.retain(|imported| wanted(imported.sequence));
     row.redriven.retain(|redriven| wanted(redriven.origin));
     let settled = std::mem::take(&mut row.settled);
     for settled in settled {
@@ -158,7 +159,7 @@ fn keep_wanted(state: &Overlay<'_>, row: &mut JournalRow<'_>, horizon: &Horizon)
 
 /// The messages among those that the row names of which there is a dead letter or a redriven delivery.
 fn held_open(tables: &dyn Tables, row: &JournalRow<'_>) -> Result<Vec<u64>> {
-    let recorded = row.recorded.iter().map(|recorded| (recorded.sequence, recorded.sequence));
+    let recorded = row.told().map(|recorded| (recorded.sequence, recorded.sequence));
     let redriven = row.redriven.iter().map(|redriven| (redriven.origin, redriven.origin));
     let settled = row.settled.iter().flat_map(|settled| {
         let ends = |&(first, count): &(u64, u64)| (first, first.saturating_add(count));

@@ -3,6 +3,7 @@
 mod adoption;
 pub(crate) mod apply;
 mod deliveries;
+mod imports;
 mod journal_entry;
 mod journal_trim;
 mod overlay;

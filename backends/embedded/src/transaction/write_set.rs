@@ -38,8 +38,8 @@ impl<'b> WriteSet<'b> {
         transaction.end()?;
         let mut rows = Vec::with_capacity(transaction.state.owed.len() + transaction.state.rows.len() + 8);
         let indexed = journal(&mut transaction, carried, carried_at, &mut rows)?;
-        let Transaction { mut state, recording, deliveries, removed_messages, clean, forgotten_identities, oldest_row } =
-            transaction;
+        let Transaction { mut state, recording, deliveries, .. } = transaction;
+        let Transaction { removed_messages, clean, forgotten_identities, oldest_row, .. } = transaction;
         add_rows(&mut state, &mut rows)?;
         let owed = state.owed.into_iter().map(|touched| OwedChange {
             before: touched.before.bits.count(),
@@ -113,7 +113,8 @@ fn add_rows(state: &mut Overlay<'_>, rows: &mut Vec<RowWrite>) -> Result<()> {
         rows.push((Table::Peers, id.as_str().as_bytes().to_vec(), value));
     }
     if !rows.is_empty() || state.counters != state.ledger.counters || state.relay != state.ledger.relay {
-        let meta = codec::encode_meta(state.counters.row(state.relay.as_ref()), state.counters.index)?;
+        let Counters { index, has_imports, .. } = state.counters;
+        let meta = codec::encode_meta(state.counters.row(state.relay.as_ref()), index, has_imports)?;
         rows.push((Table::Meta, keys::META.to_vec(), Some(meta)));
     }
     Ok(())
@@ -126,11 +127,12 @@ fn journal(
     carried_at: u64,
     rows: &mut Vec<RowWrite>,
 ) -> Result<Option<Indexed>> {
-    let row = journal_entry::row(&transaction.recording, &transaction.deliveries, carried, carried_at)?;
+    let (recording, deliveries) = (&transaction.recording, &transaction.deliveries);
+    let row = journal_entry::row(recording, deliveries, &transaction.imports, carried, carried_at)?;
     if row.is_empty() {
         return Ok(None);
     }
-    let value = codec::encode(&row)?;
+    let value = codec::encode_journal(&row)?;
     let counters: &mut Counters = &mut transaction.state.counters;
     let commit = counters.next_commit;
     let oldest = OldestRow { commit, latest: row.latest, last_recorded: row.last_recorded() };

@@ -34,7 +34,7 @@ pub(super) struct Pair<'a, H: Harness> {
     /// Every delivery that was given up, whatever became of it.
     given_up: Vec<(PeerId, [Sequence; 2])>,
     last_batch: [Arc<Batch>; 2],
-    /// How often each message was recorded.
+    /// How often each message was recorded or imported.
     recorded: BTreeMap<u8, u32>,
 }
 
@@ -107,7 +107,8 @@ impl<'a, H: Harness> Pair<'a, H> {
         for (operation, (expected, outcome)) in model.operations.iter().zip(expected.into_iter().zip(outcomes)) {
             match (expected, outcome) {
                 (Outcome::Recorded { sequence: left }, Outcome::Recorded { sequence: right })
-                | (Outcome::Redriven { sequence: left }, Outcome::Redriven { sequence: right }) => {
+                | (Outcome::Redriven { sequence: left }, Outcome::Redriven { sequence: right })
+                | (Outcome::Imported { sequence: left }, Outcome::Imported { sequence: right }) => {
                     let last = self.given.last().map(|[_, last]| *last);
                     prop_assert!(last < Some(right), "{:?} was given after {:?}", right, last);
                     self.given.push([left, right]);
@@ -115,9 +116,10 @@ impl<'a, H: Harness> Pair<'a, H> {
                 (expected, outcome) => prop_assert_eq!(expected, outcome, "{:?}", operation),
             }
             match (operation, expected) {
-                (Operation::Record(record), Outcome::Recorded { .. }) => {
-                    let number = record.identity.id.as_str().parse().map_err(unexpected)?;
-                    *self.recorded.entry(number).or_default() += 1;
+                (Operation::Record(record), Outcome::Recorded { .. }) => self.count(record)?,
+                (Operation::ImportDeadLetter { peer, message, .. }, Outcome::Imported { sequence }) => {
+                    self.count(message)?;
+                    self.given_up.push((peer.clone(), [sequence, self.of_store(sequence)]));
                 }
                 (Operation::DeadLetter { peer, sequence, .. }, Outcome::Applied) => {
                     self.given_up.push((peer.clone(), [*sequence, self.of_store(*sequence)]));
@@ -129,6 +131,13 @@ impl<'a, H: Harness> Pair<'a, H> {
                 _ => {}
             }
         }
+        Ok(())
+    }
+
+    /// Counts a message that was recorded or imported.
+    fn count(&mut self, record: &Record) -> Checked {
+        let number = record.identity.id.as_str().parse().map_err(unexpected)?;
+        *self.recorded.entry(number).or_default() += 1;
         Ok(())
     }
 
@@ -167,7 +176,7 @@ impl<'a, H: Harness> Pair<'a, H> {
     async fn trace(&self, message: u8) -> Checked {
         let times = self.recorded.get(&message).copied().unwrap_or_default();
         if times > 1 {
-            // If an older record of the identity lives on, the contract names only which one is meant.
+            // If one of several lives on longer than the contract wants it to, it changes what is told of the others.
             return Ok(());
         }
         let identity = id(&message.to_string());
@@ -288,6 +297,16 @@ impl<'a, H: Harness> Pair<'a, H> {
             Change::Discard(back) => {
                 let (peer, sequence) = self.given_up(*back, side);
                 Operation::Discard { peer, sequence }
+            }
+            Change::Import { peer, message: number, reason, expires, received, dead, size } => {
+                let message = Box::new(Record {
+                    expires_at: expires.map(t),
+                    received_at: t(*received),
+                    text: Bytes::from(vec![*number; *size]),
+                    ..message(&number.to_string(), &[])
+                });
+                let (peer, reason, dead_at) = (named(*peer), reason.clone(), t(*dead));
+                Operation::ImportDeadLetter { peer, message, reason, attempts: 3, dead_at }
             }
             Change::Remember { peer, tags, seen } => Operation::RememberPeer(Box::new(known(*peer, *tags, *seen))),
             Change::Adopt { alias, peer, tags, seen } => {

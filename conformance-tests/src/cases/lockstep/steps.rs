@@ -79,6 +79,15 @@ pub(super) enum Change {
     Redrive(usize),
     /// Likewise.
     Discard(usize),
+    Import {
+        peer: usize,
+        message: u8,
+        reason: DeadLetterReason,
+        expires: Option<u64>,
+        received: u64,
+        dead: u64,
+        size: usize,
+    },
     Remember {
         peer: usize,
         tags: usize,
@@ -163,6 +172,17 @@ fn change() -> impl Strategy<Value = Change> {
         received,
         size,
     });
+    // Few, so that many are there already.
+    let import = (peer(), 0..MESSAGES / 5, reason(), of(time()), time(), time(), 0..2_usize);
+    let import = import.prop_map(|(peer, message, reason, expires, received, dead, size)| Change::Import {
+        peer,
+        message,
+        reason,
+        expires,
+        received,
+        dead,
+        size,
+    });
     let way = prop_oneof![
         4 => Just(Way::Acknowledge),
         1 => Just(Way::Supersede),
@@ -180,6 +200,7 @@ fn change() -> impl Strategy<Value = Change> {
         }),
         4 => back().prop_map(Change::Redrive),
         1 => back().prop_map(Change::Discard),
+        2 => import,
         2 => remember(),
         2 => (peer(), remembered(), 0..3_usize, time()).prop_map(|(alias, peer, tags, seen)| {
             Change::Adopt { alias, peer, tags, seen }

@@ -125,10 +125,10 @@ impl Index {
         self.pending_after(peer, None).map(|(_, origin)| origin).chain(dead).collect()
     }
 
-    /// The message that was recorded last under an identity.
-    pub(super) fn newest(&self, identity: &Identity) -> Option<Sequence> {
+    /// The messages that were recorded or imported under an identity, the oldest first.
+    pub(super) fn origins(&self, identity: &Identity) -> impl DoubleEndedIterator<Item = Sequence> {
         let all = (identity.clone(), Sequence::FIRST)..=(identity.clone(), Sequence::LAST);
-        self.by_identity.range(all).next_back().map(|(_, origin)| *origin)
+        self.by_identity.range(all).map(|(_, origin)| *origin)
     }
 
     /// The pending delivery that expires first.

@@ -10,7 +10,7 @@ mod purge;
 mod stamps;
 mod views;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use slipstream_store::{
     Batch, DeliveryState, DuplicateBy, Fingerprint, Identity, Operation, Outcome, Peer, PeerId, Record, Sequence,
@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub(crate) peers: BTreeMap<PeerId, Peer>,
     /// By the sequence under which each was recorded.
     pub(crate) messages: BTreeMap<Sequence, Message>,
+    /// Those of them that came with an import.
+    pub(crate) imported: BTreeSet<Sequence>,
     pub(crate) identities: BTreeMap<Identity, Fingerprint>,
     /// The remembered identities in the order of their recording, with the time at which each was received.
     pub(crate) recorded: VecDeque<(Timestamp, Identity)>,
@@ -64,6 +66,10 @@ impl State {
                 OpenState::Dead { reason: reason.clone(), attempts: *attempts, at: *at },
                 *at,
             ),
+            Operation::ImportDeadLetter { peer, message, reason, attempts, dead_at } => {
+                let dead = OpenState::Dead { reason: reason.clone(), attempts: *attempts, at: *dead_at };
+                return self.import(peer, message, dead, *dead_at);
+            }
             Operation::Discard { peer, sequence } => self.discard(peer, *sequence),
             Operation::RememberPeer(peer) => self.remember(peer),
             Operation::AdoptPeer { alias, peer } => self.adopt(alias, peer),
@@ -207,6 +213,27 @@ impl State {
         let Some(origin) = self.index.dead_letter(&cursor(peer, sequence)) else { return false };
         self.close(origin, peer);
         true
+    }
+
+    /// Takes in a dead letter, unless there is one of this peer, identity and text.
+    fn import(&mut self, peer: &PeerId, record: &Record, dead: OpenState, at: Timestamp) -> Outcome {
+        let is_there = |origin| {
+            let message: &Message = self.messages.get(&origin)?;
+            let open = message.deliveries.get(peer)?.open.as_ref()?;
+            let is_dead = matches!(open.state, OpenState::Dead { .. });
+            (is_dead && message.record.text == record.text).then_some(())
+        };
+        if self.index.origins(&record.identity).find_map(is_there).is_some() {
+            return Outcome::Unchanged;
+        }
+        let sequence = self.next_sequence();
+        let settled = Some(Settled { how: DeliveryState::Dead, at });
+        let open = Some(Open { sequence, state: dead });
+        let delivery = Delivery { open, newest: Some(Newest { sequence, settled }) };
+        self.imported.insert(sequence);
+        let deliveries = BTreeMap::from([(peer.clone(), delivery)]);
+        self.insert(sequence, Message { record: Box::new(record.clone()), deliveries });
+        Outcome::Imported { sequence }
     }
 
     fn remember(&mut self, peer: &Peer) -> bool {

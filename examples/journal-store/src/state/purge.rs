@@ -39,6 +39,7 @@ impl State {
                 }
                 Leaving::Stamps(block) => drop(self.stamps.remove(block)),
                 Leaving::Trace(finished_at, origin) => {
+                    self.imported.remove(&origin);
                     if let Some(message) = self.messages.remove(&origin) {
                         self.index.remove_message(finished_at, origin, &message);
                     }

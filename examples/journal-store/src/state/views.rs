@@ -1,5 +1,7 @@
 //! What can be read from the state.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use slipstream_store::{
     DeadLetter, DeadLetterCursor, DeadLetterFilter, DeliveryState, Identity, Page, PageLimit, PeerId, Pending,
@@ -71,8 +73,18 @@ impl State {
     }
 
     pub(crate) fn trace(&self, identity: &Identity) -> Option<Trace> {
-        let message = self.messages.get(&self.index.newest(identity)?)?;
-        let record = &message.record;
+        let origins: Vec<Sequence> = self.index.origins(identity).collect();
+        // What was imported after the newest record belongs to it; without a record the newest import says the rest.
+        let recorded = origins.iter().rposition(|origin| !self.imported.contains(origin));
+        let record = &self.messages.get(recorded.map_or_else(|| origins.last(), |at| origins.get(at))?)?.record;
+        let mut deliveries: BTreeMap<PeerId, TracedDelivery> = BTreeMap::new();
+        let messages = origins.iter().skip(recorded.unwrap_or_default()).filter_map(|origin| self.messages.get(origin));
+        for (peer, delivery) in messages.flat_map(|message| &message.deliveries) {
+            let Some(delivery) = traced(peer, delivery) else { continue };
+            if deliveries.get(peer).is_none_or(|other| other.sequence < delivery.sequence) {
+                deliveries.insert(peer.clone(), delivery);
+            }
+        }
         Some(Trace {
             identity: identity.clone(),
             message_type: record.message_type.clone(),
@@ -80,7 +92,7 @@ impl State {
             received_at: record.received_at,
             received_from: record.route.received_from.clone(),
             path: record.route.path.to_vec(),
-            deliveries: message.deliveries.iter().filter_map(|(peer, delivery)| traced(peer, delivery)).collect(),
+            deliveries: deliveries.into_values().collect(),
         })
     }
 
