@@ -61,6 +61,7 @@ async fn every_path_is_described() {
         "GET /api/v1/peers/{id}",
         "GET /api/v1/status",
         "POST /api/v1/backup",
+        "POST /api/v1/dead-letters/import",
         "POST /api/v1/dead-letters/redrive",
         "POST /api/v1/peers/{id}/disconnect",
         "POST /api/v1/peers/{id}/pause",

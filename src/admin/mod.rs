@@ -39,8 +39,9 @@ mod tests;
 
 pub use access::{AdminTokens, ApiAccess};
 pub use api::{
-    DeadLetterGroup, DeadLetterGroups, DeadLetterItem, DeadLetters, DeliveryItem, LoggingBody, MessageBody,
-    PassingBody, PeerItem, Peers, Status, StatusPeers, StatusStore, Sweep, SweepAction, SweepState, Sweeps,
+    DeadLetterGroup, DeadLetterGroups, DeadLetterItem, DeadLetters, DeliveryItem, ExportedItem, Imported, Imports,
+    LoggingBody, MAX_IMPORTS, MessageBody, PassingBody, PeerItem, Peers, RefusedItem, Status, StatusPeers, StatusStore,
+    Sweep, SweepAction, SweepState, Sweeps,
 };
 pub use backup::{Backup, BackupState, Backups};
 pub use client::{AdminUrl, ClientError, backup};

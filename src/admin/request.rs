@@ -51,16 +51,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        Self::within(MAX_BODY_BYTES, request).await
+    }
+}
+
+impl<T: DeserializeOwned> Json<T> {
+    /// Reads a body of at most so many bytes.
+    pub(super) async fn within(limit: usize, request: Request) -> Result<Self, ApiError> {
         let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/json") {
             let message = "expected the header Content-Type: application/json";
             return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
         }
-        let body = match Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await {
+        let body = match Limited::new(request.into_body(), limit).collect().await {
             Ok(body) => body.to_bytes(),
             Err(problem) if problem.is::<LengthLimitError>() => {
-                let message = format!("expected a body of at most {MAX_BODY_BYTES} bytes");
+                let message = format!("expected a body of at most {limit} bytes");
                 return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
             }
             Err(problem) => return Err(ApiError::invalid(format!("the body could not be read: {problem}"))),

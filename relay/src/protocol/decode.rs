@@ -2,13 +2,15 @@
 
 use std::num::NonZeroUsize;
 
+use slipstream_store::{ClusterGroup, PeerId, PeerKind};
 use ulid::Ulid;
 
 use super::ack::Ack;
 use super::envelope::{Envelope, Sender};
 use super::fields::json::text;
-use super::fields::{Field, Fields};
+use super::fields::{Fault, Field, Fields, read};
 use super::nack::Nack;
+use super::path::{MAX_OUTGOING_PATH, max_path};
 use super::rejection::Rejection;
 
 /// One text frame, decoded. It borrows from the text.
@@ -47,9 +49,38 @@ pub fn decode<'a>(
     let answer = match named_type(&fields).as_deref() {
         Some("ACK") => Ack::read(&fields).map(Incoming::Ack),
         Some("NACK") => Nack::read(&fields).map(Incoming::Nack),
-        _ => return Envelope::read(fields, sender, assign).map(Incoming::Message),
+        _ => return Envelope::read(fields, sender, max_path(sender.kind), assign).map(Incoming::Message),
     };
     answer.map_err(|fault| Rejection::of_answer(fault, &fields, &sender.group))
+}
+
+/// Reads a message that has gone out, from this relay or another: as [`encode`](Envelope::encode) wrote it, with all that a
+/// relay fills in.
+///
+/// # Errors
+/// A [`Rejection`] as [`decode`] has it; also for what is no message, and for one that no relay wrote.
+pub fn decode_outgoing(text: &str, max_depth: NonZeroUsize) -> Result<Envelope<'_>, Rejection> {
+    let group = ClusterGroup::singleton();
+    let mut fields = Fields::new(max_depth.get());
+    fields.scan(text).map_err(|fault| Rejection::of_text(fault, &group))?;
+    match source(&fields) {
+        // All that would be filled in for the sender is there.
+        Ok(id) => Envelope::read(fields, &Sender { id, group, kind: PeerKind::Relay }, MAX_OUTGOING_PATH, Ulid::nil),
+        Err(fault) => Err(Rejection::of_message(fault, &fields, &group)),
+    }
+}
+
+/// The peer that an outgoing message came from, if it has all that a relay fills in.
+fn source(fields: &Fields<'_>) -> Result<PeerId, Fault> {
+    if let Some(answer @ ("ACK" | "NACK")) = named_type(fields).as_deref() {
+        return Err(Fault(format!("type: expected that of a message, got {answer}")));
+    }
+    let written = [Field::MessageId, Field::MessagePath, Field::ClusterGroupId];
+    if let Some(missing) = written.into_iter().find(|field| fields.get(*field).is_none()) {
+        return Err(Fault::not_written(missing));
+    }
+    let source = read::name(fields, Field::SourceInstanceId)?;
+    source.ok_or_else(|| Fault::not_written(Field::SourceInstanceId))
 }
 
 /// The type as it stands, before any rule is looked at.

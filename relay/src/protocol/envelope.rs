@@ -46,8 +46,13 @@ pub(super) struct Header {
 }
 
 impl<'a> Envelope<'a> {
-    pub(super) fn read(fields: Fields<'a>, sender: &Sender, assign: impl FnOnce() -> Ulid) -> Result<Self, Rejection> {
-        match Header::read(&fields, sender, assign) {
+    pub(super) fn read(
+        fields: Fields<'a>,
+        sender: &Sender,
+        max_path: usize,
+        assign: impl FnOnce() -> Ulid,
+    ) -> Result<Self, Rejection> {
+        match Header::read(&fields, sender, max_path, assign) {
             Ok(header) => Ok(Self { fields, header }),
             Err(fault) => Err(Rejection::of_message(fault, &fields, &sender.group)),
         }
@@ -133,7 +138,12 @@ impl<'a> Envelope<'a> {
 }
 
 impl Header {
-    fn read(fields: &Fields<'_>, sender: &Sender, assign: impl FnOnce() -> Ulid) -> Result<Self, Fault> {
+    fn read(
+        fields: &Fields<'_>,
+        sender: &Sender,
+        max_path: usize,
+        assign: impl FnOnce() -> Ulid,
+    ) -> Result<Self, Fault> {
         fields.check_once()?;
         fields.check_depth()?;
         let message_type: MessageType =
@@ -147,7 +157,7 @@ impl Header {
         let header = Self {
             message_type,
             key,
-            path: path::read(fields, sender.kind)?,
+            path: path::read(fields, max_path)?,
             targeted_tags: read::names(fields, Field::TargetedTags, MAX_TARGETS)?,
             targeted_instances: read::names(fields, Field::TargetedInstances, MAX_TARGETS)?,
             expires_at: read::time(fields, Field::ExpiresAt)?,

@@ -34,7 +34,7 @@ mod write;
 mod tests;
 
 pub use ack::{Ack, ids_within, write_ack, write_ack_batch};
-pub use decode::{Incoming, decode};
+pub use decode::{Incoming, decode, decode_outgoing};
 pub use envelope::{Envelope, Sender, sets_a_key};
 pub use fields::DEFAULT_MAX_DEPTH;
 pub use nack::{Nack, write_nack};

@@ -17,8 +17,11 @@ pub const fn max_path(kind: PeerKind) -> usize {
     }
 }
 
-pub(super) fn read(fields: &Fields<'_>, sender: PeerKind) -> Result<Vec<PeerId>, Fault> {
-    read::names(fields, Field::MessagePath, max_path(sender))
+/// Most hops on the path of a message that goes out: the sender and this relay come after what was taken.
+pub(super) const MAX_OUTGOING_PATH: usize = max_path(PeerKind::Relay) + 2;
+
+pub(super) fn read(fields: &Fields<'_>, max: usize) -> Result<Vec<PeerId>, Fault> {
+    read::names(fields, Field::MessagePath, max)
 }
 
 pub(super) fn outgoing(came: &[PeerId], sender: &PeerId, relay: &PeerId) -> Box<[PeerId]> {

@@ -16,6 +16,7 @@ mod disk;
 mod dispatcher;
 mod drop_oldest;
 mod erased;
+mod imports;
 mod janitor;
 mod links;
 mod notices;
@@ -43,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{debug, info, warn};
 
+pub use self::imports::{ExportedDeadLetter, Import};
 pub use self::observation::{
     Census, DialObservation, DialState, MessageObservation, Observation, PeerObservation, TimeOffset,
 };

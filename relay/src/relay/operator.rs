@@ -6,6 +6,7 @@ use slipstream_store::{ClusterGroup, MessageStore, Operation, Outcome, Peer, Pee
 
 use super::committer::WeakCommitQueue;
 use super::core::Core;
+use super::imports::{ExportedDeadLetter, Import, ImportLimits};
 use super::peers::{Declared, Forgotten, Registry, Why};
 
 /// A handle on a running relay, for whoever operates it. It does not keep the relay running, and works until the relay
@@ -86,6 +87,41 @@ impl<S: MessageStore + ?Sized> Operator<S> {
         let discard = |(peer, sequence)| Operation::Discard { peer, sequence };
         let outcomes = self.commits.upgrade()?.apply_each(letters.into_iter().map(discard).collect()).await?;
         Ok(outcomes.into_iter().map(|outcome| outcome == Outcome::Applied).collect())
+    }
+
+    /// Puts dead letters that were exported into the store, under new sequences and in as few commits as they fit in. Nothing
+    /// is delivered: [`redrive`](Self::redrive) does that. It is no matter whether their peers are remembered, nor whether
+    /// the messages are. Returns for each what came of it.
+    ///
+    /// # Errors
+    /// As [`redrive`](Self::redrive). Some may have been imported then; doing it again imports the rest.
+    pub async fn import_each(&self, letters: Vec<ExportedDeadLetter>) -> Result<Vec<Import>> {
+        let (now, max_bytes) = (self.core.clock.now(), self.max_import_bytes());
+        let limits = ImportLimits { max_bytes, max_depth: self.core.settings.max_depth };
+        let (mut operations, mut imports) = (Vec::with_capacity(letters.len()), Vec::with_capacity(letters.len()));
+        for letter in letters {
+            imports.push(match letter.operation(limits, now) {
+                Ok(operation) => {
+                    operations.push(operation);
+                    Import::Skipped
+                }
+                Err(refusal) => Import::Refused(refusal),
+            });
+        }
+        let outcomes = self.commits.upgrade()?.apply_each(operations).await?;
+        let taken = imports.iter_mut().filter(|import| **import == Import::Skipped);
+        for (import, outcome) in taken.zip(outcomes) {
+            if let Outcome::Imported { sequence } = outcome {
+                *import = Import::Imported(sequence);
+            }
+        }
+        Ok(imports)
+    }
+
+    /// The longest message that a dead letter may have that is imported, in bytes: what this relay takes from another.
+    #[must_use]
+    pub fn max_import_bytes(&self) -> usize {
+        self.core.settings.link.clone().with(PeerKind::Relay).max_message_bytes
     }
 
     /// Forgets a peer that has no link and is not configured, with all that it is owed.

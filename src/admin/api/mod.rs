@@ -8,6 +8,7 @@
 //! | `history`, `watching` | the last hour; the relay, and messages, as they go on |
 //! | `messages` | where a message stands |
 //! | `dead_letters`, `sweeps` | what was given up; redriving and purging it |
+//! | `imports` | putting back what was exported |
 //! | `named` | which dead letters a request names |
 //! | `logging`, `backup` | what is logged; backups |
 //! | `times` | times as text |
@@ -17,6 +18,7 @@ mod backup;
 mod dead_letters;
 mod description;
 mod history;
+mod imports;
 mod logging;
 mod messages;
 mod named;
@@ -32,6 +34,7 @@ use utoipa_axum::routes;
 use super::pages::Shown;
 
 pub use self::dead_letters::{DeadLetterGroup, DeadLetterGroups, DeadLetterItem, DeadLetters};
+pub use self::imports::{ExportedItem, Imported, Imports, MAX_IMPORTS, RefusedItem};
 pub use self::logging::LoggingBody;
 pub use self::messages::{DeliveryItem, MessageBody};
 pub use self::peers::{PeerItem, Peers};
@@ -59,6 +62,7 @@ pub(super) fn router() -> OpenApiRouter<Shown> {
         .routes(routes!(dead_letters::list, dead_letters::purge))
         .routes(routes!(dead_letters::groups))
         .routes(routes!(dead_letters::redrive))
+        .routes(routes!(imports::import))
         .routes(routes!(dead_letters::sweep, dead_letters::cancel))
         .routes(routes!(dead_letters::show))
         .routes(routes!(logging::show, logging::change))

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Done;
 use super::consent::consent;
+use super::exports::{self, Import};
 use super::flags::Flags;
 use super::table::{lines, or_dash, table};
 use crate::admin::client::{call, get, part};
@@ -30,6 +31,7 @@ Examples:
   slipstream dead-letters list --peer shop-1 --reason rejected
   slipstream dead-letters redrive --peer shop-1 --rate 100 --dry-run
   slipstream dead-letters export > dead.jsonl
+  slipstream dead-letters import dead.jsonl
   slipstream dead-letters purge --reason poison --yes";
 
 /// `dead-letters`.
@@ -56,6 +58,9 @@ pub enum Command {
     /// Prints dead letters with their messages, one JSON object a line.
     #[command(after_help = "Example:\n  slipstream dead-letters export --peer shop-1 > dead.jsonl")]
     Export(Export),
+    /// Puts back what an export printed, as dead letters. It delivers nothing; redrive does.
+    #[command(after_help = "Example:\n  slipstream dead-letters import dead.jsonl")]
+    Import(Import),
 }
 
 /// Which dead letters: those that fit every flag that is given.
@@ -174,9 +179,10 @@ pub(in crate::cli) async fn run(command: &Command) -> Done {
         }
         Command::Export(Export { filter, admin }) => {
             let admin = admin.read()?;
-            each(&admin, filter, true, usize::MAX, |dead| Ok(output::record(dead)?)).await?;
+            each(&admin, filter, true, usize::MAX, exports::export).await?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Import(arguments) => exports::import(arguments).await,
     }
 }
 

@@ -3,6 +3,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `status`, `top`, `monitor`, `trace`, `peers`, `dead_letters`, `log` | one command each |
+//! | `exports` | dead letters as lines, out and in again |
 //! | `follow` | the way of a message across relays |
 //! | `table` | tables on the terminal |
 //! | `flags` | what all of them take |
@@ -10,6 +11,7 @@
 
 mod consent;
 pub(super) mod dead_letters;
+mod exports;
 mod flags;
 mod follow;
 pub(super) mod log;

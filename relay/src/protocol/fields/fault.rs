@@ -28,6 +28,11 @@ impl Fault {
         Self(format!("{}: required for {message_type}, got none", field.name()))
     }
 
+    /// Every message that a relay sends has this field.
+    pub(in crate::protocol) fn not_written(field: Field) -> Self {
+        Self(format!("{}: expected a message as a relay sends it, which has one, got none", field.name()))
+    }
+
     pub(in crate::protocol) fn expected(field: Field, expected: &str, json: &str) -> Self {
         Self(format!("{}: expected {expected}, got {}", field.name(), Self::shown(json)))
     }
