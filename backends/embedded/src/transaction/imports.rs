@@ -15,11 +15,11 @@ use crate::reading::journal::Journal;
 use crate::rows::bits::block_of;
 use crate::rows::codec::{self, DeadRow, RedrivenRow};
 use crate::rows::dead_counts::Change;
-use crate::rows::table::{MessageRow, Table};
+use crate::rows::table::Table;
 use crate::rows::{index, keys, read};
 use crate::transaction::deliveries::Deliveries;
 use crate::transaction::overlay::Overlay;
-use crate::transaction::recording::Recording;
+use crate::transaction::recording::{Recording, message_row, path_text};
 
 /// What a transaction imports, for the journal. `'b` is the life of the batch.
 #[derive(Default)]
@@ -59,19 +59,8 @@ impl<'b> Imports<'b> {
         }
         let (number, sequence) = state.next_sequence()?;
         let (reason, dead_at) = (letter.reason.to_string(), letter.dead_at.as_millis());
-        let path = record.route.path.iter().map(PeerId::as_str).collect::<Vec<_>>().join(" ");
-        let message = MessageRow {
-            sequence: number,
-            group: record.identity.group.as_str(),
-            id: record.identity.id.as_str(),
-            message_type: record.message_type.as_str(),
-            key: record.key.as_ref().map(|key| key.as_str()),
-            expires_at: record.expires_at.map(Timestamp::as_millis),
-            received_at: record.received_at.as_millis(),
-            received_from: record.route.received_from.as_str(),
-            path: &path,
-            text: &record.text,
-        };
+        let path = path_text(&record.route);
+        let message = message_row(number, record, &path);
         let row = codec::encode(&DeadRow { reason: &reason, attempts, dead_at, origin: None, message })?;
         state.rows.insert((Table::Dead, keys::sequence_and_peer(number, peer.as_str())), Some(row));
         state.count_dead(peer, Change::Comes, &reason, dead_at)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use slipstream_store::{PeerId, Result, Route};
+use slipstream_store::{PeerId, Record, Result, Route};
 
 use crate::rows::journal::{JournalRow, Names, Recorded, Redriven, RouteEntry, Settled, state_code};
 use crate::transaction::deliveries::Deliveries;
@@ -59,16 +59,22 @@ fn add_recorded<'r>(recording: &'r Recording<'_>, names: &mut Names<'r>, row: &m
             last_type = (message_type, names.of(message_type));
         }
         row.latest = row.latest.max(record.received_at.as_millis());
-        row.recorded.push(Recorded {
-            sequence: message.sequence,
-            group: last_group.1,
-            id: record.identity.id.as_str(),
-            fingerprint: record.fingerprint.as_u64(),
-            message_type: last_type.1,
-            key: record.key.as_ref().map(|key| key.as_str()),
-            received_at: record.received_at.as_millis(),
-            route: u32::try_from(message.route).unwrap_or(u32::MAX),
-        });
+        let route = u32::try_from(message.route).unwrap_or(u32::MAX);
+        row.recorded.push(told(message.sequence, record, last_group.1, last_type.1, route));
+    }
+}
+
+/// What a row tells of a message, with the numbers of its group, its type and its route there.
+fn told(sequence: u64, record: &Record, group: u32, message_type: u32, route: u32) -> Recorded<'_> {
+    Recorded {
+        sequence,
+        group,
+        id: record.identity.id.as_str(),
+        fingerprint: record.fingerprint.as_u64(),
+        message_type,
+        key: record.key.as_ref().map(|key| key.as_str()),
+        received_at: record.received_at.as_millis(),
+        route,
     }
 }
 
@@ -80,16 +86,9 @@ fn add_imported<'r>(Imported { sequence, record }: &Imported<'r>, names: &mut Na
         recipients: Vec::new(),
     });
     row.latest = row.latest.max(record.received_at.as_millis());
-    row.imported.push(Recorded {
-        sequence: *sequence,
-        group: names.of(record.identity.group.as_str()),
-        id: record.identity.id.as_str(),
-        fingerprint: record.fingerprint.as_u64(),
-        message_type: names.of(record.message_type.as_str()),
-        key: record.key.as_ref().map(|key| key.as_str()),
-        received_at: record.received_at.as_millis(),
-        route: number_of_last(&row.routes),
-    });
+    let group = names.of(record.identity.group.as_str());
+    let message_type = names.of(record.message_type.as_str());
+    row.imported.push(told(*sequence, record, group, message_type, number_of_last(&row.routes)));
 }
 
 fn route_entry<'r>(resolved: &'r ResolvedRoute<'_>, names: &mut Names<'r>) -> RouteEntry {

@@ -50,20 +50,29 @@ struct Run {
 impl NewMessage<'_> {
     /// The row of the message.
     pub(crate) fn row<'r>(&'r self, routes: &'r [ResolvedRoute<'_>]) -> MessageRow<'r> {
-        let (record, route) = (self.record, &routes[self.route]);
-        MessageRow {
-            sequence: self.sequence,
-            group: record.identity.group.as_str(),
-            id: record.identity.id.as_str(),
-            message_type: record.message_type.as_str(),
-            key: record.key.as_ref().map(|key| key.as_str()),
-            expires_at: record.expires_at.map(|time| time.as_millis()),
-            received_at: record.received_at.as_millis(),
-            received_from: route.route.received_from.as_str(),
-            path: &route.path,
-            text: &record.text,
-        }
+        message_row(self.sequence, self.record, &routes[self.route].path)
     }
+}
+
+/// The row of a message, whose path stands there as [`path_text`] writes it.
+pub(crate) fn message_row<'r>(sequence: u64, record: &'r Record, path: &'r str) -> MessageRow<'r> {
+    MessageRow {
+        sequence,
+        group: record.identity.group.as_str(),
+        id: record.identity.id.as_str(),
+        message_type: record.message_type.as_str(),
+        key: record.key.as_ref().map(|key| key.as_str()),
+        expires_at: record.expires_at.map(|time| time.as_millis()),
+        received_at: record.received_at.as_millis(),
+        received_from: record.route.received_from.as_str(),
+        path,
+        text: &record.text,
+    }
+}
+
+/// The path of a route as it stands in a row.
+pub(crate) fn path_text(route: &Route) -> String {
+    route.path.iter().map(PeerId::as_str).collect::<Vec<_>>().join(" ")
 }
 
 impl<'b> Recording<'b> {
@@ -131,8 +140,7 @@ impl<'b> Recording<'b> {
     fn resolve(&mut self, state: &Overlay<'_>, address: usize, route: &'b Route) -> usize {
         let recipients = route.recipients.iter();
         let recipients = recipients.filter_map(|peer| Some((peer, state.peer_number(peer)?))).collect();
-        let path = route.path.iter().map(PeerId::as_str).collect::<Vec<_>>().join(" ");
-        self.routes.push(ResolvedRoute { route, recipients, path });
+        self.routes.push(ResolvedRoute { route, recipients, path: path_text(route) });
         self.route_index.insert(address, self.routes.len() - 1);
         self.routes.len() - 1
     }
