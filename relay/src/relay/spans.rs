@@ -8,9 +8,18 @@
 use std::time::Duration;
 
 use slipstream_store::{PeerId, Record};
-use tracing::trace;
+use tracing::{Level, enabled, trace};
 
 use crate::protocol::TraceContext;
+
+/// What a delivery keeps of the trace of its message: nothing, unless somebody listens and the trace is sampled. The message
+/// is not looked at otherwise.
+pub(super) fn kept(context: impl FnOnce() -> Option<TraceContext>) -> Option<Box<TraceContext>> {
+    if !enabled!(target: "slipstream::span", Level::TRACE) {
+        return None;
+    }
+    context().filter(|context| context.sampled).map(Box::new)
+}
 
 /// A message was confirmed, so long after it was read. `outcome` is `recorded`, or `duplicate` if it was before.
 pub(super) fn accepted(context: &TraceContext, record: &Record, outcome: &'static str, took: Duration) {

@@ -133,7 +133,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             identity: identity.clone(),
             sets: key.clone().filter(|_| protocol::sets_a_key(message_type)),
             read_at: Some(arrival.read_at),
-            trace: arrival.trace.clone().filter(|trace| trace.sampled),
+            trace: spans::kept(|| arrival.trace.as_deref().copied()),
         };
         run.forwards.push(Arc::new(Forward {
             sequence,

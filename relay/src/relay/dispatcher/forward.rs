@@ -7,6 +7,7 @@ use bytes::Bytes;
 use slipstream_store::{Identity, Key, PeerId, Pending, Sequence, Timestamp};
 
 use crate::protocol::{self, TraceContext};
+use crate::relay::spans;
 
 /// A committed message on its way to its recipients, shared by all of them.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub(crate) struct Metadata {
     pub(crate) sets: Option<Key>,
     /// When it was read from its sender, on the clock's own scale, if this process read it.
     pub(crate) read_at: Option<Duration>,
-    /// The trace that it belongs to, if that is sampled.
+    /// The trace that it belongs to, if spans are made of that.
     pub(crate) trace: Option<Box<TraceContext>>,
 }
 
@@ -43,7 +44,7 @@ impl From<Pending> for Forward {
         // What was redriven is older than its sequence says: it is no newer value of its key than any other.
         let sets = key.filter(|_| !redriven && protocol::sets_a_key(&message_type));
         let instances = protocol::targeted_instances(&text);
-        let trace = protocol::trace_context(&text).filter(|trace| trace.sampled).map(Box::new);
+        let trace = spans::kept(|| protocol::trace_context(&text));
         let metadata = Arc::new(Metadata { identity, sets, read_at: None, trace });
         Self { sequence, metadata, instances, expires_at, text }
     }
