@@ -22,11 +22,11 @@ const ACCEPT_PAUSE: [Duration; 2] = [Duration::from_millis(5), Duration::from_se
 /// Accepts links until `shutdown` is cancelled; each runs as a task that `tracker` counts. Handshakes that are under way at a
 /// shutdown are dropped. Returns the links that there still are, which are left to their seats.
 ///
-/// # Cancellation
-/// Dropping the future, or what it returned, drops all links.
-///
 /// A panic of a seat, of the admission, of the authorizer or of a transport's handshake ends that one link and nothing
 /// else.
+///
+/// # Cancellation
+/// Dropping the future, or what it returned, drops all links.
 pub async fn serve<A: Admission>(
     listener: Box<dyn Listener>,
     admission: A,

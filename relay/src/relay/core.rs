@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use slipstream_store::{Peer, PeerId};
+use slipstream_store::{Peer, PeerId, Timestamp};
 use tokio::sync::Notify;
 
 use super::committer::StoreHealth;
@@ -48,6 +48,12 @@ impl<S: ?Sized> Core<S> {
     /// What is remembered of a peer, if anything is.
     pub(super) fn known(&self, peer: &PeerId) -> Option<Peer> {
         self.topology.load().peer(peer).map(|peer| Peer::clone(peer))
+    }
+
+    /// By how many milliseconds the machine's time of day is ahead of the relay's time; negative if it is behind.
+    pub(super) fn clock_offset(&self) -> i64 {
+        let millis = |time: Timestamp| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        millis(self.clock.wall()).saturating_sub(millis(self.clock.now()))
     }
 
     /// Whether messages are held for this peer for as long as it is configured.

@@ -45,9 +45,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{debug, info, warn};
 
 pub use self::imports::{ExportedDeadLetter, Import};
-pub use self::observation::{
-    Census, DialObservation, DialState, MessageObservation, Observation, PeerObservation, TimeOffset,
-};
+pub use self::observation::{Census, DialObservation, DialState, MessageObservation, Observation, PeerObservation};
 pub use self::observer::Observer;
 pub use self::operator::Operator;
 pub use self::peers::{Declared, Forgotten, Subscriber};

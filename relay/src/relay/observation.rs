@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use slipstream_store::{Guarantee, Peer, PeerId, Result, Stats, Timestamp, Trace};
 
@@ -32,15 +31,6 @@ pub struct Census {
     pub paused: u64,
     /// Deliveries that all of them are owed, in flight ones included.
     pub backlog: u64,
-}
-
-/// How the machine's time of day stands to the relay's time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimeOffset {
-    /// It is ahead by that.
-    Ahead(Duration),
-    /// It is behind by that.
-    Behind(Duration),
 }
 
 /// A peer at one moment.

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use slipstream_store::{
     ClusterGroup, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, DeliveryState, Guarantee, Identity,
@@ -14,9 +13,7 @@ use slipstream_store::{
 use tokio::time::Instant;
 
 use super::core::Core;
-use super::observation::{
-    Census, DialObservation, DialState, MessageObservation, Observation, PeerObservation, TimeOffset,
-};
+use super::observation::{Census, DialObservation, DialState, MessageObservation, Observation, PeerObservation};
 use super::peers::Dial;
 use super::sample::Sample;
 use super::sampling;
@@ -148,12 +145,9 @@ impl<S: MessageStore + ?Sized> Observer<S> {
     pub async fn peers(&self, after: Option<&PeerId>, limit: NonZeroU32) -> Page<PeerObservation> {
         let topology = self.core.topology.load_full();
         let first = topology.peers().partition_point(|peer| Some(&peer.id) <= after);
-        let (deadline, rest) = (Some(deadline()), &topology.peers()[first..]);
+        let rest = &topology.peers()[first..];
         let limit = usize::try_from(limit.get()).unwrap_or(usize::MAX);
-        let mut items = Vec::new();
-        for peer in rest.iter().take(limit) {
-            items.extend(self.observe_peer(peer, deadline).await);
-        }
+        let items = self.observe_each(&rest[..limit.min(rest.len())], Some(deadline())).await;
         Page { items, more: rest.len() > limit }
     }
 
@@ -161,20 +155,14 @@ impl<S: MessageStore + ?Sized> Observer<S> {
     pub async fn largest_backlogs(&self, limit: NonZeroU32) -> Vec<PeerObservation> {
         let topology = self.core.topology.load_full();
         let owed = |peer: &PeerId| self.core.dispatcher.lane(peer).map_or(0, |lane| lane.backlog());
-        let weight = |peer: &Peer| (peer.kind != PeerKind::Relay, Reverse(owed(&peer.id)));
-        let mut peers: Vec<_> = topology.peers().iter().map(|peer| (weight(peer), peer)).collect();
+        let mut peers = topology.peers().to_vec();
         let limit = usize::try_from(limit.get()).unwrap_or(usize::MAX);
         if peers.len() > limit {
-            peers.sort_by_key(|(weight, _)| *weight);
+            peers.sort_by_cached_key(|peer| (peer.kind != PeerKind::Relay, Reverse(owed(&peer.id))));
             peers.truncate(limit);
-            peers.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
+            peers.sort_by(|one, other| one.id.cmp(&other.id));
         }
-        let deadline = Some(deadline());
-        let mut observed = Vec::with_capacity(peers.len());
-        for (_, peer) in peers {
-            observed.extend(self.observe_peer(peer, deadline).await);
-        }
-        observed
+        self.observe_each(&peers, Some(deadline())).await
     }
 
     /// One peer, if it is remembered.
@@ -189,13 +177,11 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         self.core.clock.now()
     }
 
-    /// By how much the machine's time of day is ahead of the relay's time, or behind it: the machine's clock was set, or it
-    /// slept, since the relay began.
+    /// By how many milliseconds the machine's time of day is ahead of the relay's time; negative if it is behind. It is, if
+    /// the machine's clock was set, or it slept, since the relay began.
     #[must_use]
-    pub fn clock_offset(&self) -> TimeOffset {
-        let (own, machine) = (self.core.clock.now().as_millis(), self.core.clock.wall().as_millis());
-        let by = Duration::from_millis(own.abs_diff(machine));
-        if machine >= own { TimeOffset::Ahead(by) } else { TimeOffset::Behind(by) }
+    pub fn clock_offset(&self) -> i64 {
+        self.core.clock_offset()
     }
 
     /// The cluster groups that messages here may have: the relay's own, the one that is meant where none is named, and
@@ -251,17 +237,21 @@ impl<S: MessageStore + ?Sized> Observer<S> {
     /// Looks at the relay now. It waits for the store as long as that takes.
     pub async fn observe(&self) -> Observation {
         let topology = self.core.topology.load_full();
-        let mut peers = Vec::with_capacity(topology.peers().len());
-        for peer in topology.peers() {
-            peers.extend(self.observe_peer(peer, None).await);
-        }
         Observation {
-            peers,
+            peers: self.observe_each(topology.peers(), None).await,
             dials: self.dials(),
             guarantee: self.guarantee(),
             taking: self.is_taking(),
             store: self.core.store.stats().await,
         }
+    }
+
+    async fn observe_each(&self, peers: &[Arc<Peer>], deadline: Option<Instant>) -> Vec<PeerObservation> {
+        let mut observed = Vec::new();
+        for peer in peers {
+            observed.extend(self.observe_peer(peer, deadline).await);
+        }
+        observed
     }
 
     async fn observe_peer(&self, peer: &Arc<Peer>, deadline: Option<Instant>) -> Option<PeerObservation> {

@@ -31,7 +31,8 @@ pub struct Sample {
     pub(super) dials: Vec<DialObservation>,
     /// The relay's time.
     pub(super) at: Timestamp,
-    pub(super) time_of_day: Timestamp,
+    /// By how many milliseconds the machine's time of day is ahead of it.
+    pub(super) clock_offset: i64,
 }
 
 /// A peer, or several that share a label.
@@ -59,7 +60,7 @@ impl Sample {
         describe_sampled();
         BUILD_INFO.gauge([env!("CARGO_PKG_VERSION"), self.engine]).set(1.0);
         SURVIVES_POWER_CUT.gauge([]).set(switch(self.survives_power_cut));
-        CLOCK_OFFSET.gauge([]).set(seconds(self.at, self.time_of_day));
+        CLOCK_OFFSET.gauge([]).set(seconds(self.clock_offset));
         self.record_store();
         for (kind, links) in self.links {
             ACTIVE_CONNECTIONS.gauge([kind_label(kind)]).set(float(links));
@@ -102,8 +103,8 @@ impl PeerSample {
         IN_FLIGHT_BYTES.gauge(label).set(float(self.in_flight_bytes as u64));
         REPUBLISHES.counter(label).absolute(self.republishes);
         if let Ok(oldest) = self.oldest {
-            let age = oldest.map_or(0.0, |oldest| seconds(oldest, now).max(0.0));
-            OLDEST_DELIVERY_AGE.gauge(label).set(age);
+            let age = oldest.map_or(0, |oldest| now.as_millis().saturating_sub(oldest.as_millis()));
+            OLDEST_DELIVERY_AGE.gauge(label).set(float(age) / 1000.0);
         }
     }
 }
@@ -113,9 +114,9 @@ fn switch(is_on: bool) -> f64 {
     f64::from(u8::from(is_on))
 }
 
-/// From one time to another, negative if that was before it.
-fn seconds(from: Timestamp, to: Timestamp) -> f64 {
-    (float(to.as_millis()) - float(from.as_millis())) / 1000.0
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; differences beyond 2^52 do not occur")]
+fn seconds(millis: i64) -> f64 {
+    millis as f64 / 1000.0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; counts beyond 2^52 do not occur")]

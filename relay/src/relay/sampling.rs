@@ -61,7 +61,7 @@ pub(super) async fn sample<S: MessageStore + ?Sized>(core: &Core<S>, dials: Vec<
         peers,
         dials,
         at: core.clock.now(),
-        time_of_day: core.clock.wall(),
+        clock_offset: core.clock_offset(),
     }
 }
 
