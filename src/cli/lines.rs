@@ -1,6 +1,8 @@
 //! The lines of an input, each bounded in length.
 
+use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::path::Path;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 
@@ -9,6 +11,18 @@ pub(super) const MAX_LINE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// What some programs write before the first line.
 const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
+
+/// Opens a file that is read.
+///
+/// # Errors
+/// In words that have its path and what was expected.
+pub(super) fn open(path: &Path) -> Result<File, String> {
+    let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
+        true => Err(ErrorKind::IsADirectory.into()),
+        false => Ok(file),
+    });
+    opened.map_err(|error| format!("expected a file that can be read, {}: {error}", path.display()))
+}
 
 /// Reads lines that end in `\n` or `\r\n`; the last one may end without.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use super::flags::Flags;
 use crate::admin::client::call;
 use crate::admin::{AdminUrl, ClientError, DeadLetterItem, ExportedItem, Imported, Imports, MAX_IMPORTS, RefusedItem};
 use crate::cli::failure::Failure;
-use crate::cli::lines::Lines;
+use crate::cli::lines::{self, Lines};
 use crate::cli::output;
 
 const PATH: &str = "/api/v1/dead-letters/import";
@@ -64,7 +64,7 @@ pub(super) fn export(dead: &DeadLetterItem) -> Result<(), Failure> {
 /// Imports the lines of a file.
 pub(super) async fn import(Import { file, flags }: &Import) -> Done {
     let admin = flags.admin.read()?;
-    let mut lines = Lines::new(open(file).await?);
+    let mut lines = Lines::new(open(file)?);
     let mut counts = Counts::default();
     let done = import_all(&admin, &mut lines, &mut counts).await;
     let Counts { imported, skipped, refused } = &counts;
@@ -77,14 +77,12 @@ pub(super) async fn import(Import { file, flags }: &Import) -> Done {
     Ok(if *refused == 0 { ExitCode::SUCCESS } else { ExitCode::from(output::FAILED) })
 }
 
-async fn open(file: &Path) -> Result<Box<dyn AsyncRead + Unpin + Send>, Failure> {
+fn open(file: &Path) -> Result<Box<dyn AsyncRead + Unpin + Send>, Failure> {
     if file == Path::new("-") {
         return Ok(Box::new(tokio::io::stdin()));
     }
-    let opened = tokio::fs::File::open(file).await;
-    let opened = opened
-        .map_err(|error| Failure::Misused(format!("expected a file that can be read, {}: {error}", file.display())))?;
-    Ok(Box::new(opened))
+    let opened = lines::open(file).map_err(Failure::Misused)?;
+    Ok(Box::new(tokio::fs::File::from_std(opened)))
 }
 
 async fn import_all<R: AsyncRead + Unpin>(

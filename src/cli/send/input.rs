@@ -7,7 +7,7 @@ use std::path::Path;
 use tokio::io::AsyncRead;
 
 use super::arguments::Arguments;
-use crate::cli::lines::{Lines, MAX_LINE_BYTES};
+use crate::cli::lines::{self, Lines, MAX_LINE_BYTES};
 
 /// An input that is open.
 pub(super) enum Input {
@@ -65,11 +65,7 @@ fn named(path: &Path) -> String {
 }
 
 fn open(path: &Path) -> Result<File, String> {
-    let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
-        true => Err(io::ErrorKind::IsADirectory.into()),
-        false => Ok(file),
-    });
-    opened.map_err(|error| format!("--file: expected a file that can be read, {}: {error}", path.display()))
+    lines::open(path).map_err(|fault| format!("--file: {fault}"))
 }
 
 /// All that an input holds, as it stands there; only a byte order mark before it is left out.
