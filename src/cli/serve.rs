@@ -21,11 +21,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
-use self::hangup::Rereading;
-use self::service_manager::{ServiceManager, Signs};
-
 pub(super) use self::announce::Started;
 pub(super) use self::node::Node;
+
+use self::hangup::Rereading;
+use self::service_manager::{ServiceManager, Signs};
 use super::signals::{self, Signals};
 use super::{SettingFlags, output};
 use crate::admin::{MetricsPage, Running};

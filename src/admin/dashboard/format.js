@@ -20,22 +20,21 @@ export function short(number) {
   return trimmed(number);
 }
 
-function trimmed(number) {
-  return String(Number(number.toPrecision(3)));
+/** A number with so many digits that say something. */
+function trimmed(number, digits = 3) {
+  return String(Number(number.toPrecision(digits)));
 }
 
 /** How long something took: 340 µs, 2.1 ms, 1.4 s. */
 export function latency(seconds) {
   if (seconds === null || seconds === undefined) return DASH;
   if (seconds === 0) return '0';
-  if (seconds < 0.001) return `${trimmed2(seconds * 1e6)} µs`;
-  if (seconds < 1) return `${trimmed2(seconds * 1e3)} ms`;
-  return seconds < 100 ? `${trimmed2(seconds)} s` : ago(seconds);
+  if (seconds < 0.001) return `${measured(seconds * 1e6)} µs`;
+  if (seconds < 1) return `${measured(seconds * 1e3)} ms`;
+  return seconds < 100 ? `${measured(seconds)} s` : ago(seconds);
 }
 
-function trimmed2(number) {
-  return String(Number(number.toPrecision(number < 10 ? 2 : 3)));
-}
+const measured = (number) => trimmed(number, number < 10 ? 2 : 3);
 
 /** How old something is: 4 s, 12 min, 3 h 5 min, 2 d. */
 export function ago(seconds) {
