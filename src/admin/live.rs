@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use slipstream_store::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::history::{History, Point};
-use crate::relay::Flow;
+use super::history::History;
 
 /// Most that may watch at once.
 pub(super) const MAX_WATCHERS: usize = 16;
@@ -16,7 +14,8 @@ pub(super) const MAX_WATCHERS: usize = 16;
 /// What is kept for those who watch, and a way to reach them.
 #[derive(Debug)]
 pub(super) struct Live {
-    history: Mutex<History>,
+    /// The last hour. Only the sampler writes it.
+    pub(super) history: Mutex<History>,
     picture: watch::Sender<Arc<str>>,
     places: Arc<Semaphore>,
 }
@@ -63,30 +62,5 @@ impl Live {
     /// Shows a picture, as JSON, to everybody who watches.
     pub(super) fn show(&self, picture: String) {
         self.picture.send_replace(picture.into());
-    }
-
-    /// Has the history begin now: the relay does not run yet.
-    pub(super) fn not_yet(&self, now: Instant) {
-        *self.history.lock() = History::new(now);
-    }
-
-    /// Whether it is time for the next point of the history.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.history.lock().is_due(now)
-    }
-
-    /// Adds a point to the history.
-    pub(super) fn look(&self, now: Instant, at: Timestamp, flow: Flow, backlog: u64) {
-        self.history.lock().look(now, at, flow, backlog);
-    }
-
-    /// The points of the last hour, the oldest first.
-    pub(super) fn points(&self) -> Vec<Point> {
-        self.history.lock().points().cloned().collect()
-    }
-
-    /// The last of them.
-    pub(super) fn last_point(&self) -> Option<Point> {
-        self.history.lock().points().next_back().cloned()
     }
 }

@@ -15,29 +15,33 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How often it is looked who has not asked for anything, if there are too many connections.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Whether a connection has asked for something.
+/// How far a connection has come. All clones are one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Asked(Arc<AtomicBool>);
+pub(super) struct Progress(Arc<Marks>);
 
-impl Asked {
-    /// It has: the head of a request is there.
-    pub(super) fn note(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+#[derive(Debug, Default)]
+struct Marks {
+    has_asked: AtomicBool,
+    stays: AtomicBool,
 }
 
-/// Whether the answer on a connection goes on for as long as its client wants.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Stays(Arc<AtomicBool>);
-
-impl Stays {
-    /// It does.
-    pub(super) fn note(&self) {
-        self.0.store(true, Ordering::Relaxed);
+impl Progress {
+    /// It has asked for something: the head of a request is there.
+    pub(super) fn asked(&self) {
+        self.0.has_asked.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_noted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// The answer goes on for as long as the client wants.
+    pub(super) fn stay(&self) {
+        self.0.stays.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_asked(&self) -> bool {
+        self.0.has_asked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn stays(&self) -> bool {
+        self.0.stays.load(Ordering::Relaxed)
     }
 }
 
@@ -52,15 +56,15 @@ pub(super) struct OpenConnections {
 #[derive(Debug)]
 struct Open {
     task: AbortHandle,
-    asked: Asked,
+    progress: Progress,
     since: Instant,
 }
 
 impl OpenConnections {
     /// Adds a connection, and lives its life.
-    pub(super) fn push(&mut self, asked: Asked, life: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn push(&mut self, progress: Progress, life: impl Future<Output = ()> + Send + 'static) {
         let task = self.tasks.spawn(life);
-        self.open.push_back(Open { task, asked, since: Instant::now() });
+        self.open.push_back(Open { task, progress, since: Instant::now() });
     }
 
     /// Waits until there are fewer than so many.
@@ -80,7 +84,7 @@ impl OpenConnections {
     /// Ends the oldest of those that have not asked for anything in time; false if there is none. So whoever only connects,
     /// however often, keeps nobody from an answer for long.
     fn end_a_silent_one(&mut self) -> bool {
-        let is_silent = |open: &Open| !open.asked.0.load(Ordering::Relaxed) && open.since.elapsed() >= GRACE;
+        let is_silent = |open: &Open| !open.progress.has_asked() && open.since.elapsed() >= GRACE;
         let silent = self.open.iter().position(is_silent).and_then(|index| self.open.remove(index));
         silent.inspect(|open| open.task.abort()).is_some()
     }
@@ -100,11 +104,11 @@ mod tests {
         let mut open = OpenConnections::default();
         let mut lives = Vec::new();
         for number in 0..4 {
-            let (asked, (alive, ended)) = (Asked::default(), oneshot::channel::<()>());
+            let (progress, (alive, ended)) = (Progress::default(), oneshot::channel::<()>());
             if number % 2 == 0 {
-                asked.note();
+                progress.asked();
             }
-            open.push(asked, async move {
+            open.push(progress, async move {
                 let _alive = alive;
                 pending().await
             });

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::api::{HistoryPoint, PeerItem, Status, largest, status_of};
+use super::history::History;
 use super::live::Live;
 use super::pages::Pages;
 
@@ -35,21 +36,22 @@ pub(super) async fn run(pages: &watch::Receiver<Pages>, live: &Live) {
         let pages = pages.borrow().clone();
         let now = Instant::now();
         let Ok(running) = pages.running() else {
-            live.not_yet(now);
+            *live.history.lock() = History::new(now);
             continue;
         };
         let observer = &running.observer;
-        if live.is_due(now) {
-            live.look(now, observer.now(), observer.flow(), observer.census().backlog);
-        }
+        let point = {
+            let mut history = live.history.lock();
+            if history.is_due(now) {
+                history.look(now, observer.now(), observer.flow(), observer.census().backlog);
+            }
+            history.points().next_back().map(HistoryPoint::from)
+        };
         if !live.is_watched() {
             continue;
         }
-        let picture = Picture {
-            status: status_of(&pages, running).await,
-            peers: largest(running, MAX_PEERS).await,
-            point: live.last_point().as_ref().map(HistoryPoint::from),
-        };
+        let picture =
+            Picture { status: status_of(&pages, running).await, peers: largest(running, MAX_PEERS).await, point };
         match serde_json::to_string(&picture) {
             Ok(picture) => live.show(picture),
             Err(error) => tracing::warn!(%error, "a picture for the dashboard cannot be written"),

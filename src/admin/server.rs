@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
 use super::live::Live;
-use super::open::{Asked, OpenConnections, Stays};
+use super::open::{OpenConnections, Progress};
 use super::pages::Pages;
 use super::{routes, sampler};
 use crate::descriptors::{self, KEPT_FROM_ADMIN};
@@ -65,8 +65,8 @@ pub async fn serve(
                     tracing::warn!("the admin port has no file left for a connection (ulimit -n)");
                 }
                 Ok((stream, remote)) => {
-                    let (info, asked) = (ConnectInfo::new(remote), Asked::default());
-                    open.push(asked.clone(), answer(stream, info, tls.clone(), router.clone(), asked));
+                    let (info, progress) = (ConnectInfo::new(remote), Progress::default());
+                    open.push(progress.clone(), answer(stream, info, tls.clone(), router.clone(), progress));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the admin port cannot accept a connection");
@@ -79,8 +79,7 @@ pub async fn serve(
 }
 
 /// The life of one connection.
-async fn answer(stream: TcpStream, info: ConnectInfo, tls: Option<Arc<ServerTls>>, router: Router, asked: Asked) {
-    let stays = Stays::default();
+async fn answer(stream: TcpStream, info: ConnectInfo, tls: Option<Arc<ServerTls>>, router: Router, progress: Progress) {
     let answering = async {
         let stream: Box<dyn Stream> = Box::new(stream);
         let (stream, info) = match tls {
@@ -88,9 +87,9 @@ async fn answer(stream: TcpStream, info: ConnectInfo, tls: Option<Arc<ServerTls>
             None => (stream, info),
         };
         let service = service_fn(|mut request: Request<Incoming>| {
-            asked.note();
+            progress.asked();
             request.extensions_mut().insert(info.clone());
-            request.extensions_mut().insert(stays.clone());
+            request.extensions_mut().insert(progress.clone());
             router.clone().call(request)
         });
         let connection = http1::Builder::new()
@@ -103,7 +102,7 @@ async fn answer(stream: TcpStream, info: ConnectInfo, tls: Option<Arc<ServerTls>
     };
     let mut answering = pin!(answering);
     let mut answered = tokio::time::timeout(CONNECTION_TIMEOUT, &mut answering).await;
-    if answered.is_err() && stays.is_noted() {
+    if answered.is_err() && progress.stays() {
         answered = tokio::time::timeout(STAY_TIMEOUT, answering).await;
     }
     match answered {

@@ -81,6 +81,6 @@ fn rounded(rate: f64) -> f64 {
 /// begins anew.
 #[utoipa::path(get, path = "/api/v1/history", tag = "relay", responses((status = OK, body = HistoryBody)))]
 pub(super) async fn history(State(live): State<Arc<Live>>) -> Response {
-    let points = live.points().iter().map(HistoryPoint::from).collect();
+    let points = live.history.lock().points().map(HistoryPoint::from).collect();
     json(StatusCode::OK, &HistoryBody { interval_seconds: INTERVAL.as_secs(), points })
 }

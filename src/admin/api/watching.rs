@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::times::rfc3339;
 use crate::admin::error::ApiError;
 use crate::admin::live::{Live, MAX_WATCHERS};
-use crate::admin::open::Stays;
+use crate::admin::open::Progress;
 use crate::admin::pages::Pages;
 use crate::admin::request::{Query, name};
 use crate::relay::{Passing, Watch};
@@ -34,11 +34,11 @@ const MAX_RATE: u32 = 1_000;
 pub(in crate::admin) async fn events(
     State(pages): State<Pages>,
     State(live): State<Arc<Live>>,
-    Extension(stays): Extension<Stays>,
+    Extension(progress): Extension<Progress>,
 ) -> Result<Response, ApiError> {
     pages.running()?;
     let watcher = live.watch().ok_or_else(too_many)?;
-    stays.note();
+    progress.stay();
     let pictures = unfold(watcher, async |mut watcher| {
         let picture = watcher.next().await?;
         Some((Ok::<_, Infallible>(Event::default().data(picture)), watcher))
@@ -90,7 +90,7 @@ pub struct PassingBody {
 pub(in crate::admin) async fn monitor(
     State(pages): State<Pages>,
     State(live): State<Arc<Live>>,
-    Extension(stays): Extension<Stays>,
+    Extension(progress): Extension<Progress>,
     Query(Wanted { peer, r#type, rate }): Query<Wanted>,
 ) -> Result<Response, ApiError> {
     let observer = &pages.running()?.observer;
@@ -106,7 +106,7 @@ pub(in crate::admin) async fn monitor(
         _place: live.place().ok_or_else(too_many)?,
         watch: observer.watch(),
     };
-    stays.note();
+    progress.stay();
     let messages = unfold(monitor, async |mut monitor| {
         let body = monitor.next().await?;
         let event = Event::default().json_data(&body).unwrap_or_default();
