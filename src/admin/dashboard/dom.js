@@ -1,7 +1,7 @@
 // Elements, made and kept up to date.
 
 const SVG = 'http://www.w3.org/2000/svg';
-const DRAWN = new Set(['svg', 'g', 'path', 'line', 'circle', 'rect', 'text', 'polygon', 'title']);
+const DRAWN = new Set(['svg', 'g', 'path', 'line', 'circle', 'rect', 'text', 'title']);
 
 /** Makes an element. `on…` attributes are listeners, `null` and `false` ones are left out; children may be texts. */
 export function h(name, attributes = {}, ...children) {
