@@ -1,5 +1,6 @@
 //! A relay of the demo, as the relay of a cloud: it can be killed, and started again over the store that it left.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,10 +44,22 @@ pub(super) struct Cloud {
 }
 
 /// Where a relay is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
-    pub(super) links: String,
-    pub(super) dashboard: String,
+    links: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Place {
+    /// Where it takes links.
+    pub(super) fn links(&self) -> String {
+        format!("ws://{}/", self.links)
+    }
+
+    /// Where its dashboard is.
+    pub(super) fn dashboard(&self) -> String {
+        format!("http://{}/", self.admin)
+    }
 }
 
 struct Life {
@@ -58,7 +71,7 @@ struct Life {
 impl Cloud {
     /// Starts it. It dials these others.
     pub(super) async fn start(id: &'static str, surroundings: &Surroundings, others: &[&Self]) -> anyhow::Result<Self> {
-        let dials = others.iter().map(|other| other.place().map(|place| place.links.clone()));
+        let dials = others.iter().map(|other| other.place().map(Place::links));
         let dials = dials.collect::<anyhow::Result<_>>()?;
         let mut cloud = Self { id, surroundings: surroundings.clone(), dials, place: None, life: None };
         cloud.live().await?;
@@ -90,8 +103,7 @@ impl Cloud {
 
     /// How many deliveries it holds for a peer.
     pub(super) async fn owes(&self, peer: &str) -> anyhow::Result<u64> {
-        let life = self.life.as_ref().with_context(|| format!("{} does not run", self.id))?;
-        Ok(life.observer.peer(&PeerId::new(peer)?).await.map_or(0, |peer| peer.backlog))
+        Ok(self.observer()?.peer(&PeerId::new(peer)?).await.map_or(0, |peer| peer.backlog))
     }
 
     /// Whether a peer of it is paused, so that nothing is delivered to that.
@@ -106,8 +118,12 @@ impl Cloud {
 
     /// How many deliveries it has given up.
     pub(super) async fn dead_letters(&self) -> anyhow::Result<u64> {
+        Ok(self.observer()?.stats().await?.dead_letters)
+    }
+
+    fn observer(&self) -> anyhow::Result<&Observer<dyn MessageStore>> {
         let life = self.life.as_ref().with_context(|| format!("{} does not run", self.id))?;
-        Ok(life.observer.stats().await?.dead_letters)
+        Ok(&life.observer)
     }
 
     /// Has it end in order.
@@ -125,8 +141,8 @@ impl Cloud {
         let (tell, told) = oneshot::channel();
         let shutdown = CancellationToken::new();
         let started = move |started: &Started<'_>, running: &crate::admin::Running| {
-            let links = started.link_url().unwrap_or_default();
-            let _ = tell.send((Place { links, dashboard: started.dashboard() }, running.observer.clone()));
+            let links = started.links.context("it takes no links")?;
+            let _ = tell.send((Place { links, admin: started.admin }, running.observer.clone()));
             Ok(())
         };
         let task = tokio::spawn(node.run(shutdown.clone(), started));
@@ -141,19 +157,15 @@ impl Cloud {
     }
 
     fn configuration(&self) -> anyhow::Result<Config> {
-        let port = |url: Option<&str>| {
-            url.and_then(|url| url.trim_end_matches('/').rsplit(':').next()).unwrap_or("0").to_owned()
-        };
-        let place = self.place.as_ref();
-        let listen = port(place.map(|place| place.links.as_str()));
-        let metrics = port(place.map(|place| place.dashboard.as_str()));
+        // Any free ports at first, and the same again.
+        let [listen, metrics] = self.place.map_or([0, 0], |place| [place.links.port(), place.admin.port()]);
         let peers: Vec<_> = self.dials.iter().map(|url| json!({ "url": url })).collect();
         let given = [
             ("instance_id", self.id.to_owned()),
             ("tags", self.id.to_owned()),
             ("storage_path", self.surroundings.folder.join(self.id).display().to_string()),
             ("listen", format!("127.0.0.1:{listen}")),
-            ("metrics_port", metrics),
+            ("metrics_port", metrics.to_string()),
             ("retry_in_n_seconds", "1s".to_owned()),
             ("url_config", json!(peers).to_string()),
         ];

@@ -38,15 +38,18 @@ impl Story {
         let azure = Cloud::start("azure", &surroundings, &[&aws]).await?;
         let gcp = Cloud::start("gcp", &surroundings, &[&aws, &azure]).await?;
         let sends = watch::Sender::new(false);
-        let beside =
-            |name, cloud: &Cloud| Application::start(name, cloud.place()?.links.clone(), rate, sends.subscribe());
+        let beside = |name, cloud: &Cloud| Application::start(name, cloud.place()?.links(), rate, sends.subscribe());
         let applications = [beside("shop", &aws)?, beside("bank", &azure)?, beside("ledger", &gcp)?];
         let story = Self { since: Instant::now(), clouds: [aws, azure, gcp], applications, sends };
         output::line("Three relays, linked with each other, and an application beside each:\n")?;
         for (cloud, application) in story.clouds.iter().zip(&story.applications) {
             let place = cloud.place()?;
             let (id, name) = (cloud.id, application.name);
-            output::line(&format!("  {id:<6} {}   dashboard {}   application {name}", place.links, place.dashboard))?;
+            output::line(&format!(
+                "  {id:<6} {}   dashboard {}   application {name}",
+                place.links(),
+                place.dashboard()
+            ))?;
         }
         output::line(&format!(
             "\nEach application sends up to {rate} messages a second to all others. Open a dashboard and watch.\n"
@@ -102,13 +105,14 @@ impl Story {
     /// Says what can be done while it goes on.
     pub(super) fn invite(&self) -> anyhow::Result<()> {
         let place = self.clouds[AWAY_ONE].place()?;
-        let admin = place.dashboard.trim_end_matches('/');
+        let dashboard = place.dashboard();
+        let admin = dashboard.trim_end_matches('/');
         output::line(&format!(
             "\nDeliver it after all: in the dashboard of azure, {}, or in another terminal:\n\n  \
              slipstream status --admin {admin}\n  slipstream dead-letters list --admin {admin}\n  \
              slipstream dead-letters redrive --all --admin {admin}\n  slipstream trace bank-1 --admin {admin}\n\n\
              It goes on until you press Ctrl-C.",
-            place.dashboard
+            dashboard
         ))?;
         Ok(())
     }

@@ -113,13 +113,11 @@ impl Started<'_> {
         self.link_url().unwrap_or_else(|| "off".to_owned())
     }
 
-    /// Where it takes links, as a URL.
-    pub(in crate::cli) fn link_url(&self) -> Option<String> {
+    fn link_url(&self) -> Option<String> {
         self.links.map(|address| links_url(self.config, address))
     }
 
-    /// Where its dashboard is.
-    pub(in crate::cli) fn dashboard(&self) -> String {
+    fn dashboard(&self) -> String {
         let scheme = if self.config.admin_tls().is_some() { "https" } else { "http" };
         format!("{scheme}://{}/", self.admin)
     }
