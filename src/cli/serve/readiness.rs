@@ -13,6 +13,17 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 /// How a relay stands whose store is kept there.
 pub(super) fn readiness(observer: &Observer<dyn MessageStore>, place: Option<Elsewhere>) -> Readiness {
     let guarantee = observer.guarantee();
+    Readiness {
+        reasons: reasons(observer),
+        degraded: degraded(observer, place),
+        open_circuits: observer.open_circuits(),
+        store: guarantee.engine.to_owned(),
+        guarantee: Some(guarantee.to_string()),
+    }
+}
+
+/// Why the relay takes no messages; nothing if it does.
+pub(super) fn reasons(observer: &Observer<dyn MessageStore>) -> Vec<String> {
     let mut reasons = Vec::new();
     if !observer.is_taking() {
         reasons.push("shutting down".to_owned());
@@ -21,13 +32,7 @@ pub(super) fn readiness(observer: &Observer<dyn MessageStore>, place: Option<Els
     if let Some(trouble) = observer.store_trouble() {
         reasons.push(format!("store failing: {trouble}"));
     }
-    Readiness {
-        reasons,
-        degraded: degraded(observer, place),
-        open_circuits: observer.open_circuits(),
-        store: guarantee.engine.to_owned(),
-        guarantee: Some(guarantee.to_string()),
-    }
+    reasons
 }
 
 fn degraded(observer: &Observer<dyn MessageStore>, place: Option<Elsewhere>) -> Vec<String> {

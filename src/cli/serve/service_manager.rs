@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::readiness::reasons;
 use crate::relay::{Observer, Operator};
 
 /// How much longer the service manager is asked to wait, while the store is being opened.
@@ -143,8 +144,8 @@ impl Signs {
     /// How the relay is, in a line for people.
     fn status(&self) -> String {
         let census = self.observer.census();
-        let trouble: Vec<_> = self.observer.disk_trouble().into_iter().chain(self.observer.store_trouble()).collect();
-        let how = if trouble.is_empty() { "ready".to_owned() } else { format!("not ready: {}", trouble.join("; ")) };
+        let reasons = reasons(&self.observer);
+        let how = if reasons.is_empty() { "ready".to_owned() } else { format!("not ready: {}", reasons.join("; ")) };
         format!("{how}; peers linked: {}, away: {}; deliveries owed: {}", census.up, census.down, census.backlog)
     }
 }
