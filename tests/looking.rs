@@ -53,7 +53,7 @@ async fn monitor_shows_what_passes_and_is_no_peer() {
     assert!(!seen.contains("secret"), "{seen}");
     let peers = get(relay.admin, "/api/v1/peers").await.json();
     assert_eq!(peers["items"].as_array().expect("items").len(), 2, "{peers}");
-    all.signal(support::Signal::INT);
+    all.signal(support::Signal::TERM);
     all.end().await;
     let (code, _, said) = ran(&["monitor", "--peer=no peer", "--admin", &admin], &[]).await;
     assert_eq!(code, Some(1), "{said}");
@@ -75,7 +75,7 @@ async fn top_shows_rates() {
     assert_eq!((&rates["peers"][0]["id"], &rates["peers"][1]["id"]), (&json!("app"), &json!("shop")));
     assert!(rates["peers"][0]["backlogPerSecond"].as_f64() > Some(0.0), "{rates}");
     assert!(rates["peers"][1]["sendsPerSecond"].as_f64() > Some(0.0), "{rates}");
-    top.signal(support::Signal::INT);
+    top.signal(support::Signal::TERM);
     top.end().await;
     let (code, shown, said) = ran(&["top", "--interval=1", "--count=1", "--admin", &admin], &[]).await;
     assert_eq!(code, Some(0), "{said}");
