@@ -170,6 +170,7 @@ fn record(number: u64, route: &Arc<Route>) -> Operation {
         expires_at: None,
         received_at: Timestamp::from_millis(number),
         stamp: None,
+        epoch: Some(ulid::Ulid::nil()),
         route: Arc::clone(route),
         text: Bytes::from(text),
     }))

@@ -125,6 +125,7 @@ fn fill(runtime: &Runtime, store: &dyn MessageStore, traced: u64, engine: &str) 
             expires_at: None,
             received_at: at,
             stamp: None,
+            epoch: Some(Ulid::nil()),
             route: Arc::clone(&route),
             text: text.clone(),
         };

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use slipstream_store::{
     Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon,
-    Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats,
-    StoreError, Trace,
+    Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Show, Stats,
+    StoreError, Timestamp, Trace,
 };
 use tokio::sync::watch;
 
@@ -21,6 +21,7 @@ pub enum Call {
     Commit,
     Pending,
     Deliveries,
+    Exchanged,
     DeadLetters,
     DeadLetterCounts,
     Roster,
@@ -189,6 +190,10 @@ impl<S: MessageStore> MessageStore for FaultStore<S> {
 
     async fn deliveries(&self, identity: &Identity) -> Result<Option<Trace>> {
         self.pass(Call::Deliveries, self.inner.deliveries(identity)).await
+    }
+
+    async fn exchanged(&self, peer: &PeerId, show: Show) -> Result<Timestamp> {
+        self.pass(Call::Exchanged, self.inner.exchanged(peer, show)).await
     }
 
     async fn dead_letters(

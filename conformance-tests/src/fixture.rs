@@ -2,13 +2,16 @@
 //! what came of it. They panic if the store does not do what was asked.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use slipstream_store::{
-    ClusterGroup, DeadLetter, DeadLetterFilter, DeadLetterReason, DeliveryState, DuplicateBy, Fingerprint, Horizon,
-    Identity, Key, MessageId, MessageStore, MessageType, Operation, Outcome, PageLimit, Peer, PeerId, PeerKind,
-    Pending, Purged, Record, RememberedPeer, Route, Sequence, Stamp, Tag, Timestamp, Trace, TracedDelivery,
+    Came, ClusterGroup, DeadLetter, DeadLetterFilter, DeadLetterReason, DeliveryState, DuplicateBy, Exchanged,
+    Fingerprint, Horizon, Identity, Key, MessageId, MessageStore, MessageType, Operation, Outcome, PageLimit, Peer,
+    PeerId, PeerKind, Pending, Purged, Record, RememberedPeer, Route, Sent, Sequence, Show, Stamp, Tag, Timestamp,
+    Trace, TracedDelivery,
 };
 use ulid::Ulid;
 
@@ -76,6 +79,7 @@ pub fn message(name: &str, recipients: &[&str]) -> Record {
         expires_at: None,
         received_at: t(10),
         stamp: None,
+        epoch: None,
         route: Arc::new(Route {
             received_from: peer("sender"),
             path: Box::new([peer("far"), peer("here")]),
@@ -271,6 +275,52 @@ pub fn untouched(name: &str, sequence: Sequence) -> TracedDelivery {
         settled_at: None,
         reason: None,
     }
+}
+
+/// A message that was shown as exchanged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of `Exchanged`")]
+pub struct ToldExchange {
+    pub sequence: Sequence,
+    pub identity: Identity,
+    pub fingerprint: Fingerprint,
+    pub epoch: Ulid,
+    pub sent: Sent,
+    pub came: Came,
+}
+
+impl From<&Exchanged<'_>> for ToldExchange {
+    fn from(told: &Exchanged<'_>) -> Self {
+        let group = ClusterGroup::new(told.group).expect("a cluster group");
+        let id = MessageId::new(told.id).expect("a message id");
+        let Exchanged { sequence, fingerprint, epoch, sent, came, .. } = *told;
+        Self { sequence, identity: Identity { group, id }, fingerprint, epoch, sent, came }
+    }
+}
+
+/// What was exchanged with a peer, by sequence.
+pub async fn exchanged<S: MessageStore>(store: &S, name: &str) -> Vec<ToldExchange> {
+    exchange_of(store, name).await.0
+}
+
+/// What was exchanged with a peer, by sequence, and from when on none of it is missing for its size.
+pub async fn exchange_of<S: MessageStore>(store: &S, name: &str) -> (Vec<ToldExchange>, Timestamp) {
+    exchanged_up_to(store, name, usize::MAX).await
+}
+
+/// As [`exchange_of`], of which the caller has enough after so many.
+pub async fn exchanged_up_to<S: MessageStore>(store: &S, name: &str, most: usize) -> (Vec<ToldExchange>, Timestamp) {
+    let all = Arc::new(Mutex::new(Vec::new()));
+    let taken = Arc::clone(&all);
+    let show = Show::each(move |told| {
+        let mut taken = taken.lock();
+        taken.push(ToldExchange::from(told));
+        if taken.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    let whole_since = store.exchanged(&peer(name), show).await.expect("the exchange is read");
+    let mut all = std::mem::take(&mut *all.lock());
+    all.sort_by_key(|told: &ToldExchange| told.sequence);
+    (all, whole_since)
 }
 
 /// A peer in the roster.

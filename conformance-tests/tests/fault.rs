@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use std::num::NonZeroU32;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use slipstream_conformance::{Call, FaultStore, Harness, ModelHarness, ModelStore, When, conformance_tests};
 use slipstream_store::{
     Batch, DeadLetterFilter, Depth, Horizon, Identity, MessageStore, Operation, Outcome, PageLimit, PeerId, Result,
-    StoreError,
+    Show, StoreError,
 };
 
 /// Without faults it passes the suite.
@@ -74,6 +75,7 @@ async fn call<S: MessageStore>(store: &S, call: Call) -> Result<()> {
         Call::Commit => store.commit(Arc::default()).await.map(drop),
         Call::Pending => store.pending(&peer, None, limit).await.map(drop),
         Call::Deliveries => store.deliveries(&identity).await.map(drop),
+        Call::Exchanged => store.exchanged(&peer, Show::each(|_| ControlFlow::Continue(()))).await.map(drop),
         Call::DeadLetters => store.dead_letters(&DeadLetterFilter::default(), None, limit).await.map(drop),
         Call::DeadLetterCounts => store.dead_letter_counts().await.map(drop),
         Call::Roster => store.roster().await.map(drop),
@@ -85,10 +87,11 @@ async fn call<S: MessageStore>(store: &S, call: Call) -> Result<()> {
     }
 }
 
-const CALLS: [Call; 11] = [
+const CALLS: [Call; 12] = [
     Call::Commit,
     Call::Pending,
     Call::Deliveries,
+    Call::Exchanged,
     Call::DeadLetters,
     Call::DeadLetterCounts,
     Call::Roster,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use slipstream::store::{
     Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, DuplicateBy, Guarantee,
     Horizon, Identity, MessageStore, Operation, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster,
-    Sequence, Stats, Trace,
+    Sequence, Show, Stats, Timestamp, Trace,
 };
 
 use crate::plan::{Breakage, Fault, Plan};
@@ -174,6 +174,10 @@ impl MessageStore for Flawed {
 
     async fn deliveries(&self, identity: &Identity) -> Result<Option<Trace>> {
         self.inner.deliveries(identity).await
+    }
+
+    async fn exchanged(&self, peer: &PeerId, show: Show) -> Result<Timestamp> {
+        self.inner.exchanged(peer, show).await
     }
 
     async fn dead_letters(

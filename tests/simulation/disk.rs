@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use slipstream::store::{
     Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon,
-    Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats,
-    StoreError, Trace,
+    Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Show, Stats,
+    StoreError, Timestamp, Trace,
 };
 use slipstream_conformance::{ModelMedium, ModelStore};
 use tokio::sync::oneshot;
@@ -296,6 +296,10 @@ impl MessageStore for SimStore {
 
     async fn deliveries(&self, identity: &Identity) -> Result<Option<Trace>> {
         self.read(|model| at_once(model.deliveries(identity))).await
+    }
+
+    async fn exchanged(&self, peer: &PeerId, show: Show) -> Result<Timestamp> {
+        self.read(|model| at_once(model.exchanged(peer, show.clone()))).await
     }
 
     async fn dead_letters(

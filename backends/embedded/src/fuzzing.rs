@@ -27,7 +27,7 @@ pub fn rewritten(table: Table, row: &[u8]) -> Result<Vec<u8>> {
         Table::DeadCounts => again::<DeadCountsRow<'_>>(row),
         Table::Runs => RunRow::decode(row)?.encode(),
         Table::Meta => match decode_meta(row)? {
-            Meta { row, index: Some(index), has_imports, .. } => encode_meta(row, index, has_imports),
+            Meta { row, index: Some(index), journal, .. } => encode_meta(row, index, journal),
             // As an earlier version.
             Meta { row: earlier, .. } => encode(&earlier),
         },

@@ -63,6 +63,7 @@ pub(crate) fn record(name: &str, recipients: &[&str]) -> Operation {
         expires_at: None,
         received_at: Timestamp::from_millis(5),
         stamp: Some(Stamp { epoch: Ulid::from_parts(1, 1), number: name.len() as u64 }),
+        epoch: Some(Ulid::from_parts(1, 1)),
         route: Arc::new(Route { received_from: peer("s"), path: Box::new([peer("s")]), recipients }),
         text: Bytes::from_static(b"{}"),
     }))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ulid::Ulid;
 
 use crate::dead_letter::DeadLetterReason;
 use crate::ids::{Identity, Key, MessageType, PeerId};
@@ -51,6 +52,8 @@ pub struct Record {
     pub received_at: Timestamp,
     /// The number that the first relay gave it, where it came from a relay.
     pub stamp: Option<Stamp>,
+    /// The epoch of the number that it goes out with, whichever relay gave it; `None` if it has no number.
+    pub epoch: Option<Ulid>,
     /// Where it came from and to whom it goes.
     pub route: Arc<Route>,
     /// The outgoing text. It is sent as it stands here; a store never looks inside.

@@ -24,6 +24,7 @@
 mod batch;
 mod dead_letter;
 mod error;
+mod exchange;
 mod guarantee;
 mod ids;
 mod peer;
@@ -36,6 +37,7 @@ pub use dead_letter::{
     DeadLetter, DeadLetterCount, DeadLetterCounts, DeadLetterCursor, DeadLetterFilter, DeadLetterReason, UnknownReason,
 };
 pub use error::{Result, StoreError};
+pub use exchange::{Came, Exchanged, Sent, Show};
 pub use guarantee::{About, Durability, Guarantee, Survives};
 pub use ids::{ClusterGroup, GeneratedFor, Identity, InvalidId, Key, MessageId, MessageType, PeerId, Tag};
 pub use peer::{Peer, PeerKind, RememberedPeer, Roster};

@@ -10,10 +10,11 @@ use async_trait::async_trait;
 use crate::batch::{Batch, Outcome};
 use crate::dead_letter::{DeadLetter, DeadLetterCount, DeadLetterCounts, DeadLetterCursor, DeadLetterFilter};
 use crate::error::Result;
+use crate::exchange::Show;
 use crate::guarantee::Guarantee;
 use crate::ids::{Identity, PeerId};
 use crate::peer::Roster;
-use crate::values::Sequence;
+use crate::values::{Sequence, Timestamp};
 use crate::views::{Defect, Depth, Horizon, Page, PageLimit, Pending, Purged, Stats, Trace};
 
 /// How many dead letters are read at once to count them.
@@ -59,6 +60,8 @@ const PAGE_OF_COUNTING: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
 ///   ([`InUse`](crate::StoreError::InUse)). A damaged one is refused with a clear error and left as it was.
 /// - **C12 Roster.** Peers and this relay's id are remembered; a peer's tags and its last-seen time are read back
 ///   after reopening.
+/// - **C13 Exchanged.** What is told of an exchange is what was recorded and acknowledged, also after reopening, so
+///   that two relays which agree tell the same.
 ///
 /// # Errors
 ///
@@ -97,6 +100,17 @@ pub trait MessageStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// This may read much of the store; it is for people, not for the flow of messages.
     async fn deliveries(&self, identity: &Identity) -> Result<Option<Trace>>;
+
+    /// Shows what this relay and a peer exchanged: each message that was recorded with an epoch and whose trace is kept,
+    /// once for each time that it was recorded, in no order (C13). Imported dead letters are none.
+    ///
+    /// The answer is the time from which on none is missing: of those that were received before, some may have been
+    /// forgotten for [`Horizon::max_trace_bytes`]. For their age others may be missing, as
+    /// [`deliveries`](Self::deliveries) says.
+    ///
+    /// It reads all traces, as of one commit; it is for people, not for the flow of messages. Once `show` has enough, it
+    /// ends soon.
+    async fn exchanged(&self, peer: &PeerId, show: Show) -> Result<Timestamp>;
 
     /// The dead letters that `filter` means, after `after`, by sequence and then by peer id (C6).
     async fn dead_letters(

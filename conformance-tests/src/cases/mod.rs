@@ -3,6 +3,7 @@
 pub mod adopt;
 pub mod atomic;
 pub mod dead_letters;
+pub mod exchange;
 pub mod exclusive;
 pub mod identity;
 pub mod imports;
@@ -39,6 +40,7 @@ pub enum Clause {
     C10,
     C11,
     C12,
+    C13,
 }
 
 impl Clause {
@@ -58,6 +60,7 @@ impl Clause {
             Self::C10 => "equal calls in equal order give equal results",
             Self::C11 => "a store is open once at a time, and a damaged one is refused and left as it was",
             Self::C12 => "peers and the relay's id are remembered across reopening",
+            Self::C13 => "what is told of an exchange is what was recorded and acknowledged, across reopening",
         }
     }
 }
@@ -282,6 +285,15 @@ macro_rules! for_each_case {
                 [C9] traces_stay_until_their_horizon,
                 [C9] traces_outlive_identities,
                 [C4] the_newest_record_is_traced,
+            }
+            exchange {
+                [C13] an_exchange_tells_every_record,
+                [C13] only_what_was_acknowledged_is,
+                [C13] a_second_record_is_told_too,
+                [C13 C9] what_a_purge_leaves_is_whole,
+                [C13 C9] what_left_for_its_size_is_said,
+                [C13] imports_are_not_exchanged,
+                [C13] a_caller_may_have_enough,
             }
             roster {
                 [C12] a_fresh_store_knows_nobody,

@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use slipstream_store::{
     Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Durability, Guarantee,
-    Horizon, Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence,
-    Stats, StoreError, Survives, Trace,
+    Horizon, Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Show,
+    Stats, StoreError, Survives, Timestamp, Trace,
 };
 
 pub use medium::ModelMedium;
@@ -110,6 +110,12 @@ impl MessageStore for ModelStore {
 
     async fn deliveries(&self, identity: &Identity) -> Result<Option<Trace>> {
         self.with(|state| state.trace(identity))
+    }
+
+    async fn exchanged(&self, peer: &PeerId, show: Show) -> Result<Timestamp> {
+        self.with(|state| state.exchanged(peer, &show))?;
+        // It forgets nothing for its size.
+        Ok(Timestamp::ZERO)
     }
 
     async fn dead_letters(

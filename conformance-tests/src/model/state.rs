@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use slipstream_store::{
     Batch, DeadLetterCursor, DeadLetterReason, DeliveryState, DuplicateBy, Fingerprint, Identity, Operation, Outcome,
-    Peer, PeerId, Record, Result, Sequence, Stamp, StoreError, Timestamp,
+    Peer, PeerId, Record, Result, Sent, Sequence, Stamp, StoreError, Timestamp,
 };
 
 /// All that a store knows.
@@ -72,6 +72,8 @@ pub(super) struct Traced {
     pub(super) open: BTreeMap<PeerId, Sequence>,
     /// The newest sequence that each peer had the message under, and how that was settled, if it was under this peer.
     pub(super) newest: BTreeMap<PeerId, (Sequence, Option<Settled>)>,
+    /// What was sent to each peer, ever.
+    pub(super) sent: BTreeMap<PeerId, Sent>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -135,7 +137,8 @@ impl State {
             self.finished.insert((record.received_at, sequence));
         }
         self.newest_trace.insert(record.identity.clone(), sequence);
-        self.traces.insert(sequence, Traced { record, open, newest: BTreeMap::new() });
+        let sent = open.keys().map(|peer| (peer.clone(), Sent::Unacknowledged)).collect();
+        self.traces.insert(sequence, Traced { record, open, newest: BTreeMap::new(), sent });
         Outcome::Recorded { sequence }
     }
 
@@ -223,7 +226,8 @@ impl State {
         let message = Message { record: Arc::clone(&record), origin: sequence };
         self.imported.insert((record.identity.clone(), sequence));
         let open = BTreeMap::from([(peer.clone(), sequence)]);
-        self.traces.insert(sequence, Traced { record, open, newest: BTreeMap::new() });
+        let (newest, sent) = (BTreeMap::new(), BTreeMap::new());
+        self.traces.insert(sequence, Traced { record, open, newest, sent });
         self.trace_settled(peer, sequence, sequence, Settled { state: DeliveryState::Dead, at });
         self.dead.insert(cursor(peer, sequence), Dead { message, reason: reason.clone(), attempts, at });
         Outcome::Imported { sequence }
@@ -289,6 +293,8 @@ impl State {
     /// of a dead letter, the latest time counts.
     pub(super) fn trace_settled(&mut self, peer: &PeerId, sequence: Sequence, origin: Sequence, settled: Settled) {
         let Some(trace) = self.traces.get_mut(&origin) else { return };
+        let sent = trace.sent.entry(peer.clone()).or_default();
+        *sent = sent.and_settled(settled.state);
         let newest = trace.newest.entry(peer.clone()).or_insert((sequence, None));
         let rank = |settled: Settled| (settled.at, settled.state != DeliveryState::Dead, settled.state as u8);
         let is_later = newest.1.is_none_or(|before| rank(settled) > rank(before));

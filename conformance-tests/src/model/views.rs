@@ -5,8 +5,9 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use slipstream_store::{
-    DeadLetter, DeadLetterCount, DeadLetterCounts, DeadLetterCursor, DeadLetterFilter, Defect, DeliveryState, Identity,
-    Page, PageLimit, PeerId, Pending, RememberedPeer, Roster, Sequence, Stats, Trace, TracedDelivery,
+    Came, DeadLetter, DeadLetterCount, DeadLetterCounts, DeadLetterCursor, DeadLetterFilter, Defect, DeliveryState,
+    Exchanged, Identity, Page, PageLimit, PeerId, Pending, RememberedPeer, Roster, Sequence, Show, Stats, Trace,
+    TracedDelivery,
 };
 
 use super::state::{Dead, Owed, Settled, State, Traced, cursor};
@@ -86,6 +87,27 @@ impl State {
             settled_at: settled.map(|settled| settled.at),
             reason: dead.map(|dead| dead.reason.clone()),
         })
+    }
+
+    pub(super) fn exchanged(&self, peer: &PeerId, show: &Show) {
+        for (&sequence, Traced { record, sent, .. }) in &self.traces {
+            let Some(epoch) = record.epoch else { continue };
+            if self.imported.contains(&(record.identity.clone(), sequence)) {
+                continue;
+            }
+            let exchanged = Exchanged {
+                sequence,
+                group: record.identity.group.as_str(),
+                id: record.identity.id.as_str(),
+                fingerprint: record.fingerprint,
+                epoch,
+                sent: sent.get(peer).copied().unwrap_or_default(),
+                came: Came::of(&record.route, peer),
+            };
+            if show.show(&exchanged).is_break() {
+                return;
+            }
+        }
     }
 
     pub(super) fn roster(&self) -> Roster {

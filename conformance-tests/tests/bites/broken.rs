@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,9 +11,9 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use slipstream_conformance::ModelStore;
 use slipstream_store::{
-    Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon,
-    Identity, MessageStore, Operation, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence,
-    Stats, StoreError, Timestamp, Trace,
+    Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Exchanged, Guarantee,
+    Horizon, Identity, MessageStore, Operation, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster,
+    Sent, Sequence, Show, Stats, StoreError, Timestamp, Trace,
 };
 
 use crate::flaw::Flaw;
@@ -307,6 +308,25 @@ impl MessageStore for Broken {
             identity.group = slipstream_store::ClusterGroup::singleton();
         }
         self.inner.deliveries(&identity).await
+    }
+
+    async fn exchanged(&self, peer: &PeerId, show: Show) -> Result<Timestamp> {
+        let flaw = self.flaw;
+        let shown = move |told: &Exchanged<'_>| match flaw {
+            Flaw::TellsNoExchange => ControlFlow::Continue(()),
+            Flaw::TellsHalfOfAnExchange if told.sequence.get() % 2 == 0 => ControlFlow::Continue(()),
+            Flaw::TellsExchangesTwice => {
+                show.show(told)?;
+                show.show(told)
+            }
+            Flaw::TellsAllAsAcknowledged => show.show(&Exchanged { sent: Sent::Acknowledged, ..*told }),
+            Flaw::NeverHasEnoughShown => {
+                let _ = show.show(told);
+                ControlFlow::Continue(())
+            }
+            _ => show.show(told),
+        };
+        self.inner.exchanged(peer, Show::each(shown)).await
     }
 
     async fn dead_letters(

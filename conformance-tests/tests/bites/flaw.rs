@@ -83,4 +83,10 @@ pub(crate) enum Flaw {
     OnlyRemembersWhoAdopts,
     DropsWhatAnAliasIsOwed,
     LosesDeadLettersOfAnAlias,
+    // C13
+    TellsNoExchange,
+    TellsHalfOfAnExchange,
+    TellsExchangesTwice,
+    TellsAllAsAcknowledged,
+    NeverHasEnoughShown,
 }

@@ -133,12 +133,19 @@ bites! {
         c12_an_alias_forgotten_with_its_backlog: DropsWhatAnAliasIsOwed,
         c12_dead_letters_lost_with_the_alias: LosesDeadLettersOfAnAlias,
     }
+    C13 {
+        c13_nothing_told: TellsNoExchange,
+        c13_half_of_it_told: TellsHalfOfAnExchange,
+        c13_everything_told_twice: TellsExchangesTwice,
+        c13_all_acknowledged: TellsAllAsAcknowledged,
+        c13_more_than_enough: NeverHasEnoughShown,
+    }
 }
 
 #[test]
 fn every_clause_has_cases_and_flaws() {
     use Clause::*;
-    let clauses = [C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12];
+    let clauses = [C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13];
     assert_eq!(FLAWED, clauses);
     for clause in clauses {
         let cited = cases::<BrokenHarness>().iter().filter(|case| case.clauses.contains(&clause)).count();
@@ -179,6 +186,8 @@ fn the_lockstep_bites() {
         Flaw::DropsWhatAnAliasIsOwed,
         Flaw::ImportsTwice,
         Flaw::RecordsImports,
+        Flaw::TellsHalfOfAnExchange,
+        Flaw::TellsAllAsAcknowledged,
     ] {
         assert!(lockstep.iter().all(|case| !passes(case, flaw)), "the lockstep passes a store that {flaw:?}");
     }
@@ -188,7 +197,7 @@ fn the_lockstep_bites() {
 #[test]
 fn every_clause_is_said_in_short() {
     use Clause::*;
-    let clauses = [C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12];
+    let clauses = [C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13];
     let said: BTreeSet<_> = clauses.map(Clause::in_short).into();
     assert_eq!(said.len(), clauses.len());
 }

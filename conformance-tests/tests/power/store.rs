@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use slipstream_conformance::{AfterACut, FlippedBits, Harness, ModelStore};
 use slipstream_store::{
     Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Durability, Guarantee,
-    Horizon, Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence,
-    Stats, StoreError, Trace,
+    Horizon, Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Show,
+    Stats, StoreError, Timestamp, Trace,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,6 +239,10 @@ impl MessageStore for FileStore {
 
     async fn deliveries(&self, identity: &Identity) -> Result<Option<Trace>> {
         self.model.deliveries(identity).await
+    }
+
+    async fn exchanged(&self, peer: &PeerId, show: Show) -> Result<Timestamp> {
+        self.model.exchanged(peer, show).await
     }
 
     async fn dead_letters(

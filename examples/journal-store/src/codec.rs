@@ -247,7 +247,7 @@ pub(crate) use variants;
 
 fields! {
     Batch { operations }
-    Record { identity, fingerprint, message_type, key, expires_at, received_at, stamp, route, text }
+    Record { identity, fingerprint, message_type, key, expires_at, received_at, stamp, epoch, route, text }
     Route { received_from, path, recipients }
     Identity { group, id }
     Stamp { epoch, number }

@@ -8,7 +8,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use slipstream_store::{
-    Batch, DeliveryState, Fingerprint, Horizon, Identity, Operation, Peer, PeerId, PeerKind, Sequence, Timestamp,
+    Batch, DeliveryState, Fingerprint, Horizon, Identity, Operation, Peer, PeerId, PeerKind, Sent, Sequence,
+    Timestamp,
 };
 
 use crate::codec::{fields, variants};
@@ -25,6 +26,7 @@ pub(crate) enum Entry {
     Head {
         relay: Option<PeerId>,
         last_sequence: u64,
+        whole_since: Timestamp,
     },
     Peer(Peer),
     Message {
@@ -54,7 +56,9 @@ impl State {
         match entry {
             Entry::Commit(batch) => drop(self.commit(&batch)),
             Entry::Purge { horizon, budget } => drop(self.purge(&horizon, budget)),
-            Entry::Head { relay, last_sequence } => (self.relay, self.last_sequence) = (relay, last_sequence),
+            Entry::Head { relay, last_sequence, whole_since } => {
+                (self.relay, self.last_sequence, self.whole_since) = (relay, last_sequence, whole_since);
+            }
             Entry::Peer(peer) => drop(self.peers.insert(peer.id.clone(), peer)),
             Entry::Message { origin, message } => self.insert(origin, message),
             Entry::Identity { received_at, identity, fingerprint } => {
@@ -69,7 +73,11 @@ impl State {
 
     /// The whole state, as rows.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Entry> {
-        let head = Entry::Head { relay: self.relay.clone(), last_sequence: self.last_sequence };
+        let head = Entry::Head {
+            relay: self.relay.clone(),
+            last_sequence: self.last_sequence,
+            whole_since: self.whole_since,
+        };
         let peers = self.peers.values().cloned().map(Entry::Peer);
         let messages = self.messages.iter();
         let messages = messages.map(|(&origin, message)| Entry::Message { origin, message: message.clone() });
@@ -87,7 +95,7 @@ variants! {
     Entry {
         1 Commit { 0: batch },
         2 Purge { horizon: horizon, budget: budget },
-        3 Head { relay: relay, last_sequence: last_sequence },
+        3 Head { relay: relay, last_sequence: last_sequence, whole_since: whole_since },
         4 Peer { 0: peer },
         5 Message { origin: origin, message: message },
         6 Identity { received_at: received_at, identity: identity, fingerprint: fingerprint },
@@ -113,6 +121,7 @@ variants! {
     }
     PeerKind { 1 Application {}, 2 Relay {}, }
     DeliveryState { 1 Pending {}, 2 Acknowledged {}, 3 Superseded {}, 4 Expired {}, 5 Dead {}, }
+    Sent { 1 No {}, 2 Unacknowledged {}, 3 Acknowledged {}, }
     OpenState {
         1 Pending { attempts: attempts, last_attempt_at: last_attempt_at },
         2 Dead { reason: reason, attempts: attempts, at: at },
@@ -122,7 +131,7 @@ variants! {
 fields! {
     Horizon { now, expiries, identities, max_identities, stamps, traces, max_trace_bytes }
     Message { record, deliveries }
-    Delivery { open, newest }
+    Delivery { open, newest, sent }
     Open { sequence, state }
     Newest { sequence, settled }
     Settled { how, at }

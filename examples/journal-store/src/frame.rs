@@ -23,7 +23,7 @@ use crate::fault;
 pub(crate) const MAGIC: [u8; 8] = *b"slipjrnl";
 
 /// The format of the entries.
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 
 const HEADER: usize = 20;
 

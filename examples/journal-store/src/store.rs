@@ -9,8 +9,8 @@ use std::thread;
 use async_trait::async_trait;
 use slipstream_store::{
     Batch, DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Durability, Guarantee, Horizon, Identity,
-    MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats, StoreError,
-    Trace,
+    MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Show, Stats,
+    StoreError, Timestamp, Trace,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -117,6 +117,15 @@ impl MessageStore for JournalStore {
     async fn deliveries(&self, identity: &Identity) -> Result<Option<Trace>> {
         let identity = identity.clone();
         self.ask(move |keeper| Ok(keeper.state.trace(&identity))).await
+    }
+
+    async fn exchanged(&self, peer: &PeerId, show: Show) -> Result<Timestamp> {
+        let peer = peer.clone();
+        self.ask(move |keeper| {
+            keeper.state.exchanged(&peer, &show);
+            Ok(keeper.state.whole_since)
+        })
+        .await
     }
 
     async fn dead_letters(

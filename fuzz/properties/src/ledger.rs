@@ -1,13 +1,15 @@
 //! A whole store of rows.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use slipstream_embedded::{EmbeddedStore, Files, Label, OfflineStore as _, Opened, Place, measure};
 use slipstream_store::{
     Batch, ClusterGroup, DeadLetterFilter, Defect, Depth, Durability, Fingerprint, Guarantee, Horizon, Identity,
-    MessageId, MessageStore, MessageType, Operation, PageLimit, PeerId, Record, Result, Route, StoreError, Timestamp,
+    MessageId, MessageStore, MessageType, Operation, PageLimit, PeerId, Record, Result, Route, Show, StoreError,
+    Timestamp,
 };
 use tempfile::TempDir;
 
@@ -82,6 +84,7 @@ async fn used(store: &impl MessageStore) -> Result<Vec<Defect>> {
             let (peer, sequence) = (peer.clone(), pending.sequence);
             operations.push(Operation::Acknowledge { peer, sequence, at: Timestamp::ZERO });
         }
+        store.exchanged(peer, Show::each(|_| ControlFlow::Continue(()))).await?;
     }
     for letter in store.dead_letters(&DeadLetterFilter::default(), None, most).await?.items {
         store.deliveries(&letter.identity).await?;
@@ -104,6 +107,7 @@ fn record(recipients: Box<[PeerId]>) -> Operation {
         expires_at: None,
         received_at: Timestamp::from_millis(5),
         stamp: None,
+        epoch: Some(ulid::Ulid::from_parts(1, 1)),
         route: Arc::new(Route { received_from: sender.clone(), path: Box::new([sender]), recipients }),
         text: Bytes::from_static(b"{}"),
     }))

@@ -91,6 +91,7 @@ impl ExportedDeadLetter {
             expires_at: message.expires_at(),
             received_at: now,
             stamp: message.stamp(),
+            epoch: message.stamp().map(|stamp| stamp.epoch),
             route: Arc::new(route),
             identity: self.identity,
             message_type: self.message_type,

@@ -121,7 +121,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         dispatcher.open_lanes(&roster);
         topology.put(roster.peers.into_iter().map(|remembered| remembered.peer));
         let (commits, submissions) = committer::queue(&settings.stages);
-        let stamps = Arc::new(Stamps::new(clock.ulid()));
+        let stamps = Arc::new(Stamps::new(Arc::clone(&clock)));
         let disk = Arc::new(Disk::new(settings.disk.clone()));
         let at_once = settings.listen.handshake_timeout.max(settings.dial.timeout);
         let core = Core {

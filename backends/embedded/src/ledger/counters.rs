@@ -3,6 +3,7 @@
 use slipstream_store::{PeerId, Result, Sequence, StoreError};
 
 use crate::rows::codec::{IndexRow, MetaRow};
+use crate::rows::journal::JournalFormat;
 
 /// No number is larger.
 const MOST: u64 = Sequence::LAST.get();
@@ -23,8 +24,8 @@ pub(crate) struct Counters {
     /// No commit before this one recorded an identity that is remembered.
     pub(crate) identities_commit: u64,
     pub(crate) index: IndexRow,
-    /// Whether a dead letter was ever imported.
-    pub(crate) has_imports: bool,
+    /// The latest format that a row of the journal has had.
+    pub(crate) journal: JournalFormat,
 }
 
 impl Default for Counters {
@@ -38,7 +39,7 @@ impl Default for Counters {
             identities_from: 1,
             identities_commit: 1,
             index: IndexRow { from: 1, to: 1, first_run: 0, next_run: 0, whole_from: 0 },
-            has_imports: false,
+            journal: JournalFormat::Plain,
         }
     }
 }
@@ -59,7 +60,7 @@ impl Counters {
 
     /// The numbers that a row has, none of them beyond what an engine can keep: so one more of anything is a number, too. The
     /// index of a store that has none begins with the next commit.
-    pub(crate) fn from_row(row: &MetaRow<'_>, index: Option<IndexRow>, has_imports: bool) -> Result<Self> {
+    pub(crate) fn from_row(row: &MetaRow<'_>, index: Option<IndexRow>, journal: JournalFormat) -> Result<Self> {
         let from = |least: u64, what: &str, number: u64| match number {
             number if (least..=MOST).contains(&number) => Ok(number),
             _ => Err(StoreError::Corrupted(format!("the ledger's {what} is {number}: expected {least} to 2^63 - 1"))),
@@ -82,7 +83,7 @@ impl Counters {
                     whole_from: row.next_sequence,
                 },
             },
-            has_imports,
+            journal,
         })
     }
 }

@@ -30,8 +30,8 @@ const LAST_KEY: [u8; 137] = [0xFF; 137];
 pub(crate) fn load(tables: &dyn Tables) -> Result<Ledger> {
     let mut ledger = Ledger::default();
     let Some(value) = tables.get(Table::Meta, keys::META)? else { return new(tables).map(|()| ledger) };
-    let Meta { row: meta, is_counted, index, has_imports } = codec::decode_meta(&value)?;
-    ledger.counters = Counters::from_row(&meta, index, has_imports)?;
+    let Meta { row: meta, is_counted, index, journal } = codec::decode_meta(&value)?;
+    ledger.counters = Counters::from_row(&meta, index, journal)?;
     ledger.relay = meta.relay.map(read::name).transpose()?;
     load_peers(tables, &mut ledger)?;
     load_blocks(tables, &mut ledger)?;

@@ -159,7 +159,7 @@ fn check_journal(tables: &dyn Tables, ledger: &Ledger, defects: &mut Vec<Defect>
     each(tables, Table::Journal, defects, &mut |_, value| {
         bytes += value.len() as u64;
         let row: JournalRow<'_> = codec::decode_journal(value)?;
-        row.settled.iter().try_for_each(|settled| settled.check_below(ledger.counters.next_sequence))?;
+        row.check_runs(ledger.counters.next_sequence)?;
         check_row(&row)
     })?;
     if bytes != ledger.counters.journal_bytes && defects.len() < MOST_DEFECTS {

@@ -163,11 +163,9 @@ fn gather(row: &JournalRow<'_>, origin: u64, fates: &mut BTreeMap<PeerId, Fate>)
     }
     for settled in &row.settled {
         let sequence = match settled.origin {
-            Some(named) if named == origin => settled.runs.first().map(|&(first, _)| first),
+            Some(named) if named == origin => settled.runs.sequences().next(),
             Some(_) => None,
-            None => {
-                settled.runs.iter().any(|&(first, count)| origin >= first && origin - first < count).then_some(origin)
-            }
+            None => settled.runs.contains(origin).then_some(origin),
         };
         if let Some(sequence) = sequence {
             let fate = fates.entry(read::name(row.name(settled.peer)?)?).or_default();

@@ -7,7 +7,7 @@ use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{BorrowDecode, Encode};
 use slipstream_store::{Result, StoreError};
 
-use crate::rows::journal::{JournalRow, Recorded};
+use crate::rows::journal::{JournalFormat, JournalRow, Recorded, Stamped};
 use crate::rows::table::MessageRow;
 
 /// The format of every row but those that have a later one.
@@ -29,8 +29,15 @@ const FORMAT_WITH_ALIAS: u8 = 2;
 /// The format of a peer's row whose deliveries are paused.
 const FORMAT_PAUSED: u8 = 3;
 
+/// The format of what there is once a store, since a message was recorded with its epoch, too: earlier versions cannot read
+/// the journal then.
+const FORMAT_WITH_EPOCHS: u8 = 5;
+
 /// The format of a row of the journal that tells of imported dead letters.
 const FORMAT_IMPORTED: u8 = 2;
+
+/// The format of a row of the journal that tells of stamped messages.
+const FORMAT_STAMPED: u8 = 3;
 
 /// The largest row, in bytes. Decoding never reserves more.
 const LIMIT: usize = 1 << 30;
@@ -167,8 +174,8 @@ pub(crate) struct Meta<'a> {
     /// Whether dead letters are counted by peer.
     pub(crate) is_counted: bool,
     pub(crate) index: Option<IndexRow>,
-    /// Whether a dead letter was ever imported.
-    pub(crate) has_imports: bool,
+    /// The latest format that a row of the journal has had.
+    pub(crate) journal: JournalFormat,
 }
 
 /// The row as bytes.
@@ -187,12 +194,20 @@ pub(crate) fn encode_peer(peer: PeerRow<'_>, alias: Option<&str>, paused: bool) 
 
 /// A row of the journal as bytes, in the oldest format that has all there is to say.
 pub(crate) fn encode_journal(row: &JournalRow<'_>) -> Result<Vec<u8>> {
-    if row.imported.is_empty() { encode(row) } else { encode_as(FORMAT_IMPORTED, &(row, &row.imported)) }
+    match row.format() {
+        JournalFormat::Plain => encode(row),
+        JournalFormat::Imports => encode_as(FORMAT_IMPORTED, &(row, &row.imported)),
+        JournalFormat::Stamps => encode_as(FORMAT_STAMPED, &(row, &row.imported, &row.stamped)),
+    }
 }
 
 /// What there is once a store as bytes, in the oldest format that has an index and all there is to say.
-pub(crate) fn encode_meta(meta: MetaRow<'_>, index: IndexRow, has_imports: bool) -> Result<Vec<u8>> {
-    let format = if has_imports { FORMAT_WITH_IMPORTS } else { FORMAT_INDEXED };
+pub(crate) fn encode_meta(meta: MetaRow<'_>, index: IndexRow, journal: JournalFormat) -> Result<Vec<u8>> {
+    let format = match journal {
+        JournalFormat::Plain => FORMAT_INDEXED,
+        JournalFormat::Imports => FORMAT_WITH_IMPORTS,
+        JournalFormat::Stamps => FORMAT_WITH_EPOCHS,
+    };
     encode_as(format, &IndexedMetaRow { meta, index })
 }
 
@@ -241,6 +256,11 @@ pub(crate) fn decode_journal(bytes: &[u8]) -> Result<JournalRow<'_>> {
             let (row, imported): (JournalRow<'_>, Vec<Recorded<'_>>) = decode_fields(rest, WHAT)?;
             Ok(JournalRow { imported, ..row })
         }
+        Some((&FORMAT_STAMPED, rest)) => {
+            let (row, imported, stamped): (JournalRow<'_>, Vec<Recorded<'_>>, Vec<Stamped>) =
+                decode_fields(rest, WHAT)?;
+            Ok(JournalRow { imported, stamped, ..row })
+        }
         _ => decode(bytes, WHAT),
     }
 }
@@ -248,16 +268,17 @@ pub(crate) fn decode_journal(bytes: &[u8]) -> Result<JournalRow<'_>> {
 /// What there is once a store, also if an earlier version wrote it.
 pub(crate) fn decode_meta(bytes: &[u8]) -> Result<Meta<'_>> {
     const WHAT: &str = "the ledger's counters";
+    let indexed = |rest, journal| {
+        let IndexedMetaRow { meta: row, index } = decode_fields(rest, WHAT)?;
+        Ok(Meta { row, is_counted: true, index: Some(index), journal })
+    };
+    let unindexed = |row, is_counted| Meta { row, is_counted, index: None, journal: JournalFormat::Plain };
     match bytes.split_first() {
-        Some((&format @ (FORMAT_INDEXED | FORMAT_WITH_IMPORTS), rest)) => {
-            let IndexedMetaRow { meta: row, index } = decode_fields(rest, WHAT)?;
-            let has_imports = format == FORMAT_WITH_IMPORTS;
-            Ok(Meta { row, is_counted: true, index: Some(index), has_imports })
-        }
-        Some((&FORMAT_COUNTED, rest)) => {
-            Ok(Meta { row: decode_fields(rest, WHAT)?, is_counted: true, index: None, has_imports: false })
-        }
-        _ => Ok(Meta { row: decode(bytes, WHAT)?, is_counted: false, index: None, has_imports: false }),
+        Some((&FORMAT_WITH_EPOCHS, rest)) => indexed(rest, JournalFormat::Stamps),
+        Some((&FORMAT_WITH_IMPORTS, rest)) => indexed(rest, JournalFormat::Imports),
+        Some((&FORMAT_INDEXED, rest)) => indexed(rest, JournalFormat::Plain),
+        Some((&FORMAT_COUNTED, rest)) => Ok(unindexed(decode_fields(rest, WHAT)?, true)),
+        _ => Ok(unindexed(decode(bytes, WHAT)?, false)),
     }
 }
 
@@ -327,18 +348,20 @@ mod tests {
             relay: Some("r"),
         };
         assert_eq!(encode(&meta).unwrap(), [1, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r']);
-        let plain = Meta { row: meta, is_counted: false, index: None, has_imports: false };
+        let plain = Meta { row: meta, is_counted: false, index: None, journal: JournalFormat::Plain };
         assert_eq!(decode_meta(&encode(&meta).unwrap()), Ok(plain));
         let counted = [2, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r'];
         assert_eq!(decode_meta(&counted), Ok(Meta { is_counted: true, ..plain }));
         let index = IndexRow { from: 11, to: 12, first_run: 13, next_run: 14, whole_from: 15 };
-        let indexed = encode_meta(meta, index, false).unwrap();
+        let indexed = encode_meta(meta, index, JournalFormat::Plain).unwrap();
         assert_eq!(indexed, [3, 1, 2, 3, 4, 5, 6, 7, 1, 1, b'r', 11, 12, 13, 14, 15]);
         assert_eq!(decode_meta(&indexed), Ok(Meta { is_counted: true, index: Some(index), ..plain }));
-        let importing = encode_meta(meta, index, true).unwrap();
-        assert_eq!((importing[0], &importing[1..]), (4, &indexed[1..]));
-        let expected = Meta { is_counted: true, index: Some(index), has_imports: true, ..plain };
-        assert_eq!(decode_meta(&importing), Ok(expected));
+        for (format, journal) in [(4, JournalFormat::Imports), (5, JournalFormat::Stamps)] {
+            let later = encode_meta(meta, index, journal).unwrap();
+            assert_eq!((later[0], &later[1..]), (format, &indexed[1..]));
+            let expected = Meta { is_counted: true, index: Some(index), journal, ..plain };
+            assert_eq!(decode_meta(&later), Ok(expected));
+        }
         // A program that knows no index says so.
         let refused = decode::<MetaRow<'_>>(&indexed, "the ledger's counters");
         let text = "the ledger's counters: expected row format 1, got 3".to_owned();
@@ -368,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_the_journal_has_another_format_only_with_imports() {
+    fn a_row_of_the_journal_has_another_format_only_with_imports_or_stamps() {
         let recorded = Recorded {
             sequence: 5,
             group: 0,
@@ -388,10 +411,15 @@ mod tests {
         let importing = JournalRow { imported: row.recorded.clone(), ..row };
         let bytes = [&[2], &fields[..], &[1, 5, 0, 2, b'm', b'1', 6, 1, 0, 7, 0]].concat();
         assert_eq!(encode_journal(&importing).unwrap(), bytes);
-        assert_eq!(decode_journal(&bytes), Ok(importing));
+        assert_eq!(decode_journal(&bytes), Ok(importing.clone()));
         // A program that knows no imports says so.
         let text = "a journal row: expected row format 1, got 2".to_owned();
         assert_eq!(decode::<JournalRow<'_>>(&bytes, "a journal row"), Err(StoreError::Unsupported(text)));
+        let stamped = Stamped { epoch: *b"0123456789abcdef", runs: [5].into_iter().collect() };
+        let stamping = JournalRow { stamped: vec![stamped], imported: Vec::new(), ..importing };
+        let bytes = [&[3], &fields[..], &[0, 1], b"0123456789abcdef", &[1, 5, 1]].concat();
+        assert_eq!(encode_journal(&stamping).unwrap(), bytes);
+        assert_eq!(decode_journal(&bytes), Ok(stamping));
         for length in 0..bytes.len() {
             assert!(matches!(decode_journal(&bytes[..length]), Err(StoreError::Corrupted(_))), "{length}");
         }

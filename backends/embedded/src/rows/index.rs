@@ -65,7 +65,7 @@ pub(crate) fn hashes(row: &JournalRow<'_>, next_sequence: u64) -> Result<Vec<u32
             groups.push(origin / GROUP);
             continue;
         }
-        for &(first, count) in &settled.runs {
+        for (first, count) in settled.runs.iter() {
             let end = first.saturating_add(count);
             let (first, last) = (first / GROUP, end.saturating_sub(1) / GROUP);
             // Otherwise it is damaged, which a check says.
@@ -212,10 +212,10 @@ mod tests {
             names: vec!["g"],
             recorded: vec![recorded],
             settled: vec![
-                settled(None, vec![(15, 2), (40, 1)]),
-                settled(Some(100), vec![(800, 1)]),
+                settled(None, vec![(15, 2), (40, 1)].into()),
+                settled(Some(100), vec![(800, 1)].into()),
                 // Damaged.
-                settled(None, vec![(1, u64::MAX), (700, 0), (890, 100)]),
+                settled(None, vec![(1, u64::MAX), (700, 0), (890, 100)].into()),
             ],
             redriven: vec![Redriven { peer: 0, origin: 200, sequence: 901 }],
             ..JournalRow::default()

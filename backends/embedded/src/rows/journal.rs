@@ -13,7 +13,9 @@ use bincode::{BorrowDecode, Encode};
 use hashbrown::HashMap;
 use slipstream_store::{DeliveryState, Result, StoreError};
 
-/// A row. As bytes it is all but what was imported, for which the codec has a format of its own.
+use crate::rows::runs::Runs;
+
+/// A row. As bytes it is all but what was imported and what was stamped, for which the codec has formats of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct JournalRow<'a> {
     /// The latest time in the row.
@@ -25,6 +27,19 @@ pub(crate) struct JournalRow<'a> {
     pub(crate) redriven: Vec<Redriven>,
     /// The messages of dead letters that were imported. Their identities are not remembered.
     pub(crate) imported: Vec<Recorded<'a>>,
+    /// Which of the recorded messages have a stamp.
+    pub(crate) stamped: Vec<Stamped>,
+}
+
+/// The format of a row. A program that does not know the latest of a journal cannot read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum JournalFormat {
+    /// It tells of what was recorded, settled and redriven.
+    Plain,
+    /// Also of what was imported.
+    Imports,
+    /// Also of what was stamped.
+    Stamps,
 }
 
 impl Encode for JournalRow<'_> {
@@ -48,6 +63,7 @@ impl<'de, C> BorrowDecode<'de, C> for JournalRow<'de> {
             settled: BorrowDecode::borrow_decode(decoder)?,
             redriven: BorrowDecode::borrow_decode(decoder)?,
             imported: Vec::new(),
+            stamped: Vec::new(),
         })
     }
 }
@@ -72,15 +88,21 @@ pub(crate) struct Recorded<'a> {
     pub(crate) route: u32,
 }
 
-/// Deliveries of one peer that were settled alike: runs of a first sequence and a count. If `origin` is set there
-/// is one delivery, and it had been redriven.
+/// Messages whose stamps have one epoch: a ULID.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
+pub(crate) struct Stamped {
+    pub(crate) epoch: [u8; 16],
+    pub(crate) runs: Runs,
+}
+
+/// Deliveries of one peer that were settled alike. If `origin` is set there is one delivery, and it had been redriven.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) struct Settled {
     pub(crate) peer: u32,
     pub(crate) state: u8,
     pub(crate) at: u64,
     pub(crate) origin: Option<u64>,
-    pub(crate) runs: Vec<(u64, u64)>,
+    pub(crate) runs: Runs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
@@ -93,6 +115,15 @@ pub(crate) struct Redriven {
 impl JournalRow<'_> {
     pub(crate) fn is_empty(&self) -> bool {
         self.recorded.is_empty() && self.settled.is_empty() && self.redriven.is_empty() && self.imported.is_empty()
+    }
+
+    /// The oldest format that has all there is to say.
+    pub(crate) fn format(&self) -> JournalFormat {
+        match (&self.imported[..], &self.stamped[..]) {
+            ([], []) => JournalFormat::Plain,
+            (_, []) => JournalFormat::Imports,
+            _ => JournalFormat::Stamps,
+        }
     }
 
     /// The last sequence that the row records.
@@ -110,6 +141,13 @@ impl JournalRow<'_> {
         self.recorded.iter().chain(&self.imported)
     }
 
+    /// That every sequence that stands in a run was given before this one.
+    pub(crate) fn check_runs(&self, next_sequence: u64) -> Result<()> {
+        let settled = self.settled.iter().map(|settled| &settled.runs);
+        let mut all = settled.chain(self.stamped.iter().map(|stamped| &stamped.runs));
+        all.try_for_each(|runs| runs.check_below(next_sequence))
+    }
+
     pub(crate) fn name(&self, index: u32) -> Result<&str> {
         let name = usize::try_from(index).ok().and_then(|index| self.names.get(index));
         name.copied().ok_or_else(|| dangling("name", index))
@@ -118,18 +156,6 @@ impl JournalRow<'_> {
     pub(crate) fn route(&self, index: u32) -> Result<&RouteEntry> {
         let route = usize::try_from(index).ok().and_then(|index| self.routes.get(index));
         route.ok_or_else(|| dangling("route", index))
-    }
-}
-
-impl Settled {
-    /// That every sequence was recorded before this one: a run without end would be walked for ever.
-    pub(crate) fn check_below(&self, next_sequence: u64) -> Result<()> {
-        match self.runs.iter().find(|(first, count)| first.saturating_add(*count) > next_sequence) {
-            None => Ok(()),
-            Some((first, count)) => Err(StoreError::Corrupted(format!(
-                "a journal row settles {count} deliveries from {first} on: expected none from {next_sequence} on"
-            ))),
-        }
     }
 }
 

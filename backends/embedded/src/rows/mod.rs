@@ -8,4 +8,5 @@ pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod owned;
 pub(crate) mod read;
+pub(crate) mod runs;
 pub(crate) mod table;

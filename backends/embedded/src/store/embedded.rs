@@ -9,8 +9,8 @@ use std::thread;
 use async_trait::async_trait;
 use slipstream_store::{
     Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon,
-    Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Stats,
-    StoreError, Trace,
+    Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Show, Stats,
+    StoreError, Timestamp, Trace,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -18,7 +18,7 @@ use crate::engine::{Engine, Reader, Tables};
 use crate::ledger::load;
 use crate::ledger::state::SharedTail;
 use crate::reading::journal::Journal;
-use crate::reading::{check, pages, trace};
+use crate::reading::{check, exchange, pages, trace};
 use crate::store::opened::Opened;
 use crate::store::readers::{self, Job};
 use crate::store::writer::{Poison, Request, Writer};
@@ -200,6 +200,11 @@ impl<E: Engine> MessageStore for EmbeddedStore<E> {
             trace.map_err(|error| trace::about(&identity, error))
         })
         .await
+    }
+
+    async fn exchanged(&self, peer: &PeerId, show: Show) -> Result<Timestamp> {
+        let peer = peer.clone();
+        self.read(move |tables| exchange::exchanged(tables, &peer, &show)).await
     }
 
     async fn dead_letters(

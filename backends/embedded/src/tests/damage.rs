@@ -96,12 +96,12 @@ async fn a_number_or_a_block_that_no_store_gives_is_refused() {
 #[tokio::test]
 async fn a_run_without_end_is_found_and_not_walked() {
     let (mut medium, folder) = (usual().await, tempfile::tempdir().unwrap());
-    let settled = Settled { peer: 0, state: 1, at: 0, origin: None, runs: vec![(1, u64::MAX)] };
+    let settled = Settled { peer: 0, state: 1, at: 0, origin: None, runs: vec![(1, u64::MAX)].into() };
     let row = JournalRow { names: vec!["a"], settled: vec![settled], ..JournalRow::default() };
     medium.apply(&[put(Table::Journal, &keys::number(1), &codec::encode(&row).unwrap())]).unwrap();
     let tables = opened(&medium, folder.path());
     let defects = tables.check(Depth::Full).unwrap();
-    assert!(defects.iter().any(|defect| defect.0.contains("a journal row settles")), "{defects:?}");
+    assert!(defects.iter().any(|defect| defect.0.contains("a journal row tells of")), "{defects:?}");
     drop(tables);
 
     let store = open(&medium, folder.path());
@@ -122,7 +122,7 @@ async fn a_full_check_finds_every_name_that_a_reader_would_stumble_over() {
         change(&mut row);
         codec::encode(&row).unwrap()
     };
-    let settled = |peer| Settled { peer, state: 1, at: 0, origin: None, runs: vec![(1, 1)] };
+    let settled = |peer| Settled { peer, state: 1, at: 0, origin: None, runs: vec![(1, 1)].into() };
     for (bytes, part) in [
         (row(&|row| row.settled.push(settled(9))), "points to name 9"),
         (row(&|row| row.settled.push(settled(3))), "a bad name"),

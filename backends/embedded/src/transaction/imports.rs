@@ -64,7 +64,6 @@ impl<'b> Imports<'b> {
         let row = codec::encode(&DeadRow { reason: &reason, attempts, dead_at, origin: None, message })?;
         state.rows.insert((Table::Dead, keys::sequence_and_peer(number, peer.as_str())), Some(row));
         state.count_dead(peer, Change::Comes, &reason, dead_at)?;
-        state.counters.has_imports = true;
         // It may have been given up long ago; its trace begins now.
         state.changed_at(block_of(number), message.received_at);
         deliveries.settled_alone(state, peer, number, DeliveryState::Dead, dead_at, None);

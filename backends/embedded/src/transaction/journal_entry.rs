@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use slipstream_store::{PeerId, Record, Result, Route};
 
-use crate::rows::journal::{JournalRow, Names, Recorded, Redriven, RouteEntry, Settled, state_code};
+use crate::rows::journal::{JournalRow, Names, Recorded, Redriven, RouteEntry, Settled, Stamped, state_code};
+use crate::rows::runs::Runs;
 use crate::transaction::deliveries::Deliveries;
 use crate::transaction::imports::{Imported, Imports};
 use crate::transaction::recording::{Recording, ResolvedRoute};
@@ -30,7 +31,7 @@ pub(crate) fn row<'r>(
             state: state_code(settled.state),
             at: settled.at,
             origin: settled.origin,
-            runs: settled.bits.runs(settled.block, 1).map(|(first, last)| (first, last - first + 1)).collect(),
+            runs: settled.bits.numbers(settled.block).collect(),
         });
     }
     for (peer, redriven) in &deliveries.redriven {
@@ -48,6 +49,7 @@ fn add_recorded<'r>(recording: &'r Recording<'_>, names: &mut Names<'r>, row: &m
     row.routes = recording.routes.iter().map(|resolved| route_entry(resolved, names)).collect();
     // Neighbours mostly share their group and their type.
     let (mut last_group, mut last_type) = (("", 0), ("", 0));
+    let mut stamped: BTreeMap<[u8; 16], Runs> = BTreeMap::new();
     for message in &recording.messages {
         let record = message.record;
         let group = record.identity.group.as_str();
@@ -61,7 +63,11 @@ fn add_recorded<'r>(recording: &'r Recording<'_>, names: &mut Names<'r>, row: &m
         row.latest = row.latest.max(record.received_at.as_millis());
         let route = u32::try_from(message.route).unwrap_or(u32::MAX);
         row.recorded.push(told(message.sequence, record, last_group.1, last_type.1, route));
+        if let Some(epoch) = record.epoch {
+            stamped.entry(epoch.to_bytes()).or_default().push(message.sequence);
+        }
     }
+    row.stamped.extend(stamped.into_iter().map(|(epoch, runs)| Stamped { epoch, runs }));
 }
 
 /// What a row tells of a message, with the numbers of its group, its type and its route there.
@@ -113,6 +119,7 @@ fn carry<'r>(carried: &'r JournalRow<'r>, names: &mut Names<'r>, row: &mut Journ
     for settled in &carried.settled {
         row.settled.push(Settled { peer: names.of(carried.name(settled.peer)?), ..settled.clone() });
     }
+    row.stamped.extend(carried.stamped.iter().cloned());
     for redriven in &carried.redriven {
         row.redriven.push(Redriven { peer: names.of(carried.name(redriven.peer)?), ..*redriven });
     }

@@ -12,7 +12,7 @@ use crate::ledger::counters::OldestRow;
 use crate::ledger::state::Ledger;
 use crate::rows::bits::block_of;
 use crate::rows::index::RunRow;
-use crate::rows::journal::{JournalRow, Settled};
+use crate::rows::journal::JournalRow;
 use crate::rows::table::Table;
 use crate::rows::{codec, index, keys, read};
 use crate::transaction::apply::Transaction;
@@ -133,27 +133,17 @@ fn keep_wanted(state: &Overlay<'_>, row: &mut JournalRow<'_>, horizon: &Horizon)
     row.recorded.retain(|recorded| wanted(recorded.sequence));
     row.imported.retain(|imported| wanted(imported.sequence));
     row.redriven.retain(|redriven| wanted(redriven.origin));
-    let settled = std::mem::take(&mut row.settled);
-    for settled in settled {
-        if let Some(origin) = settled.origin {
-            if wanted(origin) {
-                row.settled.push(settled);
-            }
-            continue;
-        }
-        settled.check_below(state.counters.next_sequence)?;
-        let mut runs: Vec<(u64, u64)> = Vec::new();
-        let sequences = settled.runs.iter().flat_map(|&(first, count)| first..first.saturating_add(count));
-        for sequence in sequences.filter(|&sequence| wanted(sequence)) {
-            match runs.last_mut() {
-                Some((first, count)) if *first + *count == sequence => *count += 1,
-                _ => runs.push((sequence, 1)),
-            }
-        }
-        if !runs.is_empty() {
-            row.settled.push(Settled { runs, ..settled });
+    row.check_runs(state.counters.next_sequence)?;
+    for stamped in &mut row.stamped {
+        stamped.runs.retain(wanted);
+    }
+    row.stamped.retain(|stamped| !stamped.runs.is_empty());
+    for settled in &mut row.settled {
+        if settled.origin.is_none() {
+            settled.runs.retain(wanted);
         }
     }
+    row.settled.retain(|settled| settled.origin.map_or(!settled.runs.is_empty(), wanted));
     Ok(())
 }
 
@@ -162,7 +152,7 @@ fn held_open(tables: &dyn Tables, row: &JournalRow<'_>) -> Result<Vec<u64>> {
     let recorded = row.told().map(|recorded| (recorded.sequence, recorded.sequence));
     let redriven = row.redriven.iter().map(|redriven| (redriven.origin, redriven.origin));
     let settled = row.settled.iter().flat_map(|settled| {
-        let ends = |&(first, count): &(u64, u64)| (first, first.saturating_add(count));
+        let ends = |(first, count): (u64, u64)| (first, first.saturating_add(count));
         settled.runs.iter().map(ends).chain(settled.origin.map(|origin| (origin, origin)))
     });
     let ends = recorded.chain(redriven).chain(settled);

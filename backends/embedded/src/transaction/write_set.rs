@@ -113,8 +113,8 @@ fn add_rows(state: &mut Overlay<'_>, rows: &mut Vec<RowWrite>) -> Result<()> {
         rows.push((Table::Peers, id.as_str().as_bytes().to_vec(), value));
     }
     if !rows.is_empty() || state.counters != state.ledger.counters || state.relay != state.ledger.relay {
-        let Counters { index, has_imports, .. } = state.counters;
-        let meta = codec::encode_meta(state.counters.row(state.relay.as_ref()), index, has_imports)?;
+        let Counters { index, journal, .. } = state.counters;
+        let meta = codec::encode_meta(state.counters.row(state.relay.as_ref()), index, journal)?;
         rows.push((Table::Meta, keys::META.to_vec(), Some(meta)));
     }
     Ok(())
@@ -138,6 +138,7 @@ fn journal(
     let oldest = OldestRow { commit, latest: row.latest, last_recorded: row.last_recorded() };
     transaction.oldest_row.get_or_insert(oldest);
     counters.next_commit += 1;
+    counters.journal = counters.journal.max(row.format());
     counters.journal_bytes += value.len() as u64;
     let hashes = index::hashes(&row, counters.next_sequence)?;
     rows.push((Table::Journal, keys::number(commit), Some(value)));

@@ -147,6 +147,7 @@ impl Generator {
                 expires_at: None,
                 received_at,
                 stamp: None,
+                epoch: Some(Ulid::nil()),
                 route: Arc::clone(route),
                 text: self.text.clone(),
             })))

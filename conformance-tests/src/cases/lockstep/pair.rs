@@ -11,11 +11,11 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use slipstream_store::{
     Batch, DeadLetterCursor, DeadLetterFilter, Depth, Fingerprint, Horizon, MessageStore, Operation, Outcome, Peer,
-    PeerId, Purged, Record, RememberedPeer, Route, Sequence, Stats,
+    PeerId, Purged, Record, RememberedPeer, Route, Sequence, Stats, Timestamp,
 };
 
 use super::steps::{Back, Change, MESSAGES, PEERS, Step, TIMES, Way};
-use crate::fixture::{application, id, limit, message, never_given, peer, put, recognise, stamp, t, tags};
+use crate::fixture::{application, exchange_of, id, limit, message, never_given, peer, put, recognise, stamp, t, tags};
 use crate::harness::{Harness, Sandbox};
 use crate::model::ModelStore;
 
@@ -88,6 +88,7 @@ impl<'a, H: Harness> Pair<'a, H> {
             }
             for peer in 0..PEERS.len() {
                 self.pending(peer, None, 1000, usize::MAX).await?;
+                self.exchanged(peer).await?;
             }
             self.dead(&Step::Dead { peer: None, reason: None, message: None, after: None, items: 1000 }).await?;
             for message in 0..MESSAGES {
@@ -190,6 +191,21 @@ impl<'a, H: Harness> Pair<'a, H> {
             delivery.sequence = self.of_store(delivery.sequence);
         }
         prop_assert_eq!(Some(expected), trace);
+        Ok(())
+    }
+
+    /// What the model tells of an exchange, the store tells. It may tell of more, since what the model forgot, a store may
+    /// still know.
+    async fn exchanged(&self, at: usize) -> Checked {
+        let (expected, _) = exchange_of(&self.model, PEERS[at]).await;
+        let (told, whole_since) = exchange_of(self.store()?, PEERS[at]).await;
+        prop_assert_eq!(whole_since, Timestamp::ZERO);
+        for mut expected in expected {
+            expected.sequence = self.of_store(expected.sequence);
+            let told = told.iter().find(|told| told.sequence == expected.sequence);
+            prop_assert_eq!(Some(&expected), told, "what was exchanged with {}", PEERS[at]);
+        }
+        prop_assert!(told.is_sorted_by(|one, other| one.sequence < other.sequence), "each record once: {:?}", told);
         Ok(())
     }
 
@@ -334,6 +350,7 @@ fn record(change: &Change) -> Record {
         fingerprint: Fingerprint::from_u64(*fingerprint),
         route: Arc::new(Route { recipients, ..(*template.route).clone() }),
         stamp: numbered.map(|(epoch, number)| stamp(epoch, number)),
+        epoch: (*number > 0).then(|| stamp(u64::from(*number % 3), 0).epoch),
         expires_at: expires.map(t),
         received_at: t(*received),
         text: Bytes::from(vec![*number; *size]),

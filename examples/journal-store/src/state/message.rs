@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use slipstream_store::{DeadLetterReason, DeliveryState, PeerId, Record, Sequence, Timestamp};
+use slipstream_store::{DeadLetterReason, DeliveryState, PeerId, Record, Sent, Sequence, Timestamp};
 
 /// A message that was recorded, for as long as it can be traced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(crate) struct Delivery {
     pub(crate) open: Option<Open>,
     /// The newest sequence under which it was settled or redriven.
     pub(crate) newest: Option<Newest>,
+    /// What was ever sent.
+    pub(crate) sent: Sent,
 }
 
 /// A delivery that is pending or a dead letter.
@@ -57,6 +59,7 @@ impl Delivery {
     /// Notes how the delivery was settled. One that is settled twice under a sequence, which takes an adoption or a late
     /// acknowledgement of a dead letter, counts as it was settled at the latest time.
     pub(crate) fn settle(&mut self, sequence: Sequence, settled: Settled) {
+        self.sent = self.sent.and_settled(settled.how);
         let rank = |settled: Settled| (settled.at, settled.how != DeliveryState::Dead, settled.how as u8);
         let counts = self.newest.is_none_or(|newest| {
             let later = newest.settled.is_none_or(|before| rank(settled) > rank(before));

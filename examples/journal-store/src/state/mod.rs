@@ -13,7 +13,7 @@ mod views;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use slipstream_store::{
-    Batch, DeliveryState, DuplicateBy, Fingerprint, Identity, Operation, Outcome, Peer, PeerId, Record, Sequence,
+    Batch, DeliveryState, DuplicateBy, Fingerprint, Identity, Operation, Outcome, Peer, PeerId, Record, Sent, Sequence,
     Timestamp,
 };
 
@@ -32,6 +32,8 @@ pub(crate) struct State {
     pub(crate) messages: BTreeMap<Sequence, Message>,
     /// Those of them that came with an import.
     pub(crate) imported: BTreeSet<Sequence>,
+    /// Of the messages that were received before, some have left for their size.
+    pub(crate) whole_since: Timestamp,
     pub(crate) identities: BTreeMap<Identity, Fingerprint>,
     /// The remembered identities in the order of their recording, with the time at which each was received.
     pub(crate) recorded: VecDeque<(Timestamp, Identity)>,
@@ -90,7 +92,8 @@ impl State {
         self.identities.insert(record.identity.clone(), record.fingerprint);
         self.recorded.push_back((record.received_at, record.identity.clone()));
         let recipients = record.route.recipients.iter().filter(|peer| self.peers.contains_key(*peer));
-        let new = || Delivery { open: Some(Open { sequence, state: OpenState::NEW }), newest: None };
+        let open = || Some(Open { sequence, state: OpenState::NEW });
+        let new = || Delivery { open: open(), newest: None, sent: Sent::Unacknowledged };
         let deliveries = recipients.map(|peer| (peer.clone(), new())).collect();
         self.insert(sequence, Message { record: Box::new(record.clone()), deliveries });
         Outcome::Recorded { sequence }
@@ -229,7 +232,7 @@ impl State {
         let sequence = self.next_sequence();
         let settled = Some(Settled { how: DeliveryState::Dead, at });
         let open = Some(Open { sequence, state: dead });
-        let delivery = Delivery { open, newest: Some(Newest { sequence, settled }) };
+        let delivery = Delivery { open, newest: Some(Newest { sequence, settled }), sent: Sent::Unacknowledged };
         self.imported.insert(sequence);
         let deliveries = BTreeMap::from([(peer.clone(), delivery)]);
         self.insert(sequence, Message { record: Box::new(record.clone()), deliveries });

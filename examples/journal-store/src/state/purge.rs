@@ -1,6 +1,7 @@
 //! What a horizon lets go.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use slipstream_store::{DeliveryState, Horizon, Identity, PeerId, Purged, Sequence, Timestamp};
 
@@ -41,6 +42,10 @@ impl State {
                 Leaving::Trace(finished_at, origin) => {
                     self.imported.remove(&origin);
                     if let Some(message) = self.messages.remove(&origin) {
+                        if finished_at >= horizon.traces {
+                            let after = message.record.received_at.plus(Duration::from_millis(1));
+                            self.whole_since = self.whole_since.max(after);
+                        }
                         self.index.remove_message(finished_at, origin, &message);
                     }
                 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use slipstream_store::{
-    DeadLetter, DeadLetterCursor, DeadLetterFilter, DeliveryState, Identity, Page, PageLimit, PeerId, Pending,
-    RememberedPeer, Roster, Sequence, Stats, Trace, TracedDelivery,
+    Came, DeadLetter, DeadLetterCursor, DeadLetterFilter, DeliveryState, Exchanged, Identity, Page, PageLimit, PeerId,
+    Pending, RememberedPeer, Roster, Sequence, Show, Stats, Trace, TracedDelivery,
 };
 
-use super::{Delivery, OpenState, State};
+use super::{Delivery, Message, OpenState, State};
 
 impl State {
     pub(crate) fn pending(&self, peer: &PeerId, after: Option<Sequence>, limit: PageLimit) -> Page<Pending> {
@@ -94,6 +94,25 @@ impl State {
             path: record.route.path.to_vec(),
             deliveries: deliveries.into_values().collect(),
         })
+    }
+
+    pub(crate) fn exchanged(&self, peer: &PeerId, show: &Show) {
+        let recorded = self.messages.iter().filter(|(origin, _)| !self.imported.contains(origin));
+        for (&sequence, Message { record, deliveries }) in recorded {
+            let Some(epoch) = record.epoch else { continue };
+            let exchanged = Exchanged {
+                sequence,
+                group: record.identity.group.as_str(),
+                id: record.identity.id.as_str(),
+                fingerprint: record.fingerprint,
+                epoch,
+                sent: deliveries.get(peer).map(|delivery| delivery.sent).unwrap_or_default(),
+                came: Came::of(&record.route, peer),
+            };
+            if show.show(&exchanged).is_break() {
+                return;
+            }
+        }
     }
 
     pub(crate) fn roster(&self) -> Roster {

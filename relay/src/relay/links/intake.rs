@@ -88,6 +88,7 @@ impl Intake {
             expires_at: envelope.expires_at(),
             received_at: self.clock.now(),
             stamp: envelope.stamp(),
+            epoch: stamp.map(|stamp| stamp.epoch),
             text: envelope.encode(&self.sender.id, &route.path, stamp),
             route,
         })
