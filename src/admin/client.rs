@@ -13,7 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::exchange::refused;
+use self::exchange::{ask_within, refused};
 use super::backup::{Backup, BackupState};
 
 pub(crate) use self::events::Events;
@@ -66,6 +66,18 @@ pub(crate) async fn call<T: DeserializeOwned>(
 /// As [`call`].
 pub(crate) async fn get<T: DeserializeOwned>(admin: &AdminUrl, path: &str) -> Result<T, ClientError> {
     call(admin, Method::GET, path, None::<&()>).await
+}
+
+/// As [`get`], with so much time for the answer.
+///
+/// # Errors
+/// As [`call`].
+pub(crate) async fn get_within<T: DeserializeOwned>(
+    limit: Duration,
+    admin: &AdminUrl,
+    path: &str,
+) -> Result<T, ClientError> {
+    read(admin, path, ask_within(limit, admin, Method::GET, path, None).await?)
 }
 
 /// A text as a part of a path or of a query.

@@ -39,9 +39,10 @@ mod tests;
 
 pub use access::{AdminTokens, ApiAccess};
 pub use api::{
-    DeadLetterGroup, DeadLetterGroups, DeadLetterItem, DeadLetters, DeliveryItem, ExportedItem, Imported, Imports,
-    LoggingBody, MAX_IMPORTS, MessageBody, PassingBody, PeerItem, Peers, RefusedItem, Status, StatusPeers, StatusStore,
-    Sweep, SweepAction, SweepState, Sweeps,
+    Came, DeadLetterGroup, DeadLetterGroups, DeadLetterItem, DeadLetters, DeliveryItem, ExchangedMessage,
+    ExchangedMessages, Exchanges, ExportedItem, Imported, Imports, LoggingBody, MAX_IMPORTS, MessageBody, PassingBody,
+    PeerItem, Peers, RefusedItem, Sent, Slice, Status, StatusPeers, StatusStore, Sweep, SweepAction, SweepState,
+    Sweeps, Tally, TallyItem,
 };
 pub use backup::{Backup, BackupState, Backups};
 pub use client::{AdminUrl, ClientError, backup};

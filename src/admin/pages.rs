@@ -8,7 +8,7 @@ use std::time::Instant;
 use axum::extract::FromRef;
 use serde::Serialize;
 use slipstream_store::MessageStore;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::access::ApiAccess;
 use super::api::Sweeps;
@@ -71,6 +71,8 @@ pub struct Running {
     pub backups: Backups,
     /// Goes through its dead letters.
     pub sweeps: Sweeps,
+    /// Lets one at a time read what was exchanged with a peer.
+    pub reconciling: Arc<Semaphore>,
     /// Where it takes links; `None` if it only dials.
     pub listen: Option<String>,
     /// Where its store is.

@@ -69,6 +69,8 @@ pub enum Command {
     Monitor(operate::monitor::Arguments),
     /// Shows where a message stands, peer by peer.
     Trace(operate::trace::Arguments),
+    /// Compares what two relays say that they exchanged, and names the first message that differs.
+    Reconcile(operate::reconcile::Arguments),
     /// Shows and steers the peers of a running relay.
     #[command(subcommand, after_help = operate::peers::EXAMPLE)]
     Peers(operate::peers::Command),
@@ -161,6 +163,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Top(arguments) => operate::told(operate::top::run(&arguments).await),
             Command::Monitor(arguments) => operate::told(operate::monitor::run(&arguments).await),
             Command::Trace(arguments) => operate::told(operate::trace::run(&arguments).await),
+            Command::Reconcile(arguments) => operate::told(operate::reconcile::run(&arguments).await),
             Command::Peers(command) => operate::told(operate::peers::run(&command).await),
             Command::DeadLetters(command) => operate::told(operate::dead_letters::run(&command).await),
             Command::Log(arguments) => operate::told(operate::log::run(&arguments).await),

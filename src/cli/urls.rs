@@ -39,6 +39,13 @@ pub(super) struct AdminFlags {
     /// METRICS_PORT, 127.0.0.1:8080 by default].
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
+    #[command(flatten)]
+    access: AdminAccess,
+}
+
+/// What admin ports are shown.
+#[derive(Debug, Clone, Args)]
+pub(super) struct AdminAccess {
     /// Shows the relay the token in this file. Without it the token is that in the variable SLIPSTREAM_ADMIN_TOKEN, if that
     /// is set.
     #[arg(long, value_name = "FILE")]
@@ -58,9 +65,19 @@ impl AdminFlags {
             let host = if host.contains(':') { format!("[{host}]") } else { host };
             format!("http://{host}:{}", variable("METRICS_PORT").unwrap_or_else(|| "8080".to_owned()))
         };
-        self.read_as(self.admin.clone().or_else(|| variable(ADMIN_URL)).unwrap_or_else(here))
+        self.access.at(self.admin.clone().or_else(|| variable(ADMIN_URL)).unwrap_or_else(here))
     }
 
+    /// As [`AdminAccess::others`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn others(&self, flags: &[String]) -> Result<HashMap<String, AdminUrl>, Failure> {
+        self.access.others(flags)
+    }
+}
+
+impl AdminAccess {
     /// The admin ports of other relays, `ID=URL` each, by id: those that flags name, otherwise those of the variable.
     ///
     /// # Errors
@@ -74,12 +91,16 @@ impl AdminFlags {
         let read = |entry: &str| {
             let expected = || Failure::Misused(format!("{place}: expected ID=URL, such as azure=http://10.1.0.4:8080"));
             let (id, url) = entry.split_once('=').filter(|(id, _)| !id.is_empty()).ok_or_else(expected)?;
-            Ok((id.to_owned(), self.read_as(url.to_owned())?))
+            Ok((id.to_owned(), self.at(url.to_owned())?))
         };
         given.into_iter().map(read).collect()
     }
 
-    fn read_as(&self, url: String) -> Result<AdminUrl, Failure> {
+    /// The admin port at this URL.
+    ///
+    /// # Errors
+    /// What is wrong with a token or a certificate, in words.
+    pub(super) fn at(&self, url: String) -> Result<AdminUrl, Failure> {
         let tls = if url.starts_with("https") { self.tls.read() } else { Ok(self.tls.unread()) };
         let token = token(self.token_file.as_deref(), ADMIN_TOKEN);
         Ok(AdminUrl::new(url, tls.map_err(Failure::Misused)?, token.map_err(Failure::Misused)?))

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use ulid::Ulid;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::batch::Route;
 use crate::ids::PeerId;
@@ -28,6 +29,20 @@ pub struct Exchanged<'a> {
     pub sent: Sent,
     /// Whether it came from the peer.
     pub came: Came,
+}
+
+impl Exchanged<'_> {
+    /// A hash of the identity, which is the same at every relay and never changes.
+    #[must_use]
+    pub fn mark(&self) -> u64 {
+        xxh3_64_with_seed(self.id.as_bytes(), xxh3_64(self.group.as_bytes()))
+    }
+
+    /// A hash of identity and content, which is the same at every relay and never changes.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        xxh3_64_with_seed(&self.fingerprint.as_u64().to_le_bytes(), self.mark())
+    }
 }
 
 /// Whether a message was for a peer.
@@ -98,4 +113,26 @@ impl fmt::Debug for Show {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Show")
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_keep_identity_and_content_apart_and_never_change() {
+        let told = |group, id, fingerprint| {
+            let (fingerprint, sequence) = (Fingerprint::from_u64(fingerprint), Sequence::FIRST);
+            Exchanged { sequence, group, id, fingerprint, epoch: Ulid::nil(), sent: Sent::No, came: Came::Otherwise }
+        };
+        let one = told("g", "m1", 7);
+        for other in [told("g", "m2", 7), told("h", "m1", 7), told("gm", "1", 7)] {
+            assert_ne!((one.mark(), one.digest()), (other.mark(), other.digest()));
+        }
+        let altered = told("g", "m1", 8);
+        assert!(one.mark() == altered.mark() && one.digest() != altered.digest());
+        assert_eq!((one.mark(), one.digest()), GOLDEN, "relays of different versions are compared by them");
+    }
+
+    const GOLDEN: (u64, u64) = (2_090_286_623_079_748_894, 11_389_438_740_921_017_864);
 }

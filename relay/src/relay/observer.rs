@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use slipstream_store::{
     ClusterGroup, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, DeliveryState, Guarantee, Identity,
-    MessageStore, Page, PageLimit, Peer, PeerId, PeerKind, Result, Stats, Timestamp,
+    MessageStore, Page, PageLimit, Peer, PeerId, PeerKind, Result, Show, Stats, Timestamp,
 };
 use tokio::time::Instant;
 
@@ -177,6 +177,12 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         self.core.clock.now()
     }
 
+    /// The time of day, as the relay believes it to be.
+    #[must_use]
+    pub fn wall(&self) -> Timestamp {
+        self.core.clock.wall()
+    }
+
     /// By how many milliseconds the machine's time of day is ahead of the relay's time; negative if it is behind. It is, if
     /// the machine's clock was set, or it slept, since the relay began.
     #[must_use]
@@ -205,6 +211,16 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         });
         let in_flight = in_flight.map(|delivery| delivery.peer.clone()).collect();
         Ok(Some(MessageObservation { trace, in_flight }))
+    }
+
+    /// Shows what this relay and a peer exchanged, and answers since when none of it is missing, be it for its age or for the
+    /// size of traces. It reads all traces, and takes as long as that takes.
+    ///
+    /// # Errors
+    /// As [`MessageStore::exchanged`].
+    pub async fn exchanged(&self, peer: &PeerId, show: Show) -> Result<Timestamp> {
+        let kept_since = self.core.clock.wall().minus(self.core.settings.trace_retention);
+        Ok(self.core.store.exchanged(peer, show).await?.max(kept_since))
     }
 
     /// A page of dead letters.

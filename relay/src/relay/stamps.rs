@@ -102,7 +102,7 @@ mod tests {
     fn each_hour_has_an_epoch_of_its_own() {
         let clock = Arc::new(Hand(AtomicU64::new(5 * HOUR + 7)));
         let stamps = Stamps::new(Arc::clone(&clock) as Arc<dyn Clock>);
-        let mut at = |millis| {
+        let at = |millis| {
             clock.0.store(millis, Ordering::Relaxed);
             let Stamp { epoch, number } = stamps.next();
             (epoch.timestamp_ms(), number)

@@ -7,6 +7,7 @@
 //! | `peers` | who is there, and what an operator does with them |
 //! | `history`, `watching` | the last hour; the relay, and messages, as they go on |
 //! | `messages` | where a message stands |
+//! | `reconciliation`, `exchanged` | what was exchanged with a peer, to be compared |
 //! | `dead_letters`, `sweeps` | what was given up; redriving and purging it |
 //! | `imports` | putting back what was exported |
 //! | `named` | which dead letters a request names |
@@ -17,12 +18,14 @@
 mod backup;
 mod dead_letters;
 mod description;
+mod exchanged;
 mod history;
 mod imports;
 mod logging;
 mod messages;
 mod named;
 mod peers;
+mod reconciliation;
 mod status;
 mod sweeps;
 mod times;
@@ -34,6 +37,7 @@ use utoipa_axum::routes;
 use super::pages::Shown;
 
 pub use self::dead_letters::{DeadLetterGroup, DeadLetterGroups, DeadLetterItem, DeadLetters};
+pub use self::exchanged::{Came, ExchangedMessage, ExchangedMessages, Exchanges, Sent, Slice, Tally, TallyItem};
 pub use self::imports::{ExportedItem, Imported, Imports, MAX_IMPORTS, RefusedItem};
 pub use self::logging::LoggingBody;
 pub use self::messages::{DeliveryItem, MessageBody};
@@ -59,6 +63,8 @@ pub(super) fn router() -> OpenApiRouter<Shown> {
         .routes(routes!(peers::resume))
         .routes(routes!(peers::disconnect))
         .routes(routes!(messages::trace))
+        .routes(routes!(reconciliation::tallies))
+        .routes(routes!(reconciliation::messages))
         .routes(routes!(dead_letters::list, dead_letters::purge))
         .routes(routes!(dead_letters::groups))
         .routes(routes!(dead_letters::redrive))

@@ -28,18 +28,28 @@ pub(crate) async fn ask(
     path: &str,
     json: Option<Bytes>,
 ) -> Result<(StatusCode, Bytes), ClientError> {
+    ask_within(ANSWER_TIMEOUT, admin, method, path, json).await
+}
+
+/// As [`ask`], with so much time for the answer.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) async fn ask_within(
+    limit: Duration,
+    admin: &AdminUrl,
+    method: Method,
+    path: &str,
+    json: Option<Bytes>,
+) -> Result<(StatusCode, Bytes), ClientError> {
     let (target, before) = admin.target()?;
     let url = format!("{admin}{path}");
-    let problem = match timeout(
-        ANSWER_TIMEOUT,
-        exchange(&target, &format!("{before}{path}"), method, json, admin.token.as_ref()),
-    )
-    .await
-    {
-        Ok(Ok(answer)) => return Ok(answer),
-        Ok(Err(fault)) => fault.to_string(),
-        Err(_) => format!("no answer within {ANSWER_TIMEOUT:?}"),
-    };
+    let problem =
+        match timeout(limit, exchange(&target, &format!("{before}{path}"), method, json, admin.token.as_ref())).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(fault)) => fault.to_string(),
+            Err(_) => format!("no answer within {limit:?}"),
+        };
     Err(ClientError::NoAnswer { url, problem })
 }
 

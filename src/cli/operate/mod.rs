@@ -5,6 +5,7 @@
 //! | `status`, `top`, `monitor`, `trace`, `peers`, `dead_letters`, `log` | one command each |
 //! | `exports` | dead letters as lines, out and in again |
 //! | `follow` | the way of a message across relays |
+//! | `reconcile` | what two relays disagree on |
 //! | `table` | tables on the terminal |
 //! | `flags` | what all of them take |
 //! | `consent` | asking before something is lost |
@@ -17,6 +18,7 @@ mod follow;
 pub(super) mod log;
 pub(super) mod monitor;
 pub(super) mod peers;
+pub(super) mod reconcile;
 pub(super) mod status;
 mod table;
 pub(super) mod top;

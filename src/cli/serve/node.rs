@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::anyhow;
+use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -74,6 +75,7 @@ impl Node {
             operator: relay.operator(),
             backups,
             sweeps: Sweeps::default(),
+            reconciling: Arc::new(Semaphore::new(1)),
             listen: links.map(|links| announce::links_url(&config, links)),
             storage_path: config.storage_path.clone(),
             since,
