@@ -59,6 +59,8 @@ async fn every_path_is_described() {
         "GET /api/v1/messages/{messageId}",
         "GET /api/v1/peers",
         "GET /api/v1/peers/{id}",
+        "GET /api/v1/reconciliation/{id}",
+        "GET /api/v1/reconciliation/{id}/messages",
         "GET /api/v1/status",
         "POST /api/v1/backup",
         "POST /api/v1/dead-letters/import",

@@ -8,11 +8,11 @@ mod support;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 use slipstream::backend;
+use slipstream::clock::{Clock as _, SystemClock};
 use slipstream::config::{Engine, StoreConfig};
 use slipstream::store::{
     ClusterGroup, Durability, Fingerprint, Horizon, Identity, MessageId, MessageStore, MessageType, Operation, Outcome,
@@ -44,8 +44,7 @@ fn peer_id(name: &str) -> PeerId {
 }
 
 fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_millis();
-    u64::try_from(now).expect("it fits")
+    SystemClock::new().now().as_millis()
 }
 
 /// A store that a relay is started over, once it is filled.

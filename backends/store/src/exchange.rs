@@ -103,7 +103,6 @@ impl Show {
     }
 
     /// Shows a message. After `Break` no other is wanted.
-    #[must_use]
     pub fn show(&self, message: &Exchanged<'_>) -> ControlFlow<()> {
         (self.0)(message)
     }

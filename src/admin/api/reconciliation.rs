@@ -21,10 +21,10 @@ use crate::admin::pages::{Pages, Running};
 use crate::admin::request::{Path, Query, name};
 use crate::admin::response::json;
 
-/// Most slices of an epoch.
-const MOST_SLICES: u16 = 4096;
+/// Most bits by which an epoch is cut into slices: 4,096 of them.
+const MOST_BITS: u8 = 12;
 
-/// Most entries of an answer: of epochs, of which there is one an hour and relay, and one each start.
+/// Most entries of an answer. There is an epoch each hour and relay, and one each start.
 const MOST_TALLIES: usize = 16_384;
 
 /// Messages of a page unless said otherwise, and at most. Each page reads all traces, so they are large.
@@ -39,9 +39,9 @@ pub(super) struct Sliced {
     /// This epoch alone: a ULID.
     #[param(pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
     epoch: Option<String>,
-    /// Into how many slices, by a hash of the identity, an epoch is cut: 1, 2, 4, and so on. More than one only of one epoch.
-    #[param(minimum = 1, maximum = 4096, default = 1)]
-    slices: Option<u16>,
+    /// Each epoch is cut into slices by so many bits of a hash of the identities.
+    #[param(minimum = 0, maximum = 12, default = 0)]
+    bits: Option<u8>,
 }
 
 /// Which messages.
@@ -52,10 +52,10 @@ pub(super) struct PageOfSlice {
     /// Of this epoch: a ULID.
     #[param(pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
     epoch: String,
-    /// Into how many slices the epoch is cut.
-    #[param(minimum = 1, maximum = 4096, default = 1)]
-    slices: Option<u16>,
-    /// Which of them.
+    /// The epoch is cut into slices by so many bits of a hash of the identities.
+    #[param(minimum = 0, maximum = 12, default = 0)]
+    bits: Option<u8>,
+    /// Which of the slices.
     #[param(minimum = 0, maximum = 4095, default = 0)]
     slice: Option<u16>,
     /// The `next` of the page before.
@@ -68,20 +68,17 @@ pub(super) struct PageOfSlice {
 
 /// What this relay and a peer exchanged, by the hour in which the messages came to their first relay. It reads all traces;
 /// one is answered at a time.
-#[utoipa::path(get, path = "/api/v1/reconciliation/{peerId}", tag = "reconciliation",
-    params(("peerId" = String, Path, pattern = "^[A-Za-z0-9._:-]{1,128}$"), Sliced),
+#[utoipa::path(get, path = "/api/v1/reconciliation/{id}", tag = "reconciliation",
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9._:-]{1,128}$"), Sliced),
     responses((status = OK, body = Exchanges)))]
 pub(super) async fn tallies(
     State(pages): State<Pages>,
     Path(peer): Path<String>,
-    Query(Sliced { epoch, slices }): Query<Sliced>,
+    Query(Sliced { epoch, bits }): Query<Sliced>,
 ) -> Result<Response, ApiError> {
     let running = pages.running()?;
     let (peer, epoch) = (name(&peer)?, epoch.as_deref().map(ulid).transpose()?);
-    let cut = Cut::into(slices)?;
-    if epoch.is_none() && cut != Cut::WHOLE {
-        return Err(ApiError::invalid("slices: expected 1, or an epoch that is cut"));
-    }
+    let cut = Cut::by(bits)?;
     let add = move |tallies: &mut BTreeMap<(Ulid, u16), Slice>, told: &Exchanged<'_>| {
         if epoch.is_none_or(|epoch| epoch == told.epoch) {
             tallies.entry((told.epoch, cut.slice_of(told))).or_default().add(told);
@@ -90,7 +87,7 @@ pub(super) async fn tallies(
     };
     let (tallies, whole_since) = gathered(running, &peer, add).await?;
     if tallies.len() > MOST_TALLIES {
-        let message = format!("there are more than {MOST_TALLIES} epochs; name one: epoch");
+        let message = format!("there are more than {MOST_TALLIES} slices; name one epoch, or ask for fewer bits");
         return Err(ApiError::conflict(message));
     }
     let item = |((epoch, slice), exchanged): ((Ulid, u16), Slice)| TallyItem {
@@ -110,16 +107,16 @@ pub(super) async fn tallies(
 }
 
 /// The messages of an epoch, and what the peer has to do with each. Each page reads all traces; one is answered at a time.
-#[utoipa::path(get, path = "/api/v1/reconciliation/{peerId}/messages", tag = "reconciliation",
-    params(("peerId" = String, Path, pattern = "^[A-Za-z0-9._:-]{1,128}$"), PageOfSlice),
+#[utoipa::path(get, path = "/api/v1/reconciliation/{id}/messages", tag = "reconciliation",
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9._:-]{1,128}$"), PageOfSlice),
     responses((status = OK, body = ExchangedMessages)))]
 pub(super) async fn messages(
     State(pages): State<Pages>,
     Path(peer): Path<String>,
-    Query(PageOfSlice { epoch, slices, slice, after, limit }): Query<PageOfSlice>,
+    Query(PageOfSlice { epoch, bits, slice, after, limit }): Query<PageOfSlice>,
 ) -> Result<Response, ApiError> {
     let running = pages.running()?;
-    let (peer, epoch, cut) = (name(&peer)?, ulid(&epoch)?, Cut::into(slices)?);
+    let (peer, epoch, cut) = (name(&peer)?, ulid(&epoch)?, Cut::by(bits)?);
     let slice = slice.unwrap_or_default();
     let after = after.as_deref().map(cursor).transpose()?;
     let limit = limit.unwrap_or(PAGE);
@@ -169,25 +166,22 @@ async fn gathered<T: Default + Send + 'static>(
     Ok((gathered, whole_since))
 }
 
-/// Into how many slices an epoch is cut, a power of two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// By how many bits of the mark of its messages an epoch is cut.
+#[derive(Debug, Clone, Copy)]
 struct Cut {
-    bits: u32,
+    bits: u8,
 }
 
 impl Cut {
-    const WHOLE: Self = Self { bits: 0 };
-
-    fn into(slices: Option<u16>) -> Result<Self, ApiError> {
-        let slices = slices.unwrap_or(1);
-        if slices.is_power_of_two() && slices <= MOST_SLICES {
-            return Ok(Self { bits: slices.trailing_zeros() });
+    fn by(bits: Option<u8>) -> Result<Self, ApiError> {
+        match bits.unwrap_or_default() {
+            bits @ 0..=MOST_BITS => Ok(Self { bits }),
+            bits => Err(ApiError::invalid(format!("bits: expected 0 to {MOST_BITS}, got {bits}"))),
         }
-        Err(ApiError::invalid(format!("slices: expected 1, 2, 4 and so on up to {MOST_SLICES}, got {slices}")))
     }
 
     fn slice_of(self, told: &Exchanged<'_>) -> u16 {
-        let upper = told.mark().checked_shr(u64::BITS - self.bits).unwrap_or_default();
+        let upper = told.mark().checked_shr(u64::BITS - u32::from(self.bits)).unwrap_or_default();
         u16::try_from(upper).unwrap_or_default()
     }
 }

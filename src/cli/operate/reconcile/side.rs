@@ -9,8 +9,8 @@ use crate::admin::{AdminUrl, ClientError, ExchangedMessage, ExchangedMessages, E
 /// How long a relay may read its traces before it answers.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Into how many slices an epoch is cut to find what differs.
-pub(super) const SLICES: u16 = 1024;
+/// By how many bits an epoch is cut to find what differs: into 1,024 slices.
+const BITS: u8 = 10;
 
 /// Messages of a page.
 const PAGE: u32 = 20_000;
@@ -35,14 +35,14 @@ impl Side {
 
     /// What it exchanged with the other of an epoch, by slice.
     pub(super) async fn slices(&self, other: &Self, epoch: &str) -> Result<BTreeMap<u16, Slice>, ClientError> {
-        let path = format!("/api/v1/reconciliation/{}?epoch={}&slices={SLICES}", part(&other.id), part(epoch));
+        let path = format!("/api/v1/reconciliation/{}?epoch={}&bits={BITS}", part(&other.id), part(epoch));
         let exchanges: Exchanges = get_within(PATIENCE, &self.admin, &path).await?;
         Ok(exchanges.items.into_iter().map(|item| (item.slice, item.exchanged)).collect())
     }
 
     /// The messages of an epoch, or of one slice of it.
     pub(super) fn messages(&self, other: &Self, epoch: &str, slice: Option<u16>) -> Messages<'_> {
-        let cut = slice.map(|slice| format!("&slices={SLICES}&slice={slice}")).unwrap_or_default();
+        let cut = slice.map(|slice| format!("&bits={BITS}&slice={slice}")).unwrap_or_default();
         let path =
             format!("/api/v1/reconciliation/{}/messages?epoch={}&limit={PAGE}{cut}", part(&other.id), part(epoch));
         Messages { admin: &self.admin, path, page: VecDeque::new(), next: Next::First }
