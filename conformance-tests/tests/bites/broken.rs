@@ -314,7 +314,7 @@ impl MessageStore for Broken {
         let flaw = self.flaw;
         let shown = move |told: &Exchanged<'_>| match flaw {
             Flaw::TellsNoExchange => ControlFlow::Continue(()),
-            Flaw::TellsHalfOfAnExchange if told.sequence.get() % 2 == 0 => ControlFlow::Continue(()),
+            Flaw::TellsHalfOfAnExchange if told.sequence.get().is_multiple_of(2) => ControlFlow::Continue(()),
             Flaw::TellsExchangesTwice => {
                 show.show(told)?;
                 show.show(told)
