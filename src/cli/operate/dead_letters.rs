@@ -291,9 +291,10 @@ fn told(flags: &Flags, sweep: &Sweep) -> Done {
 }
 
 fn shown(flags: &Flags, sweep: &Sweep) -> Result<(), Failure> {
-    if flags.json {
-        return Ok(output::record(sweep)?);
-    }
+    if flags.json { Ok(output::record(sweep)?) } else { Ok(output::line(&in_words(sweep))?) }
+}
+
+fn in_words(sweep: &Sweep) -> String {
     let verb = match sweep.action {
         SweepAction::Redrive => "redriven",
         SweepAction::Purge => "removed",
@@ -301,7 +302,12 @@ fn shown(flags: &Flags, sweep: &Sweep) -> Result<(), Failure> {
     let Sweep { matched, done, skipped, .. } = sweep;
     // Before its end it has not come to all of them.
     let of = if sweep.state == SweepState::Done { format!(" of {matched}") } else { String::new() };
-    let state = if sweep.state == SweepState::Running { " so far" } else { "" };
+    let state = match sweep.state {
+        SweepState::Running => " so far",
+        SweepState::Done => "",
+        SweepState::Cancelled => " before it was cancelled",
+        SweepState::Failed => " before it failed",
+    };
     let left = match sweep.action {
         _ if *skipped == 0 => String::new(),
         SweepAction::Redrive => {
@@ -311,11 +317,10 @@ fn shown(flags: &Flags, sweep: &Sweep) -> Result<(), Failure> {
         }
         SweepAction::Purge => format!(", {skipped} were gone by then"),
     };
-    let line = match sweep.dry_run {
+    match sweep.dry_run {
         true => format!("{matched} dead letters would be {verb}{state}"),
         false => format!("{done}{of} dead letters {verb}{state}{left}"),
-    };
-    Ok(output::line(&line)?)
+    }
 }
 
 /// Shows each dead letter that is meant, page by page, at most so many. Returns whether there are more.
@@ -362,4 +367,33 @@ fn merged(mut one: Value, other: &Value) -> Value {
         one[name] = value.clone();
     }
     one
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_says_how_it_ended() {
+        let sweep = |state, dry_run| Sweep {
+            action: SweepAction::Redrive,
+            state,
+            dry_run,
+            matched: 7,
+            done: 5,
+            skipped: 0,
+            started_at: String::new(),
+            ended_at: None,
+            error: None,
+        };
+        for (state, dry_run, line) in [
+            (SweepState::Running, false, "5 dead letters redriven so far"),
+            (SweepState::Running, true, "7 dead letters would be redriven so far"),
+            (SweepState::Done, false, "5 of 7 dead letters redriven"),
+            (SweepState::Cancelled, false, "5 dead letters redriven before it was cancelled"),
+            (SweepState::Failed, false, "5 dead letters redriven before it failed"),
+        ] {
+            assert_eq!(in_words(&sweep(state, dry_run)), line);
+        }
+    }
 }
