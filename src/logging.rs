@@ -1,21 +1,17 @@
-//! Log lines: which are written, how they look, and how they reach stderr without ever holding up the relay.
-//!
-//! Lines go through a bounded queue to a thread of its own. Where stderr is slower than the relay, lines are left out
-//! and counted, and the log says how many.
+//! The log of the program: which events are lines of it, also while it runs. How lines look, and how they reach stderr
+//! without ever holding up the relay, is in the crate `slipstream-log`.
 
 use std::ffi::OsString;
-use std::io::{self, BufWriter, IsTerminal as _, Write};
-use std::sync::{Arc, OnceLock};
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tracing::Subscriber;
+use slipstream_log::{Lines, Style, Writing};
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::{FilterFn, Targets};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::layer::{Layer, Layered, SubscriberExt as _};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, Layer, Layered, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload;
 
@@ -33,12 +29,6 @@ pub const SPAN_TARGET: &str = "slipstream::span";
 
 /// What takes events of that target beside the log.
 pub type Beside = Box<dyn Layer<Layered<reload::Layer<Targets, Registry>, Registry>> + Send + Sync>;
-
-/// Most lines that wait for stderr.
-const QUEUED_LINES: usize = 8192;
-
-/// Bytes that are collected before one write; what is there when the queue is empty is written at once.
-const WRITE_BYTES: usize = 64 * 1024;
 
 /// How much is logged of what Slipstream itself does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -112,8 +102,7 @@ pub struct SwitchChange {
 #[derive(Debug)]
 pub struct Logging {
     control: LogControl,
-    dropped: ErrorCounter,
-    _worker: WorkerGuard,
+    _writing: Writing,
 }
 
 /// Changes what is logged while the program runs. Cloning is cheap; it does not keep the log alive.
@@ -128,16 +117,16 @@ pub struct LogControl {
 /// Starts the log of this process, on stderr, and beside it what takes the events of spans.
 ///
 /// # Errors
-/// Where the process has a log already.
-pub fn install(
-    format: LogFormat,
-    switches: Switches,
-    spans: Option<Beside>,
-) -> Result<Logging, tracing::subscriber::SetGlobalDefaultError> {
+/// Where the process has a log already, or the system no thread left.
+pub fn install(format: LogFormat, switches: Switches, spans: Option<Beside>) -> io::Result<Logging> {
     let stderr = io::stderr();
-    let colours = stderr.is_terminal() && !wants_plain_text();
-    let (subscriber, logging) = build(format, switches, spans, colours, stderr);
-    tracing::subscriber::set_global_default(subscriber)?;
+    let style = match format {
+        LogFormat::Json => Style::Json,
+        LogFormat::Human if stderr.is_terminal() && !wants_plain_text() => Style::Coloured,
+        LogFormat::Human => Style::Plain,
+    };
+    let (subscriber, logging) = build(style, switches, spans, stderr)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(io::Error::other)?;
     Ok(logging)
 }
 
@@ -157,12 +146,6 @@ impl Logging {
     #[must_use]
     pub fn control(&self) -> LogControl {
         self.control.clone()
-    }
-
-    /// How many lines were left out so far, because stderr was too slow.
-    #[must_use]
-    pub fn dropped_lines(&self) -> usize {
-        self.dropped.dropped_lines()
     }
 }
 
@@ -186,104 +169,34 @@ impl LogControl {
 }
 
 fn build(
-    format: LogFormat,
+    style: Style,
     switches: Switches,
     spans: Option<Beside>,
-    colours: bool,
     sink: impl Write + Send + 'static,
-) -> (impl Subscriber + Send + Sync, Logging) {
-    let counter = Arc::new(OnceLock::new());
-    let sink = Sink {
-        lines: BufWriter::with_capacity(WRITE_BYTES, sink),
-        format,
-        counter: Arc::clone(&counter),
-        failed: 0,
-        told: 0,
-    };
-    let (queue, worker) =
-        NonBlockingBuilder::default().buffered_lines_limit(QUEUED_LINES).thread_name("log").finish(sink);
-    let dropped = counter.get_or_init(|| queue.error_counter()).clone();
+) -> io::Result<(impl Subscriber + Send + Sync, Logging)> {
+    let (lines, writing) = Lines::start(sink, style)?;
     // The filter stands below the layer that formats, so that an event that is switched off costs one load of its
     // callsite's cached interest.
     let has_spans = spans.is_some();
     let (filter, handle) = reload::Layer::new(switches.filter(has_spans));
-    let lines = match lines(format, colours, queue) {
-        lines if has_spans => lines.with_filter(FilterFn::new(|event| event.target() != SPAN_TARGET)).boxed(),
-        lines => lines,
-    };
-    let subscriber = Registry::default().with(filter).with(spans).with(lines);
+    let subscriber = Registry::default().with(filter).with(spans).with(LineLayer(lines));
     let control = LogControl { filter: handle, current: Arc::new(Mutex::new(switches)), spans: has_spans };
-    let logging = Logging { control, dropped, _worker: worker };
-    (subscriber, logging)
+    Ok((subscriber, Logging { control, _writing: writing }))
 }
 
-fn lines<S>(format: LogFormat, colours: bool, queue: NonBlocking) -> Box<dyn Layer<S> + Send + Sync>
-where
-    S: Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
-{
-    let lines = tracing_subscriber::fmt::layer().with_writer(queue);
-    match format {
-        LogFormat::Human => lines.with_ansi(colours).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
-    }
-}
+/// Takes the events that are lines.
+struct LineLayer(Lines);
 
-/// Where the thread of the log writes. It says how many lines did not come through the queue.
-struct Sink<W: Write> {
-    lines: BufWriter<W>,
-    format: LogFormat,
-    counter: Arc<OnceLock<ErrorCounter>>,
-    /// Lines that stderr did not take.
-    failed: usize,
-    told: usize,
-}
-
-impl<W: Write> Sink<W> {
-    fn tell_dropped(&mut self) -> io::Result<()> {
-        let dropped = self.counter.get().map_or(0, ErrorCounter::dropped_lines).saturating_add(self.failed);
-        if dropped == self.told {
-            return Ok(());
+impl<S: Subscriber> Layer<S> for LineLayer {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() != SPAN_TARGET {
+            self.0.put(event);
         }
-        let mut now = String::new();
-        SystemTime.format_time(&mut Writer::new(&mut now)).map_err(io::Error::other)?;
-        let count = dropped.saturating_sub(self.told);
-        match self.format {
-            LogFormat::Human => writeln!(self.lines, "{now}  WARN slipstream::logging: {TOO_SLOW} dropped={count}")?,
-            LogFormat::Json => writeln!(
-                self.lines,
-                r#"{{"timestamp":"{now}","level":"WARN","message":"{TOO_SLOW}","dropped":{count},"target":"slipstream::logging"}}"#
-            )?,
-        }
-        self.told = dropped;
-        Ok(())
-    }
-}
-
-const TOO_SLOW: &str = "log lines were left out, because stderr was slower than the relay or took none";
-
-/// It never fails: the thread of the log could tell nobody, and goes on.
-impl<W: Write> Write for Sink<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes).map(|()| bytes.len())
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.lines.write_all(bytes).is_err() {
-            self.failed = self.failed.saturating_add(1);
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        // What was not written is kept up to the size of the buffer, and counted beyond.
-        let _ = self.tell_dropped().and_then(|()| self.lines.flush());
-        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc;
     use std::time::Duration;
 
@@ -327,7 +240,7 @@ mod tests {
     fn switches_choose_the_lines_also_at_runtime() {
         let (hand, taken) = mpsc::sync_channel(0);
         let quiet = Switches { messages: false, level: Level::Info };
-        let (subscriber, logging) = build(LogFormat::Human, quiet, None, false, Handed(hand));
+        let (subscriber, logging) = build(Style::Plain, quiet, None, Handed(hand)).expect("a log");
         let control = logging.control();
         let change = |messages, level| control.change(SwitchChange { messages, level }).expect("switched");
         tracing::subscriber::with_default(subscriber, || {
@@ -356,8 +269,8 @@ mod tests {
     #[test]
     fn a_json_line_is_one_object_with_its_fields() {
         let (hand, taken) = mpsc::sync_channel(0);
-        let (subscriber, _logging) =
-            build(LogFormat::Json, Switches { messages: true, level: Level::Info }, None, true, Handed(hand));
+        let switches = Switches { messages: true, level: Level::Info };
+        let (subscriber, _logging) = build(Style::Json, switches, None, Handed(hand)).expect("a log");
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: MESSAGE_TARGET, key = "a\nb", "accepted");
             let line: serde_json::Value = serde_json::from_str(&until(&taken, "\n")).expect("JSON");
@@ -365,60 +278,5 @@ mod tests {
             assert_eq!((&line["level"], &line["target"]), (&"INFO".into(), &MESSAGE_TARGET.into()));
         });
         drop(taken);
-    }
-
-    #[test]
-    fn a_stderr_that_takes_nothing_loses_lines_and_says_so_once_it_takes_some() {
-        /// A disk that is full until there is room.
-        struct Room(Arc<AtomicBool>, Arc<Mutex<Vec<u8>>>);
-
-        impl Write for Room {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                if !self.0.load(Ordering::SeqCst) {
-                    return Err(io::ErrorKind::StorageFull.into());
-                }
-                self.1.lock().write(bytes)
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-
-        let (room, written) = (Arc::new(AtomicBool::new(false)), Arc::default());
-        let counter = Arc::new(OnceLock::new());
-        let lines = BufWriter::with_capacity(16, Room(Arc::clone(&room), Arc::clone(&written)));
-        let mut sink = Sink { lines, format: LogFormat::Human, counter, failed: 0, told: 0 };
-        for line in ["one\n", "a line that is longer than the buffer\n", "two\n", "many more lines\n"] {
-            sink.write_all(line.as_bytes()).and_then(|()| sink.flush()).expect("it never fails");
-        }
-        room.store(true, Ordering::SeqCst);
-        sink.write_all(b"three\n").and_then(|()| sink.flush()).expect("it never fails");
-        let text = String::from_utf8(written.lock().clone()).expect("UTF-8");
-        assert!(text.starts_with("one\ntwo\nthree\n"), "{text}");
-        assert!(text.contains(TOO_SLOW) && text.ends_with("dropped=2\n"), "{text}");
-    }
-
-    #[test]
-    fn a_stderr_that_stands_still_loses_lines_and_says_so() {
-        for format in [LogFormat::Human, LogFormat::Json] {
-            let (hand, taken) = mpsc::sync_channel(0);
-            let (subscriber, logging) =
-                build(format, Switches { messages: true, level: Level::Info }, None, false, Handed(hand));
-            tracing::subscriber::with_default(subscriber, || {
-                // The thread takes lines until its buffer is full or it tries to write; the rest waits in the queue.
-                while logging.dropped_lines() < 10 {
-                    tracing::info!("a line");
-                }
-            });
-            let dropped = logging.dropped_lines();
-            let count = match format {
-                LogFormat::Human => format!("dropped={dropped}\n"),
-                LogFormat::Json => format!("\"dropped\":{dropped},"),
-            };
-            let text = until(&taken, &count);
-            assert!(text.contains(TOO_SLOW), "{text}");
-            drop(taken);
-        }
     }
 }
