@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::json;
-use support::{Peer, Relay, assert_has, eventually};
+use support::{Peer, Relay, Signal, assert_has, eventually};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -48,6 +48,28 @@ async fn a_line_says_from_whom_a_message_is_and_names_the_first_recipients() {
     assert!(named.len() == 8 && named.iter().all(|name| name.starts_with("shop-")), "{line}");
     assert!(others.starts_with("2 more recipients=10"), "{line}");
     assert!(!relay.process.stderr().contains("hush"));
+}
+
+#[tokio::test]
+async fn each_message_that_was_confirmed_before_the_end_has_its_line_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut relay = Relay::start(folder.path(), &[]).await;
+    let mut sender = Peer::connect(&relay, "id=sender").await;
+    let expected: Vec<_> = (0..20).map(|number| format!("m-{number}")).collect();
+    for id in &expected {
+        sender.publish(json!({"type": "EVENT", "messageId": id})).await;
+    }
+    // No warning ends the waiting of the lines: no link is cut off.
+    drop(sender);
+    relay.process.signal(Signal::TERM);
+    assert_eq!(relay.process.end().await.code(), Some(0));
+    let text = relay.process.stderr();
+    let ids: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("slipstream::message"))
+        .filter_map(|line| line.split_once(" message_id=")?.1.split(' ').next())
+        .collect();
+    assert_eq!(ids, expected, "{text}");
 }
 
 #[tokio::test]
