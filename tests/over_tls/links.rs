@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::support::{CLIENT, Files, HOST, Process, Relay, Sealer, assert_has, each, eventually, within};
+use crate::support::{CLIENT, Files, HOST, Process, Relay, Sealer, assert_has, each, eventually, ran, within};
 
 /// Sends one message under this id, and returns how that ended and what was said.
 pub(super) async fn send(url: &str, id: &str, flags: &[String]) -> (i32, String) {
@@ -248,4 +248,7 @@ async fn the_admin_port_speaks_tls_too() {
     let mut process = Process::spawn(["store", "backup", "--admin", &admin, "again.db"], &[]);
     assert!(!process.end().await.success());
     assert_has(&process.stderr(), ["no authority that is trusted here"]);
+    let (code, _, said) = ran(&["status", "--admin", &format!("http://{}", relay.admin)], &[]).await;
+    assert_eq!(code, Some(1));
+    assert_has(&said, ["this port speaks TLS: expected a URL that begins with wss:// or https://"]);
 }

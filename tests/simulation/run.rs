@@ -222,6 +222,7 @@ impl Simulation {
     fn look_at_the_end(&self) {
         self.oracle.nothing_is_missing(&self.disks());
         self.oracle.the_newest_is_last();
+        self.oracle.relays_agree(&self.disks());
         for relay in &self.relays {
             match relay.observe() {
                 Some(observation) => self.oracle.observed(&relay.id, &observation, &relay.disk, true),

@@ -91,7 +91,18 @@ pub(super) fn refused(url: String, status: StatusCode, body: &[u8]) -> ClientErr
     struct Reason {
         message: String,
     }
-    let message =
-        serde_json::from_slice(body).map_or_else(|_| "no reason given".to_owned(), |it: ErrorBody| it.error.message);
+    let message = match serde_json::from_slice(body) {
+        Ok(ErrorBody { error: Reason { message } }) => message,
+        Err(_) => plain_reason(body),
+    };
     ClientError::Refused { url, status: status.as_u16(), message }
+}
+
+/// What a body says that is none of the API, such as of a port that speaks TLS, or of a proxy: its first line.
+fn plain_reason(body: &[u8]) -> String {
+    const LONGEST: usize = 200;
+    let text = String::from_utf8_lossy(body);
+    let line = text.lines().next().unwrap_or_default();
+    let line: String = line.chars().filter(|character| !character.is_control()).take(LONGEST).collect();
+    if line.trim().is_empty() { "no reason given".to_owned() } else { line }
 }

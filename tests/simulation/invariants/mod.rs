@@ -8,7 +8,9 @@
 //! | `receivers` | what is delivered was sent, is stored, comes in order, once, by a real path, and within the window |
 //! | `settlements` | every delivery that ends has a reason |
 //! | `ending` | once faults have stopped, nothing is missing and nothing is left |
+//! | `agreement` | relays agree on what they handed to each other |
 
+mod agreement;
 mod ending;
 mod facts;
 mod receivers;
