@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ulid::Ulid;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::batch::Route;
+use crate::batch::{Record, Route};
 use crate::ids::PeerId;
 use crate::values::{Fingerprint, Sequence};
 use crate::views::DeliveryState;
@@ -31,7 +31,21 @@ pub struct Exchanged<'a> {
     pub came: Came,
 }
 
-impl Exchanged<'_> {
+impl<'a> Exchanged<'a> {
+    /// A message as it was recorded under this sequence, and what a peer has to do with it; `None` if it has no epoch.
+    #[must_use]
+    pub fn of(sequence: Sequence, record: &'a Record, sent: Sent, peer: &PeerId) -> Option<Self> {
+        Some(Self {
+            sequence,
+            group: record.identity.group.as_str(),
+            id: record.identity.id.as_str(),
+            fingerprint: record.fingerprint,
+            epoch: record.epoch?,
+            sent,
+            came: Came::of(&record.route, peer),
+        })
+    }
+
     /// A hash of the identity, which is the same at every relay and never changes.
     #[must_use]
     pub fn mark(&self) -> u64 {
@@ -78,8 +92,7 @@ pub enum Came {
 
 impl Came {
     /// Whether a message on this route came from the peer.
-    #[must_use]
-    pub fn of(route: &Route, peer: &PeerId) -> Self {
+    fn of(route: &Route, peer: &PeerId) -> Self {
         if route.received_from == *peer {
             Self::FromPeer
         } else if route.path.contains(peer) {

@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use slipstream_store::{
-    Came, DeadLetter, DeadLetterCount, DeadLetterCounts, DeadLetterCursor, DeadLetterFilter, Defect, DeliveryState,
+    DeadLetter, DeadLetterCount, DeadLetterCounts, DeadLetterCursor, DeadLetterFilter, Defect, DeliveryState,
     Exchanged, Identity, Page, PageLimit, PeerId, Pending, RememberedPeer, Roster, Sequence, Show, Stats, Trace,
     TracedDelivery,
 };
@@ -91,20 +91,10 @@ impl State {
 
     pub(super) fn exchanged(&self, peer: &PeerId, show: &Show) {
         for (&sequence, Traced { record, sent, .. }) in &self.traces {
-            let Some(epoch) = record.epoch else { continue };
-            if self.imported.contains(&(record.identity.clone(), sequence)) {
-                continue;
-            }
-            let exchanged = Exchanged {
-                sequence,
-                group: record.identity.group.as_str(),
-                id: record.identity.id.as_str(),
-                fingerprint: record.fingerprint,
-                epoch,
-                sent: sent.get(peer).copied().unwrap_or_default(),
-                came: Came::of(&record.route, peer),
-            };
-            if show.show(&exchanged).is_break() {
+            let is_imported = self.imported.contains(&(record.identity.clone(), sequence));
+            let sent = sent.get(peer).copied().unwrap_or_default();
+            let told = Exchanged::of(sequence, record, sent, peer).filter(|_| !is_imported);
+            if told.is_some_and(|told| show.show(&told).is_break()) {
                 return;
             }
         }

@@ -8,8 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use slipstream_store::{
-    Batch, DeliveryState, Fingerprint, Horizon, Identity, Operation, Peer, PeerId, PeerKind, Sent, Sequence,
-    Timestamp,
+    Batch, DeliveryState, Fingerprint, Horizon, Identity, Operation, Peer, PeerId, PeerKind, Sent, Sequence, Timestamp,
 };
 
 use crate::codec::{fields, variants};
@@ -73,11 +72,8 @@ impl State {
 
     /// The whole state, as rows.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Entry> {
-        let head = Entry::Head {
-            relay: self.relay.clone(),
-            last_sequence: self.last_sequence,
-            whole_since: self.whole_since,
-        };
+        let head =
+            Entry::Head { relay: self.relay.clone(), last_sequence: self.last_sequence, whole_since: self.whole_since };
         let peers = self.peers.values().cloned().map(Entry::Peer);
         let messages = self.messages.iter();
         let messages = messages.map(|(&origin, message)| Entry::Message { origin, message: message.clone() });

@@ -9,8 +9,8 @@ use std::thread;
 use async_trait::async_trait;
 use slipstream_store::{
     Batch, DeadLetter, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Durability, Guarantee, Horizon, Identity,
-    MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Show, Stats,
-    StoreError, Timestamp, Trace,
+    MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Show, Stats, StoreError,
+    Timestamp, Trace,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 

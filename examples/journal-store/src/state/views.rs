@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use slipstream_store::{
-    Came, DeadLetter, DeadLetterCursor, DeadLetterFilter, DeliveryState, Exchanged, Identity, Page, PageLimit, PeerId,
+    DeadLetter, DeadLetterCursor, DeadLetterFilter, DeliveryState, Exchanged, Identity, Page, PageLimit, PeerId,
     Pending, RememberedPeer, Roster, Sequence, Show, Stats, Trace, TracedDelivery,
 };
 
@@ -99,17 +99,9 @@ impl State {
     pub(crate) fn exchanged(&self, peer: &PeerId, show: &Show) {
         let recorded = self.messages.iter().filter(|(origin, _)| !self.imported.contains(origin));
         for (&sequence, Message { record, deliveries }) in recorded {
-            let Some(epoch) = record.epoch else { continue };
-            let exchanged = Exchanged {
-                sequence,
-                group: record.identity.group.as_str(),
-                id: record.identity.id.as_str(),
-                fingerprint: record.fingerprint,
-                epoch,
-                sent: deliveries.get(peer).map(|delivery| delivery.sent).unwrap_or_default(),
-                came: Came::of(&record.route, peer),
-            };
-            if show.show(&exchanged).is_break() {
+            let sent = deliveries.get(peer).map(|delivery| delivery.sent).unwrap_or_default();
+            let told = Exchanged::of(sequence, record, sent, peer);
+            if told.is_some_and(|told| show.show(&told).is_break()) {
                 return;
             }
         }
