@@ -17,7 +17,7 @@ pub struct Tally {
     pub hash: u64,
 }
 
-/// What was exchanged of the messages of one epoch.
+/// What was exchanged of the messages of one hour, or of a slice of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Slice {
@@ -37,11 +37,9 @@ pub struct Slice {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TallyItem {
-    /// The epoch of the messages' stamps: a ULID.
-    pub epoch: String,
-    /// When the epoch began, by the clock of the relay that the messages came to first. It ends with the hour.
+    /// The hour in which the messages came to their first relay, by the clock of that: when it began.
     #[schema(format = DateTime)]
-    pub began: String,
+    pub hour: String,
     /// Which of the slices.
     pub slice: u16,
     /// What was exchanged.
@@ -60,10 +58,10 @@ pub struct Exchanges {
     /// What time it is here.
     #[schema(format = DateTime)]
     pub now: String,
-    /// Of epochs that began before, something may be forgotten.
+    /// Of hours that began before, something may be forgotten.
     #[schema(format = DateTime)]
     pub whole_since: String,
-    /// One entry for each epoch and slice of which a message is here, in order.
+    /// One entry for each hour and slice of which a message is here, in order.
     pub items: Vec<TallyItem>,
 }
 

@@ -11,7 +11,8 @@ use hyper::StatusCode;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use slipstream_store::{Exchanged, PeerId, Show, Timestamp};
-use ulid::Ulid;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use utoipa::IntoParams;
 
 use super::exchanged::{ExchangedMessage, ExchangedMessages, Exchanges, Slice, TallyItem};
@@ -24,22 +25,25 @@ use crate::admin::response::json;
 /// Most bits by which an epoch is cut into slices: 4,096 of them.
 const MOST_BITS: u8 = 12;
 
-/// Most entries of an answer. There is an epoch each hour and relay, and one each start.
+/// Most entries of an answer.
 const MOST_TALLIES: usize = 16_384;
+
+/// In milliseconds.
+const HOUR: u64 = 3_600_000;
 
 /// Messages of a page unless said otherwise, and at most. Each page reads all traces, so they are large.
 const PAGE: u32 = 1000;
 const MAX_PAGE: u32 = 20_000;
 
-/// Which epochs, and in how many slices.
+/// Which hours, and in how many slices.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub(super) struct Sliced {
-    /// This epoch alone: a ULID.
-    #[param(pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
-    epoch: Option<String>,
-    /// Each epoch is cut into slices by so many bits of a hash of the identities.
+    /// The hour that begins at this time alone.
+    #[param(format = DateTime)]
+    hour: Option<String>,
+    /// Each hour is cut into slices by so many bits of a hash of the identities.
     #[param(minimum = 0, maximum = 12, default = 0)]
     bits: Option<u8>,
 }
@@ -49,10 +53,10 @@ pub(super) struct Sliced {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageOfSlice {
-    /// Of this epoch: a ULID.
-    #[param(pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
-    epoch: String,
-    /// The epoch is cut into slices by so many bits of a hash of the identities.
+    /// Of the hour that begins at this time.
+    #[param(format = DateTime)]
+    hour: String,
+    /// The hour is cut into slices by so many bits of a hash of the identities.
     #[param(minimum = 0, maximum = 12, default = 0)]
     bits: Option<u8>,
     /// Which of the slices.
@@ -74,25 +78,25 @@ pub(super) struct PageOfSlice {
 pub(super) async fn tallies(
     State(pages): State<Pages>,
     Path(peer): Path<String>,
-    Query(Sliced { epoch, bits }): Query<Sliced>,
+    Query(Sliced { hour, bits }): Query<Sliced>,
 ) -> Result<Response, ApiError> {
     let running = pages.running()?;
-    let (peer, epoch) = (name(&peer)?, epoch.as_deref().map(ulid).transpose()?);
+    let (peer, hour) = (name(&peer)?, hour.as_deref().map(read_hour).transpose()?);
     let cut = Cut::by(bits)?;
-    let add = move |tallies: &mut BTreeMap<(Ulid, u16), Slice>, told: &Exchanged<'_>| {
-        if epoch.is_none_or(|epoch| epoch == told.epoch) {
-            tallies.entry((told.epoch, cut.slice_of(told))).or_default().add(told);
+    let add = move |tallies: &mut BTreeMap<(u64, u16), Slice>, told: &Exchanged<'_>| {
+        let of = hour_of(told);
+        if hour.is_none_or(|hour| hour == of) {
+            tallies.entry((of, cut.slice_of(told))).or_default().add(told);
         }
         if tallies.len() > MOST_TALLIES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let (tallies, whole_since) = gathered(running, &peer, add).await?;
     if tallies.len() > MOST_TALLIES {
-        let message = format!("there are more than {MOST_TALLIES} slices; name one epoch, or ask for fewer bits");
+        let message = format!("there are more than {MOST_TALLIES} slices; name one hour, or ask for fewer bits");
         return Err(ApiError::conflict(message));
     }
-    let item = |((epoch, slice), exchanged): ((Ulid, u16), Slice)| TallyItem {
-        epoch: epoch.to_string(),
-        began: rfc3339(Timestamp::from_millis(epoch.timestamp_ms())),
+    let item = |((hour, slice), exchanged): ((u64, u16), Slice)| TallyItem {
+        hour: rfc3339(Timestamp::from_millis(hour.saturating_mul(HOUR))),
         slice,
         exchanged,
     };
@@ -106,17 +110,17 @@ pub(super) async fn tallies(
     Ok(json(StatusCode::OK, &exchanges))
 }
 
-/// The messages of an epoch, and what the peer has to do with each. Each page reads all traces; one is answered at a time.
+/// The messages of an hour, and what the peer has to do with each. Each page reads all traces; one is answered at a time.
 #[utoipa::path(get, path = "/api/v1/reconciliation/{id}/messages", tag = "reconciliation",
     params(("id" = String, Path, pattern = "^[A-Za-z0-9._:-]{1,128}$"), PageOfSlice),
     responses((status = OK, body = ExchangedMessages)))]
 pub(super) async fn messages(
     State(pages): State<Pages>,
     Path(peer): Path<String>,
-    Query(PageOfSlice { epoch, bits, slice, after, limit }): Query<PageOfSlice>,
+    Query(PageOfSlice { hour, bits, slice, after, limit }): Query<PageOfSlice>,
 ) -> Result<Response, ApiError> {
     let running = pages.running()?;
-    let (peer, epoch, cut) = (name(&peer)?, ulid(&epoch)?, Cut::by(bits)?);
+    let (peer, hour, cut) = (name(&peer)?, read_hour(&hour)?, Cut::by(bits)?);
     let slice = slice.unwrap_or_default();
     let after = after.as_deref().map(cursor).transpose()?;
     let limit = limit.unwrap_or(PAGE);
@@ -126,7 +130,7 @@ pub(super) async fn messages(
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let add = move |page: &mut BTreeMap<(u64, u64), ExchangedMessage>, told: &Exchanged<'_>| {
         let at = (told.mark(), told.sequence.get());
-        if told.epoch == epoch && cut.slice_of(told) == slice && after.is_none_or(|after| after < at) {
+        if hour_of(told) == hour && cut.slice_of(told) == slice && after.is_none_or(|after| after < at) {
             // One more than the page has, so that it is known whether there is more.
             if page.len() <= most || page.last_key_value().is_some_and(|(last, _)| at < *last) {
                 page.insert(at, ExchangedMessage::from(told));
@@ -166,7 +170,7 @@ async fn gathered<T: Default + Send + 'static>(
     Ok((gathered, whole_since))
 }
 
-/// By how many bits of the mark of its messages an epoch is cut.
+/// By how many bits of the marks of its messages an hour is cut.
 #[derive(Debug, Clone, Copy)]
 struct Cut {
     bits: u8,
@@ -186,8 +190,17 @@ impl Cut {
     }
 }
 
-fn ulid(text: &str) -> Result<Ulid, ApiError> {
-    Ulid::from_string(text).map_err(|_| ApiError::invalid("epoch: expected a ULID"))
+/// The hour in which a message came to its first relay, counted from 1970: its epoch is no longer.
+fn hour_of(told: &Exchanged<'_>) -> u64 {
+    told.epoch.timestamp_ms() / HOUR
+}
+
+/// Reads an hour, counted from 1970. Nothing came before, which is as good as an hour that never comes.
+fn read_hour(text: &str) -> Result<u64, ApiError> {
+    let at = OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| ApiError::invalid("hour: expected a time, such as 2026-11-29T14:00:00Z"))?;
+    let millis = at.unix_timestamp_nanos().div_euclid(1_000_000);
+    Ok(u64::try_from(millis).map_or(u64::MAX, |millis| millis / HOUR))
 }
 
 fn cursor(text: &str) -> Result<(u64, u64), ApiError> {

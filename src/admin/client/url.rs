@@ -63,6 +63,14 @@ impl AdminUrl {
         self.url.trim_end_matches('/')
     }
 
+    /// The same, if it can be an admin port.
+    ///
+    /// # Errors
+    /// [`ClientError::Url`].
+    pub(crate) fn checked(self) -> Result<Self, ClientError> {
+        self.target().map(|_| self)
+    }
+
     /// Where it leads, and the path before those of the admin port.
     ///
     /// # Errors

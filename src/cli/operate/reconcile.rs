@@ -21,10 +21,15 @@ const EXAMPLE: &str = "\
 Examples:
   slipstream reconcile http://10.0.0.4:8080 http://10.1.0.4:8080
   slipstream reconcile aws azure --relay aws=http://10.0.0.4:8080 --relay azure=https://10.1.0.4:8080
-  slipstream reconcile aws azure --json
+  slipstream reconcile aws azure --list --json
 
-The exit status is 1 if the relays differ. They are compared by what their traces tell, so as far back as
-SLIPSTREAM_TRACE_RETENTION and SLIPSTREAM_TRACE_MAX_BYTES allow at both.";
+The exit status is 0 if the relays agree, 3 if they differ, 4 if it is not known of an hour whether they do, and otherwise
+another. They are compared by what their traces tell, so as far back as SLIPSTREAM_TRACE_RETENTION and
+SLIPSTREAM_TRACE_MAX_BYTES allow at both.";
+
+/// The exit status if the relays differ, and if that is not known.
+const DIFFER: u8 = 3;
+const NOT_KNOWN: u8 = 4;
 
 /// `reconcile`.
 #[derive(Debug, Clone, Args)]
@@ -39,6 +44,9 @@ pub struct Arguments {
     /// The admin port of a relay, by its id; repeated for each [SLIPSTREAM_ADMIN_URLS, separated by commas].
     #[arg(long, value_name = "ID=URL")]
     relay: Vec<String>,
+    /// Names each message that differs, up to ten thousand an hour, not only the first.
+    #[arg(long)]
+    list: bool,
     /// Prints JSON, one object a line.
     #[arg(long)]
     json: bool,
@@ -52,7 +60,10 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Done {
     if one.id == other.id {
         return Err(Failure::Misused(format!("expected two relays, got twice the relay {}", one.id)));
     }
-    let hours = compare(&one, &other).await?;
+    let mut hours = compare(&one, &other).await?;
+    if !arguments.list {
+        hours.iter_mut().for_each(|hour| hour.messages.truncate(1));
+    }
     if arguments.json {
         for hour in &hours {
             output::record(hour)?;
@@ -60,14 +71,19 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Done {
     } else {
         output::line(&shown(&hours, &one.id, &other.id))?;
     }
-    let differ = hours.iter().any(|hour| hour.verdict == Verdict::Differs);
-    Ok(if differ { ExitCode::from(output::FAILED) } else { ExitCode::SUCCESS })
+    let worst = hours.iter().map(|hour| hour.verdict).max().unwrap_or(Verdict::Agrees);
+    Ok(match worst {
+        Verdict::Agrees => ExitCode::SUCCESS,
+        Verdict::PartlyForgotten | Verdict::OnTheWay => ExitCode::from(NOT_KNOWN),
+        Verdict::Differs => ExitCode::from(DIFFER),
+    })
 }
 
 /// The relay of which a URL or an id was given.
 fn admin(arguments: &Arguments, given: &str) -> Result<AdminUrl, Failure> {
     if given.contains("://") {
-        return arguments.access.at(given.to_owned());
+        let admin = arguments.access.at(given.to_owned())?;
+        return admin.checked().map_err(|fault| Failure::Misused(fault.to_string()));
     }
     let expected = || {
         let expected = "expected a URL, or an id that --relay or SLIPSTREAM_ADMIN_URLS has the URL of";
@@ -92,21 +108,25 @@ fn shown(hours: &[Hour], one: &str, other: &str) -> String {
         ]
     });
     let table = table(["from", "to", "hour", "#sent", "#acknowledged", "#received", "verdict"], rows);
-    let found = hours.iter().filter_map(|hour| Some((hour, hour.first.as_ref()?)));
-    let found = found.map(|(Hour { from, to, hour, differing, .. }, first)| {
-        lines([
-            format!("{from} to {to}, {hour}: {differing} differ. The first:"),
-            format!("  {} of {}", first.message_id, first.cluster_group_id),
-            format!("  {}", first.difference.told(from, to)),
-        ])
-    });
+    let found = hours.iter().filter(|hour| hour.differing > 0).map(named);
     std::iter::once(table).chain(found).collect::<Vec<_>>().join("\n\n")
+}
+
+/// The messages of an hour that differ.
+fn named(Hour { from, to, hour, differing, messages, .. }: &Hour) -> String {
+    let which = if messages.len() == 1 { " The first:" } else { "" };
+    let head = format!("{from} to {to}, {hour}: {differing} differ.{which}");
+    let each = messages.iter().map(|found| {
+        let told = found.difference.told(from, to);
+        format!("  {} of {}: {told}", found.message_id, found.cluster_group_id)
+    });
+    lines(std::iter::once(head).chain(each))
 }
 
 fn in_words(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Agrees => "agrees",
-        Verdict::Forgotten => "partly forgotten",
+        Verdict::PartlyForgotten => "partly forgotten",
         Verdict::OnTheWay => "on the way",
         Verdict::Differs => "differs",
     }

@@ -1,6 +1,6 @@
 //! What two relays disagree on, message by message. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -15,7 +15,7 @@ pub(super) enum Difference {
     Lost,
     /// The receiver has it with another type, key or value.
     Altered,
-    /// The receiver has taken it in more often than the sender.
+    /// The receiver has taken it from the sender more often than that sent it.
     Doubled,
     /// The receiver has it from the sender, which does not know that it sent it.
     Unsent,
@@ -38,14 +38,9 @@ impl Difference {
         match self {
             Self::Lost => format!("{to} has acknowledged it to {from}, and knows nothing of it"),
             Self::Altered => format!("{to} has it from {from} with another type, key or value"),
-            Self::Doubled => format!("{to} has taken it in more often than {from}"),
+            Self::Doubled => format!("{to} has taken it from {from} more often than {from} sent it"),
             Self::Unsent => format!("{to} has it from {from}, which knows nothing of having sent it"),
         }
-    }
-
-    /// Whether the relay that does not know the message may have it in another epoch: it is to be asked for it alone.
-    pub(super) fn is_to_be_looked_up(self) -> bool {
-        matches!(self, Self::Lost | Self::Unsent)
     }
 }
 
@@ -57,13 +52,23 @@ pub(super) fn agree(sender: &Slice, receiver: &Slice) -> bool {
     sender.acknowledged == receiver.received || known == receiver.held
 }
 
-/// What differs of messages with one mark.
+/// Leaves out what the sender turned out to have sent, when it was asked again: it had not sent it yet at first.
+pub(super) fn without_sent(found: Vec<Differing>, sent_by_now: &[ExchangedMessage]) -> Vec<Differing> {
+    let sent: BTreeSet<_> = sent_by_now.iter().filter(|message| message.sent != Sent::No).map(identity).collect();
+    let is_sent = |found: &Differing| sent.contains(&(found.cluster_group_id.as_str(), found.message_id.as_str()));
+    found.into_iter().filter(|found| found.difference != Difference::Unsent || !is_sent(found)).collect()
+}
+
+fn identity(message: &ExchangedMessage) -> (&str, &str) {
+    (&message.cluster_group_id, &message.message_id)
+}
+
+/// What differs, given what the sender said first, and what the receiver said then.
 pub(super) fn differences(sent: &[ExchangedMessage], held: &[ExchangedMessage]) -> Vec<Differing> {
     let mut identities: BTreeMap<(&str, &str), [Vec<&ExchangedMessage>; 2]> = BTreeMap::new();
     for (side, messages) in [sent, held].into_iter().enumerate() {
         for message in messages {
-            let identity = (message.cluster_group_id.as_str(), message.message_id.as_str());
-            identities.entry(identity).or_default()[side].push(message);
+            identities.entry(identity(message)).or_default()[side].push(message);
         }
     }
     identities.values().filter_map(|[sent, held]| difference(sent, held)).collect()
@@ -93,10 +98,9 @@ fn difference(sent: &[&ExchangedMessage], held: &[&ExchangedMessage]) -> Option<
     if !held.iter().all(is_known) {
         return differing(first, Difference::Altered);
     }
-    if held.len() > sent.len() {
-        return differing(first, Difference::Doubled);
-    }
-    None
+    let times_received = held.iter().filter(|message| message.came == Came::FromPeer).count();
+    let is_doubled = times_received > sent.iter().filter(is_sent).count();
+    is_doubled.then(|| differing(first, Difference::Doubled)).flatten()
 }
 
 #[cfg(test)]
@@ -134,6 +138,8 @@ mod tests {
             (vec![elsewhere("a")], vec![]),
             (vec![], vec![elsewhere("a")]),
             (vec![elsewhere("a")], vec![elsewhere("a"), elsewhere("a")]),
+            // A third relay has taken it in twice, and handed it to the receiver both times.
+            (vec![acked("a")], vec![elsewhere("a"), elsewhere("a")]),
             // An identity that was taken in again behind the dedup window, at both.
             (vec![acked("a"), acked("a")], vec![taken("a"), taken("a")]),
         ] {
@@ -146,9 +152,16 @@ mod tests {
             differs("a", Difference::Altered)
         );
         assert_eq!(found(&[acked("a")], &[taken("a"), taken("a")]), differs("a", Difference::Doubled));
-        assert_eq!(found(&[open("a")], &[taken("a"), elsewhere("a")]), differs("a", Difference::Doubled));
         assert_eq!(found(&[], &[taken("a")]), differs("a", Difference::Unsent));
         assert_eq!(found(&[elsewhere("a")], &[taken("a")]), differs("a", Difference::Unsent));
+    }
+
+    #[test]
+    fn what_was_sent_by_now_is_no_difference() {
+        let taken = [message("a", 1, Sent::No, Came::FromPeer), message("b", 1, Sent::No, Came::FromPeer)];
+        let sent = [message("a", 1, Sent::Unacknowledged, Came::Otherwise), message("b", 1, Sent::No, Came::Otherwise)];
+        let left = without_sent(differences(&[], &taken), &sent);
+        assert_eq!(left.iter().map(|found| found.message_id.as_str()).collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]
