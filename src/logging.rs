@@ -189,8 +189,10 @@ struct LineLayer(Lines);
 
 impl<S: Subscriber> Layer<S> for LineLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() != SPAN_TARGET {
-            self.0.put(event);
+        let target = event.metadata().target();
+        if target != SPAN_TARGET {
+            // Of these alone there are so many that to wake the log's thread for each would cost.
+            self.0.put(event, target != MESSAGE_TARGET);
         }
     }
 }

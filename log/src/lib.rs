@@ -10,7 +10,7 @@ mod queue;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use tracing::{Event, Level};
+use tracing::Event;
 
 pub use self::line::Style;
 use self::queue::Queue;
@@ -37,10 +37,9 @@ impl Lines {
         Ok((Self { style, queue }, writing))
     }
 
-    /// Queues the line of an event. A warning or an error is written at once, with what came before; anything else may wait
-    /// 10 ms for others.
-    pub fn put(&self, event: &Event<'_>) {
-        let urgent = *event.metadata().level() <= Level::WARN;
+    /// Queues the line of an event. What is urgent is written at once, with what came before; anything else may wait 10 ms
+    /// for others.
+    pub fn put(&self, event: &Event<'_>, urgent: bool) {
         self.style.event(event, |line| self.queue.put(line, urgent));
     }
 }

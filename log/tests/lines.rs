@@ -37,7 +37,7 @@ struct Ours(Lines);
 
 impl<S: Subscriber> Layer<S> for Ours {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        self.0.put(event);
+        self.0.put(event, true);
     }
 }
 
