@@ -40,9 +40,9 @@ mod tests;
 pub use access::{AdminTokens, ApiAccess};
 pub use api::{
     Came, DeadLetterGroup, DeadLetterGroups, DeadLetterItem, DeadLetters, DeliveryItem, ExchangedMessage,
-    ExchangedMessages, Exchanges, ExportedItem, Imported, Imports, LoggingBody, MAX_IMPORTS, MessageBody, PassingBody,
-    PeerItem, Peers, RefusedItem, Sent, Slice, Status, StatusPeers, StatusStore, Sweep, SweepAction, SweepState,
-    Sweeps, Tally, TallyItem,
+    ExchangedMessages, Exchanges, ExportedItem, Imported, Imports, LoggingBody, MAX_EXCHANGED, MAX_IMPORTS,
+    MAX_SLICE_BITS, MessageBody, PassingBody, PeerItem, Peers, RefusedItem, Sent, Slice, Status, StatusPeers,
+    StatusStore, Sweep, SweepAction, SweepState, Sweeps, Tally, TallyItem,
 };
 pub use backup::{Backup, BackupState, Backups};
 pub use client::{AdminUrl, ClientError, backup};

@@ -40,7 +40,7 @@ pub(super) struct AdminFlags {
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
     #[command(flatten)]
-    access: AdminAccess,
+    pub(super) access: AdminAccess,
 }
 
 /// What admin ports are shown.
@@ -66,14 +66,6 @@ impl AdminFlags {
             format!("http://{host}:{}", variable("METRICS_PORT").unwrap_or_else(|| "8080".to_owned()))
         };
         self.access.at(self.admin.clone().or_else(|| variable(ADMIN_URL)).unwrap_or_else(here))
-    }
-
-    /// As [`AdminAccess::others`].
-    ///
-    /// # Errors
-    /// As there.
-    pub(super) fn others(&self, flags: &[String]) -> Result<HashMap<String, AdminUrl>, Failure> {
-        self.access.others(flags)
     }
 }
 

@@ -68,7 +68,7 @@ pub struct Exchanges {
 /// Messages that were exchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExchangedMessages {
-    /// The messages, by their marks.
+    /// The messages, in the order of a hash of their identities.
     pub items: Vec<ExchangedMessage>,
     /// What goes into `after` for the next page. Null on the last one.
     #[schema(required)]
@@ -83,10 +83,6 @@ pub struct ExchangedMessage {
     pub message_id: String,
     /// Its cluster group.
     pub cluster_group_id: String,
-    /// A hash of the identity, by which the messages are in order and cut into slices.
-    #[serde(with = "hexadecimal")]
-    #[schema(value_type = String, pattern = "^[0-9a-f]{16}$")]
-    pub mark: u64,
     /// Its place in commit order.
     pub sequence: u64,
     /// A hash of its type, key and value.
@@ -160,7 +156,6 @@ impl From<&Exchanged<'_>> for ExchangedMessage {
         Self {
             message_id: told.id.to_owned(),
             cluster_group_id: told.group.to_owned(),
-            mark: told.mark(),
             sequence: told.sequence.get(),
             fingerprint: told.fingerprint.as_u64(),
             sent: match told.sent {

@@ -42,6 +42,7 @@ pub use self::imports::{ExportedItem, Imported, Imports, MAX_IMPORTS, RefusedIte
 pub use self::logging::LoggingBody;
 pub use self::messages::{DeliveryItem, MessageBody};
 pub use self::peers::{PeerItem, Peers};
+pub use self::reconciliation::{MAX_EXCHANGED, MAX_SLICE_BITS};
 pub use self::status::{Status, StatusPeers, StatusStore};
 pub use self::sweeps::{Sweep, SweepAction, SweepState, Sweeps};
 pub use self::watching::PassingBody;

@@ -11,19 +11,17 @@ use hyper::StatusCode;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use slipstream_store::{Exchanged, PeerId, Show, Timestamp};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::IntoParams;
 
 use super::exchanged::{ExchangedMessage, ExchangedMessages, Exchanges, Slice, TallyItem};
-use super::times::rfc3339;
+use super::times::{millis_of, rfc3339};
 use crate::admin::error::ApiError;
 use crate::admin::pages::{Pages, Running};
 use crate::admin::request::{Path, Query, name};
 use crate::admin::response::json;
 
-/// Most bits by which an epoch is cut into slices: 4,096 of them.
-const MOST_BITS: u8 = 12;
+/// Most bits by which an hour is cut into slices: 4,096 of them.
+pub const MAX_SLICE_BITS: u8 = 12;
 
 /// Most entries of an answer.
 const MOST_TALLIES: usize = 16_384;
@@ -31,9 +29,11 @@ const MOST_TALLIES: usize = 16_384;
 /// In milliseconds.
 const HOUR: u64 = 3_600_000;
 
-/// Messages of a page unless said otherwise, and at most. Each page reads all traces, so they are large.
+/// Messages of a page unless said otherwise.
 const PAGE: u32 = 1000;
-const MAX_PAGE: u32 = 20_000;
+
+/// Most messages of a page. Each page reads all traces, so it may be large.
+pub const MAX_EXCHANGED: u32 = 20_000;
 
 /// Which hours, and in how many slices.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -124,8 +124,8 @@ pub(super) async fn messages(
     let slice = slice.unwrap_or_default();
     let after = after.as_deref().map(cursor).transpose()?;
     let limit = limit.unwrap_or(PAGE);
-    if limit == 0 || limit > MAX_PAGE {
-        return Err(ApiError::invalid(format!("limit: expected 1 to {MAX_PAGE}, got {limit}")));
+    if limit == 0 || limit > MAX_EXCHANGED {
+        return Err(ApiError::invalid(format!("limit: expected 1 to {MAX_EXCHANGED}, got {limit}")));
     }
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let add = move |page: &mut BTreeMap<(u64, u64), ExchangedMessage>, told: &Exchanged<'_>| {
@@ -179,8 +179,8 @@ struct Cut {
 impl Cut {
     fn by(bits: Option<u8>) -> Result<Self, ApiError> {
         match bits.unwrap_or_default() {
-            bits @ 0..=MOST_BITS => Ok(Self { bits }),
-            bits => Err(ApiError::invalid(format!("bits: expected 0 to {MOST_BITS}, got {bits}"))),
+            bits @ 0..=MAX_SLICE_BITS => Ok(Self { bits }),
+            bits => Err(ApiError::invalid(format!("bits: expected 0 to {MAX_SLICE_BITS}, got {bits}"))),
         }
     }
 
@@ -197,9 +197,8 @@ fn hour_of(told: &Exchanged<'_>) -> u64 {
 
 /// Reads an hour, counted from 1970. Nothing came before, which is as good as an hour that never comes.
 fn read_hour(text: &str) -> Result<u64, ApiError> {
-    let at = OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| ApiError::invalid("hour: expected a time, such as 2026-11-29T14:00:00Z"))?;
-    let millis = at.unix_timestamp_nanos().div_euclid(1_000_000);
+    let millis = millis_of(text);
+    let millis = millis.ok_or_else(|| ApiError::invalid("hour: expected a time, such as 2026-11-29T14:00:00Z"))?;
     Ok(u64::try_from(millis).map_or(u64::MAX, |millis| millis / HOUR))
 }
 

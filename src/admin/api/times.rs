@@ -16,8 +16,13 @@ pub(super) fn rfc3339(at: Timestamp) -> String {
 
 /// The time that a text says, which may be in another zone and more exact than a millisecond.
 pub(super) fn from_rfc3339(text: &str) -> Option<Timestamp> {
+    u64::try_from(millis_of(text)?).ok().map(Timestamp::from_millis)
+}
+
+/// The same as milliseconds since 1970, negative if it was before.
+pub(super) fn millis_of(text: &str) -> Option<i128> {
     let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    u64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Timestamp::from_millis)
+    Some(at.unix_timestamp_nanos().div_euclid(1_000_000))
 }
 
 #[cfg(test)]

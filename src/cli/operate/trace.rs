@@ -48,7 +48,7 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Done {
     let message: MessageBody = get(&admin, &path).await?;
     if arguments.follow {
         let head = head(&message);
-        let followed = follow(message, &path, &arguments.flags.admin.others(&arguments.relay)?).await;
+        let followed = follow(message, &path, &arguments.flags.admin.access.others(&arguments.relay)?).await;
         if arguments.flags.json {
             output::record(&followed)?;
         } else {

@@ -8,14 +8,11 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use super::differences::{Difference, Differing, agree, differences, without_sent};
-use super::side::{Cut, PAGE, Side};
-use crate::admin::{ClientError, Exchanges, Slice};
+use super::side::{Cut, Side};
+use crate::admin::{ClientError, Exchanges, MAX_EXCHANGED, MAX_SLICE_BITS, Slice};
 
 /// By how many bits an hour is cut to find what differs: into 1,024 slices.
 const BITS: u8 = 10;
-
-/// Most bits by which a relay cuts an hour.
-const MOST_BITS: u8 = 12;
 
 /// Most slices that are looked at one by one; if more differ, the whole hour is read.
 const MOST_SLICES: usize = 32;
@@ -129,7 +126,7 @@ impl Direction<'_> {
             (BITS, suspects)
         } else if is_over || most <= MOST_ON_THE_WAY {
             let bits = pages(most).next_power_of_two().trailing_zeros();
-            let bits = u8::try_from(bits).unwrap_or(MOST_BITS).min(MOST_BITS);
+            let bits = u8::try_from(bits).unwrap_or(MAX_SLICE_BITS).min(MAX_SLICE_BITS);
             (bits, (0..1 << bits).collect())
         } else {
             return Ok((Verdict::OnTheWay, Differences::default()));
@@ -193,7 +190,7 @@ impl Differences {
 
 /// How many pages so many messages fill.
 fn pages(messages: u64) -> u64 {
-    messages.div_ceil(u64::from(PAGE))
+    messages.div_ceil(u64::from(MAX_EXCHANGED))
 }
 
 /// Whether a time is of the hour that begins then.

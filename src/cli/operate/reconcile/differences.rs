@@ -112,7 +112,6 @@ mod tests {
         ExchangedMessage {
             message_id: id.to_owned(),
             cluster_group_id: "singleton".to_owned(),
-            mark: 7,
             sequence: 1,
             fingerprint,
             sent,

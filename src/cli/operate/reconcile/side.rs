@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::admin::client::{get, get_within, part};
-use crate::admin::{AdminUrl, ClientError, ExchangedMessage, ExchangedMessages, Exchanges, MessageBody, Slice, Status};
+use crate::admin::{
+    AdminUrl, ClientError, ExchangedMessage, ExchangedMessages, Exchanges, MAX_EXCHANGED, MessageBody, Slice, Status,
+};
 
 /// How long a relay may read its traces before it answers.
 const PATIENCE: Duration = Duration::from_secs(600);
-
-/// Messages of a page.
-pub(super) const PAGE: u32 = 20_000;
 
 /// Which messages: those of an hour, of whose slices, of which there are 2 to the power of `bits`, one.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +51,9 @@ impl Side {
         Cut { hour, bits, slice }: Cut<'_>,
     ) -> Result<Vec<ExchangedMessage>, ClientError> {
         let (peer, hour) = (part(&other.id), part(hour));
-        let path = format!("/api/v1/reconciliation/{peer}/messages?hour={hour}&bits={bits}&slice={slice}&limit={PAGE}");
+        let path = format!(
+            "/api/v1/reconciliation/{peer}/messages?hour={hour}&bits={bits}&slice={slice}&limit={MAX_EXCHANGED}"
+        );
         let mut page: ExchangedMessages = get_within(PATIENCE, &self.admin, &path).await?;
         let mut messages = Vec::new();
         loop {
