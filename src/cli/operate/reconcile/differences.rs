@@ -85,21 +85,25 @@ fn difference(sent: &[&ExchangedMessage], held: &[&ExchangedMessage]) -> Option<
         })
     };
     let is_sent = |message: &&&ExchangedMessage| message.sent != Sent::No;
-    let acknowledged = sent.iter().find(|message| message.sent == Sent::Acknowledged);
-    let received = held.iter().find(|message| message.came == Came::FromPeer);
-    if let (Some(message), []) = (acknowledged, held) {
+    let mut acknowledged = sent.iter().filter(|message| message.sent == Sent::Acknowledged);
+    // What came from others may be another message under this identity, which they took in later.
+    let received: Vec<_> = held.iter().filter(|message| message.came == Came::FromPeer).collect();
+    if let (Some(message), []) = (acknowledged.clone().next(), held) {
         return differing(message, Difference::Lost);
     }
-    if let (Some(message), None) = (received, sent.iter().find(is_sent)) {
+    if let (Some(message), None) = (received.first(), sent.iter().find(is_sent)) {
         return differing(message, Difference::Unsent);
     }
     let first = sent.iter().find(is_sent)?;
-    let is_known = |message: &&ExchangedMessage| sent.iter().any(|sent| sent.fingerprint == message.fingerprint);
-    if !held.iter().all(is_known) {
+    let has_content = |of: &[&ExchangedMessage], message: &ExchangedMessage| {
+        of.iter().any(|other| other.fingerprint == message.fingerprint)
+    };
+    if !acknowledged.all(|message| has_content(held, message))
+        || !received.iter().all(|message| has_content(sent, message))
+    {
         return differing(first, Difference::Altered);
     }
-    let times_received = held.iter().filter(|message| message.came == Came::FromPeer).count();
-    let is_doubled = times_received > sent.iter().filter(is_sent).count();
+    let is_doubled = received.len() > sent.iter().filter(is_sent).count();
     is_doubled.then(|| differing(first, Difference::Doubled)).flatten()
 }
 
@@ -139,6 +143,8 @@ mod tests {
             (vec![elsewhere("a")], vec![elsewhere("a"), elsewhere("a")]),
             // A third relay has taken it in twice, and handed it to the receiver both times.
             (vec![acked("a")], vec![elsewhere("a"), elsewhere("a")]),
+            // The same, the second time with another value.
+            (vec![acked("a")], vec![elsewhere("a"), message("a", 2, Sent::No, Came::Otherwise)]),
             // An identity that was taken in again behind the dedup window, at both.
             (vec![acked("a"), acked("a")], vec![taken("a"), taken("a")]),
         ] {
@@ -150,6 +156,8 @@ mod tests {
             found(&[acked("a")], &[message("a", 2, Sent::No, Came::FromPeer)]),
             differs("a", Difference::Altered)
         );
+        let other = message("a", 2, Sent::Acknowledged, Came::Otherwise);
+        assert_eq!(found(&[acked("a"), other], &[taken("a"), taken("a")]), differs("a", Difference::Altered));
         assert_eq!(found(&[acked("a")], &[taken("a"), taken("a")]), differs("a", Difference::Doubled));
         assert_eq!(found(&[], &[taken("a")]), differs("a", Difference::Unsent));
         assert_eq!(found(&[elsewhere("a")], &[taken("a")]), differs("a", Difference::Unsent));
