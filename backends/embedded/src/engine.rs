@@ -15,15 +15,6 @@ use crate::rows::table::{MessageRow, Table};
 /// One change to the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write<'a> {
-    /// Adds a message. Its sequence is above every earlier one.
-    Message(MessageRow<'a>),
-    /// Removes the messages from `first` to `last`, both included, if they are there.
-    RemoveMessages {
-        /// The first sequence.
-        first: u64,
-        /// The last sequence.
-        last: u64,
-    },
     /// Writes a row, over the one that is there.
     Put {
         /// Where.
@@ -39,6 +30,12 @@ pub enum Write<'a> {
         table: Table,
         /// Under which key.
         key: &'a [u8],
+    },
+    /// Removes the messages up to `last`, included, that a store of version 1 has in rows of their own. When none is left,
+    /// the store is of version 2.
+    RemoveUnpacked {
+        /// The last sequence.
+        last: u64,
     },
 }
 
@@ -64,12 +61,6 @@ pub trait Tables {
         last: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Visited,
     ) -> Result<()>;
-
-    /// Shows the messages from `first` to `last`, both included, in ascending order, until `visit` has enough.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get), and what `visit` returns.
-    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()>;
 }
 
 /// A view on the tables that stays as of one commit for the length of a call.
@@ -119,6 +110,16 @@ pub trait Engine: Tables + fmt::Debug + Send + Sized + 'static {
     /// # Errors
     /// If it cannot be read.
     fn label(&self) -> Result<Label>;
+
+    /// Whether the store is of version 1, which has messages in rows of their own; if so, shows them in ascending order
+    /// until `visit` has enough. An engine that never had stores of version 1 has nothing to say here.
+    ///
+    /// # Errors
+    /// As [`get`](Tables::get), and what `visit` returns.
+    fn unpacked(&self, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<bool> {
+        let _ = visit;
+        Ok(false)
+    }
 
     /// Another reader.
     ///

@@ -4,10 +4,12 @@ use bincode::{BorrowDecode, Encode};
 use slipstream_store::Result;
 
 use crate::rows::codec::{
-    BlockRow, DeadCountsRow, DeadRow, Meta, NoteRow, OwedRow, RedrivenRow, SeenRow, decode, decode_journal,
-    decode_meta, decode_peer, encode, encode_journal, encode_meta, encode_peer,
+    DeadCountsRow, DeadRow, Meta, NoteRow, OwedRow, RedrivenRow, SeenRow, decode, decode_block, decode_journal,
+    decode_meta, decode_peer, encode, encode_block, encode_journal, encode_meta, encode_peer,
 };
 use crate::rows::index::RunRow;
+use crate::rows::owned::OwnedMessage;
+use crate::rows::pack;
 use crate::rows::table::Table;
 
 /// Reads a row of this table, and writes it again.
@@ -21,7 +23,8 @@ pub fn rewritten(table: Table, row: &[u8]) -> Result<Vec<u8>> {
         Table::Notes => again::<NoteRow>(row),
         Table::Dead => again::<DeadRow<'_>>(row),
         Table::Redriven => again::<RedrivenRow>(row),
-        Table::Blocks => again::<BlockRow>(row),
+        Table::Blocks => decode_block(row).and_then(|(row, packs)| encode_block(&row, &packs)),
+        Table::Packs => repacked(row),
         Table::Journal => decode_journal(row).and_then(|row| encode_journal(&row)),
         Table::Peers => decode_peer(row).and_then(|(peer, alias, paused)| encode_peer(peer, alias, paused)),
         Table::DeadCounts => again::<DeadCountsRow<'_>>(row),
@@ -32,6 +35,22 @@ pub fn rewritten(table: Table, row: &[u8]) -> Result<Vec<u8>> {
             Meta { row: earlier, .. } => encode(&earlier),
         },
     }
+}
+
+/// Reads a pack, whatever its key, and packs its messages again.
+fn repacked(row: &[u8]) -> Result<Vec<u8>> {
+    const FIRST: u64 = 1024;
+    let mut messages = Vec::new();
+    pack::each(FIRST, row, &mut |message| {
+        messages.push(OwnedMessage::new(message, message.sequence));
+        Ok(())
+    })?;
+    let mut packs = Vec::new();
+    pack::pack(messages.iter().map(OwnedMessage::row), |_, pack| {
+        packs.extend(pack);
+        Ok(())
+    })?;
+    Ok(packs)
 }
 
 fn again<'a, T: BorrowDecode<'a, ()> + Encode>(row: &'a [u8]) -> Result<Vec<u8>> {

@@ -12,17 +12,22 @@
 //!
 //! | table | row |
 //! | --- | --- |
-//! | messages | sequence → the message with its outgoing text; removed when nobody is owed it |
+//! | packs | first sequence → messages with their outgoing texts; removed when nobody is owed any of them |
 //! | owed | peer number, block → a bit for each pending delivery |
 //! | notes | peer number, sequence → attempts, and where a redriven delivery came from |
 //! | dead | sequence, peer id → a dead letter with its whole message, so that the message itself can go |
 //! | dead_counts | peer id → how many dead letters it has, by the class of their reason |
 //! | redriven | first sequence, peer id → the sequence that the delivery was last redriven under |
 //! | seen | stamp epoch, block → a bit for each stamp that was seen, and when the last was |
-//! | blocks | block → a bit for each message that is stored, the earliest expiry, the latest change |
+//! | blocks | block → a bit for each message that is stored and each at which a pack begins, the earliest expiry, the latest change |
 //! | journal | commit number → what the commit recorded and settled |
 //! | runs | run, hash → the commits whose journal rows tell of an identity, or of neighbouring deliveries |
-//! | peers, meta | the remembered peers; the counters |
+//! | blocks, behind the last | the counters: there, since the last block is written with them |
+//! | peers | the remembered peers |
+//!
+//! The messages of a commit share rows (`rows/pack.rs`): an engine that writes one row of 48 KiB has less to do than
+//! one that writes a hundred rows. What a purge or a settlement takes out is only noted in the bits of its block; a
+//! pack goes with its last message, and a purge shortens those that little is left of.
 //!
 //! No random key is ever written with a message: identities are looked up in memory, in a table of 22 bytes each that is
 //! rebuilt from the journal at opening. The journal is also what traces are read from. Its index gathers in memory, 8

@@ -9,13 +9,15 @@ use slipstream_store::{Defect, Depth, Result, StoreError};
 
 use crate::engine::{Engine, Reader, Tables, Visited, Write};
 use crate::files::opening::{Label, Opening};
+use crate::rows::owned::OwnedMessage;
 use crate::rows::table::{MessageRow, Table};
 
 /// The tables as of one commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Image {
     rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
-    messages: BTreeMap<u64, Vec<u8>>,
+    /// The messages, if the store is of version 1.
+    pub(crate) unpacked: Option<BTreeMap<u64, OwnedMessage>>,
 }
 
 /// What outlives an engine: the tables, and the errors that the next writes, or the closing, are to give.
@@ -23,6 +25,8 @@ pub(crate) struct Image {
 pub(crate) struct Medium {
     pub(crate) image: Arc<Mutex<Image>>,
     pub(crate) faults: Arc<Mutex<VecDeque<StoreError>>>,
+    /// How many writes go before those that fail.
+    pub(crate) spared: Arc<Mutex<u32>>,
     pub(crate) label: Arc<Mutex<Option<Opening>>>,
 }
 
@@ -40,15 +44,6 @@ impl Tables for Image {
     ) -> Result<()> {
         for ((_, key), value) in self.rows.range((table, first.to_vec())..=(table, last.to_vec())) {
             if visit(key, value)? == ControlFlow::Break(()) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
-        for bytes in self.messages.range(first..=last).map(|(_, bytes)| bytes) {
-            if visit(&MessageRow::decode(bytes)?)? == ControlFlow::Break(()) {
                 break;
             }
         }
@@ -93,29 +88,27 @@ impl Tables for Medium {
             from = Bound::Excluded(at);
         }
     }
-
-    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
-        self.image().messages(first, last, visit)
-    }
 }
 
 impl Engine for Medium {
     type Reader = Self;
 
     fn apply(&mut self, writes: &[Write<'_>]) -> Result<()> {
-        if let Some(fault) = self.faults.lock().unwrap().pop_front() {
+        let spared = std::mem::take(&mut *self.spared.lock().unwrap());
+        if spared > 0 {
+            *self.spared.lock().unwrap() = spared - 1;
+        } else if let Some(fault) = self.faults.lock().unwrap().pop_front() {
             return Err(fault);
         }
         let mut image = self.image.lock().unwrap();
         for write in writes {
             match *write {
-                Write::Message(row) => {
-                    let last = image.messages.insert(row.sequence, row.encode()?);
-                    assert!(last.is_none(), "message {} is written twice", row.sequence);
-                }
-                Write::RemoveMessages { first, last } => image.messages.retain(|at, _| *at < first || *at > last),
                 Write::Put { table, key, value } => drop(image.rows.insert((table, key.to_vec()), value.to_vec())),
                 Write::Remove { table, key } => drop(image.rows.remove(&(table, key.to_vec()))),
+                Write::RemoveUnpacked { last } => {
+                    let left = image.unpacked.take().map(|mut rows| rows.split_off(&(last + 1)));
+                    image.unpacked = left.filter(|rows| !rows.is_empty());
+                }
             }
         }
         Ok(())
@@ -128,6 +121,16 @@ impl Engine for Medium {
 
     fn label(&self) -> Result<Label> {
         Ok(self.label.lock().unwrap().map_or(Label::Missing, Label::Of))
+    }
+
+    fn unpacked(&self, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<bool> {
+        let Some(rows) = self.image().unpacked else { return Ok(false) };
+        for row in rows.values() {
+            if visit(&row.row())?.is_break() {
+                break;
+            }
+        }
+        Ok(true)
     }
 
     fn reader(&self) -> Result<Self> {

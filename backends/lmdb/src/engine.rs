@@ -74,10 +74,6 @@ impl Tables for LmdbEngine {
     ) -> Result<()> {
         self.view(|view| view.scan(table, first, last, visit))
     }
-
-    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
-        self.view(|view| view.messages(first, last, visit))
-    }
 }
 
 impl Engine for LmdbEngine {
@@ -101,6 +97,10 @@ impl Engine for LmdbEngine {
             let found = view.databases.marks.get(view.transaction, label::OPENING);
             Ok(found.map_err(|error| fault::reading(&error))?.map_or(Label::Missing, label::of))
         })
+    }
+
+    fn unpacked(&self, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<bool> {
+        self.view(|view| view.unpacked(visit))
     }
 
     fn reader(&self) -> Result<LmdbReader> {

@@ -33,10 +33,13 @@ const VIEWS: u32 = 32;
 pub(crate) const MARK: &[u8] = b"slipstream";
 
 /// The version of the tables.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 2;
 
-/// The name of LMDB's table of the messages.
-pub(crate) const MESSAGES: &str = "messages";
+/// The version of the tables that has messages in rows of their own.
+pub(crate) const UNPACKED: u32 = 1;
+
+/// The name of LMDB's table of the messages in version 1.
+const MESSAGES: &str = "messages";
 
 /// Maps the file, with as large a map as the system gives.
 pub(crate) fn map(file: &Path, durability: Durability) -> Result<Environment> {
@@ -101,15 +104,15 @@ fn find_tables(environment: &Environment, file: &Path) -> Result<Option<Database
             None => return Ok(CommitOrAbort::Abort(Some(unmarked(file)))),
             Some(bytes) => bytes.try_into().map_or(0, u32::from_be_bytes),
         };
-        if version != SCHEMA_VERSION {
+        if ![SCHEMA_VERSION, UNPACKED].contains(&version) {
             let expected = format!("expected version {SCHEMA_VERSION} of the tables");
             let why = format!("{}: {expected}, got {version}", file.display());
             return Ok(CommitOrAbort::Abort(Some(StoreError::Unsupported(why))));
         }
         let table = |name: &str| tables.open_database(view, Some(name));
         let missing = Error::Mdb(MdbError::NotFound);
-        let Some(messages) = table(MESSAGES)? else { return Err(missing) };
-        let mut rows = [messages; Table::ALL.len()];
+        let unpacked = if version == UNPACKED { table(MESSAGES)? } else { None };
+        let mut rows = [marks; Table::ALL.len()];
         for (row, table_of) in rows.iter_mut().zip(Table::ALL) {
             *row = match table(table_of.name())? {
                 Some(found) => found,
@@ -117,10 +120,10 @@ fn find_tables(environment: &Environment, file: &Path) -> Result<Option<Database
                 None => return Err(missing),
             };
         }
-        Ok(CommitOrAbort::Commit((messages, rows, marks)))
+        Ok(CommitOrAbort::Commit((rows, marks, unpacked)))
     });
     match opened.map_err(|error| fault::reading(&error))? {
-        CommitOrAbort::Commit((messages, rows, marks)) => Ok(Some(Databases { messages, rows, marks })),
+        CommitOrAbort::Commit((rows, marks, unpacked)) => Ok(Some(Databases { unpacked, rows, marks })),
         CommitOrAbort::Abort(None) => Ok(None),
         CommitOrAbort::Abort(Some(why)) => Err(why),
     }

@@ -63,5 +63,5 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<LmdbEngine>> {
     let marker = place.admit(&lock, label::in_file(&place.data()))?;
     let engine = LmdbEngine::open(&place, options.durability).map_err(|error| place.explain(&lock, error))?;
     let guarantee = Guarantee::new(BACKEND.about.engine, options.durability);
-    Ok(Opened { engine, guarantee, lock, marker })
+    Opened::new(engine, guarantee, lock, marker)
 }

@@ -8,7 +8,7 @@ use heed::{CommitOrAbort, CompactionOption};
 use slipstream_embedded::{Opening, Staging, Table, beside};
 use slipstream_store::{Durability, Result};
 
-use crate::environment::{self, Environment, MARK, MESSAGES, SCHEMA_VERSION};
+use crate::environment::{self, Environment, MARK, SCHEMA_VERSION};
 use crate::fault::{self, about};
 use crate::place::LOCK;
 use crate::tables::Database;
@@ -56,16 +56,12 @@ fn remove_lock(file: &Path) -> Result<()> {
 fn create_tables(environment: &Environment) -> heed::Result<()> {
     let transaction = environment.write_txn()?;
     let made = environment.create_databases_and_commit(transaction, |tables, transaction| -> heed::Result<_> {
-        for name in names() {
-            let _: Database<'_> = tables.create_database(transaction, Some(name))?;
+        for table in Table::ALL {
+            let _: Database<'_> = tables.create_database(transaction, Some(table.name()))?;
         }
         let marks: Database<'_> = tables.create_database(transaction, None)?;
         marks.put(transaction, MARK, &SCHEMA_VERSION.to_be_bytes())?;
         Ok(CommitOrAbort::<(), ()>::Commit(()))
     });
     made.map(drop)
-}
-
-fn names() -> impl Iterator<Item = &'static str> {
-    Table::ALL.into_iter().map(Table::name).chain([MESSAGES])
 }

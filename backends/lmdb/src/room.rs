@@ -77,9 +77,7 @@ impl Room {
 fn room_for(write: &Write<'_>) -> u64 {
     let bytes = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
     match write {
-        // Neighbours share pages, or have pages of their own.
-        Write::Message(row) => 2 * (1024 + bytes(row.text.len() + row.path.len())),
-        Write::RemoveMessages { .. } | Write::Remove { .. } => A_ROW,
+        Write::Remove { .. } | Write::RemoveUnpacked { .. } => A_ROW,
         Write::Put { value, .. } => A_ROW + 2 * bytes(value.len()),
     }
 }

@@ -3,10 +3,11 @@
 use std::ops::{Bound, ControlFlow};
 
 use heed::types::Bytes;
-use heed::{PutFlags, RoTxn, RwTxn, WithoutTls};
+use heed::{RoTxn, RwTxn, WithoutTls};
 use slipstream_embedded::{MessageRow, Opening, Table, Tables, Visited, Write};
 use slipstream_store::Result;
 
+use crate::environment::{MARK, SCHEMA_VERSION, UNPACKED};
 use crate::{fault, label};
 
 /// One of LMDB's tables.
@@ -15,8 +16,8 @@ pub(crate) type Database<'e> = heed::Database<'e, Bytes, Bytes>;
 /// The tables of an open environment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Databases {
-    /// Sequence, big-endian in 8 bytes: the message.
-    pub(crate) messages: Database<'static>,
+    /// In version 1, sequence, big-endian in 8 bytes: the message.
+    pub(crate) unpacked: Option<Database<'static>>,
     /// In the order of [`Table::ALL`].
     pub(crate) rows: [Database<'static>; Table::ALL.len()],
     /// LMDB's table of tables, which has the marks of the store too.
@@ -28,20 +29,22 @@ impl Databases {
     pub(crate) fn write(&self, transaction: &mut RwTxn<'_>, writes: &[Write<'_>]) -> Result<()> {
         for write in writes {
             let done = match write {
-                Write::Message(row) => {
-                    // Appended, pages become full; otherwise each that is split stays half empty.
-                    let (key, value) = (row.sequence.to_be_bytes(), row.encode()?);
-                    self.messages.put_with_flags(transaction, PutFlags::APPEND, &key, &value)
-                }
-                Write::RemoveMessages { first, last } => {
-                    let (first, last) = (first.to_be_bytes(), last.to_be_bytes());
-                    let range = (Bound::Included(&first[..]), Bound::Included(&last[..]));
-                    self.messages.delete_range(transaction, &range).map(drop)
-                }
                 Write::Put { table, key, value } => self.of(*table).put(transaction, key, value),
                 Write::Remove { table, key } => self.of(*table).delete(transaction, key).map(drop),
+                Write::RemoveUnpacked { last } => self.remove_unpacked(transaction, *last),
             };
             done.map_err(|error| fault::writing(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the messages of version 1 up to this one. If none is left, it is version 2.
+    fn remove_unpacked(&self, transaction: &mut RwTxn<'_>, last: u64) -> heed::Result<()> {
+        let Some(unpacked) = self.unpacked else { return Ok(()) };
+        let last = last.to_be_bytes();
+        unpacked.delete_range(transaction, &(Bound::Unbounded, Bound::Included(&last[..])))?;
+        if unpacked.is_empty(transaction)? {
+            self.marks.put(transaction, MARK, &SCHEMA_VERSION.to_be_bytes())?;
         }
         Ok(())
     }
@@ -80,15 +83,21 @@ impl Tables for View<'_> {
     ) -> Result<()> {
         self.each(self.databases.of(table), first, last, visit)
     }
-
-    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
-        self.each(self.databases.messages, &first.to_be_bytes(), &last.to_be_bytes(), &mut |_, value| {
-            visit(&MessageRow::decode(value)?)
-        })
-    }
 }
 
 impl View<'_> {
+    /// Whether this is version 1; if so, shows the messages that have rows of their own, until `visit` has enough.
+    pub(crate) fn unpacked(&self, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<bool> {
+        let version = self.databases.marks.get(self.transaction, MARK).map_err(|error| fault::reading(&error))?;
+        match self.databases.unpacked {
+            Some(rows) if version == Some(&UNPACKED.to_be_bytes()) => {
+                self.each(rows, &[], &[0xFF; 8], &mut |_, value| visit(&MessageRow::decode(value)?))?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// Has `read` read the tables as of the last commit.
     pub(crate) fn of<T>(
         environment: &heed::Env<WithoutTls>,

@@ -108,9 +108,9 @@ async fn damaged_and_foreign_files_are_refused_and_left_alone() {
     assert!(matches!(&refused, StoreError::Unsupported(text) if text.contains("format 1, got 9")), "{refused}");
 
     // The mark of the store, and its version, are a row of LMDB's table of tables.
-    let mark = b"slipstream\0\0\0\x01";
+    let mark = b"slipstream\0\0\0\x02";
     let marks: Vec<_> = (0..whole.len() - mark.len()).filter(|at| whole[*at..].starts_with(mark)).collect();
-    for (at, byte, what) in [(13, 2, "expected version 1"), (9, b'k', "another program")] {
+    for (at, byte, what) in [(13, 3, "expected version 2"), (9, b'k', "another program")] {
         // Any of the pages may be the newest; damaging the row in all is damaging it in the one that counts.
         let mut damaged = whole.clone();
         marks.iter().for_each(|mark| damaged[mark + at] = byte);

@@ -11,7 +11,7 @@ use slipstream_store::{Result, StoreError};
 use crate::fault::{self, about, caught};
 use crate::handle::{CACHE, Handle};
 use crate::medium::Medium;
-use crate::tables::{FORMAT, TABLES, VERSION};
+use crate::tables::{FORMAT, TABLES, UNPACKED, VERSION};
 
 /// With what a file of redb begins.
 const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
@@ -30,7 +30,7 @@ pub(crate) fn open(file: &Path) -> Result<(Handle, Medium)> {
     let database = Handle::open(medium.clone(), CACHE, whole).map_err(|error| about(file, fault::opening(error)))?;
     let version = caught(|| version(&database)).map_err(|error| about(file, fault::opening(error)))?;
     match version {
-        Some(TABLES) => Ok((database, medium)),
+        Some(TABLES | UNPACKED) => Ok((database, medium)),
         Some(other) => {
             let expected = format!("expected version {TABLES} of the tables, got {other}");
             Err(about(file, StoreError::Unsupported(expected)))

@@ -59,10 +59,6 @@ impl Tables for RedbEngine {
     ) -> Result<()> {
         self.view()?.scan(table, first, last, visit)
     }
-
-    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
-        self.view()?.messages(first, last, visit)
-    }
 }
 
 impl Engine for RedbEngine {
@@ -90,6 +86,10 @@ impl Engine for RedbEngine {
             Ok(row.map(|code| Opening::from_code(code.value())))
         });
         Ok(found.map_err(fault::reading)?.map_or(Label::Missing, Label::Of))
+    }
+
+    fn unpacked(&self, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<bool> {
+        self.view()?.unpacked(visit)
     }
 
     fn reader(&self) -> Result<RedbReader> {

@@ -72,5 +72,5 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<RedbEngine>> {
     let note = (options.durability == Durability::Relaxed).then_some(RELAXED);
     let guarantee = Guarantee::new(BACKEND.about.engine, options.durability);
     let guarantee = Guarantee { survives: Survives::PowerCut, note, ..guarantee };
-    Ok(Opened { engine, guarantee, lock, marker })
+    Opened::new(engine, guarantee, lock, marker)
 }

@@ -11,7 +11,7 @@ use slipstream_store::{Result, StoreError};
 use crate::fault::{self, about};
 use crate::handle::{CACHE, Handle};
 use crate::medium;
-use crate::tables::{self, FORMAT, MESSAGES, TABLES, VERSION};
+use crate::tables::{self, FORMAT, TABLES, VERSION};
 
 /// What follows the name of a store's file while it is made.
 const NEW: &str = ".new";
@@ -44,7 +44,6 @@ fn write_file(file: &Path, fill: impl FnOnce(&WriteTransaction) -> Result<(), Er
     let database = database.map_err(|error| about(file, fault::opening(error)))?;
     let written = database.write(|transaction| {
         transaction.open_table(FORMAT)?.insert(VERSION, TABLES)?;
-        transaction.open_table(MESSAGES)?;
         for table in Table::ALL {
             transaction.open_table(tables::of(table))?;
         }

@@ -12,7 +12,7 @@ use crate::handle::Handle;
 use crate::make;
 use crate::medium::Medium;
 use crate::place::place;
-use crate::tables::{self, FORMAT, MESSAGES, OPENING, View};
+use crate::tables::{self, FORMAT, OPENING, View};
 
 /// What a check keeps in memory, in bytes.
 const CHECK_CACHE: usize = 1 << 20;
@@ -72,8 +72,6 @@ fn walk(view: &ReadTransaction) -> Result<(), Error> {
         let Some(mut rows) = rows? else { continue };
         while caught(|| Ok(rows.next().transpose()?.map(drop)))?.is_some() {}
     }
-    let mut rows = caught(|| Ok(view.open_table(MESSAGES)?.range::<u64>(..)?))?;
-    while caught(|| Ok(rows.next().transpose()?.map(drop)))?.is_some() {}
     Ok(())
 }
 
@@ -86,11 +84,6 @@ fn copy_tables(view: &ReadTransaction, copy: &WriteTransaction) -> Result<(), Er
             let (key, value) = row?;
             to.insert(key.value(), value.value())?;
         }
-    }
-    let mut to = copy.open_table(MESSAGES)?;
-    for row in view.open_table(MESSAGES)?.iter()? {
-        let (sequence, message) = row?;
-        to.insert(sequence.value(), message.value())?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Whether there is room for a commit. redb refuses everything after a write that finds the disk full, so it is asked
 //! for before.
 
-use slipstream_embedded::Write;
+use slipstream_embedded::{Table, Write};
 use slipstream_store::{Result, StoreError};
 
 /// What is left for settling and purging when messages are refused already, in bytes.
@@ -10,7 +10,7 @@ const RESERVE: u64 = 32 << 20;
 /// A file is counted again when this part of it was freed.
 const WORTH_COUNTING: u64 = 8;
 
-/// What a row may cost beside its bytes: the pages on the way to it, which are written anew. (Messages share theirs.)
+/// What a row may cost beside its bytes: the pages on the way to it, which are written anew.
 const A_ROW: u64 = 16 << 10;
 
 /// The room on the file system and within the file.
@@ -62,7 +62,7 @@ impl Room {
 
 /// What these writes may take, and what must be left besides, in bytes.
 fn needed(writes: &[Write<'_>]) -> (u64, u64) {
-    let adds = writes.iter().any(|write| matches!(write, Write::Message(_)));
+    let adds = writes.iter().any(|write| matches!(write, Write::Put { table: Table::Packs, .. }));
     (writes.iter().map(takes).fold(0, u64::saturating_add), if adds { RESERVE } else { 0 })
 }
 
@@ -70,38 +70,24 @@ fn needed(writes: &[Write<'_>]) -> (u64, u64) {
 fn takes(write: &Write<'_>) -> u64 {
     let bytes = |length: usize| u64::try_from(length).unwrap_or(u64::MAX).saturating_mul(3);
     match write {
-        Write::Message(row) => bytes(row.text.len() + row.path.len() + 512),
         Write::Put { value, .. } => bytes(value.len()).saturating_add(A_ROW),
-        Write::Remove { .. } | Write::RemoveMessages { .. } => A_ROW,
+        Write::Remove { .. } | Write::RemoveUnpacked { .. } => A_ROW,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use slipstream_embedded::{MessageRow, Table};
-
     use super::*;
 
-    const MESSAGE: Write<'static> = Write::Message(MessageRow {
-        sequence: 1,
-        group: "g",
-        id: "m1",
-        message_type: "SK",
-        key: None,
-        expires_at: None,
-        received_at: 1,
-        received_from: "a",
-        path: "a b",
-        text: &[0; 1000],
-    });
+    const MESSAGES: Write<'static> = Write::Put { table: Table::Packs, key: &[0; 8], value: &[0; 1000] };
 
     const SETTLE: Write<'static> = Write::Put { table: Table::Owed, key: &[0; 16], value: &[0; 129] };
 
     #[test]
     fn messages_are_refused_while_there_is_still_room_to_settle() {
         let mut room = Room::new();
-        assert_eq!(room.admit(RESERVE + (1 << 20), &[MESSAGE, SETTLE], || unreachable!()), Ok(()));
-        assert!(matches!(room.admit(RESERVE, &[MESSAGE, SETTLE], || Ok((0, 1 << 20))), Err(StoreError::Full(_))));
+        assert_eq!(room.admit(RESERVE + (1 << 20), &[MESSAGES, SETTLE], || unreachable!()), Ok(()));
+        assert!(matches!(room.admit(RESERVE, &[MESSAGES, SETTLE], || Ok((0, 1 << 20))), Err(StoreError::Full(_))));
         assert_eq!(room.admit(1 << 20, &[SETTLE], || unreachable!()), Ok(()));
         assert!(matches!(room.admit(1 << 10, &[SETTLE], || unreachable!()), Err(StoreError::Full(_))));
     }
@@ -109,13 +95,13 @@ mod tests {
     #[test]
     fn what_is_free_within_the_file_is_counted_when_much_was_freed_and_used_up() {
         let mut room = Room::new();
-        assert!(matches!(room.admit(0, &[MESSAGE], || Ok((RESERVE, 8000))), Err(StoreError::Full(_))));
+        assert!(matches!(room.admit(0, &[MESSAGES], || Ok((RESERVE, 8000))), Err(StoreError::Full(_))));
         room.gain(999);
-        assert!(room.admit(0, &[MESSAGE], || unreachable!()).is_err(), "not worth counting yet");
+        assert!(room.admit(0, &[MESSAGES], || unreachable!()).is_err(), "not worth counting yet");
         room.gain(1);
-        let takes = needed(&[MESSAGE]).0;
-        assert_eq!(room.admit(0, &[MESSAGE], || Ok((RESERVE + 3 * takes, 8000))), Ok(()));
-        assert_eq!(room.admit(0, &[MESSAGE, MESSAGE], || unreachable!()), Ok(()));
-        assert!(matches!(room.admit(0, &[MESSAGE], || unreachable!()), Err(StoreError::Full(_))));
+        let takes = needed(&[MESSAGES]).0;
+        assert_eq!(room.admit(0, &[MESSAGES], || Ok((RESERVE + 3 * takes, 8000))), Ok(()));
+        assert_eq!(room.admit(0, &[MESSAGES, MESSAGES], || unreachable!()), Ok(()));
+        assert!(matches!(room.admit(0, &[MESSAGES], || unreachable!()), Err(StoreError::Full(_))));
     }
 }

@@ -14,7 +14,7 @@ pub(crate) type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
 /// Such a table, to read.
 type OpenedRows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-/// The messages, by sequence.
+/// The messages of version 1, by sequence.
 pub(crate) const MESSAGES: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("messages");
 
 /// What the file says of itself, so that no other program's file is taken for a store.
@@ -24,7 +24,10 @@ pub(crate) const FORMAT: TableDefinition<'static, &'static str, u64> = TableDefi
 pub(crate) const VERSION: &str = "version";
 
 /// The version of the tables.
-pub(crate) const TABLES: u64 = 1;
+pub(crate) const TABLES: u64 = 2;
+
+/// The version of the tables that has messages in rows of their own.
+pub(crate) const UNPACKED: u64 = 1;
 
 /// The row of [`FORMAT`] with the label of the opening that wrote last.
 pub(crate) const OPENING: &str = "opening";
@@ -50,6 +53,22 @@ impl View {
         let Some(table) = opened(&self.0, table)? else { return Ok(None) };
         Ok(table.get(key)?.map(|value| value.value().to_vec()))
     }
+
+    /// Whether this is version 1; if so, shows the messages that have rows of their own, until `visit` has enough.
+    pub(crate) fn unpacked(&self, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<bool> {
+        let rows = caught(|| match self.0.open_table(MESSAGES) {
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            opened => Ok(Some(opened?.range::<u64>(..)?)),
+        });
+        let Some(mut rows) = rows.map_err(fault::reading)? else { return Ok(false) };
+        while let Some((_, row)) = caught(|| Ok(rows.next().transpose()?)).map_err(fault::reading)? {
+            let row = caught(|| Ok(row.value())).map_err(fault::reading)?;
+            if visit(&MessageRow::decode(row)?)? == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        Ok(true)
+    }
 }
 
 impl Tables for View {
@@ -72,18 +91,6 @@ impl Tables for View {
         while let Some((key, value)) = caught(|| Ok(rows.next().transpose()?)).map_err(fault::reading)? {
             let (key, value) = caught(|| Ok((key.value(), value.value()))).map_err(fault::reading)?;
             if visit(key, value)? == ControlFlow::Break(()) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
-        let rows = caught(|| Ok(self.0.open_table(MESSAGES)?.range(first..=last)?));
-        let mut rows = rows.map_err(fault::reading)?;
-        while let Some((_, row)) = caught(|| Ok(rows.next().transpose()?)).map_err(fault::reading)? {
-            let row = caught(|| Ok(row.value())).map_err(fault::reading)?;
-            if visit(&MessageRow::decode(row)?)? == ControlFlow::Break(()) {
                 break;
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::ControlFlow;
 
 use sled::{Batch, IVec};
 use slipstream_embedded::Write;
@@ -27,9 +28,6 @@ impl<'s> Changes<'s> {
         let mut changes = Self { tree, changes: BTreeMap::new() };
         for write in writes {
             match *write {
-                // Its sequence is above every earlier one, so that nothing is there.
-                Write::Message(row) => changes.put_over(layout::message_key(row.sequence), None, row.encode()?)?,
-                Write::RemoveMessages { first, last } => changes.remove_messages(first, last)?,
                 Write::Put { table, key, value } => {
                     let key = layout::key(table, key);
                     let is = changes.is(&key)?;
@@ -41,6 +39,7 @@ impl<'s> Changes<'s> {
                         changes.remove(key, is)?;
                     }
                 }
+                Write::RemoveUnpacked { last } => changes.remove_unpacked(last)?,
             }
         }
         Ok(changes)
@@ -99,17 +98,25 @@ impl<'s> Changes<'s> {
         Ok(())
     }
 
-    fn remove_messages(&mut self, first: u64, last: u64) -> Result<()> {
-        let (first, last) = (layout::message_key(first), layout::message_key(last));
-        let mut rows = Vec::new();
+    /// Removes the messages of version 1 up to this one. If none is left, it is version 2.
+    fn remove_unpacked(&mut self, through: u64) -> Result<()> {
+        let (first, last) = layout::all_messages();
+        let through = layout::message_key(through);
+        let (mut rows, mut all) = (Vec::new(), true);
         On(self.tree).rows(&first, &last, &mut |key, row| {
+            all = key.as_ref() <= through.as_slice();
+            if !all {
+                return Ok(ControlFlow::Break(()));
+            }
             rows.push((key.to_vec(), row.clone()));
             GO_ON
         })?;
-        let added =
-            self.changes.range(first..=last).filter_map(|(key, (_, becomes))| Some((key.clone(), becomes.clone()?)));
-        rows.extend(added.collect::<Vec<_>>());
-        rows.into_iter().try_for_each(|(key, row)| self.remove(key, row))
+        rows.into_iter().try_for_each(|(key, row)| self.remove(key, row))?;
+        if all {
+            let is = self.is(layout::FORMAT_KEY)?;
+            self.set(layout::FORMAT_KEY.to_vec(), is, Some(layout::FORMAT.into()));
+        }
+        Ok(())
     }
 
     /// Notes that the row is to be `becomes`, if it `is` something now.

@@ -90,10 +90,6 @@ impl Tables for SledEngine {
     ) -> Result<()> {
         self.tables().scan(table, first, last, visit)
     }
-
-    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
-        self.tables().messages(first, last, visit)
-    }
 }
 
 impl Engine for SledEngine {
@@ -119,6 +115,10 @@ impl Engine for SledEngine {
 
     fn label(&self) -> Result<Label> {
         files::label(&self.folder)
+    }
+
+    fn unpacked(&self, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<bool> {
+        self.tables().unpacked(visit)
     }
 
     fn reader(&self) -> Result<SledReader> {

@@ -165,7 +165,7 @@ pub(crate) fn open(folder: &Path) -> Result<Handle> {
     wait_for_lock(folder)?;
     let db = Handle::open(&config(folder))?;
     match fault::caught(|| db.get(layout::FORMAT_KEY))? {
-        Some(format) if format == layout::FORMAT => Ok(db),
+        Some(format) if format == layout::FORMAT || format == layout::UNPACKED => Ok(db),
         Some(format) => Err(StoreError::Unsupported(format!(
             "{}: expected the layout {:?}, got {format:?}",
             folder.display(),

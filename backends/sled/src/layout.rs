@@ -15,7 +15,10 @@ pub(crate) const PIECE: usize = 8 << 10;
 pub(crate) const FORMAT_KEY: &[u8] = &[0];
 
 /// What stands there.
-pub(crate) const FORMAT: &[u8] = &[1];
+pub(crate) const FORMAT: &[u8] = &[2];
+
+/// What stands there in version 1, which has messages in rows of their own.
+pub(crate) const UNPACKED: &[u8] = &[1];
 
 const MESSAGES: u8 = 1;
 const PIECES: u8 = 255;
@@ -38,6 +41,7 @@ const fn byte(table: Table) -> u8 {
         Table::Meta => 10,
         Table::DeadCounts => 11,
         Table::Runs => 12,
+        Table::Packs => 13,
     }
 }
 
@@ -46,7 +50,12 @@ pub(crate) fn key(table: Table, key: &[u8]) -> Vec<u8> {
     [&[byte(table)], key].concat()
 }
 
-/// Where a message is.
+/// From where to where the messages of version 1 are.
+pub(crate) fn all_messages() -> (Vec<u8>, Vec<u8>) {
+    (message_key(0), message_key(u64::MAX))
+}
+
+/// Where a message of version 1 is.
 pub(crate) fn message_key(sequence: u64) -> Vec<u8> {
     [&[MESSAGES], sequence.to_be_bytes().as_slice()].concat()
 }

@@ -71,5 +71,5 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<SledEngine>> {
     place.sync()?;
     let guarantee = Guarantee::new(BACKEND.about.engine, options.durability);
     let guarantee = Guarantee { survives: Survives::KilledProcess, note: Some(NOTE), ..guarantee };
-    Ok(Opened { engine, guarantee, lock, marker })
+    Opened::new(engine, guarantee, lock, marker)
 }

@@ -7,7 +7,7 @@ use slipstream_embedded::{MessageRow, Table, Tables, Visited};
 use slipstream_store::{Result, StoreError};
 
 use crate::layout;
-use crate::rows::{Page, Rows};
+use crate::rows::{Page, Rows, Tree};
 
 /// The tables as these rows have them.
 pub(crate) struct On<'r, R>(pub(crate) &'r R);
@@ -66,6 +66,19 @@ fn missing(number: u32, pieces: u32) -> StoreError {
     StoreError::Corrupted(format!("a row lacks piece {number} of {pieces}"))
 }
 
+impl On<'_, Tree> {
+    /// Whether this is version 1; if so, shows the messages that have rows of their own, until `visit` has enough.
+    pub(crate) fn unpacked(&self, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<bool> {
+        let version = self.0.row(layout::FORMAT_KEY)?;
+        if version.as_deref() != Some(layout::UNPACKED) {
+            return Ok(false);
+        }
+        let (first, last) = layout::all_messages();
+        self.values(&first, &last, &mut |_, value| visit(&MessageRow::decode(value)?))?;
+        Ok(true)
+    }
+}
+
 impl<R: Rows> Tables for On<'_, R> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let key = layout::key(table, key);
@@ -81,16 +94,6 @@ impl<R: Rows> Tables for On<'_, R> {
     ) -> Result<()> {
         let (first, last) = (layout::key(table, first), layout::key(table, last));
         self.values(&first, &last, &mut |key, value| visit(&key[1..], value))
-    }
-
-    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
-        if first == last {
-            let key = layout::message_key(first);
-            let Some(row) = self.0.row(&key)? else { return Ok(()) };
-            return visit(&MessageRow::decode(&self.value(&key, &row)?)?).map(drop);
-        }
-        let (first, last) = (layout::message_key(first), layout::message_key(last));
-        self.values(&first, &last, &mut |_, value| visit(&MessageRow::decode(value)?))
     }
 }
 

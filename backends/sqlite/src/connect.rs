@@ -16,7 +16,10 @@ use crate::{fault, label, sql};
 const APPLICATION_ID: u32 = 0x534C_4950;
 
 /// The version of the tables.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
+
+/// The version of the tables that has messages in rows of their own.
+const UNPACKED: u32 = 1;
 
 /// Stores up to this size are looked over whole at opening, in bytes.
 const CHECKED_WHOLE: u64 = 64 << 20;
@@ -83,7 +86,7 @@ fn known_version(file: &Path, application: u32, version: u32) -> Result<()> {
     if application != APPLICATION_ID {
         return Err(StoreError::Unsupported(format!("{file} is an SQLite file of another program")));
     }
-    if version != SCHEMA_VERSION {
+    if ![SCHEMA_VERSION, UNPACKED].contains(&version) {
         let expected = format!("expected version {SCHEMA_VERSION} of the tables");
         return Err(StoreError::Unsupported(format!("{file}: {expected}, got {version}")));
     }
@@ -201,12 +204,18 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection
         .execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
     connection.execute_batch(&format!(
-        "PRAGMA synchronous = FULL; BEGIN IMMEDIATE; {} {} {} PRAGMA application_id = {APPLICATION_ID}; \
+        "PRAGMA synchronous = FULL; BEGIN IMMEDIATE; {} {} {} {} PRAGMA application_id = {APPLICATION_ID}; \
          PRAGMA user_version = {SCHEMA_VERSION}; COMMIT; PRAGMA wal_checkpoint(TRUNCATE);",
         sql::SCHEMA,
         sql::LATER_TABLES,
+        sql::VIEW,
         label::TABLE
     ))
+}
+
+/// What makes version 2 of version 1 once it has no messages in rows of their own.
+pub(crate) fn end_of_version_1() -> String {
+    format!("{} {} PRAGMA user_version = {SCHEMA_VERSION};", sql::DROP_UNPACKED, sql::VIEW)
 }
 
 fn tune(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Error, config::DbConfig, params};
+use rusqlite::{Connection, Error, OptionalExtension as _, config::DbConfig, params};
 use slipstream_embedded::{Engine, Label, MessageRow, Opening, Reader, Table, Tables, Visited, Write, beside, system};
 use slipstream_store::{Defect, Depth, Result, StoreError};
 
@@ -30,14 +30,8 @@ impl SqliteEngine {
     }
 
     fn write(&self, writes: &[Write<'_>]) -> rusqlite::Result<()> {
-        let mut add = self.connection.prepare_cached(sql::ADD_MESSAGE)?;
         for write in writes {
             match write {
-                Write::Message(row) => add_message(&mut add, row)?,
-                Write::RemoveMessages { first, last } => {
-                    let bounds = params![signed(*first), signed(*last)];
-                    self.connection.prepare_cached(sql::REMOVE_MESSAGES)?.execute(bounds)?;
-                }
                 Write::Put { table, key, value } => {
                     let mut put = self.connection.prepare_cached(sql::of(*table).put)?;
                     put.execute(params![Key::new(*table, key), Value(ValueRef::Blob(value))])?;
@@ -46,7 +40,17 @@ impl SqliteEngine {
                     let mut remove = self.connection.prepare_cached(sql::of(*table).remove)?;
                     remove.execute([Key::new(*table, key)])?;
                 }
+                Write::RemoveUnpacked { last } => self.remove_unpacked(*last)?,
             }
+        }
+        Ok(())
+    }
+
+    /// Removes the messages of version 1 up to this one. If none is left, it is version 2.
+    fn remove_unpacked(&self, last: u64) -> rusqlite::Result<()> {
+        self.connection.execute(sql::REMOVE_UNPACKED, [i64::try_from(last).unwrap_or(i64::MAX)])?;
+        if self.connection.query_row(sql::ANY_UNPACKED, [], |_| Ok(())).optional()?.is_none() {
+            self.connection.execute_batch(&connect::end_of_version_1())?;
         }
         Ok(())
     }
@@ -71,26 +75,6 @@ impl SqliteEngine {
     }
 }
 
-fn add_message(add: &mut rusqlite::CachedStatement<'_>, row: &MessageRow<'_>) -> rusqlite::Result<()> {
-    add.raw_bind_parameter(1, signed(row.sequence))?;
-    add.raw_bind_parameter(2, row.group)?;
-    add.raw_bind_parameter(3, row.id)?;
-    add.raw_bind_parameter(4, row.message_type)?;
-    add.raw_bind_parameter(5, row.key)?;
-    add.raw_bind_parameter(6, row.expires_at.map(signed))?;
-    add.raw_bind_parameter(7, signed(row.received_at))?;
-    add.raw_bind_parameter(8, row.received_from)?;
-    add.raw_bind_parameter(9, row.path)?;
-    // As text also if it is not UTF-8: SQLite keeps it byte for byte, and a person can read the others.
-    add.raw_bind_parameter(10, Value(ValueRef::Text(row.text)))?;
-    add.raw_execute().map(drop)
-}
-
-/// Sequences and times lie below 2⁶³.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 impl Tables for SqliteEngine {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
         Columns(&self.connection).get(table, key)
@@ -104,10 +88,6 @@ impl Tables for SqliteEngine {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Visited,
     ) -> Result<()> {
         Columns(&self.connection).scan(table, first, last, visit)
-    }
-
-    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
-        Columns(&self.connection).messages(first, last, visit)
     }
 }
 
@@ -137,6 +117,10 @@ impl Engine for SqliteEngine {
 
     fn label(&self) -> Result<Label> {
         label::seen_by(&self.connection).map_err(|error| fault::reading(&error))
+    }
+
+    fn unpacked(&self, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<bool> {
+        Columns(&self.connection).unpacked(visit)
     }
 
     fn reader(&self) -> Result<SqliteReader> {

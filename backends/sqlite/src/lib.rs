@@ -62,5 +62,5 @@ pub fn open_tables(options: &StoreOptions) -> Result<Opened<SqliteEngine>> {
     }
     place.sync()?;
     let guarantee = Guarantee::new(BACKEND.about.engine, options.durability);
-    Ok(Opened { engine: SqliteEngine::new(connection, file), guarantee, lock, marker })
+    Opened::new(SqliteEngine::new(connection, file), guarantee, lock, marker)
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, ToSql, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, ToSql};
 use slipstream_embedded::{KeyKind, MessageRow, Table, Tables, Visited};
 use slipstream_store::{Result, StoreError};
 
@@ -73,6 +73,24 @@ impl<'c> Columns<'c> {
     }
 }
 
+impl Columns<'_> {
+    /// Whether this is version 1; if so, shows the messages that have rows of their own, until `visit` has enough.
+    pub(crate) fn unpacked(&self, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<bool> {
+        let is_there = self.0.query_row(sql::IS_TABLE, ["messages"], |_| Ok(())).optional();
+        if is_there.map_err(|error| fault::reading(&error))?.is_none() {
+            return Ok(false);
+        }
+        let mut statement = self.0.prepare_cached(sql::UNPACKED).map_err(|error| fault::reading(&error))?;
+        let mut rows = statement.query([]).map_err(|error| fault::reading(&error))?;
+        while let Some(row) = rows.next().map_err(|error| fault::reading(&error))? {
+            if visit(&message(row)?)? == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        Ok(true)
+    }
+}
+
 impl Tables for Columns<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let Some(mut statement) = self.statement(table, sql::of(table).get)? else { return Ok(None) };
@@ -105,18 +123,6 @@ impl Tables for Columns<'_> {
                 other => return Err(wrong_type("value", other)),
             };
             if visit(key, value)? == ControlFlow::Break(()) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
-        let mut statement = self.0.prepare_cached(sql::MESSAGES).map_err(|error| fault::reading(&error))?;
-        let bounds = params![i64::try_from(first).unwrap_or(i64::MAX), i64::try_from(last).unwrap_or(i64::MAX)];
-        let mut rows = statement.query(bounds).map_err(|error| fault::reading(&error))?;
-        while let Some(row) = rows.next().map_err(|error| fault::reading(&error))? {
-            if visit(&message(row)?)? == ControlFlow::Break(()) {
                 break;
             }
         }

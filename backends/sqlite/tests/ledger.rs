@@ -132,3 +132,31 @@ async fn space_is_given_back_after_a_long_backlog() {
     let file = std::fs::metadata(folder.path().join("slipstream.db")).unwrap().len();
     assert!(file < full / 2 && file < 24 << 20, "{file} bytes after {full}");
 }
+
+#[tokio::test]
+async fn a_person_finds_the_texts_of_what_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    remember_all(&store, &["a"]).await;
+    let texts = ["{\"value\":\"é\"}".to_owned(), String::new(), "x".repeat(70_000), "y".repeat(300)];
+    let mut expected = Vec::new();
+    // Packs of several messages, of one that is large, and of one that is alone.
+    for (round, text) in texts.iter().cycle().take(1200).enumerate() {
+        let record = Record { text: text.clone().into(), ..plain(&format!("m{round}"), &["a"]) };
+        expected.push((put(record), text.clone()));
+    }
+    let (records, texts): (Vec<_>, Vec<_>) = expected.into_iter().unzip();
+    let mut given = sequences(&store, records).await;
+    given.extend(sequences(&store, vec![put(Record { text: "last".into(), ..plain("last", &["a"]) })]).await);
+    let texts = texts.into_iter().chain(["last".to_owned()]);
+    let expected: Vec<_> = given.into_iter().map(|sequence| sequence.get().cast_signed()).zip(texts).collect();
+    store.close().await.unwrap();
+    let connection = rusqlite::Connection::open(folder.path().join("slipstream.db")).unwrap();
+    let mut rows = connection.prepare("SELECT sequence, text FROM messages ORDER BY sequence").unwrap();
+    let found = rows.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).unwrap();
+    let found: Vec<_> = found.map(Result::unwrap).collect();
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!(found == expected, "message {}: {} bytes, expected {}", found.0, found.1.len(), expected.1.len());
+    }
+}

@@ -32,7 +32,8 @@ const MOST_DEFECTS: usize = 100;
 pub fn ledger(input: &[u8]) {
     let rows = Rows::read(input);
     STORE.with(|store| {
-        let tables = store.opened(rows.clone());
+        // A store of version 1 that is damaged may be refused before it is version 2.
+        let Some(tables) = short(store.opened(rows.clone())) else { return };
         let opened = short(tables.stats());
         let defects = short(tables.check(Depth::Full));
         let is_whole = defects.as_deref() == Some(&[]);
@@ -46,7 +47,8 @@ pub fn ledger(input: &[u8]) {
         }
         drop(tables);
         if is_whole {
-            assert_eq!(alone(opened_and_used(store.opened(rows))), Ok(Vec::new()), "nothing was wrong");
+            let used = store.opened(rows).map(|tables| alone(opened_and_used(tables)));
+            assert_eq!(used, Ok(Ok(Vec::new())), "nothing was wrong");
         }
     });
 }
@@ -132,10 +134,10 @@ impl Store {
     }
 
     #[expect(clippy::expect_used, reason = "nobody else has this folder")]
-    fn opened(&self, rows: Rows) -> Opened<Medium> {
+    fn opened(&self, rows: Rows) -> Result<Opened<Medium>> {
         let lock = self.place.lock().expect("the lock");
         let marker = self.place.admit(&lock, Label::Missing).expect("a marker");
         let guarantee = Guarantee::new("rows", Durability::Relaxed);
-        Opened { engine: Medium::new(rows), guarantee, lock, marker }
+        Opened::new(Medium::new(rows), guarantee, lock, marker)
     }
 }

@@ -13,12 +13,13 @@ use slipstream_store::{Defect, Depth, Result, Sequence, StoreError};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Rows {
     rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
-    messages: BTreeMap<u64, Vec<u8>>,
+    /// The messages of version 1, by sequence.
+    unpacked: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Rows {
     /// Reads rows one after the other: a byte for the table, one for the length of the key, two for that of the row, and
-    /// both. Those of messages have their sequence for a key. What is cut short is left out.
+    /// both. Those of messages of version 1 have their sequence for a key. What is cut short is left out.
     pub(crate) fn read(mut bytes: &[u8]) -> Self {
         let mut rows = Self::default();
         while let Some((&[table, key, high, low], rest)) = bytes.split_first_chunk() {
@@ -29,7 +30,7 @@ impl Rows {
                 Some(&table) => drop(rows.rows.insert((table, key.to_vec()), row.to_vec())),
                 None => {
                     let sequence = key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-                    rows.messages.insert(sequence & Sequence::LAST.get(), row.to_vec());
+                    rows.unpacked.insert(sequence & Sequence::LAST.get(), row.to_vec());
                 }
             }
             bytes = rest;
@@ -52,16 +53,6 @@ impl Tables for Rows {
     ) -> Result<()> {
         for ((_, key), row) in self.rows.range((table, first.to_vec())..=(table, last.to_vec())) {
             if visit(key, row)? == ControlFlow::Break(()) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
-        for (sequence, row) in self.messages.range(first..=last) {
-            // The sequence is the key, which an engine does not mistake.
-            if visit(&MessageRow { sequence: *sequence, ..MessageRow::decode(row)? })? == ControlFlow::Break(()) {
                 break;
             }
         }
@@ -98,23 +89,18 @@ impl Tables for Medium {
     ) -> Result<()> {
         self.view().scan(table, first, last, visit)
     }
-
-    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
-        self.view().messages(first, last, visit)
-    }
 }
 
 impl Engine for Medium {
     type Reader = Self;
 
     fn apply(&mut self, writes: &[Write<'_>]) -> Result<()> {
-        let Rows { rows, messages } = &mut *self.0.lock();
+        let Rows { rows, unpacked } = &mut *self.0.lock();
         for write in writes {
             match *write {
-                Write::Message(row) => drop(messages.insert(row.sequence, row.encode()?)),
-                Write::RemoveMessages { first, last } => messages.retain(|at, _| *at < first || *at > last),
                 Write::Put { table, key, value } => drop(rows.insert((table, key.to_vec()), value.to_vec())),
                 Write::Remove { table, key } => drop(rows.remove(&(table, key.to_vec()))),
+                Write::RemoveUnpacked { last } => unpacked.retain(|sequence, _| *sequence > last),
             }
         }
         Ok(())
@@ -126,6 +112,17 @@ impl Engine for Medium {
 
     fn label(&self) -> Result<Label> {
         Ok(Label::Missing)
+    }
+
+    fn unpacked(&self, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<bool> {
+        let unpacked = self.view().unpacked;
+        for (sequence, row) in &unpacked {
+            // The sequence is the key, which an engine does not mistake.
+            if visit(&MessageRow { sequence: *sequence, ..MessageRow::decode(row)? })? == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        Ok(!unpacked.is_empty())
     }
 
     fn reader(&self) -> Result<Self> {

@@ -15,7 +15,7 @@ use crate::ledger::peers;
 use crate::ledger::state::Ledger;
 use crate::ledger::tail::Tail;
 use crate::rows::bits::{Bits, block_of};
-use crate::rows::codec::{self, BlockRow, Meta, OwedRow};
+use crate::rows::codec::{self, Meta, OwedRow};
 use crate::rows::journal::JournalRow;
 use crate::rows::table::Table;
 use crate::rows::{dead_counts, index, keys, read};
@@ -29,7 +29,7 @@ const LAST_KEY: [u8; 137] = [0xFF; 137];
 /// that are there.
 pub(crate) fn load(tables: &dyn Tables) -> Result<Ledger> {
     let mut ledger = Ledger::default();
-    let Some(value) = tables.get(Table::Meta, keys::META)? else { return new(tables).map(|()| ledger) };
+    let Some(value) = read::meta(tables)? else { return new(tables).map(|()| ledger) };
     let Meta { row: meta, is_counted, index, journal } = codec::decode_meta(&value)?;
     ledger.counters = Counters::from_row(&meta, index, journal)?;
     ledger.relay = meta.relay.map(read::name).transpose()?;
@@ -52,7 +52,7 @@ fn new(tables: &dyn Tables) -> Result<()> {
     for table in Table::ALL {
         tables.scan(table, &[], &LAST_KEY, &mut |_, _| lost(table.name()))?;
     }
-    tables.messages(0, Sequence::LAST.get(), &mut |_| lost("messages"))
+    Ok(())
 }
 
 fn load_peers(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
@@ -72,10 +72,12 @@ fn load_peers(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
 
 fn load_blocks(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
     tables.scan(Table::Blocks, &keys::number(0), &keys::number(Sequence::LAST.get()), &mut |key, value| {
+        if key == keys::META {
+            return Ok(ControlFlow::Continue(()));
+        }
         let number = keys::first_number(key).filter(|number| *number <= block_of(Sequence::LAST.get()));
         let number = number.ok_or_else(|| read::bad_key(Table::Blocks))?;
-        let row: BlockRow = codec::decode(value, "a block of messages")?;
-        ledger.replace_block(number, Some(MessageBlock::from_row(&row)));
+        ledger.replace_block(number, Some(MessageBlock::decode(value)?));
         Ok(ControlFlow::Continue(()))
     })?;
     let last = ledger.blocks.last_key_value().and_then(|(number, block)| block.stored.numbers(*number).last());
@@ -112,7 +114,8 @@ fn load_owed(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
         if !(pending & !block.stored).is_empty() {
             return Err(StoreError::Corrupted(format!("block {number} has pending messages that are not stored")));
         }
-        if !(block.stored & !pending).is_empty() {
+        let is_sparse = !block.sparse_packs(number, ledger.counters.next_sequence).is_empty();
+        if is_sparse || !(block.stored & !pending).is_empty() {
             ledger.dirty.insert(number);
         }
     }

@@ -12,11 +12,11 @@ use crate::ledger::load;
 use crate::ledger::state::Ledger;
 use crate::reading::check_index::check_index;
 use crate::reading::pages;
-use crate::rows::bits::{BLOCK, Bits};
+use crate::rows::bits::{BLOCK, Bits, block_of};
 use crate::rows::codec::{self, DeadRow, NoteRow, RedrivenRow, SeenRow};
 use crate::rows::journal::{JournalRow, state_of};
 use crate::rows::table::{MessageRow, Table};
-use crate::rows::{dead_counts, keys, read};
+use crate::rows::{dead_counts, keys, pack, read};
 
 /// Most defects that are listed.
 const MOST_DEFECTS: usize = 100;
@@ -79,24 +79,34 @@ fn check_notes(tables: &dyn Tables, defects: &mut Vec<Defect>) -> Result<()> {
     })
 }
 
-/// The messages that are stored are those that their blocks name.
+/// The packs are those that their blocks name, and have the messages that are stored.
 fn check_messages(tables: &dyn Tables, ledger: &Ledger, defects: &mut Vec<Defect>) -> Result<()> {
-    let mut found: BTreeMap<u64, Bits> = BTreeMap::new();
-    tables.messages(0, i64::MAX.unsigned_abs(), &mut |row| {
-        found.entry(row.sequence / BLOCK).or_default().set(row.sequence);
-        if let Err(error) = check_names(row) {
-            defects.push(Defect(format!("message {}: {error}", row.sequence)));
-        }
-        Ok(if defects.len() < MOST_DEFECTS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    let mut found: BTreeMap<u64, (Bits, Bits)> = BTreeMap::new();
+    each(tables, Table::Packs, defects, &mut |key, value| {
+        let first = keys::first_number(key).ok_or_else(|| read::bad_key(Table::Packs))?;
+        let (packs, messages) = found.entry(block_of(first)).or_default();
+        packs.set(first);
+        let mut wrong = Ok(());
+        pack::each(first, value, &mut |message| {
+            messages.set(message.sequence);
+            if let (Ok(()), Err(error)) = (&wrong, check_names(message)) {
+                wrong = defect(format!("message {}: {error}", message.sequence));
+            }
+            Ok(())
+        })?;
+        wrong
     })?;
     for (number, block) in &ledger.blocks {
-        let found = found.remove(number).unwrap_or_default();
-        if found != block.stored {
-            let (named, there) = (block.stored.count(), found.count());
-            defects.push(Defect(format!("block {number} names {named} stored messages, {there} are there")));
+        let (packs, messages) = found.remove(number).unwrap_or_default();
+        if packs != block.packs {
+            let (named, there) = (block.packs.count(), packs.count());
+            defects.push(Defect(format!("block {number} names {named} packs, {there} are there")));
+        } else if !(block.stored & !messages).is_empty() {
+            let (named, missing) = (block.stored.count(), (block.stored & !messages).count());
+            defects.push(Defect(format!("block {number} names {named} stored messages, {missing} are not there")));
         }
     }
-    defects.extend(found.keys().map(|number| Defect(format!("messages of block {number} are stored without it"))));
+    defects.extend(found.keys().map(|number| Defect(format!("packs of block {number} are stored without it"))));
     Ok(())
 }
 

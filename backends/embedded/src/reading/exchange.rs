@@ -14,12 +14,12 @@ use crate::reading::pages;
 use crate::rows::bits::{Bits, block_of};
 use crate::rows::codec;
 use crate::rows::journal::{JournalRow, Recorded, RouteEntry, state_of};
-use crate::rows::keys;
 use crate::rows::table::Table;
+use crate::rows::{keys, read};
 
 /// Shows what was exchanged with the peer; the answer is the time from which on none is missing for the journal's size.
 pub(crate) fn exchanged(tables: &dyn Tables, peer: &PeerId, show: &Show) -> Result<Timestamp> {
-    let Some(meta) = tables.get(Table::Meta, keys::META)? else { return Ok(Timestamp::ZERO) };
+    let Some(meta) = read::meta(tables)? else { return Ok(Timestamp::ZERO) };
     let meta = codec::decode_meta(&meta)?;
     let next_sequence = meta.row.next_sequence;
     let whole_from = meta.index.map_or(next_sequence, |index| index.whole_from);

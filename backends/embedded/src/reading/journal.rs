@@ -27,7 +27,7 @@ pub(crate) struct Journal<'t> {
 impl<'t> Journal<'t> {
     /// The journal with its index, of which the end is in a tail that was copied before there was the view.
     pub(crate) fn of(tables: &'t dyn Tables, tail: &'t Tail) -> Result<Self> {
-        let index = tables.get(Table::Meta, keys::META)?;
+        let index = read::meta(tables)?;
         let index = index.map(|meta| Ok(codec::decode_meta(&meta)?.index)).transpose()?.flatten();
         let unindexed = Self::unindexed(tables);
         Ok(index.map_or(unindexed, |index| Self { tables, found_by: Some((index, tail)) }))

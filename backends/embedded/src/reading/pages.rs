@@ -12,11 +12,7 @@ use crate::engine::Tables;
 use crate::rows::bits::{Bits, block_of};
 use crate::rows::codec::{self, DeadRow, NoteRow, OwedRow};
 use crate::rows::table::{MessageRow, Table};
-use crate::rows::{dead_counts, keys, read};
-
-/// Messages of others that lie between two of a peer's are read over if they are fewer than this; a new search
-/// costs about as much as reading that many rows.
-const READ_OVER: u64 = 4;
+use crate::rows::{dead_counts, keys, packed, read};
 
 /// The longest key of a dead letter is shorter than this.
 const PAST_ANY_PEER: [u8; 129] = [0xFF; 129];
@@ -102,30 +98,22 @@ fn fill_from_block(
         Ok(())
     })?;
     let mut wanted = bits.numbers(block);
-    for (first, last) in bits.runs(block, READ_OVER) {
-        let mut flow = ControlFlow::Continue(());
-        let mut found_last = false;
-        tables.messages(first, last, &mut |row| {
-            if !bits.has(row.sequence) {
-                return Ok(ControlFlow::Continue(()));
-            }
-            if wanted.next() != Some(row.sequence) {
-                return Ok(ControlFlow::Break(()));
-            }
-            found_last = row.sequence == last;
-            let note = notes.binary_search_by_key(&row.sequence, |(sequence, _)| *sequence);
-            let note = note.map(|index| notes[index].1).unwrap_or_default();
-            flow = filling.take(row.text.len(), || pending_item(row, &note))?;
-            Ok(flow)
-        })?;
-        if flow.is_break() {
-            return Ok(flow);
+    let flow = packed::messages(tables, block, bits, &mut |row| {
+        if wanted.next() != Some(row.sequence) {
+            return Err(not_stored(block));
         }
-        if !found_last {
-            return Err(StoreError::Corrupted(format!("a message from {first} to {last} is pending but not stored")));
-        }
+        let note = notes.binary_search_by_key(&row.sequence, |(sequence, _)| *sequence);
+        let note = note.map(|index| notes[index].1).unwrap_or_default();
+        filling.take(row.text.len(), || pending_item(row, &note))
+    })?;
+    if flow.is_continue() && wanted.next().is_some() {
+        return Err(not_stored(block));
     }
-    Ok(ControlFlow::Continue(()))
+    Ok(flow)
+}
+
+fn not_stored(block: u64) -> StoreError {
+    StoreError::Corrupted(format!("a message of block {block} is pending but not stored"))
 }
 
 fn pending_item(row: &MessageRow<'_>, note: &NoteRow) -> Result<Pending> {
@@ -183,7 +171,7 @@ pub(crate) fn dead_letters(
 
 /// How many dead letters there are, by peer and class. An earlier version kept no counts; what it has written is counted.
 pub(crate) fn dead_letter_counts(tables: &dyn Tables) -> Result<Vec<DeadLetterCount>> {
-    let Some(meta) = tables.get(Table::Meta, keys::META)? else { return Ok(Vec::new()) };
+    let Some(meta) = read::meta(tables)? else { return Ok(Vec::new()) };
     let is_counted = codec::decode_meta(&meta)?.is_counted;
     let counts = if is_counted { dead_counts::read(tables)? } else { dead_counts::count(tables)? };
     Ok(counts.into())

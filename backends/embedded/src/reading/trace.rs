@@ -15,10 +15,10 @@ use crate::engine::{Tables, Visited};
 use crate::reading::journal::Journal;
 use crate::reading::pages;
 use crate::rows::bits::{Bits, block_of};
-use crate::rows::codec::{self, BlockRow, DeadRow, NoteRow, OwedRow, RedrivenRow};
+use crate::rows::codec::{self, DeadRow, NoteRow, OwedRow, RedrivenRow};
 use crate::rows::journal::{JournalRow, Recorded, state_code, state_of};
 use crate::rows::table::{MessageRow, Table};
-use crate::rows::{index, keys, read};
+use crate::rows::{index, keys, packed, read};
 
 /// What is said of a message when it is recorded or imported, and under which sequence that was.
 struct Header {
@@ -119,12 +119,17 @@ fn header_of_stored(tables: &dyn Tables, end: u64, identity: &Identity) -> Resul
         Ok(ControlFlow::Continue(()))
     };
     let before_end = keys::number(last + 1);
-    tables.messages(1, last, &mut look)?;
+    tables.scan(Table::Blocks, &[], &keys::number(block_of(last)), &mut |key, _| {
+        let block = keys::first_number(key).ok_or_else(|| read::bad_key(Table::Blocks))?;
+        let mut before = !Bits::NONE;
+        before.keep_below(block, last + 1);
+        packed::messages(tables, block, before, &mut look)
+    })?;
     tables.scan(Table::Dead, &[], &before_end, &mut |key, value| look_at_dead(key, value, &mut look))?;
     tables.scan(Table::Redriven, &[], &before_end, &mut |key, value| {
         let (_, peer) = keys::split_sequence_and_peer(key).ok_or_else(|| read::bad_key(Table::Redriven))?;
         let RedrivenRow { sequence } = codec::decode(value, "a redriven delivery")?;
-        tables.messages(sequence, sequence, &mut look)?;
+        packed::message(tables, sequence, |row| look(row).map(drop))?;
         let key = keys::sequence_and_peer(sequence, peer);
         let dead = tables.get(Table::Dead, &key)?;
         dead.map_or(Ok(ControlFlow::Continue(())), |value| look_at_dead(&key, &value, &mut look))
@@ -198,8 +203,8 @@ fn pending(peer: &PeerId, sequence: u64, note: &NoteRow) -> Result<TracedDeliver
 /// Finds who is owed the message under this sequence.
 fn find_pending(tables: &dyn Tables, sequence: u64, deliveries: &mut Deliveries) -> Result<()> {
     let block = tables.get(Table::Blocks, &keys::number(block_of(sequence)))?;
-    let block = block.map(|value| codec::decode::<BlockRow>(&value, "a block of messages")).transpose()?;
-    if block.is_none_or(|row| !Bits::from_bytes(&row.stored).has(sequence)) {
+    let block = block.map(|value| codec::decode_block(&value)).transpose()?;
+    if block.is_none_or(|(row, _)| !Bits::from_bytes(&row.stored).has(sequence)) {
         // What is pending is stored, so that most peers need not be asked.
         return Ok(());
     }

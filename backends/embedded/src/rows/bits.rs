@@ -46,6 +46,22 @@ impl Bits {
         self.0[word] &= !mask;
     }
 
+    /// The highest number of `block` that is set and not above `number`, which lies in it.
+    pub(crate) fn at_or_below(&self, block: u64, number: u64) -> Option<u64> {
+        let (word, mask) = place(number);
+        let below = std::iter::once(self.0[word] & (mask | (mask - 1))).chain(self.0[..word].iter().rev().copied());
+        let (word, found) = (0..=word).rev().zip(below).find(|(_, bits)| *bits != 0)?;
+        Some(block * BLOCK + 64 * word as u64 + u64::from(found.ilog2()))
+    }
+
+    /// The lowest number of `block` that is set and above `number`, which lies in it.
+    pub(crate) fn above(&self, block: u64, number: u64) -> Option<u64> {
+        let (word, mask) = place(number);
+        let above = std::iter::once(self.0[word] & !(mask | (mask - 1))).chain(self.0[word + 1..].iter().copied());
+        let (word, found) = (word..).zip(above).find(|(_, bits)| *bits != 0)?;
+        Some(block * BLOCK + 64 * word as u64 + u64::from(found.trailing_zeros()))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|&word| word == 0)
     }
@@ -91,20 +107,6 @@ impl Bits {
                 word &= word - 1;
                 Some(low + bit)
             })
-        })
-    }
-
-    /// The set bits as ranges of numbers, both ends included. Ranges that fewer than `gap` clear bits part are
-    /// joined.
-    pub(crate) fn runs(&self, block: u64, gap: u64) -> impl Iterator<Item = (u64, u64)> {
-        let mut numbers = self.numbers(block).peekable();
-        std::iter::from_fn(move || {
-            let first = numbers.next()?;
-            let mut last = first;
-            while let Some(next) = numbers.next_if(|next| next - last - 1 < gap.max(1)) {
-                last = next;
-            }
-            Some((first, last))
         })
     }
 }
@@ -167,11 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn runs_join_over_small_gaps_only() {
-        let bits = of(&[1, 2, 3, 5, 63, 64, 70, 1023]);
-        assert_eq!(bits.runs(0, 1).collect::<Vec<_>>(), [(1, 3), (5, 5), (63, 64), (70, 70), (1023, 1023)]);
-        assert_eq!(bits.runs(0, 6).collect::<Vec<_>>(), [(1, 5), (63, 70), (1023, 1023)]);
-        assert_eq!(bits.runs(3, 1).next(), Some((3 * 1024 + 1, 3 * 1024 + 3)));
+    fn the_next_set_bits_of_either_side_are_found() {
+        let bits = of(&[1024, 1087, 1088, 1500, 2047]);
+        let below = [1024, 1025, 1086, 1087, 1088, 1089, 1499, 2047].map(|number| bits.at_or_below(1, number));
+        assert_eq!(below, [1024, 1024, 1024, 1087, 1088, 1088, 1088, 2047].map(Some));
+        let above = [1024, 1025, 1086, 1087, 1088, 1500, 2046].map(|number| bits.above(1, number));
+        assert_eq!(above, [1087, 1087, 1087, 1088, 1500, 2047, 2047].map(Some));
+        assert_eq!((of(&[1025]).at_or_below(1, 1024), bits.above(1, 2047), Bits::NONE.above(0, 0)), (None, None, None));
     }
 
     #[test]

@@ -39,8 +39,11 @@ const FORMAT_IMPORTED: u8 = 2;
 /// The format of a row of the journal that tells of stamped messages.
 const FORMAT_STAMPED: u8 = 3;
 
+/// The format of a row of a block of messages that has packs.
+const FORMAT_PACKED: u8 = 2;
+
 /// The largest row, in bytes. Decoding never reserves more.
-const LIMIT: usize = 1 << 30;
+pub(crate) const LIMIT: usize = 1 << 30;
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<LIMIT>> = bincode::config::standard().with_limit::<LIMIT>();
 
@@ -192,6 +195,12 @@ pub(crate) fn encode_peer(peer: PeerRow<'_>, alias: Option<&str>, paused: bool) 
     }
 }
 
+/// A block of messages as bytes, in the oldest format that has all there is to say. `packs` are the sequences at which
+/// one begins.
+pub(crate) fn encode_block(row: &BlockRow, packs: &[u8; 128]) -> Result<Vec<u8>> {
+    if packs == &[0; 128] { encode(row) } else { encode_as(FORMAT_PACKED, &(row, packs)) }
+}
+
 /// A row of the journal as bytes, in the oldest format that has all there is to say.
 pub(crate) fn encode_journal(row: &JournalRow<'_>) -> Result<Vec<u8>> {
     match row.format() {
@@ -214,12 +223,17 @@ pub(crate) fn encode_meta(meta: MetaRow<'_>, index: IndexRow, journal: JournalFo
 fn encode_as<T: Encode>(format: u8, row: &T) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(160);
     bytes.push(format);
-    bincode::encode_into_std_write(row, &mut bytes, CONFIG)
-        .map_err(|error| StoreError::Unsupported(format!("a row cannot be written: {error}")))?;
+    encode_into(row, &mut bytes)?;
     if bytes.len() > LIMIT {
         return Err(StoreError::Unsupported(format!("a row of {} bytes: expected at most {LIMIT}", bytes.len())));
     }
     Ok(bytes)
+}
+
+/// Adds the fields of a part of a row, without a format.
+pub(crate) fn encode_into<T: Encode>(part: &T, bytes: &mut Vec<u8>) -> Result<()> {
+    let encoded = bincode::encode_into_std_write(part, bytes, CONFIG);
+    encoded.map(drop).map_err(|error| StoreError::Unsupported(format!("a row cannot be written: {error}")))
 }
 
 /// The row that `bytes` are; `what` says in an error which one that is.
@@ -245,6 +259,15 @@ pub(crate) fn decode_peer(bytes: &[u8]) -> Result<(PeerRow<'_>, Option<&str>, bo
             Ok((peer, alias, true))
         }
         _ => Ok((decode(bytes, "a peer")?, None, false)),
+    }
+}
+
+/// The block of messages that `bytes` are, and the sequences at which a pack begins.
+pub(crate) fn decode_block(bytes: &[u8]) -> Result<(BlockRow, [u8; 128])> {
+    const WHAT: &str = "a block of messages";
+    match bytes.split_first() {
+        Some((&FORMAT_PACKED, rest)) => decode_fields(rest, WHAT),
+        _ => Ok((decode(bytes, WHAT)?, [0; 128])),
     }
 }
 
@@ -283,15 +306,20 @@ pub(crate) fn decode_meta(bytes: &[u8]) -> Result<Meta<'_>> {
 }
 
 fn decode_fields<'a, T: BorrowDecode<'a, ()>>(rest: &'a [u8], what: &str) -> Result<T> {
-    match bincode::borrow_decode_from_slice(rest, CONFIG) {
-        Ok((row, length)) if length == rest.len() => Ok(row),
-        Ok((_, length)) => Err(StoreError::Corrupted(format!("{what}: {} bytes follow the row", rest.len() - length))),
-        Err(error) => Err(StoreError::Corrupted(format!("{what}: {error}"))),
+    match decode_from(rest, what)? {
+        (row, length) if length == rest.len() => Ok(row),
+        (_, length) => Err(StoreError::Corrupted(format!("{what}: {} bytes follow the row", rest.len() - length))),
     }
 }
 
+/// The part of a row that `bytes` begin with, and how many of them it takes.
+pub(crate) fn decode_from<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8], what: &str) -> Result<(T, usize)> {
+    let decoded = bincode::borrow_decode_from_slice(bytes, CONFIG);
+    decoded.map_err(|error| StoreError::Corrupted(format!("{what}: {error}")))
+}
+
 impl<'a> MessageRow<'a> {
-    /// The row as bytes, for an engine without columns.
+    /// The row as bytes, as stores of version 1 have it that have no columns.
     ///
     /// # Errors
     /// `Unsupported` if it is larger than 1 GiB.

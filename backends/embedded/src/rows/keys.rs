@@ -1,7 +1,10 @@
 //! The keys of the tables: bytes whose order is the order of what they stand for.
 
-/// The key of the only row of the table of what there is once a store.
-pub(crate) const META: &[u8] = b"ledger";
+/// The key, in the table of blocks, of what there is once a store. It lies behind every block.
+pub(crate) const META: &[u8] = &[0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
+
+/// The key of the same in the table that version 1 has for it.
+pub(crate) const META_OF_VERSION_1: &[u8] = b"ledger";
 
 /// The key of what a number names.
 pub(crate) fn number(number: u64) -> Vec<u8> {

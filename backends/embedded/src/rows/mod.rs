@@ -7,6 +7,8 @@ pub(crate) mod index;
 pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod owned;
+pub(crate) mod pack;
+pub(crate) mod packed;
 pub(crate) mod read;
 pub(crate) mod runs;
 pub(crate) mod table;

@@ -24,6 +24,14 @@ pub(crate) fn scan_block(
     })
 }
 
+/// The row of what there is once a store; nothing in a new one.
+pub(crate) fn meta(tables: &dyn Tables) -> Result<Option<Vec<u8>>> {
+    match tables.get(Table::Blocks, keys::META)? {
+        None => tables.get(Table::Meta, keys::META_OF_VERSION_1),
+        found => Ok(found),
+    }
+}
+
 pub(crate) fn bad_key(table: Table) -> StoreError {
     StoreError::Corrupted(format!("a key of the table {} is of another kind", table.name()))
 }
@@ -45,20 +53,4 @@ pub(crate) fn path(text: &str) -> Result<Vec<PeerId>> {
 
 pub(crate) fn times(millis: Option<u64>) -> Option<Timestamp> {
     millis.map(Timestamp::from_millis)
-}
-
-/// The message under this sequence, passed to `found` if it is there.
-pub(crate) fn message<T>(
-    tables: &dyn Tables,
-    sequence: u64,
-    found: impl FnOnce(&MessageRow<'_>) -> Result<T>,
-) -> Result<Option<T>> {
-    let (mut found, mut answer) = (Some(found), None);
-    tables.messages(sequence, sequence, &mut |row| {
-        if let Some(found) = found.take() {
-            answer = Some(found(row)?);
-        }
-        Ok(ControlFlow::Break(()))
-    })?;
-    Ok(answer)
 }

@@ -1,10 +1,12 @@
-//! The tables by name, and the row of a message, which an engine may give columns.
+//! The tables by name, and a message as the ledger has it.
 
 use bincode::{BorrowDecode, Encode};
 
-/// The tables whose keys and values are bytes, ordered by key. Messages are apart, see [`MessageRow`].
+/// The tables. Keys and values are bytes, ordered by key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
+    /// The first sequence (8 bytes): messages with neighbouring sequences.
+    Packs,
     /// Peer number and block (8 bytes each): the block's deliveries that are pending.
     Owed,
     /// Stamp epoch (16 bytes) and block (8): the block's stamps that were seen.
@@ -15,13 +17,14 @@ pub enum Table {
     Dead,
     /// First sequence of a message (8 bytes) and peer id: the sequence that the delivery was last redriven under.
     Redriven,
-    /// Block (8 bytes): which of its messages are stored, the earliest expiry, the latest change.
+    /// Block (8 bytes): which of its messages are stored and where packs begin, the earliest expiry, the latest
+    /// change. Behind them what there is once a store.
     Blocks,
     /// Commit number (8 bytes): what the commit recorded and settled.
     Journal,
     /// Peer id: the peer.
     Peers,
-    /// A word: what there is once a store.
+    /// A word: what there is once a store, in version 1.
     Meta,
     /// Peer id: how many dead letters it has, by the class of their reason.
     DeadCounts,
@@ -42,7 +45,8 @@ pub enum KeyKind {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
+        Self::Packs,
         Self::Owed,
         Self::Seen,
         Self::Notes,
@@ -59,13 +63,14 @@ impl Table {
     /// Whether stores of an earlier version lack it, whose rows then are none. The first write makes it.
     #[must_use]
     pub const fn may_be_missing(self) -> bool {
-        matches!(self, Self::DeadCounts | Self::Runs)
+        matches!(self, Self::DeadCounts | Self::Runs | Self::Packs)
     }
 
     /// Its name in the engine.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Packs => "packs",
             Self::Owed => "owed",
             Self::Seen => "seen",
             Self::Notes => "notes",
@@ -84,18 +89,18 @@ impl Table {
     #[must_use]
     pub const fn keys(self) -> KeyKind {
         match self {
-            Self::Blocks | Self::Journal | Self::Runs => KeyKind::Number,
+            Self::Packs | Self::Blocks | Self::Journal | Self::Runs => KeyKind::Number,
             Self::DeadCounts | Self::Peers | Self::Meta => KeyKind::Text,
             _ => KeyKind::Bytes,
         }
     }
 }
 
-/// A row of the table of messages. An engine with columns gives each field one; an engine without takes
-/// [`encode`](Self::encode) and [`decode`](Self::decode).
+/// A message as it is stored: in a pack, in a dead letter, and in a row of its own in stores of version 1, which
+/// [`decode`](Self::decode) reads if the engine has no columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct MessageRow<'a> {
-    /// The key of the row, 1 to 2⁶³ - 1.
+    /// Its sequence, 1 to 2⁶³ - 1.
     pub sequence: u64,
     /// The cluster group of the identity.
     pub group: &'a str,

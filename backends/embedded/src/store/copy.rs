@@ -7,9 +7,9 @@ use std::ops::{AddAssign, ControlFlow};
 
 use slipstream_store::{Result, Sequence, StoreError};
 
-use crate::engine::{Tables, Visited, Write};
+use crate::engine::{Tables, Write};
 use crate::rows::keys;
-use crate::rows::table::{KeyKind, MessageRow, Table};
+use crate::rows::table::{KeyKind, Table};
 use crate::store::offline::OfflineStore;
 
 /// Rows are read, and written in one commit, until they are this many bytes; one larger row still goes.
@@ -40,76 +40,32 @@ impl AddAssign for Amount {
 /// Is told each amount as it is done.
 pub type Done<'d> = dyn FnMut(Amount) + 'd;
 
-/// What a store is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Messages,
-    Rows(Table),
-}
-
-/// A row: the key, and the value; of a message the sequence, and the row as the codec has it.
+/// A row: its key and its value.
 type Row = (Vec<u8>, Vec<u8>);
 
-/// Is shown a batch: of which part, from which key on, and its rows.
-type VisitBatch<'v> = dyn FnMut(Part, &[u8], &[Row]) -> Result<()> + 'v;
+/// Is shown a batch: of which table, from which key on, and its rows.
+type VisitBatch<'v> = dyn FnMut(Table, &[u8], &[Row]) -> Result<()> + 'v;
 
-impl Part {
-    fn all() -> impl Iterator<Item = Self> {
-        Table::ALL.into_iter().map(Self::Rows).chain([Self::Messages])
-    }
+/// The next rows of a table from this key on, as many as make a batch.
+fn batch(tables: &dyn Tables, table: Table, first: &[u8]) -> Result<Vec<Row>> {
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    tables.scan(table, first, &LAST_KEY, &mut |key, value| {
+        bytes += size(key, value).bytes;
+        rows.push((key.to_vec(), value.to_vec()));
+        let full = bytes >= BATCH || rows.len() == BATCH_ROWS;
+        Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    Ok(rows)
+}
 
-    fn name(self) -> &'static str {
-        match self {
-            Self::Messages => "messages",
-            Self::Rows(table) => table.name(),
+/// The least key above this one; nothing if there is none.
+fn after(table: Table, key: &[u8]) -> Option<Vec<u8>> {
+    match table.keys() {
+        // A longer key is cut to a number.
+        KeyKind::Number => {
+            keys::first_number(key).filter(|number| *number < Sequence::LAST.get()).map(|at| keys::number(at + 1))
         }
-    }
-
-    /// Shows the rows with keys from `first` to `last`, both included, until `visit` has enough.
-    fn scan(
-        self,
-        tables: &dyn Tables,
-        first: &[u8],
-        last: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Visited,
-    ) -> Result<()> {
-        match self {
-            Self::Rows(table) => tables.scan(table, first, last, visit),
-            Self::Messages => {
-                let number = |key| keys::first_number(key).unwrap_or(0).min(Sequence::LAST.get());
-                tables.messages(number(first), number(last), &mut |row| {
-                    visit(&row.sequence.to_be_bytes(), &row.encode()?)
-                })
-            }
-        }
-    }
-
-    /// The next rows from this key on, as many as make a batch.
-    fn batch(self, tables: &dyn Tables, first: &[u8]) -> Result<Vec<Row>> {
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        self.scan(tables, first, &LAST_KEY, &mut |key, value| {
-            bytes += size(key, value).bytes;
-            rows.push((key.to_vec(), value.to_vec()));
-            let full = bytes >= BATCH || rows.len() == BATCH_ROWS;
-            Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })?;
-        Ok(rows)
-    }
-
-    /// The least key above this one; nothing if there is none.
-    fn after(self, key: &[u8]) -> Option<Vec<u8>> {
-        match self {
-            // If keys are numbers, a longer key is cut to one.
-            Self::Rows(table) if table.keys() != KeyKind::Number => Some([key, &[0]].concat()),
-            _ => keys::first_number(key).filter(|number| *number < Sequence::LAST.get()).map(|at| keys::number(at + 1)),
-        }
-    }
-
-    fn write(self, (key, value): &Row) -> Result<Write<'_>> {
-        match self {
-            Self::Messages => MessageRow::decode(value).map(Write::Message),
-            Self::Rows(table) => Ok(Write::Put { table, key, value }),
-        }
+        KeyKind::Text | KeyKind::Bytes => Some([key, &[0]].concat()),
     }
 }
 
@@ -125,12 +81,12 @@ fn total(rows: &[Row]) -> Amount {
 
 /// Shows every row of a store in batches.
 fn each_batch(tables: &dyn Tables, visit: &mut VisitBatch<'_>) -> Result<()> {
-    for part in Part::all() {
+    for table in Table::ALL {
         let mut first = Some(Vec::new());
         while let Some(from) = first {
-            let rows = part.batch(tables, &from)?;
-            visit(part, &from, &rows)?;
-            first = rows.last().and_then(|(key, _)| part.after(key));
+            let rows = batch(tables, table, &from)?;
+            visit(table, &from, &rows)?;
+            first = rows.last().and_then(|(key, _)| after(table, key));
         }
     }
     Ok(())
@@ -142,8 +98,8 @@ fn each_batch(tables: &dyn Tables, visit: &mut VisitBatch<'_>) -> Result<()> {
 /// As the tables say.
 pub fn measure(tables: &dyn Tables) -> Result<Amount> {
     let mut amount = Amount::default();
-    for part in Part::all() {
-        part.scan(tables, &[], &LAST_KEY, &mut |key, value| {
+    for table in Table::ALL {
+        tables.scan(table, &[], &LAST_KEY, &mut |key, value| {
             amount += size(key, value);
             Ok(ControlFlow::Continue(()))
         })?;
@@ -157,8 +113,8 @@ pub fn measure(tables: &dyn Tables) -> Result<Amount> {
 /// # Errors
 /// As the tables say.
 pub fn copy(from: &dyn Tables, to: &mut dyn OfflineStore, done: &mut Done<'_>) -> Result<()> {
-    each_batch(from, &mut |part, _, rows| {
-        let writes: Vec<Write<'_>> = rows.iter().map(|row| part.write(row)).collect::<Result<_>>()?;
+    each_batch(from, &mut |table, _, rows| {
+        let writes: Vec<_> = rows.iter().map(|(key, value)| Write::Put { table, key, value }).collect();
         if !writes.is_empty() {
             to.apply(&writes)?;
         }
@@ -172,25 +128,25 @@ pub fn copy(from: &dyn Tables, to: &mut dyn OfflineStore, done: &mut Done<'_>) -
 /// # Errors
 /// `Corrupted` with the first row that differs, or as the tables say.
 pub fn compare(one: &dyn Tables, other: &dyn Tables, done: &mut Done<'_>) -> Result<()> {
-    each_batch(one, &mut |part, first, rows| {
+    each_batch(one, &mut |table, first, rows| {
         let mut expected = rows.iter();
         // Batch after batch, the bounds cover all keys that there could be.
         let last = rows.last().map_or(&LAST_KEY[..], |(key, _)| key);
-        part.scan(other, first, last, &mut |key, value| match expected.next() {
+        other.scan(table, first, last, &mut |key, value| match expected.next() {
             Some(row) if row.0 == key && row.1 == value => Ok(ControlFlow::Continue(())),
-            _ => Err(differs(part, key)),
+            _ => Err(differs(table, key)),
         })?;
         if let Some((key, _)) = expected.next() {
-            return Err(differs(part, key));
+            return Err(differs(table, key));
         }
         done(total(rows));
         Ok(())
     })
 }
 
-fn differs(part: Part, key: &[u8]) -> StoreError {
+fn differs(table: Table, key: &[u8]) -> StoreError {
     let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    StoreError::Corrupted(format!("the two stores differ in the table {} at the key {key}", part.name()))
+    StoreError::Corrupted(format!("the two stores differ in the table {} at the key {key}", table.name()))
 }
 
 #[cfg(test)]
@@ -203,21 +159,6 @@ mod tests {
     use crate::Engine as _;
     use crate::memory::Medium;
     use crate::tests::{acknowledge, batch, open, opened, record, remember};
-
-    fn message(sequence: u64, text: &[u8]) -> MessageRow<'_> {
-        MessageRow {
-            sequence,
-            group: "g",
-            id: "i",
-            message_type: "SK",
-            key: None,
-            expires_at: None,
-            received_at: 1,
-            received_from: "p",
-            path: "p",
-            text,
-        }
-    }
 
     fn put<'w>(table: Table, key: &'w [u8], value: &'w [u8]) -> Write<'w> {
         Write::Put { table, key, value }
@@ -232,8 +173,8 @@ mod tests {
         medium.apply(&rows.collect::<Vec<_>>()).unwrap();
         let last = Sequence::LAST.get();
         let text = vec![b'x'; 1 << 20];
-        let messages = (1..=9).chain([last - 1, last]).map(|sequence| Write::Message(message(sequence, &text)));
-        medium.apply(&messages.collect::<Vec<_>>()).unwrap();
+        let packs: Vec<_> = (1..=9).chain([last - 1, last]).map(keys::number).collect();
+        medium.apply(&packs.iter().map(|key| put(Table::Packs, key, &text)).collect::<Vec<_>>()).unwrap();
         let end = keys::number(last);
         medium
             .apply(&[put(Table::Journal, &end, b"v"), put(Table::Peers, b"a", b"1"), put(Table::Peers, b"a.b", b"2")])
@@ -256,7 +197,8 @@ mod tests {
     fn any_row_that_differs_is_found() {
         let from = large();
         let (first, middle, end) = (keys::pair(0, 0), keys::pair(17_000, 7), [0xFF; 136]);
-        let (number, sequence) = (keys::number(16_385), message(5, b"y"));
+        let (number, five, nine) = (keys::number(16_385), keys::number(5), keys::number(9));
+        let before_last = keys::number(Sequence::LAST.get() - 2);
         let changes: [(&[Write<'_>], &str); 9] = [
             (&[put(Table::Dead, &first, b"")], "dead"),
             (&[put(Table::Dead, &middle, b"")], "dead"),
@@ -264,9 +206,9 @@ mod tests {
             (&[Write::Remove { table: Table::Dead, key: &middle }], "dead"),
             (&[Write::Remove { table: Table::Journal, key: &number }], "journal"),
             (&[put(Table::Notes, b"k", b"")], "notes"),
-            (&[Write::RemoveMessages { first: 9, last: 9 }], "messages"),
-            (&[Write::RemoveMessages { first: 5, last: 5 }, Write::Message(sequence)], "messages"),
-            (&[Write::Message(message(Sequence::LAST.get() - 2, b""))], "messages"),
+            (&[Write::Remove { table: Table::Packs, key: &nine }], "packs"),
+            (&[put(Table::Packs, &five, b"y")], "packs"),
+            (&[put(Table::Packs, &before_last, b"")], "packs"),
         ];
         for (change, table) in changes {
             let mut other =

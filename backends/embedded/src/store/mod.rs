@@ -5,4 +5,5 @@ pub(crate) mod embedded;
 pub(crate) mod offline;
 pub(crate) mod opened;
 pub(crate) mod readers;
+pub(crate) mod upgrade;
 pub(crate) mod writer;

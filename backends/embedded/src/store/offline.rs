@@ -10,7 +10,7 @@ use crate::files::lock::StoreLock;
 use crate::files::opening::Label;
 use crate::ledger::load;
 use crate::reading::check;
-use crate::rows::table::{MessageRow, Table};
+use crate::rows::table::Table;
 use crate::store::opened::Opened;
 
 /// A store that nobody uses, whatever its engine. Every call blocks, and is made by one thread.
@@ -101,9 +101,5 @@ impl<E: Engine> Tables for Opened<E> {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Visited,
     ) -> Result<()> {
         self.engine.scan(table, first, last, visit)
-    }
-
-    fn messages(&self, first: u64, last: u64, visit: &mut dyn FnMut(&MessageRow<'_>) -> Visited) -> Result<()> {
-        self.engine.messages(first, last, visit)
     }
 }

@@ -99,7 +99,7 @@ impl<E: Engine> Writer<E> {
     }
 
     /// Makes it durable, and only then applies it to the ledger.
-    fn write(&mut self, write_set: WriteSet<'_>) -> Result<()> {
+    fn write(&mut self, write_set: WriteSet) -> Result<()> {
         let writes = write_set.writes();
         if !writes.is_empty() {
             self.marker.begin(&mut self.engine)?;

@@ -54,7 +54,7 @@ async fn told(write: Write<'_>) -> String {
 
 #[tokio::test]
 async fn a_store_that_lost_its_counters_is_not_a_new_one() {
-    let told = told(Write::Remove { table: Table::Meta, key: keys::META }).await;
+    let told = told(Write::Remove { table: Table::Blocks, key: keys::META }).await;
     assert!(told.ends_with("the ledger's counters are missing"), "{told}");
     load::load(&Medium::default()).unwrap();
 }
@@ -75,11 +75,11 @@ async fn counters_that_would_give_a_number_twice_are_refused() {
         (MetaRow { identities_from: beyond, ..META }, "the ledger's first remembered sequence is"),
         (MetaRow { identities_commit: beyond, ..META }, "the ledger's first remembered commit is"),
     ] {
-        let told = told(put(Table::Meta, keys::META, &codec::encode(&meta).unwrap())).await;
+        let told = told(put(Table::Blocks, keys::META, &codec::encode(&meta).unwrap())).await;
         assert!(told.contains(part), "{told}\nand not\n{part}");
     }
     let mut medium = usual().await;
-    medium.apply(&[put(Table::Meta, keys::META, &codec::encode(&META).unwrap())]).unwrap();
+    medium.apply(&[put(Table::Blocks, keys::META, &codec::encode(&META).unwrap())]).unwrap();
     load::load(&medium).unwrap();
 }
 
@@ -173,7 +173,7 @@ async fn a_store_of_an_earlier_version_is_counted_and_then_keeps_the_counts() {
     let journal_bytes = load::load(&medium).unwrap().counters.journal_bytes;
     let earlier = codec::encode(&MetaRow { dead_letters: 1, next_commit: 4, journal_bytes, ..META }).unwrap();
     medium
-        .apply(&[Write::Remove { table: Table::DeadCounts, key: b"a" }, put(Table::Meta, keys::META, &earlier)])
+        .apply(&[Write::Remove { table: Table::DeadCounts, key: b"a" }, put(Table::Blocks, keys::META, &earlier)])
         .unwrap();
     let image = medium.image.lock().unwrap().clone();
 
@@ -187,7 +187,7 @@ async fn a_store_of_an_earlier_version_is_counted_and_then_keeps_the_counts() {
     store.commit(batch(vec![remember("c")])).await.unwrap();
     assert_eq!(store.dead_letter_counts().await.unwrap(), expected);
     assert_eq!(store.check(Depth::Full).await.unwrap(), []);
-    let meta = crate::engine::Tables::get(&medium, Table::Meta, keys::META).unwrap().unwrap();
+    let meta = crate::engine::Tables::get(&medium, Table::Blocks, keys::META).unwrap().unwrap();
     assert!(codec::decode_meta(&meta).unwrap().index.is_some());
     store.commit(batch(vec![acknowledge("a", 2)])).await.unwrap();
     assert_eq!(store.dead_letter_counts().await.unwrap(), []);
@@ -198,7 +198,7 @@ async fn a_store_of_an_earlier_version_is_counted_and_then_keeps_the_counts() {
 async fn what_an_earlier_version_wrote_is_traced_and_what_follows_is_indexed() {
     let (mut medium, folder) = (usual().await, tempfile::tempdir().unwrap());
     let earlier = MetaRow { journal_bytes: load::load(&medium).unwrap().counters.journal_bytes, ..META };
-    medium.apply(&[put(Table::Meta, keys::META, &codec::encode(&earlier).unwrap())]).unwrap();
+    medium.apply(&[put(Table::Blocks, keys::META, &codec::encode(&earlier).unwrap())]).unwrap();
     let store = open(&medium, folder.path()).with_runs_of(16);
     let state = async |name: &str| {
         let trace = store.deliveries(&named(name)).await.unwrap();

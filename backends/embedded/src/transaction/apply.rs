@@ -26,7 +26,6 @@ pub(crate) struct Transaction<'l, 'b> {
     pub(crate) recording: Recording<'b>,
     pub(crate) deliveries: Deliveries,
     pub(crate) imports: Imports<'b>,
-    pub(crate) removed_messages: Vec<(u64, u64)>,
     /// The blocks in which no message is left that nobody is owed.
     pub(crate) clean: BTreeSet<u64>,
     pub(crate) forgotten_identities: u64,
@@ -40,7 +39,6 @@ impl<'l, 'b> Transaction<'l, 'b> {
             recording: Recording::default(),
             deliveries: Deliveries::default(),
             imports: Imports::default(),
-            removed_messages: Vec::new(),
             clean: BTreeSet::new(),
             forgotten_identities: 0,
             oldest_row: ledger.oldest_row,

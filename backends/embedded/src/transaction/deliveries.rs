@@ -8,7 +8,7 @@ use crate::rows::dead_counts::Change;
 use crate::rows::journal::Redriven;
 use crate::rows::owned::OwnedMessage;
 use crate::rows::table::{MessageRow, Table};
-use crate::rows::{keys, read};
+use crate::rows::{keys, packed};
 use crate::transaction::overlay::Overlay;
 use crate::transaction::recording::Recording;
 
@@ -185,7 +185,7 @@ impl Deliveries {
         let row = match (recording.message(sequence), appended) {
             (Some(message), _) => row(&message)?,
             (None, Ok(index)) => row(&self.appended[index].row())?,
-            (None, Err(_)) => read::message(state.tables, sequence, row)?
+            (None, Err(_)) => packed::message(state.tables, sequence, row)?
                 .ok_or_else(|| StoreError::Corrupted(format!("message {sequence} is pending but not stored")))?,
         };
         state.rows.insert((Table::Dead, keys::sequence_and_peer(sequence, peer.as_str())), Some(row));

@@ -196,10 +196,10 @@ fn remove_runs(state: &mut Overlay<'_>, oldest: u64) -> Result<()> {
 fn remove_quiet_blocks(state: &mut Overlay<'_>, horizon: &Horizon) {
     let head = block_of(state.counters.next_sequence);
     let traces = horizon.traces.as_millis();
-    let quiet =
-        state.ledger.blocks.range(..head).filter(|(_, block)| {
-            block.stored.is_empty() && block.latest_change.saturating_add(slack(horizon)) < traces
-        });
+    let quiet = state.ledger.blocks.range(..head).filter(|(_, block)| {
+        let is_empty = block.stored.is_empty() && block.packs.is_empty();
+        is_empty && block.latest_change.saturating_add(slack(horizon)) < traces
+    });
     for (&number, _) in quiet {
         // A delivery that was redriven from there may have been settled just now.
         state.blocks.entry(number).or_insert(None);

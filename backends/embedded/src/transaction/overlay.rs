@@ -33,7 +33,8 @@ pub(crate) struct Overlay<'l> {
     pub(crate) blocks: BTreeMap<u64, Option<MessageBlock>>,
     /// The blocks in which deliveries were settled.
     pub(crate) dirty: BTreeSet<u64>,
-    /// Rows of notes, dead letters and their counts, redriven deliveries; and of the journal if a purge removes them.
+    /// Rows of notes, dead letters and their counts, redriven deliveries; packs that are removed or become shorter; and
+    /// rows of the journal if a purge removes them.
     pub(crate) rows: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
 }
 
@@ -92,6 +93,22 @@ impl<'l> Overlay<'l> {
     pub(crate) fn block(&self, number: u64) -> MessageBlock {
         let here = self.blocks.get(&number).copied();
         here.unwrap_or_else(|| self.ledger.blocks.get(&number).copied()).unwrap_or_default()
+    }
+
+    /// Takes messages out of a block; their packs are as they were.
+    pub(crate) fn remove_messages(&mut self, number: u64, gone: Bits) {
+        let mut block = self.block(number);
+        block.remove(gone);
+        self.blocks.insert(number, Some(block));
+    }
+
+    /// Takes the packs out of a block of which nothing is left.
+    pub(crate) fn remove_empty_packs(&mut self, number: u64) {
+        let mut block = self.block(number);
+        for pack in block.take_empty_packs(number) {
+            self.rows.insert((Table::Packs, keys::number(pack)), None);
+        }
+        self.blocks.insert(number, Some(block));
     }
 
     /// Notes that a delivery of this block was settled at this time.

@@ -1,9 +1,11 @@
 //! Forgetting what lies behind a horizon, and giving back its space.
 //!
-//! A purge is one commit: a transaction that removes. Messages leave in runs, as soon as no peer's bit is set for them;
-//! only blocks in which something was settled since the last purge are looked at, and most of what was settled has
-//! left already with the commit that settled it (`removal.rs`). Rows of the journal leave as `journal_trim.rs` says.
+//! A purge is one commit: a transaction that removes. Messages leave as soon as no peer's bit is set for them; only blocks
+//! in which something was settled since the last purge are looked at, and most of what was settled has left already with
+//! the commit that settled it (`removal.rs`). A pack of which little is left is written anew without the rest. Rows of the
+//! journal leave as `journal_trim.rs` says.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 
@@ -12,21 +14,28 @@ use slipstream_store::{Horizon, PeerId, Purged, Result, Sequence};
 use crate::engine::Tables;
 use crate::ledger::stamps::StampAges;
 use crate::ledger::state::Ledger;
-use crate::rows::bits::{BLOCK, Bits};
+use crate::rows::bits::Bits;
+use crate::rows::owned::OwnedMessage;
+use crate::rows::table::Table;
+use crate::rows::{keys, pack, packed};
 use crate::transaction::apply::Transaction;
 use crate::transaction::journal_trim::LeavingRows;
 use crate::transaction::write_set::WriteSet;
 
+/// Packs are written anew in one purge until they were so many bytes.
+const MOST_REWRITTEN: usize = 4 << 20;
+
 /// Applies a purge.
-pub(crate) fn purge<'b>(
+pub(crate) fn purge(
     ledger: &Ledger,
     tables: &dyn Tables,
     ages: &mut StampAges,
     horizon: &Horizon,
     budget: NonZeroU32,
-) -> Result<(WriteSet<'b>, Purged)> {
+) -> Result<(WriteSet, Purged)> {
     let transaction = Transaction::new(ledger, tables)?;
-    let mut purge = Purge { transaction, horizon, budget: u64::from(budget.get()), purged: Purged::default() };
+    let mut purge =
+        Purge { transaction, horizon, budget: u64::from(budget.get()), rewritten: 0, purged: Purged::default() };
     purge.expire_due()?;
     purge.remove_messages()?;
     purge.forget_identities();
@@ -46,6 +55,8 @@ struct Purge<'l, 'b> {
     transaction: Transaction<'l, 'b>,
     horizon: &'l Horizon,
     budget: u64,
+    /// How many bytes the packs had that were written anew.
+    rewritten: usize,
     purged: Purged,
 }
 
@@ -62,14 +73,14 @@ impl Purge<'_, '_> {
         let due: Vec<u64> = expiring.take_while(|(at, _)| *at <= now).map(|&(_, block)| block).collect();
         for number in due {
             let (mut expired, mut next) = (Bits::NONE, None);
-            let first = number * BLOCK;
-            self.transaction.state.tables.messages(first, first + (BLOCK - 1), &mut |row| {
+            let looked = packed::messages(self.transaction.state.tables, number, !Bits::NONE, &mut |row| {
                 match row.expires_at {
                     Some(at) if at <= now => expired.set(row.sequence),
                     at => next = next.into_iter().chain(at).min(),
                 }
                 Ok(ControlFlow::Continue(()))
-            })?;
+            });
+            looked.map(drop)?;
             for (peer, peer_number) in self.owing_peers() {
                 let pending = self.transaction.state.owed(&peer, peer_number, number)?.now.bits & expired;
                 let taken = pending.lowest(self.left());
@@ -108,30 +119,69 @@ impl Purge<'_, '_> {
         let owing = if dirty.is_empty() { Vec::new() } else { self.owing_peers() };
         for number in dirty {
             let left = self.left();
-            let Transaction { state, removed_messages, clean, .. } = &mut self.transaction;
-            let mut block = state.block(number);
+            let state = &mut self.transaction.state;
             let mut pending = Bits::NONE;
             for (peer, peer_number) in &owing {
                 pending |= state.owed(peer, *peer_number, number)?.now.bits;
             }
-            let gone = block.stored & !pending;
+            let gone = state.block(number).stored & !pending;
             let taken = gone.lowest(left);
             if !taken.is_empty() {
-                block.stored = block.stored & !taken;
-                if block.stored.is_empty() {
-                    block.earliest_expiry = None;
-                }
-                state.blocks.insert(number, Some(block));
-                removed_messages.extend(taken.runs(number, 1));
+                state.remove_messages(number, taken);
                 self.purged.removed += taken.count();
             }
-            if taken != gone {
+            if taken != gone || !self.shorten_packs(number)? {
                 self.purged.more = true;
                 return Ok(());
             }
-            state.dirty.remove(&number);
-            clean.insert(number);
+            self.transaction.state.dirty.remove(&number);
+            self.transaction.clean.insert(number);
         }
+        Ok(())
+    }
+
+    /// Writes the packs of a block anew of which little is left; whether there was room for all of them in this purge.
+    fn shorten_packs(&mut self, number: u64) -> Result<bool> {
+        let state = &mut self.transaction.state;
+        state.remove_empty_packs(number);
+        let (block, next_sequence) = (state.block(number), state.counters.next_sequence);
+        for (first, within) in block.sparse_packs(number, next_sequence) {
+            if self.rewritten >= MOST_REWRITTEN {
+                return Ok(false);
+            }
+            self.shorten_pack(number, first, block.stored & within)?;
+        }
+        Ok(true)
+    }
+
+    /// Writes a pack anew with these of its messages, unless that saves little.
+    fn shorten_pack(&mut self, number: u64, first: u64, kept: Bits) -> Result<()> {
+        let state = &mut self.transaction.state;
+        let (mut messages, mut bytes, mut kept_bytes) = (Vec::new(), 0, 0);
+        if let Some(value) = state.tables.get(Table::Packs, &keys::number(first))? {
+            bytes = value.len();
+            pack::each(first, &value, &mut |message| {
+                if kept.has(message.sequence) {
+                    kept_bytes += message.text.len();
+                    messages.push(OwnedMessage::new(message, message.sequence));
+                }
+                Ok(())
+            })?;
+        }
+        self.rewritten += bytes;
+        if kept_bytes > bytes / 2 {
+            return Ok(());
+        }
+        let mut block = state.block(number);
+        let mut rows = BTreeMap::from([(keys::number(first), None)]);
+        block.packs.clear(first);
+        pack::pack(messages.iter().map(OwnedMessage::row), |first, value| {
+            block.packs.set(first);
+            rows.insert(keys::number(first), Some(value));
+            Ok(())
+        })?;
+        state.blocks.insert(number, Some(block));
+        state.rows.extend(rows.into_iter().map(|(key, value)| ((Table::Packs, key), value)));
         Ok(())
     }
 

@@ -1,17 +1,17 @@
 //! Messages that leave with the commit that settles their last delivery.
 //!
-//! What is settled soon after it was recorded, as is most, then lives in a few pages that are still at hand: the
-//! messages of a commit come into the pages of those that it removes, and a page is written once for both. If it
-//! cannot be seen at once that nobody is owed a message any more, it is left to the purge.
+//! What is settled soon after it was recorded, as is most, then lives in a few pages that are still at hand: the packs of a
+//! commit come into the pages of those that it removes, and a page is written once for both. A pack leaves soon
+//! after its last message. If it cannot be seen at once that nobody is owed a message any more, it is left to the purge.
 
 use std::collections::BTreeMap;
 
 use crate::rows::bits::Bits;
 use crate::transaction::apply::Transaction;
 
-/// The shortest run of messages that a commit removes; a shorter one waits for its neighbours. Removing a run costs
-/// as much as removing some ten messages.
-const SHORTEST_RUN: u64 = 32;
+/// Packs leave together when the last of so many neighbours is settled, or as many at once: of the small packs of a slow
+/// flow each page then loses all of its rows in one commit, and not one in each.
+const NEIGHBOURS: u64 = 32;
 
 /// What the deliveries that a transaction touched say of a block.
 #[derive(Debug, Default)]
@@ -44,20 +44,15 @@ pub(crate) fn remove_settled(transaction: &mut Transaction<'_, '_>) {
 
 fn remove_settled_of(transaction: &mut Transaction<'_, '_>, number: u64, pending: Bits) {
     let state = &mut transaction.state;
-    let mut block = state.block(number);
-    let mut gone = block.stored & !pending;
+    let mut gone = state.block(number).stored & !pending;
     // What this transaction records is not stored yet when the others are removed.
     gone.keep_below(number, state.ledger.counters.next_sequence);
-    let runs: Vec<_> = gone.runs(number, 1).filter(|(first, last)| last - first + 1 >= SHORTEST_RUN).collect();
-    for &(first, last) in &runs {
-        (first..=last).for_each(|sequence| block.stored.clear(sequence));
-    }
-    if runs.is_empty() {
+    if gone.is_empty() {
         return;
     }
-    transaction.removed_messages.extend(runs);
-    if block.stored.is_empty() {
-        block.earliest_expiry = None;
+    state.remove_messages(number, gone);
+    let is_last = |sequence: u64| sequence % NEIGHBOURS == NEIGHBOURS - 1;
+    if gone.count() >= NEIGHBOURS || gone.numbers(number).any(is_last) || state.block(number).stored.is_empty() {
+        state.remove_empty_packs(number);
     }
-    state.blocks.insert(number, Some(block));
 }

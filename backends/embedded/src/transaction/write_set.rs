@@ -6,12 +6,14 @@ use crate::engine::Write;
 use crate::ledger::changes::{Changes, Indexed, OwedChange};
 use crate::ledger::counters::{Counters, OldestRow};
 use crate::ledger::peers;
+use crate::rows::bits::block_of;
 use crate::rows::codec::{self, OwedRow, SeenRow};
 use crate::rows::journal::JournalRow;
 use crate::rows::owned::OwnedMessage;
 use crate::rows::table::Table;
-use crate::rows::{index, keys};
+use crate::rows::{index, keys, pack};
 use crate::transaction::apply::Transaction;
+use crate::transaction::deliveries::Deliveries;
 use crate::transaction::journal_entry;
 use crate::transaction::overlay::Overlay;
 use crate::transaction::recording::Recording;
@@ -20,27 +22,27 @@ use crate::transaction::recording::Recording;
 type RowWrite = (Table, Vec<u8>, Option<Vec<u8>>);
 
 /// The writes of a transaction, and what they change in the ledger once the engine has them.
-pub(crate) struct WriteSet<'b> {
-    recording: Recording<'b>,
-    appended: Vec<OwnedMessage>,
-    removed_messages: Vec<(u64, u64)>,
+pub(crate) struct WriteSet {
     rows: Vec<RowWrite>,
     pub(crate) changes: Changes,
 }
 
-impl<'b> WriteSet<'b> {
+impl WriteSet {
     /// The write set of a transaction. `carried` are rows of the journal that are written again, as of `carried_at`.
     pub(crate) fn of(
-        mut transaction: Transaction<'_, 'b>,
+        mut transaction: Transaction<'_, '_>,
         carried: &[JournalRow<'_>],
         carried_at: u64,
     ) -> Result<Self> {
         transaction.end()?;
         let mut rows = Vec::with_capacity(transaction.state.owed.len() + transaction.state.rows.len() + 8);
         let indexed = journal(&mut transaction, carried, carried_at, &mut rows)?;
-        let Transaction { mut state, recording, deliveries, .. } = transaction;
-        let Transaction { removed_messages, clean, forgotten_identities, oldest_row, .. } = transaction;
+        let Transaction { mut state, mut recording, deliveries, .. } = transaction;
+        let Transaction { clean, forgotten_identities, oldest_row, .. } = transaction;
+        let packs = packs(&recording, &deliveries, &mut state)?;
         add_rows(&mut state, &mut rows)?;
+        // Behind those that are removed, so that they can have their room.
+        rows.extend(packs);
         let owed = state.owed.into_iter().map(|touched| OwedChange {
             before: touched.before.bits.count(),
             peer: touched.peer,
@@ -48,7 +50,6 @@ impl<'b> WriteSet<'b> {
             block: touched.block,
             now: touched.now,
         });
-        let mut recording = recording;
         let changes = Changes {
             counters: state.counters,
             is_written: !rows.is_empty(),
@@ -64,30 +65,39 @@ impl<'b> WriteSet<'b> {
             oldest_row,
             indexed,
         };
-        Ok(Self { recording, appended: deliveries.appended, removed_messages, rows, changes })
+        Ok(Self { rows, changes })
     }
 
     /// The writes, in order. None if nothing changes.
     pub(crate) fn writes(&self) -> Vec<Write<'_>> {
-        let Recording { messages, routes, .. } = &self.recording;
-        let mut writes = Vec::with_capacity(messages.len() + self.rows.len() + 4);
-        // None of those that are added here. First, so that these can have their room.
-        writes.extend(self.removed_messages.iter().map(|&(first, last)| Write::RemoveMessages { first, last }));
-        let owed = messages.iter().filter(|message| !routes[message.route].recipients.is_empty());
-        let mut appended = self.appended.iter().peekable();
-        for message in owed {
-            while let Some(first) = appended.next_if(|appended| appended.sequence < message.sequence) {
-                writes.push(Write::Message(first.row()));
-            }
-            writes.push(Write::Message(message.row(routes)));
-        }
-        writes.extend(appended.map(|message| Write::Message(message.row())));
-        writes.extend(self.rows.iter().map(|(table, key, value)| match value {
+        let rows = self.rows.iter().map(|(table, key, value)| match value {
             Some(value) => Write::Put { table: *table, key, value },
             None => Write::Remove { table: *table, key },
-        }));
-        writes
+        });
+        rows.collect()
     }
+}
+
+/// The packs of the messages that the transaction adds, which their blocks have from now on.
+fn packs(recording: &Recording<'_>, deliveries: &Deliveries, state: &mut Overlay<'_>) -> Result<Vec<RowWrite>> {
+    let Recording { messages, routes, .. } = recording;
+    let owed = messages.iter().filter(|message| !routes[message.route].recipients.is_empty());
+    let mut owed = owed.map(|message| message.row(routes)).peekable();
+    let mut appended = deliveries.appended.iter().map(OwnedMessage::row).peekable();
+    let mut packs = Vec::new();
+    let messages = std::iter::from_fn(|| match (owed.peek(), appended.peek()) {
+        (Some(message), Some(redriven)) if redriven.sequence < message.sequence => appended.next(),
+        (None, _) => appended.next(),
+        _ => owed.next(),
+    });
+    pack::pack(messages, |first, value| {
+        let mut block = state.block(block_of(first));
+        block.packs.set(first);
+        state.blocks.insert(block_of(first), Some(block));
+        packs.push((Table::Packs, keys::number(first), Some(value)));
+        Ok(())
+    })?;
+    Ok(packs)
 }
 
 /// Adds the rows of what the transaction changed.
@@ -105,7 +115,7 @@ fn add_rows(state: &mut Overlay<'_>, rows: &mut Vec<RowWrite>) -> Result<()> {
         rows.push((Table::Seen, keys::epoch_block(key), row.map(|row| codec::encode(&row)).transpose()?));
     }
     for (&number, block) in &state.blocks {
-        let value = block.map(|block| codec::encode(&block.row())).transpose()?;
+        let value = block.map(|block| block.encode()).transpose()?;
         rows.push((Table::Blocks, keys::number(number), value));
     }
     for (id, peer) in &state.peers {
@@ -115,7 +125,7 @@ fn add_rows(state: &mut Overlay<'_>, rows: &mut Vec<RowWrite>) -> Result<()> {
     if !rows.is_empty() || state.counters != state.ledger.counters || state.relay != state.ledger.relay {
         let Counters { index, journal, .. } = state.counters;
         let meta = codec::encode_meta(state.counters.row(state.relay.as_ref()), index, journal)?;
-        rows.push((Table::Meta, keys::META.to_vec(), Some(meta)));
+        rows.push((Table::Blocks, keys::META.to_vec(), Some(meta)));
     }
     Ok(())
 }
