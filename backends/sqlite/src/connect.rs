@@ -1,5 +1,6 @@
 //! Opening connections, and looking at a file before SQLite may change it.
 
+use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -108,7 +109,12 @@ pub(crate) fn make_file(file: &Path) -> Result<()> {
 pub(crate) fn writer(file: &Path, durability: Durability) -> Result<Connection> {
     let is_there = inspect(file)?;
     make_file(file)?;
-    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let vfs = match durability {
+        // Each commit is synced, from the first one on: `FULL` is what a connection begins with.
+        Durability::Full => slipstream_gather::over(vfs(file)).map_err(|error| refused(file, &error))?,
+        Durability::Relaxed => vfs(file),
+    };
+    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE, vfs)?;
     // A store that is refused, or whose writer panicked, is left as it is; an orderly close allows it again.
     let keep_log = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     let fault = |error: rusqlite::Error| refused(file, &error);
@@ -153,22 +159,26 @@ fn try_to_write(file: &Path) -> std::io::Result<()> {
 
 /// A connection that reads.
 pub(crate) fn reader(file: &Path) -> Result<Connection> {
-    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_ONLY, vfs(file))?;
     let tuned = connection.execute_batch("PRAGMA cache_size = -2048;");
     tuned.map_err(|error| refused(file, &error))?;
     Ok(connection)
 }
 
-fn open(file: &Path, flags: OpenFlags) -> Result<Connection> {
-    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+/// The VFS of SQLite that is right for the file.
+fn vfs(file: &Path) -> &'static CStr {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let connection = if copies_on_write(folder) {
+    if copies_on_write(folder) {
         // The index of the log is kept in memory then, and not in a file that is mapped: if there is no room, writing
         // into that kills the process. No other program can open the store meanwhile.
-        Connection::open_with_flags_and_vfs(file, flags, c"unix-excl")
+        c"unix-excl"
     } else {
-        Connection::open_with_flags(file, flags)
-    };
+        c"unix"
+    }
+}
+
+fn open(file: &Path, flags: OpenFlags, vfs: &CStr) -> Result<Connection> {
+    let connection = Connection::open_with_flags_and_vfs(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX, vfs);
     let connection = connection.map_err(|error| refused(file, &error))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
