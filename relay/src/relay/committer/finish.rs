@@ -138,7 +138,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         run.forwards.push(Arc::new(Forward {
             sequence,
             metadata: Arc::new(metadata),
-            instances: protocol::targeted_instances(text),
+            instances: arrival.instances.clone(),
             expires_at: *expires_at,
             text: text.clone(),
         }));

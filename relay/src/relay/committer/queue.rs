@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use slipstream_store::{Horizon, Operation, Outcome, Purged, Record, Result, StoreError, Tag};
+use slipstream_store::{Horizon, Operation, Outcome, PeerId, Purged, Record, Result, StoreError, Tag};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::protocol::TraceContext;
@@ -21,6 +21,8 @@ pub(in crate::relay) struct Arrival {
     pub(in crate::relay) from_relay: bool,
     /// The tags that it targets, if no peer matches.
     pub(in crate::relay) unrouted: Option<Box<[Tag]>>,
+    /// The only applications that it is for; all, if there is none.
+    pub(in crate::relay) instances: Box<[PeerId]>,
     /// Whether it is to be refused where it has no recipients.
     pub(in crate::relay) mandatory: bool,
     /// The trace that it belongs to, if it names one.

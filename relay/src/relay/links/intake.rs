@@ -64,10 +64,10 @@ impl Intake {
         }
         let record = self.record(&envelope);
         let from_relay = self.sender.kind == PeerKind::Relay;
-        let mandatory = envelope.is_mandatory();
+        let (mandatory, instances) = (envelope.is_mandatory(), envelope.targeted_instances().into());
         let unrouted = record.route.recipients.is_empty().then(|| envelope.targeted_tags().into());
         let trace = envelope.trace_context().map(Box::new);
-        self.commits.message(record, Arrival { reply, read_at, from_relay, unrouted, mandatory, trace }).await;
+        self.commits.message(record, Arrival { reply, read_at, from_relay, unrouted, instances, mandatory, trace }).await;
     }
 
     fn record(&mut self, envelope: &Envelope<'_>) -> Box<Record> {
