@@ -11,19 +11,20 @@ mod health;
 mod queue;
 mod reserved;
 mod retry;
+mod room;
 mod settle_budget;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use slipstream_store::{Horizon, MessageStore, Operation, Purged, Result};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tracing::{error, warn};
 
 use self::adopted::Adopted;
 use self::batch::{Committed, Filling};
 pub(super) use self::health::StoreHealth;
-pub(super) use self::queue::{Arrival, CommitQueue, Submission, WeakCommitQueue, queue};
+pub(super) use self::queue::{Arrival, Burst, CommitQueue, Submission, Submissions, WeakCommitQueue, queue};
 pub(super) use self::reserved::Reserved;
 use self::settle_budget::SettleBudget;
 use super::disk::Disk;
@@ -60,11 +61,11 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     ///
     /// # Errors
     /// The error with which the store failed for good. What was not committed is not answered, or was refused.
-    pub(super) async fn run(self, submissions: mpsc::Receiver<Submission>) -> Result<()> {
+    pub(super) async fn run(self, submissions: Submissions) -> Result<()> {
         let mut unfinished: Option<Committed> = None;
         // Decisions that the store refused for now. No new ones are taken until these are committed.
         let mut held: Vec<Operation> = Vec::new();
-        let mut submissions = Submissions { queue: submissions, adopted: Adopted::default() };
+        let mut submissions = Followed { submissions, adopted: Adopted::default() };
         let mut budget = SettleBudget::default();
         loop {
             let idle = unfinished.is_none();
@@ -109,7 +110,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     /// `None` when everything has ended.
     async fn gather(
         &self,
-        submissions: &mut Submissions,
+        submissions: &mut Followed,
         held: &mut Vec<Operation>,
         budget: &mut SettleBudget,
         idle: bool,
@@ -132,6 +133,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                 None => break,
             }
         }
+        filling.keep(submissions.submissions.share());
         let decisions = budget.next(filling.makes(), self.clock.elapsed(), self.limits.batch_decisions);
         self.take_decisions(&mut filling, held, decisions);
         Some(filling)
@@ -176,21 +178,21 @@ impl<S: MessageStore + ?Sized> Committer<S> {
 }
 
 /// What the committer is asked to do, with the messages for an alias that was adopted going to whom it was.
-struct Submissions {
-    queue: mpsc::Receiver<Submission>,
+struct Followed {
+    submissions: Submissions,
     adopted: Adopted,
 }
 
-impl Submissions {
+impl Followed {
     /// The next one; `None` when every way in is gone.
     async fn next(&mut self) -> Option<Submission> {
-        let submission = self.queue.recv().await?;
+        let submission = self.submissions.next().await?;
         Some(self.followed(submission))
     }
 
     /// The next one that is there.
     fn at_hand(&mut self) -> Option<Submission> {
-        let submission = self.queue.try_recv().ok()?;
+        let submission = self.submissions.at_hand()?;
         Some(self.followed(submission))
     }
 
