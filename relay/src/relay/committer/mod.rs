@@ -1,7 +1,8 @@
 //! The one stage that writes: makes messages and decisions durable in batches, then answers and forwards.
 //!
 //! Group commit without a timer: while one commit runs the next batch fills, and the committer then takes all there
-//! is, up to a limit. While the store works on a batch, the committer finishes the one before it.
+//! is, up to a limit. While the store works on a batch, the committer finishes the one before it. Decisions about
+//! deliveries, for which nobody waits, go with the next messages, or in a while.
 
 mod acceptance;
 mod adopted;
@@ -123,7 +124,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                     Some(submission) => self.take(submission, &mut filling),
                     None => return self.last_decisions(held),
                 },
-                () = self.dispatcher.decided(), if held.is_empty() => {}
+                () = self.decisions(budget.pause()), if held.is_empty() => {}
                 () = tokio::time::sleep(HELD_PAUSE), if !held.is_empty() => {}
             }
         }
@@ -134,18 +135,31 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             }
         }
         filling.keep(submissions.submissions.share());
-        let decisions = budget.next(filling.makes(), self.clock.elapsed(), self.limits.batch_decisions);
-        self.take_decisions(&mut filling, held, decisions);
+        if idle || !filling.is_empty() || budget.pause().is_zero() {
+            let most = budget.next(filling.makes(), self.clock.elapsed(), self.limits.batch_decisions);
+            let taken = self.take_decisions(&mut filling, held, most);
+            budget.took(taken, most);
+        }
         Some(filling)
     }
 
-    fn take_decisions(&self, filling: &mut Filling, held: &mut Vec<Operation>, most: usize) {
+    /// Waits until decisions should be committed though there is no message.
+    async fn decisions(&self, pause: Duration) {
+        self.dispatcher.decided().await;
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Takes decisions, and tells how many.
+    fn take_decisions(&self, filling: &mut Filling, held: &mut Vec<Operation>, most: usize) -> usize {
+        let before = filling.len();
         if held.is_empty() {
-            let limit = filling.len() + most;
-            self.dispatcher.take_decided(filling.decisions(), limit);
+            self.dispatcher.take_decided(filling.decisions(), before + most);
         } else {
             filling.decisions().append(held);
         }
+        filling.len() - before
     }
 
     fn last_decisions(&self, held: &mut Vec<Operation>) -> Option<Filling> {
