@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use std::vec::Drain;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -28,10 +29,12 @@ struct Echo {
 struct Taken(Arc<Echo>);
 
 impl Inbox for Taken {
-    async fn text(&mut self, text: Bytes) {
-        *self.0.last.lock() = Some(text.clone());
-        self.0.texts.lock().push_back(text);
-        self.0.wake.notify_one();
+    async fn texts(&mut self, texts: Drain<'_, Bytes>) {
+        for text in texts {
+            *self.0.last.lock() = Some(text.clone());
+            self.0.texts.lock().push_back(text);
+            self.0.wake.notify_one();
+        }
     }
 }
 

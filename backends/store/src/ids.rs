@@ -6,6 +6,8 @@ use std::fmt;
 use smol_str::SmolStr;
 use ulid::Ulid;
 
+use crate::short_text::ShortText;
+
 /// Why a text is not a name of the kind that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {}", self.problem())]
@@ -42,19 +44,26 @@ impl InvalidId {
     }
 }
 
-fn is_id_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-')
+const fn is_id_byte(byte: u8) -> bool {
+    // Digits and the colon stand together.
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    letter | (byte.wrapping_sub(b'0') < 11) | (byte == b'.') | (byte == b'_') | (byte == b'-')
+}
+
+/// Whether every byte is of a kind. All are looked at, because that is done many at once.
+fn all(text: &str, is: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(true, |all, byte| all & is(byte))
 }
 
 fn is_id(text: &str, max: usize) -> bool {
-    (1..=max).contains(&text.len()) && text.bytes().all(is_id_byte)
+    (1..=max).contains(&text.len()) && all(text, is_id_byte)
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $expected:literal, $valid:expr) => {
+    ($(#[$doc:meta])* $name:ident($text:ty), $what:literal, $expected:literal, $valid:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(SmolStr);
+        pub struct $name($text);
 
         impl $name {
             #[doc = concat!("Takes a text that is ", $expected, ".")]
@@ -64,19 +73,19 @@ macro_rules! name {
             pub fn new(text: impl AsRef<str>) -> std::result::Result<Self, InvalidId> {
                 let text = text.as_ref();
                 let valid: fn(&str) -> bool = $valid;
-                if valid(text) { Ok(Self(SmolStr::new(text))) } else { Err(InvalidId::new($what, $expected, text)) }
+                if valid(text) { Ok(Self(<$text>::new(text))) } else { Err(InvalidId::new($what, $expected, text)) }
             }
 
             /// The name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
 
@@ -109,31 +118,31 @@ macro_rules! name {
 
 name!(
     /// The id of a relay or an application server. Cloning is cheap.
-    PeerId, "peer id", "1 to 128 of A-Z a-z 0-9 . _ : -", |text| is_id(text, PeerId::MAX_BYTES)
+    PeerId(SmolStr), "peer id", "1 to 128 of A-Z a-z 0-9 . _ : -", |text| is_id(text, PeerId::MAX_BYTES)
 );
 name!(
     /// The id of a cluster group, the first half of a message's [`Identity`].
-    ClusterGroup, "cluster group", "1 to 128 of A-Z a-z 0-9 . _ : -", |text| is_id(text, 128)
+    ClusterGroup(SmolStr), "cluster group", "1 to 128 of A-Z a-z 0-9 . _ : -", |text| is_id(text, 128)
 );
 name!(
     /// A tag that a peer carries and that a message may target.
-    Tag, "tag", "1 to 64 of A-Z a-z 0-9 . _ : -", |text| is_id(text, 64)
+    Tag(SmolStr), "tag", "1 to 64 of A-Z a-z 0-9 . _ : -", |text| is_id(text, 64)
 );
 name!(
     /// The id of a message within its cluster group.
-    MessageId, "message id", "1 to 128 of the ASCII characters ! to ~",
-    |text| (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    MessageId(ShortText), "message id", "1 to 128 of the ASCII characters ! to ~",
+    |text| (1..=128).contains(&text.len()) && all(text, |byte| byte.wrapping_sub(b'!') <= b'~' - b'!')
 );
 name!(
     /// The type of a message: `SK`, `CMD`, or a custom one.
-    MessageType, "type", "an upper-case letter, then up to 31 of A-Z 0-9 _",
+    MessageType(SmolStr), "type", "an upper-case letter, then up to 31 of A-Z 0-9 _",
     |text| text.len() <= 32
         && text.starts_with(|first: char| first.is_ascii_uppercase())
         && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 );
 name!(
     /// The key that a message is about.
-    Key, "key", "1 to 1024 bytes of UTF-8", |text| (1..=1024).contains(&text.len())
+    Key(SmolStr), "key", "1 to 1024 bytes of UTF-8", |text| (1..=1024).contains(&text.len())
 );
 
 /// What a generated peer id begins with.
@@ -162,7 +171,7 @@ impl PeerId {
 
 impl From<Ulid> for MessageId {
     fn from(ulid: Ulid) -> Self {
-        Self(SmolStr::new(ulid.array_to_str(&mut [0; ulid::ULID_LEN])))
+        Self(ShortText::new(ulid.array_to_str(&mut [0; ulid::ULID_LEN])))
     }
 }
 
@@ -218,6 +227,11 @@ mod tests {
     fn names_are_checked_at_their_bounds() {
         assert!(PeerId::new("pi-aws_1.eu:7").is_ok());
         assert!(PeerId::new("a".repeat(128)).is_ok());
+        for byte in 0..=0x7f_u8 {
+            let known = byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+            let text = format!("a{}z", char::from(byte));
+            assert_eq!((PeerId::new(&text).is_ok(), MessageId::new(&text).is_ok()), (known, byte.is_ascii_graphic()));
+        }
         for bad in ["", " ", "a b", "a/b", "ä", &"a".repeat(129)] {
             assert!(PeerId::new(bad).is_err(), "{bad:?}");
         }

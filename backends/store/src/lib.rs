@@ -28,6 +28,7 @@ mod exchange;
 mod guarantee;
 mod ids;
 mod peer;
+mod short_text;
 mod store;
 mod values;
 mod views;

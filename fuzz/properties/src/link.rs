@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use std::vec::Drain;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -57,8 +58,10 @@ pub(crate) struct Outcome {
 struct Kept(Arc<Mutex<Vec<Bytes>>>);
 
 impl Inbox for Kept {
-    async fn text(&mut self, text: Bytes) {
-        self.0.lock().push(text);
+    async fn texts(&mut self, texts: Drain<'_, Bytes>) {
+        for text in texts {
+            self.0.lock().push(text);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::vec::Drain;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -171,8 +172,10 @@ impl Incoming {
 }
 
 impl Inbox for Incoming {
-    async fn text(&mut self, text: Bytes) {
-        // Where nobody receives any more, texts are dropped; the relay still has them.
-        let _ = self.queue.push(text).await;
+    async fn texts(&mut self, texts: Drain<'_, Bytes>) {
+        for text in texts {
+            // Where nobody receives any more, texts are dropped; the relay still has them.
+            let _ = self.queue.push(text).await;
+        }
     }
 }

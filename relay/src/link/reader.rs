@@ -1,12 +1,13 @@
 //! The reading half of a link: from frames to texts.
 
 use std::convert::Infallible;
-use std::future::{Future, ready};
+use std::future::{Future, poll_fn, ready};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
+use std::vec::Drain;
 
 use bytes::{Bytes, BytesMut};
 use fastwebsockets::{Frame, OpCode, Payload, WebSocketRead};
@@ -16,19 +17,20 @@ use super::assembler::Assembler;
 use super::close::{Violation, parse_failure};
 use super::control::Closing;
 use super::frames::MAX_CONTROL_PAYLOAD;
-use super::silence::Heard;
+use super::silence::{Heard, Valve};
 use super::{CloseCode, LinkControl, LinkLimits, Role, awake};
 
 /// Where the texts of a link go.
 pub trait Inbox: Send {
-    /// Takes a text, which is valid UTF-8 and within the size limit, in the order in which they came.
+    /// Takes the texts that one read has brought, at most 128, in the order in which they came. Each is valid UTF-8 and
+    /// within the size limit; together they are hardly more than the reader's buffer holds.
     ///
     /// Until this returns nothing more is read from the peer: that is how a full stage holds it back. A wait here
     /// does not count as the peer's silence.
     ///
     /// # Cancellation
     /// The future is dropped where it stands when the link ends.
-    fn text(&mut self, text: Bytes) -> impl Future<Output = ()> + Send;
+    fn texts(&mut self, texts: Drain<'_, Bytes>) -> impl Future<Output = ()> + Send;
 }
 
 /// Reads until the peer's Close, or until the peer has fallen silent after it broke a rule. Returns the stream, of which
@@ -89,32 +91,88 @@ async fn take<I: Inbox>(
     inbox: &mut I,
     control: &LinkControl,
 ) -> io::Result<Option<Closing>> {
+    let mut texts = Vec::new();
     loop {
-        let (opcode, fin, payload) = match frames.next().await? {
-            Ok(parts) => parts,
-            Err(violation) => return Ok(Some(Closing::Violation(violation))),
+        let valve = Arc::clone(&frames.valve);
+        let frame = {
+            let mut next = pin!(frames.next());
+            match at_hand(next.as_mut(), &valve).await {
+                Some(frame) => frame,
+                None => {
+                    hand_over(&mut texts, inbox, control).await;
+                    next.await
+                }
+            }
         };
-        let text = match opcode {
-            OpCode::Text => assembler.text(payload, fin),
-            OpCode::Continuation => assembler.continuation(&payload, fin),
-            OpCode::Binary => Err(Violation::BINARY),
-            OpCode::Close => return Ok(Some(read_close(&payload).unwrap_or_else(Closing::Violation))),
-            OpCode::Ping => {
-                // A copy, because a slice would keep the parser's buffer alive.
-                control.pong(Bytes::copy_from_slice(&payload));
+        let text = match frame? {
+            Ok((OpCode::Text, fin, payload)) => assembler.text(payload, fin),
+            Ok((OpCode::Continuation, fin, payload)) => assembler.continuation(&payload, fin),
+            Ok((opcode, _, payload)) => {
+                // What came before it comes first.
+                hand_over(&mut texts, inbox, control).await;
+                if let Some(closing) = heed(opcode, &payload, control) {
+                    return Ok(Some(closing));
+                }
                 Ok(None)
             }
-            OpCode::Pong => Ok(None),
+            Err(violation) => Err(violation),
         };
         match text {
-            // Pinned here, because a future that takes in a message is too large to be moved for each.
-            Ok(Some(text)) if !control.is_close_sent() => control.until_close_sent(pin!(inbox.text(text))).await,
-            Ok(_) => {}
-            Err(violation) => return Ok(Some(Closing::Violation(violation))),
+            Ok(text) => {
+                texts.extend(text);
+                if texts.len() == MOST_TEXTS {
+                    hand_over(&mut texts, inbox, control).await;
+                }
+            }
+            Err(violation) => {
+                hand_over(&mut texts, inbox, control).await;
+                return Ok(Some(Closing::Violation(violation)));
+            }
         }
         if frames.are_only_memory() {
+            hand_over(&mut texts, inbox, control).await;
             return Ok(None);
         }
+    }
+}
+
+/// The next frame, if what was read already holds all of it.
+async fn at_hand<F: Future>(mut next: Pin<&mut F>, valve: &Valve) -> Option<F::Output> {
+    valve.shut(true);
+    let polled = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await;
+    valve.shut(false);
+    match polled {
+        Poll::Ready(frame) => Some(frame),
+        Poll::Pending => None,
+    }
+}
+
+/// Hands over the texts that came, unless the Close is out.
+async fn hand_over<I: Inbox>(texts: &mut Vec<Bytes>, inbox: &mut I, control: &LinkControl) {
+    if !texts.is_empty() && !control.is_close_sent() {
+        control.until_close_sent(pin!(inbox.texts(texts.drain(..)))).await;
+    }
+    texts.clear();
+    texts.shrink_to(KEPT_TEXTS);
+}
+
+/// Most texts that are handed over at once.
+const MOST_TEXTS: usize = 128;
+
+/// Room for that many texts stays with a link.
+const KEPT_TEXTS: usize = 32;
+
+/// What a frame that is part of no text asks for.
+fn heed(opcode: OpCode, payload: &[u8], control: &LinkControl) -> Option<Closing> {
+    match opcode {
+        OpCode::Close => Some(read_close(payload).unwrap_or_else(Closing::Violation)),
+        // A copy, because a slice would keep the parser's buffer alive.
+        OpCode::Ping => {
+            control.pong(Bytes::copy_from_slice(payload));
+            None
+        }
+        OpCode::Pong => None,
+        OpCode::Binary | OpCode::Text | OpCode::Continuation => Some(Closing::Violation(Violation::BINARY)),
     }
 }
 
@@ -125,16 +183,16 @@ const LARGE_PAYLOAD: usize = 64 << 10;
 struct Frames<'s> {
     parser: WebSocketRead<&'s mut Heard>,
     role: Role,
-    /// How many bytes the parser got, and how many of them were in the frames that it gave.
-    given: Arc<AtomicU64>,
+    valve: Arc<Valve>,
+    /// How many of the bytes that the parser got were in the frames that it gave.
     taken: u64,
     is_swollen: bool,
 }
 
 impl<'s> Frames<'s> {
     fn new(stream: &'s mut Heard, role: Role, limits: &LinkLimits) -> Self {
-        let given = stream.given();
-        let taken = given.load(Ordering::Relaxed);
+        let valve = stream.valve();
+        let taken = valve.given();
         // The parser's "server" unmasks what is masked; whether it should have been is checked here, for both roles.
         let (mut parser, _) =
             fastwebsockets::after_handshake_split(stream, tokio::io::sink(), fastwebsockets::Role::Server);
@@ -142,7 +200,7 @@ impl<'s> Frames<'s> {
         parser.set_auto_pong(false);
         // Exclusive. It bounds what the parser reserves on the word of a frame's head.
         parser.set_max_message_size(limits.max_message_bytes.max(MAX_CONTROL_PAYLOAD).saturating_add(1));
-        Self { parser, role, given, taken, is_swollen: false }
+        Self { parser, role, valve, taken, is_swollen: false }
     }
 
     async fn next(&mut self) -> io::Result<Result<(OpCode, bool, BytesMut), Violation>> {
@@ -161,7 +219,7 @@ impl<'s> Frames<'s> {
 
     /// Whether nothing but a large buffer would be lost with the parser. An idle link must not hold one.
     fn are_only_memory(&self) -> bool {
-        self.is_swollen && self.taken == self.given.load(Ordering::Relaxed)
+        self.is_swollen && self.taken == self.valve.given()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -51,32 +51,52 @@ impl Silence {
     }
 }
 
+/// What the one who reads knows of a stream that he has lent to a parser.
+#[derive(Debug, Default)]
+pub(super) struct Valve {
+    given: AtomicU64,
+    shut: AtomicBool,
+}
+
+impl Valve {
+    /// How many bytes were handed out so far.
+    pub(super) fn given(&self) -> u64 {
+        self.given.load(Ordering::Relaxed)
+    }
+
+    /// Has nothing more be read, or has it go on. Whoever waits for a shut stream is not woken.
+    pub(super) fn shut(&self, shut: bool) {
+        self.shut.store(shut, Ordering::Relaxed);
+    }
+}
+
 /// The reading half of a stream, which notes when it has to wait. What was read ahead comes first.
 pub(super) struct Heard {
     ahead: Bytes,
     stream: ReadHalf,
     silence: Arc<Silence>,
-    /// How many bytes were handed out.
-    given: Arc<AtomicU64>,
+    valve: Arc<Valve>,
 }
 
 impl Heard {
     pub(super) fn new(ahead: Bytes, stream: ReadHalf, silence: Arc<Silence>) -> Self {
-        Self { ahead, stream, silence, given: Arc::default() }
+        Self { ahead, stream, silence, valve: Arc::default() }
     }
 
-    /// How many bytes the one who reads has got so far.
-    pub(super) fn given(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.given)
+    pub(super) fn valve(&self) -> Arc<Valve> {
+        Arc::clone(&self.valve)
     }
 }
 
 impl AsyncRead for Heard {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.valve.shut.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
         if !self.ahead.is_empty() {
             let len = self.ahead.len().min(buffer.remaining());
             buffer.put_slice(&self.ahead[..len]);
-            self.given.fetch_add(len as u64, Ordering::Relaxed);
+            self.valve.given.fetch_add(len as u64, Ordering::Relaxed);
             self.ahead.advance(len);
             if self.ahead.is_empty() {
                 self.ahead = Bytes::new();
@@ -85,7 +105,7 @@ impl AsyncRead for Heard {
         }
         let filled = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.given.fetch_add((buffer.filled().len() - filled) as u64, Ordering::Relaxed);
+        self.valve.given.fetch_add((buffer.filled().len() - filled) as u64, Ordering::Relaxed);
         match read {
             Poll::Pending => self.silence.waits(),
             Poll::Ready(_) => self.silence.heard(),

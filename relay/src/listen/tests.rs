@@ -11,6 +11,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use std::vec::Drain;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -45,10 +46,12 @@ struct Echo {
 struct EchoInbox(Arc<Echo>);
 
 impl Inbox for EchoInbox {
-    async fn text(&mut self, text: Bytes) {
-        assert_ne!(text, "panic", "a panic was asked for");
-        self.0.texts.lock().push(text);
-        self.0.wake.notify_one();
+    async fn texts(&mut self, texts: Drain<'_, Bytes>) {
+        for text in texts {
+            assert_ne!(text, "panic", "a panic was asked for");
+            self.0.texts.lock().push(text);
+            self.0.wake.notify_one();
+        }
     }
 }
 

@@ -60,27 +60,28 @@ impl Metrics {
         }
     }
 
-    /// A message was recorded.
-    pub(crate) fn recorded(&self, message_type: &MessageType, from_relay: bool, unrouted: bool) {
-        let label = TYPES.iter().position(|known| *known == message_type.as_str()).unwrap_or(TYPES.len());
-        self.processed[label][usize::from(from_relay)].increment(1);
-        self.flow.received();
-        if unrouted {
-            self.unrouted.increment(1);
+    /// These messages were recorded.
+    pub(crate) fn recorded(&self, recorded: &Recorded) {
+        for (counters, counts) in self.processed.iter().zip(&recorded.processed) {
+            for (counter, count) in counters.iter().zip(counts).filter(|(_, count)| **count > 0) {
+                counter.increment(*count);
+                self.flow.received(*count);
+            }
         }
+        self.unrouted.increment(recorded.unrouted);
     }
 
-    /// A message was confirmed that long after it was read.
-    pub(crate) fn confirmed(&self, after: Duration) {
-        self.commit_latency.record(after);
-        self.flow.confirmed(after);
+    /// Messages were confirmed that long after they were read.
+    pub(crate) fn confirmed(&self, after: Duration, messages: usize) {
+        self.commit_latency.record_many(after, messages);
+        self.flow.confirmed(after, messages);
     }
 
-    /// An ACK settled a delivery, that long after its message was read, where that is known.
-    pub(crate) fn acknowledged(&self, after: Option<Duration>) {
-        self.flow.delivered(after);
+    /// Deliveries were settled by ACKs, that long after their messages were read, where that is known.
+    pub(crate) fn acknowledged(&self, after: Option<Duration>, deliveries: usize) {
+        self.flow.delivered(after, deliveries);
         if let Some(after) = after {
-            self.delivery_latency.record(after);
+            self.delivery_latency.record_many(after, deliveries);
         }
     }
 
@@ -100,15 +101,15 @@ impl Metrics {
         self.looped.increment(1);
     }
 
-    /// An ACK or NACK that settles nothing, or that cannot be read.
-    pub(crate) fn stray_ack(&self) {
-        self.stray_acks.increment(1);
+    /// ACKs or NACKs that settle nothing, or that cannot be read.
+    pub(crate) fn stray_acks(&self, count: usize) {
+        self.stray_acks.increment(count as u64);
     }
 
-    pub(crate) fn settled(&self, outcome: &'static str) {
+    pub(crate) fn settled(&self, outcome: &'static str, deliveries: usize) {
         match outcome {
-            "acknowledged" => self.acknowledged.increment(1),
-            other => DELIVERIES.counter([other]).increment(1),
+            "acknowledged" => self.acknowledged.increment(deliveries as u64),
+            other => DELIVERIES.counter([other]).increment(deliveries as u64),
         }
     }
 
@@ -146,6 +147,22 @@ impl Metrics {
     /// A link ended with an error, a handshake was refused, or a dial failed.
     pub(crate) fn link_error(reason: &'static str) {
         LINK_ERRORS.counter([reason]).increment(1);
+    }
+}
+
+/// The messages that a commit has recorded, which are counted at once.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    /// By type and by who sent them.
+    processed: [[u64; 2]; TYPES.len() + 1],
+    unrouted: u64,
+}
+
+impl Recorded {
+    pub(crate) fn add(&mut self, message_type: &MessageType, from_relay: bool, unrouted: bool) {
+        let label = TYPES.iter().position(|known| *known == message_type.as_str()).unwrap_or(TYPES.len());
+        self.processed[label][usize::from(from_relay)] += 1;
+        self.unrouted += u64::from(unrouted);
     }
 }
 

@@ -14,18 +14,18 @@ pub(crate) struct FlowCounts {
 }
 
 impl FlowCounts {
-    pub(super) fn received(&self) {
-        self.received.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn received(&self, messages: u64) {
+        self.received.fetch_add(messages, Ordering::Relaxed);
     }
 
-    pub(super) fn confirmed(&self, after: Duration) {
-        self.confirm.record(after);
+    pub(super) fn confirmed(&self, after: Duration, messages: usize) {
+        self.confirm.record(after, messages);
     }
 
-    pub(super) fn delivered(&self, after: Option<Duration>) {
-        self.delivered.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn delivered(&self, after: Option<Duration>, deliveries: usize) {
+        self.delivered.fetch_add(deliveries as u64, Ordering::Relaxed);
         if let Some(after) = after {
-            self.delivery.record(after);
+            self.delivery.record(after, deliveries);
         }
     }
 
@@ -98,8 +98,8 @@ impl Default for LatencyCounts {
 }
 
 impl LatencyCounts {
-    fn record(&self, latency: Duration) {
-        self.0[bucket(latency)].fetch_add(1, Ordering::Relaxed);
+    fn record(&self, latency: Duration, count: usize) {
+        self.0[bucket(latency)].fetch_add(count as u64, Ordering::Relaxed);
     }
 
     fn totals(&self) -> Latencies {
@@ -139,10 +139,10 @@ mod tests {
     #[test]
     fn quantiles_of_what_came_between_two_looks() {
         let counts = LatencyCounts::default();
-        counts.record(Duration::from_secs(3));
+        counts.record(Duration::from_secs(3), 2);
         let before = counts.totals();
         assert_eq!(before.since(&before).quantile(0.5), None);
-        (1..=1_000).for_each(|millis| counts.record(Duration::from_millis(millis)));
+        (1..=1_000).for_each(|millis| counts.record(Duration::from_millis(millis), 1));
         let between = counts.totals().since(&before);
         for (share, expected) in [(0.0, 1.0), (0.5, 500.0), (0.99, 990.0), (1.0, 1_000.0)] {
             let millis = between.quantile(share).expect("there were some").as_secs_f64() * 1e3;

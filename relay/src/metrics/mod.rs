@@ -16,7 +16,7 @@ mod labels;
 mod metric;
 pub(crate) mod table;
 
-pub(crate) use counts::Metrics;
+pub(crate) use counts::{Metrics, Recorded};
 pub use flow::{Flow, Latencies};
 pub(crate) use labels::{ANONYMOUS, REST, kind_label};
 pub use table::{BUCKETS, METRICS};

@@ -26,6 +26,7 @@ mod operator;
 mod peers;
 mod rate;
 mod router;
+mod runs;
 mod sample;
 mod sampling;
 mod series;
@@ -38,7 +39,6 @@ mod tap;
 use std::sync::Arc;
 
 use slipstream_store::{Batch, GeneratedFor, MessageStore, Operation, PeerId, RememberedPeer, Roster, StoreError};
-use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -54,7 +54,7 @@ pub use self::settings::{BacklogLimit, BacklogPolicy, DeliveryRules, DiskGuard, 
 pub use self::tap::{Passing, Watch};
 pub use crate::metrics::{Flow, Latencies};
 
-use self::committer::{CommitQueue, Committer, Reserved, Submission};
+use self::committer::{CommitQueue, Committer, Reserved, Submissions};
 use self::core::Core;
 use self::disk::Disk;
 use self::dispatcher::{Dispatcher, LaneLimits};
@@ -77,7 +77,7 @@ use crate::metrics::Metrics;
 pub struct Relay<S: MessageStore + ?Sized> {
     core: Arc<Core<S>>,
     commits: CommitQueue,
-    submissions: mpsc::Receiver<Submission>,
+    submissions: Submissions,
 }
 
 /// Why a relay ended, or did not begin.
@@ -248,7 +248,7 @@ impl<S: MessageStore + ?Sized> Core<S> {
     /// Starts the committer. When it ends, however it ends, `ended` is cancelled.
     fn spawn_committer(
         &self,
-        submissions: mpsc::Receiver<Submission>,
+        submissions: Submissions,
         ended: &CancellationToken,
     ) -> JoinHandle<Result<(), StoreError>> {
         let committer = Committer {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::vec::Drain;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -214,17 +215,19 @@ impl Outbound for Publisher {
 pub(crate) struct Answers(pub(crate) Arc<Publisher>);
 
 impl Inbox for Answers {
-    async fn text(&mut self, text: Bytes) {
+    async fn texts(&mut self, texts: Drain<'_, Bytes>) {
         let publisher = &self.0;
-        match publisher.shared.scanner.read(&text) {
-            Text::Confirm => publisher.confirm(&text),
-            Text::Refusal(mark, reason) => publisher.refuse(mark.map(|mark| mark.number), reason),
-            Text::Foreign(id) => {
-                publisher.state.lock().foreign.take(id);
-                publisher.wake();
+        for text in texts {
+            match publisher.shared.scanner.read(&text) {
+                Text::Confirm => publisher.confirm(&text),
+                Text::Refusal(mark, reason) => publisher.refuse(mark.map(|mark| mark.number), reason),
+                Text::Foreign(id) => {
+                    publisher.state.lock().foreign.take(id);
+                    publisher.wake();
+                }
+                // Nobody sends a publisher messages of the run: it has no tags.
+                Text::Delivery(..) | Text::Unknown => publisher.shared.stray(),
             }
-            // Nobody sends a publisher messages of the run: it has no tags.
-            Text::Delivery(..) | Text::Unknown => publisher.shared.stray(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A link that subscribes: it acknowledges what comes, and checks that each message comes once and in order.
 
 use std::sync::Arc;
+use std::vec::Drain;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -112,19 +113,21 @@ impl Outbound for Subscriber {
 pub(crate) struct Deliveries(pub(crate) Arc<Subscriber>);
 
 impl Inbox for Deliveries {
-    async fn text(&mut self, text: Bytes) {
+    async fn texts(&mut self, texts: Drain<'_, Bytes>) {
         let subscriber = &self.0;
-        match subscriber.shared.scanner.read(&text) {
-            Text::Delivery(mark, id) => {
-                if subscriber.deliver(mark, id) {
-                    subscriber.drained.notified().await;
+        for text in texts {
+            match subscriber.shared.scanner.read(&text) {
+                Text::Delivery(mark, id) => {
+                    if subscriber.deliver(mark, id) {
+                        subscriber.drained.notified().await;
+                    }
                 }
+                Text::Foreign(id) => {
+                    subscriber.state.lock().foreign.take(id);
+                    subscriber.wake.notify_one();
+                }
+                Text::Confirm | Text::Refusal(..) | Text::Unknown => subscriber.shared.stray(),
             }
-            Text::Foreign(id) => {
-                subscriber.state.lock().foreign.take(id);
-                subscriber.wake.notify_one();
-            }
-            Text::Confirm | Text::Refusal(..) | Text::Unknown => subscriber.shared.stray(),
         }
     }
 }

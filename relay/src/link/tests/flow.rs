@@ -155,3 +155,52 @@ async fn nothing_is_lost_around_large_messages() {
         assert_eq!(std::mem::take(&mut *peer.texts.lock()), [large.as_str(), "next"]);
     }
 }
+
+/// Keeps what comes together.
+struct Together(Arc<Mutex<Vec<Vec<Bytes>>>>);
+
+impl Inbox for Together {
+    async fn texts(&mut self, texts: Drain<'_, Bytes>) {
+        self.0.lock().push(texts.collect());
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn the_texts_of_one_read_come_together_and_those_before_another_frame_come_before_it() {
+    let (mut stream, own) = tokio::io::duplex(64 << 10);
+    let bursts = Arc::<Mutex<Vec<Vec<Bytes>>>>::default();
+    let control = LinkControl::new();
+    let inbox = Together(Arc::clone(&bursts));
+    let running =
+        run(Socket::new(Box::new(own)), Role::Server, inbox, Arc::<Waiting>::default(), limits(), control.clone());
+    let running = tokio::spawn(running);
+    let text = |text: &str| frame(FIN | TEXT, text.as_bytes(), true);
+    let (half, rest) = (text("four")[..5].to_vec(), text("four")[5..].to_vec());
+    let first = [
+        text("one"),
+        text("two"),
+        frame(FIN | PING, b"", true),
+        frame(TEXT, b"th", true),
+        frame(FIN, b"ree", true),
+        half,
+    ];
+    stream.write_all(&first.concat()).await.expect("written");
+    let mut pong = [0; 2];
+    stream.read_exact(&mut pong).await.expect("a pong");
+    assert_eq!(pong, [FIN | PONG, 0]);
+    let many = (0..300).map(|number| text(&number.to_string())).collect::<Vec<_>>().concat();
+    let violation = frame(FIN | BINARY, b"", true);
+    stream.write_all(&[rest, many, violation].concat()).await.expect("written");
+    let mut close = [0; 2];
+    stream.read_exact(&mut close).await.expect("a close");
+    assert_eq!(close[0], FIN | CLOSE);
+    drop(stream);
+    timeout(PATIENCE, running).await.expect("ends").expect("no panic");
+    let bursts = bursts.lock();
+    assert_eq!(bursts[..2], [vec!["one", "two"], vec!["three"]]);
+    assert_eq!(bursts[2][..2], ["four", "0"]);
+    assert!(bursts.iter().all(|burst| (1..=128).contains(&burst.len())), "they are bounded");
+    let sizes: Vec<usize> = bursts.iter().map(Vec::len).collect();
+    assert_eq!((sizes.iter().sum::<usize>(), sizes.len() <= 6), (304, true), "{sizes:?}");
+}

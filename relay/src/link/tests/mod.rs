@@ -9,6 +9,7 @@ mod violations;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use std::vec::Drain;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -37,10 +38,12 @@ struct Kept {
 }
 
 impl Inbox for Kept {
-    async fn text(&mut self, text: Bytes) {
-        assert_ne!(text, "panic", "a panic was asked for");
-        self.gate.acquire().await.expect("never closed").forget();
-        self.texts.lock().push(text);
+    async fn texts(&mut self, texts: Drain<'_, Bytes>) {
+        for text in texts {
+            assert_ne!(text, "panic", "a panic was asked for");
+            self.gate.acquire().await.expect("never closed").forget();
+            self.texts.lock().push(text);
+        }
     }
 }
 

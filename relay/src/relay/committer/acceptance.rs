@@ -17,9 +17,9 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     /// confirmed again, and the rest refused.
     pub(super) fn take(&self, submission: Submission, filling: &mut Filling) {
         match submission {
-            Submission::Message(record, arrival, permit) => match self.accept(&record, &arrival) {
-                Ok(()) => filling.record(record, arrival, permit),
-                Err(refusal) => filling.recognise(record, arrival, refusal, permit),
+            Submission::Message(record, arrival) => match self.accept(&record, &arrival) {
+                Ok(()) => filling.record(record, arrival),
+                Err(refusal) => filling.recognise(record, arrival, refusal),
             },
             Submission::Apply(operation, caller) => filling.apply(operation, caller),
             Submission::Purge(request) => filling.purge(request),

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use slipstream_store::{Batch, Operation, Outcome, Record, Result, StoreError};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::queue::{Arrival, PurgeRequest};
+use super::room::Share;
 use crate::protocol::Rejection;
 
 /// Who hears of an operation's outcome.
 #[derive(Debug)]
 pub(super) enum Reply {
-    /// The sender of a message. Here and below the permit is the message's share of the queue's bytes.
-    Sender(Arrival, Option<OwnedSemaphorePermit>),
+    /// The sender of a message.
+    Sender(Arrival),
     /// The sender of a message that may not be recorded: it is refused like this, unless it was recorded before.
-    Refused(Arrival, Box<Rejection>, Option<OwnedSemaphorePermit>),
+    Refused(Arrival, Box<Rejection>),
     /// A caller of [`CommitQueue::apply`](super::CommitQueue::apply).
     Caller(oneshot::Sender<Result<Outcome>>),
 }
@@ -27,6 +28,8 @@ pub(super) struct Filling {
     replies: Vec<Reply>,
     /// The deliveries that its messages make, where it has any.
     makes: Option<usize>,
+    /// The room in the queue that its messages take until they are answered.
+    share: Option<Share>,
     barriers: Vec<oneshot::Sender<()>>,
     purge: Option<PurgeRequest>,
 }
@@ -50,21 +53,15 @@ impl Filling {
         self.purge.is_some()
     }
 
-    pub(super) fn record(&mut self, record: Box<Record>, arrival: Arrival, permit: Option<OwnedSemaphorePermit>) {
+    pub(super) fn record(&mut self, record: Box<Record>, arrival: Arrival) {
         self.makes = Some(self.makes.unwrap_or(0) + record.route.recipients.len());
-        self.submit(Operation::Record(record), Reply::Sender(arrival, permit));
+        self.submit(Operation::Record(record), Reply::Sender(arrival));
     }
 
     /// Asks for a message that may not be recorded.
-    pub(super) fn recognise(
-        &mut self,
-        record: Box<Record>,
-        arrival: Arrival,
-        refusal: Box<Rejection>,
-        permit: Option<OwnedSemaphorePermit>,
-    ) {
+    pub(super) fn recognise(&mut self, record: Box<Record>, arrival: Arrival, refusal: Box<Rejection>) {
         self.makes = Some(self.makes.unwrap_or(0));
-        self.submit(Operation::Recognise(record), Reply::Refused(arrival, refusal, permit));
+        self.submit(Operation::Recognise(record), Reply::Refused(arrival, refusal));
     }
 
     pub(super) fn apply(&mut self, operation: Operation, caller: oneshot::Sender<Result<Outcome>>) {
@@ -85,6 +82,11 @@ impl Filling {
         self.replies.push(reply);
     }
 
+    /// Has the messages keep their room in the queue until they are answered.
+    pub(super) fn keep(&mut self, share: Share) {
+        self.share = Some(share);
+    }
+
     /// The list to which decisions are appended.
     pub(super) fn decisions(&mut self) -> &mut Vec<Operation> {
         &mut self.operations
@@ -92,8 +94,8 @@ impl Filling {
 
     /// Closes the batch for the store.
     pub(super) fn close(self) -> (Arc<Batch>, Waiting) {
-        let Self { operations, replies, makes: _, barriers, purge } = self;
-        (Arc::new(Batch { operations }), Waiting { replies, barriers, purge })
+        let Self { operations, replies, makes: _, share, barriers, purge } = self;
+        (Arc::new(Batch { operations }), Waiting { replies, share, barriers, purge })
     }
 }
 
@@ -102,6 +104,8 @@ impl Filling {
 pub(super) struct Waiting {
     /// Of the first operations, one each.
     pub(super) replies: Vec<Reply>,
+    /// The room in the queue that its messages take.
+    pub(super) share: Option<Share>,
     /// To be answered after them.
     pub(super) barriers: Vec<oneshot::Sender<()>>,
     /// To be done after that.

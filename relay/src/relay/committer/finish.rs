@@ -10,23 +10,32 @@ use tracing::info;
 use super::Committer;
 use super::batch::{Committed, Reply, Rest};
 use super::queue::Arrival;
+use crate::metrics::Recorded;
 use crate::protocol::{self, Code, Rejection};
 use crate::relay::dispatcher::{Forward, Metadata};
+use crate::relay::links::{Answer, Answers};
+use crate::relay::runs::Runs;
 use crate::relay::spans;
 
 /// Most recipients that the line of a message names.
 const NAMED_RECIPIENTS: usize = 8;
 
-/// Neighbouring messages with one route, which are forwarded together.
+/// What is done once for a commit, or for neighbours that are alike.
 #[derive(Default)]
-struct Run<'a> {
+struct Finishing<'a> {
+    /// The neighbours with this route, which are forwarded together.
     route: Option<&'a Arc<Route>>,
     forwards: Vec<Arc<Forward>>,
+    recorded: Recorded,
+    /// How long the confirmed ones took.
+    took: Runs<Duration>,
+    answers: Answers,
 }
 
 impl<S: MessageStore + ?Sized> Committer<S> {
     pub(super) fn finish(&self, committed: Committed) {
         let Committed { batch, waiting, result, rest, .. } = committed;
+        drop(waiting.share);
         match result {
             Ok(outcomes) => self.succeed(&batch.operations, &outcomes, waiting.replies),
             Err(error) => {
@@ -43,48 +52,50 @@ impl<S: MessageStore + ?Sized> Committer<S> {
 
     fn succeed(&self, operations: &[Operation], outcomes: &[Outcome], replies: Vec<Reply>) {
         let decided = replies.len();
-        let mut run = Run::default();
+        let mut finishing = Finishing::default();
         let now = self.clock.elapsed();
         for ((operation, outcome), reply) in operations.iter().zip(outcomes).zip(replies) {
             match (operation, reply) {
-                (Operation::Record(record), Reply::Sender(arrival, permit)) => {
-                    drop(permit);
+                (Operation::Record(record), Reply::Sender(mut arrival)) => {
                     self.release(record);
                     if let Outcome::Recorded { sequence } = *outcome {
-                        self.recorded(record, sequence, &arrival, &mut run);
+                        self.recorded(record, sequence, &mut arrival, &mut finishing);
                         self.tap.passes(record, sequence, now);
                     }
-                    self.answer(record, *outcome, arrival, now);
+                    self.answer(record, *outcome, arrival, now, &mut finishing);
                 }
-                (Operation::Recognise(record), Reply::Refused(arrival, refusal, permit)) => {
-                    drop(permit);
-                    match *outcome {
-                        Outcome::Unchanged => self.turn_away(record, arrival, *refusal),
-                        known => self.answer(record, known, arrival, now),
-                    }
-                }
+                (Operation::Recognise(record), Reply::Refused(arrival, refusal)) => match *outcome {
+                    Outcome::Unchanged => self.turn_away(record, arrival, *refusal, &mut finishing.answers),
+                    known => self.answer(record, known, arrival, now, &mut finishing),
+                },
                 (operation, Reply::Caller(caller)) => {
                     if let (Operation::Redrive { peer, .. }, Outcome::Redriven { .. }) = (operation, outcome) {
                         self.dispatcher.redriven(peer);
                     }
                     drop(caller.send(Ok(*outcome)));
                 }
-                (_, Reply::Sender(..) | Reply::Refused(..)) => {}
+                (_, Reply::Sender(_) | Reply::Refused(..)) => {}
             }
         }
-        self.forward(&mut run);
+        self.forward(&mut finishing);
+        self.metrics.recorded(&finishing.recorded);
+        finishing.took.end(|took, messages| self.metrics.confirmed(took, messages));
+        drop(finishing.answers);
         self.decided(&operations[decided..], &outcomes[decided..]);
     }
 
     /// Tells the lanes what became of their decisions. A lane's stand together.
     fn decided(&self, operations: &[Operation], outcomes: &[Outcome]) {
         let mut run: Option<(&PeerId, usize, u64)> = None;
+        let mut endings = Runs::default();
         for (operation, outcome) in operations.iter().zip(outcomes) {
             let Some((peer, settles)) = decision(operation) else { continue };
             let settled = settles.filter(|_| *outcome == Outcome::Applied);
             // A dead letter was counted when it was given up, and is not owed any more.
             let late = settles.filter(|_| *outcome == Outcome::AcknowledgedLate);
-            settled.or(late).into_iter().for_each(|how| self.metrics.settled(how));
+            if let Some(how) = settled.or(late) {
+                endings.next(how, |how, deliveries| self.metrics.settled(how, deliveries));
+            }
             if let (Operation::DeadLetter { sequence, reason, attempts, .. }, Some(_)) = (operation, settled) {
                 self.metrics.dead_letter(reason);
                 self.notices.dead_letter(peer, *sequence, *attempts, reason);
@@ -101,14 +112,21 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                 }
             }
         }
+        endings.end(|how, deliveries| self.metrics.settled(how, deliveries));
         if let Some((peer, decisions, settled)) = run {
             self.dispatcher.committed(peer, decisions, settled);
         }
     }
 
-    fn recorded<'a>(&self, record: &'a Record, sequence: Sequence, arrival: &Arrival, run: &mut Run<'a>) {
+    fn recorded<'a>(
+        &self,
+        record: &'a Record,
+        sequence: Sequence,
+        arrival: &mut Arrival,
+        finishing: &mut Finishing<'a>,
+    ) {
         let Record { identity, message_type, key, expires_at, route, text, .. } = record;
-        self.metrics.recorded(message_type, arrival.from_relay, route.recipients.is_empty());
+        finishing.recorded.add(message_type, arrival.from_relay, route.recipients.is_empty());
         if let Some(tags) = &arrival.unrouted {
             self.notices.unrouted(&route.received_from, tags);
         }
@@ -125,9 +143,9 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             trace_id = arrival.trace.as_ref().map(|trace| display(trace.trace_id)),
             "accepted"
         );
-        if !run.route.is_some_and(|current| Arc::ptr_eq(current, route)) {
-            self.forward(run);
-            run.route = Some(route);
+        if !finishing.route.is_some_and(|current| Arc::ptr_eq(current, route)) {
+            self.forward(finishing);
+            finishing.route = Some(route);
         }
         let metadata = Metadata {
             identity: identity.clone(),
@@ -135,29 +153,37 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             read_at: Some(arrival.read_at),
             trace: spans::kept(|| arrival.trace.as_deref().copied()),
         };
-        run.forwards.push(Arc::new(Forward {
+        finishing.forwards.push(Arc::new(Forward {
             sequence,
             metadata: Arc::new(metadata),
-            instances: protocol::targeted_instances(text),
+            instances: std::mem::take(&mut arrival.instances),
             expires_at: *expires_at,
             text: text.clone(),
         }));
     }
 
-    fn forward(&self, run: &mut Run<'_>) {
-        if let Some(route) = run.route {
-            self.dispatcher.forward(&route.recipients, &run.forwards);
+    fn forward(&self, finishing: &mut Finishing<'_>) {
+        if let Some(route) = finishing.route {
+            self.dispatcher.forward(&route.recipients, &finishing.forwards);
         }
-        run.forwards.clear();
+        finishing.forwards.clear();
     }
 
-    fn answer(&self, record: &Record, outcome: Outcome, arrival: Arrival, now: Duration) {
+    fn answer(
+        &self,
+        record: &Record,
+        outcome: Outcome,
+        arrival: Arrival,
+        now: Duration,
+        finishing: &mut Finishing<'_>,
+    ) {
         let took = now.saturating_sub(arrival.read_at);
-        self.metrics.confirmed(took);
+        finishing.took.next(took, |took, messages| self.metrics.confirmed(took, messages));
         match outcome {
             Outcome::Conflict => {
                 let reason = "this identity was accepted with another type, key or value";
-                self.turn_away(record, arrival, Rejection::of(Code::IdentityConflict, reason, &record.identity));
+                let refusal = Rejection::of(Code::IdentityConflict, reason, &record.identity);
+                self.turn_away(record, arrival, refusal, &mut finishing.answers);
             }
             outcome => {
                 if let Outcome::Duplicate { by } = outcome {
@@ -169,32 +195,33 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                     let outcome = if matches!(outcome, Outcome::Duplicate { .. }) { "duplicate" } else { "recorded" };
                     spans::accepted(trace, record, outcome, took);
                 }
-                arrival.reply.confirm(record.identity.clone());
+                finishing.answers.give(arrival.reply, Answer::Confirm(record.identity.clone()));
             }
         }
     }
 
     fn refuse(&self, operations: &[Operation], error: &StoreError, replies: Vec<Reply>) {
+        let mut answers = Answers::default();
         for (operation, reply) in operations.iter().zip(replies) {
             match (operation, reply) {
-                (Operation::Record(record), Reply::Sender(arrival, _)) => {
+                (Operation::Record(record), Reply::Sender(arrival)) => {
                     self.release(record);
                     let refusal = Rejection::of(Code::StorageUnavailable, error.to_string(), &record.identity);
-                    self.turn_away(record, arrival, refusal);
+                    self.turn_away(record, arrival, refusal, &mut answers);
                 }
-                (Operation::Recognise(record), Reply::Refused(arrival, refusal, _)) => {
-                    self.turn_away(record, arrival, *refusal);
+                (Operation::Recognise(record), Reply::Refused(arrival, refusal)) => {
+                    self.turn_away(record, arrival, *refusal, &mut answers);
                 }
                 (_, Reply::Caller(caller)) => drop(caller.send(Err(error.clone()))),
-                (_, Reply::Sender(..) | Reply::Refused(..)) => {}
+                (_, Reply::Sender(_) | Reply::Refused(..)) => {}
             }
         }
     }
 
-    fn turn_away(&self, record: &Record, arrival: Arrival, refusal: Rejection) {
+    fn turn_away(&self, record: &Record, arrival: Arrival, refusal: Rejection, answers: &mut Answers) {
         self.metrics.rejected(refusal.code());
         self.notices.refused(&record.route.received_from, &refusal, arrival.trace.as_deref());
-        arrival.reply.refuse(refusal);
+        answers.give(arrival.reply, Answer::Refuse(refusal));
     }
 }
 

@@ -1,7 +1,8 @@
 //! The one stage that writes: makes messages and decisions durable in batches, then answers and forwards.
 //!
 //! Group commit without a timer: while one commit runs the next batch fills, and the committer then takes all there
-//! is, up to a limit. While the store works on a batch, the committer finishes the one before it.
+//! is, up to a limit. While the store works on a batch, the committer finishes the one before it. Decisions about
+//! deliveries, for which nobody waits, go with the next messages, or in a while.
 
 mod acceptance;
 mod adopted;
@@ -11,19 +12,20 @@ mod health;
 mod queue;
 mod reserved;
 mod retry;
+mod room;
 mod settle_budget;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use slipstream_store::{Horizon, MessageStore, Operation, Purged, Result};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tracing::{error, warn};
 
 use self::adopted::Adopted;
 use self::batch::{Committed, Filling};
 pub(super) use self::health::StoreHealth;
-pub(super) use self::queue::{Arrival, CommitQueue, Submission, WeakCommitQueue, queue};
+pub(super) use self::queue::{Arrival, Burst, CommitQueue, Submission, Submissions, WeakCommitQueue, queue};
 pub(super) use self::reserved::Reserved;
 use self::settle_budget::SettleBudget;
 use super::disk::Disk;
@@ -60,11 +62,11 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     ///
     /// # Errors
     /// The error with which the store failed for good. What was not committed is not answered, or was refused.
-    pub(super) async fn run(self, submissions: mpsc::Receiver<Submission>) -> Result<()> {
+    pub(super) async fn run(self, submissions: Submissions) -> Result<()> {
         let mut unfinished: Option<Committed> = None;
         // Decisions that the store refused for now. No new ones are taken until these are committed.
         let mut held: Vec<Operation> = Vec::new();
-        let mut submissions = Submissions { queue: submissions, adopted: Adopted::default() };
+        let mut submissions = Followed { submissions, adopted: Adopted::default() };
         let mut budget = SettleBudget::default();
         loop {
             let idle = unfinished.is_none();
@@ -109,7 +111,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     /// `None` when everything has ended.
     async fn gather(
         &self,
-        submissions: &mut Submissions,
+        submissions: &mut Followed,
         held: &mut Vec<Operation>,
         budget: &mut SettleBudget,
         idle: bool,
@@ -122,7 +124,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                     Some(submission) => self.take(submission, &mut filling),
                     None => return self.last_decisions(held),
                 },
-                () = self.dispatcher.decided(), if held.is_empty() => {}
+                () = self.decisions(budget.pause()), if held.is_empty() => {}
                 () = tokio::time::sleep(HELD_PAUSE), if !held.is_empty() => {}
             }
         }
@@ -132,18 +134,32 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                 None => break,
             }
         }
-        let decisions = budget.next(filling.makes(), self.clock.elapsed(), self.limits.batch_decisions);
-        self.take_decisions(&mut filling, held, decisions);
+        filling.keep(submissions.submissions.share());
+        if idle || !filling.is_empty() || budget.pause().is_zero() {
+            let most = budget.next(filling.makes(), self.clock.elapsed(), self.limits.batch_decisions);
+            let taken = self.take_decisions(&mut filling, held, most);
+            budget.took(taken, most);
+        }
         Some(filling)
     }
 
-    fn take_decisions(&self, filling: &mut Filling, held: &mut Vec<Operation>, most: usize) {
+    /// Waits until decisions should be committed though there is no message.
+    async fn decisions(&self, pause: Duration) {
+        self.dispatcher.decided().await;
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Takes decisions, and tells how many.
+    fn take_decisions(&self, filling: &mut Filling, held: &mut Vec<Operation>, most: usize) -> usize {
+        let before = filling.len();
         if held.is_empty() {
-            let limit = filling.len() + most;
-            self.dispatcher.take_decided(filling.decisions(), limit);
+            self.dispatcher.take_decided(filling.decisions(), before + most);
         } else {
             filling.decisions().append(held);
         }
+        filling.len() - before
     }
 
     fn last_decisions(&self, held: &mut Vec<Operation>) -> Option<Filling> {
@@ -176,21 +192,21 @@ impl<S: MessageStore + ?Sized> Committer<S> {
 }
 
 /// What the committer is asked to do, with the messages for an alias that was adopted going to whom it was.
-struct Submissions {
-    queue: mpsc::Receiver<Submission>,
+struct Followed {
+    submissions: Submissions,
     adopted: Adopted,
 }
 
-impl Submissions {
+impl Followed {
     /// The next one; `None` when every way in is gone.
     async fn next(&mut self) -> Option<Submission> {
-        let submission = self.queue.recv().await?;
+        let submission = self.submissions.next().await?;
         Some(self.followed(submission))
     }
 
     /// The next one that is there.
     fn at_hand(&mut self) -> Option<Submission> {
-        let submission = self.queue.try_recv().ok()?;
+        let submission = self.submissions.at_hand()?;
         Some(self.followed(submission))
     }
 

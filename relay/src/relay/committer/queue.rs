@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::vec;
 
-use slipstream_store::{Horizon, Operation, Outcome, Purged, Record, Result, StoreError, Tag};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use slipstream_store::{Horizon, Operation, Outcome, PeerId, Purged, Record, Result, StoreError, Tag};
+use tokio::sync::{mpsc, oneshot};
 
+use super::room::{Room, Share};
 use crate::protocol::TraceContext;
 use crate::relay::links::ReplyTo;
 use crate::relay::settings::StageLimits;
@@ -21,6 +23,8 @@ pub(in crate::relay) struct Arrival {
     pub(in crate::relay) from_relay: bool,
     /// The tags that it targets, if no peer matches.
     pub(in crate::relay) unrouted: Option<Box<[Tag]>>,
+    /// The only applications that it is for; all, if there is none.
+    pub(in crate::relay) instances: Box<[PeerId]>,
     /// Whether it is to be refused where it has no recipients.
     pub(in crate::relay) mandatory: bool,
     /// The trace that it belongs to, if it names one.
@@ -30,8 +34,8 @@ pub(in crate::relay) struct Arrival {
 /// What the committer is asked to do. Submissions are taken in order.
 #[derive(Debug)]
 pub(in crate::relay) enum Submission {
-    /// Make a message durable, answer its sender, forward it. The permit is its share of the queue's bytes.
-    Message(Box<Record>, Arrival, Option<OwnedSemaphorePermit>),
+    /// Make a message durable, answer its sender, forward it.
+    Message(Box<Record>, Arrival),
     /// Apply an operation and tell its outcome.
     Apply(Operation, oneshot::Sender<Result<Outcome>>),
     /// Forget what lies behind the horizon.
@@ -40,23 +44,31 @@ pub(in crate::relay) enum Submission {
     Barrier(oneshot::Sender<()>),
 }
 
+impl Submission {
+    /// The length of its text, 0 if it is no message.
+    fn length(&self) -> usize {
+        match self {
+            Self::Message(record, _) => record.text.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// A horizon to purge up to, and who hears of it.
 pub(super) type PurgeRequest = (Horizon, oneshot::Sender<Result<Purged>>);
 
 /// The way in. Cloning is cheap; the committer ends when the last one is dropped.
 #[derive(Debug, Clone)]
 pub(in crate::relay) struct CommitQueue {
-    submissions: mpsc::Sender<Submission>,
-    bytes: Arc<Semaphore>,
-    max_bytes: u32,
+    bursts: mpsc::UnboundedSender<Burst>,
+    room: Arc<Room>,
 }
 
 /// A way in that does not keep the committer alive.
 #[derive(Debug, Clone)]
 pub(in crate::relay) struct WeakCommitQueue {
-    submissions: mpsc::WeakSender<Submission>,
-    bytes: Arc<Semaphore>,
-    max_bytes: u32,
+    bursts: mpsc::WeakUnboundedSender<Burst>,
+    room: Arc<Room>,
 }
 
 impl WeakCommitQueue {
@@ -65,32 +77,73 @@ impl WeakCommitQueue {
     /// # Errors
     /// `Closed` if the committer has ended, or is about to.
     pub(in crate::relay) fn upgrade(&self) -> Result<CommitQueue> {
-        let Self { submissions, bytes, max_bytes } = self.clone();
-        Ok(CommitQueue { submissions: submissions.upgrade().ok_or(StoreError::Closed)?, bytes, max_bytes })
+        let bursts = self.bursts.upgrade().ok_or(StoreError::Closed)?;
+        Ok(CommitQueue { bursts, room: Arc::clone(&self.room) })
+    }
+}
+
+/// Submissions that are submitted at once. Each has its room in the queue already.
+#[derive(Debug)]
+pub(in crate::relay) struct Burst {
+    submissions: Vec<Submission>,
+    share: Share,
+}
+
+impl Burst {
+    fn new(room: &Arc<Room>) -> Self {
+        Self { submissions: Vec::new(), share: Share::new(room) }
+    }
+
+    /// Adds a submission, or gives it back if the queue is full.
+    pub(in crate::relay) fn try_add(&mut self, submission: Submission) -> Option<Submission> {
+        if self.share.try_grow(submission.length()) {
+            self.submissions.push(submission);
+            None
+        } else {
+            Some(submission)
+        }
+    }
+
+    /// Adds a submission, and waits while the queue is full. What makes room must not wait in the burst meanwhile.
+    ///
+    /// # Errors
+    /// `Closed` if the committer has ended.
+    pub(in crate::relay) async fn add(&mut self, submission: Submission) -> Result<()> {
+        self.share.grow(submission.length()).await?;
+        self.submissions.push(submission);
+        Ok(())
     }
 }
 
 /// A queue and its other end, for [`Committer::run`](super::Committer::run).
-pub(in crate::relay) fn queue(limits: &StageLimits) -> (CommitQueue, mpsc::Receiver<Submission>) {
-    let (submissions, taken) = mpsc::channel(limits.commit_queue);
-    let max_bytes = limits.commit_queue_bytes;
-    let bytes = Arc::new(Semaphore::new(max_bytes as usize));
-    (CommitQueue { submissions, bytes, max_bytes }, taken)
+pub(in crate::relay) fn queue(limits: &StageLimits) -> (CommitQueue, Submissions) {
+    let (bursts, queue) = mpsc::unbounded_channel();
+    let room = Arc::new(Room::new(limits));
+    let (share, taken) = (Share::new(&room), Share::new(&room));
+    let submissions = Submissions { queue, burst: Vec::new().into_iter(), share, taken, room: Arc::clone(&room) };
+    (CommitQueue { bursts, room }, submissions)
 }
 
 impl CommitQueue {
-    /// Submits a message, and waits while the queue is full. Where the committer has ended, nobody is answered: what
-    /// is not confirmed was not promised.
-    pub(in crate::relay) async fn message(&self, record: Box<Record>, arrival: Arrival) {
-        let bytes = u32::try_from(record.text.len()).unwrap_or(u32::MAX).min(self.max_bytes);
-        let permit = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.ok();
-        let _ = self.submissions.send(Submission::Message(record, arrival, permit)).await;
+    /// An empty burst.
+    pub(in crate::relay) fn burst(&self) -> Burst {
+        Burst::new(&self.room)
+    }
+
+    /// Submits a burst.
+    ///
+    /// # Errors
+    /// `Closed` if the committer has ended. Then nobody is answered: what is not confirmed was not promised.
+    pub(in crate::relay) fn submit(&self, burst: Burst) -> Result<()> {
+        if burst.submissions.is_empty() {
+            return Ok(());
+        }
+        self.bursts.send(burst).map_err(|_| StoreError::Closed)
     }
 
     /// The same way in, for somebody who may outlive the committer.
     pub(in crate::relay) fn downgrade(&self) -> WeakCommitQueue {
-        let Self { submissions, bytes, max_bytes } = self.clone();
-        WeakCommitQueue { submissions: submissions.downgrade(), bytes, max_bytes }
+        WeakCommitQueue { bursts: self.bursts.downgrade(), room: Arc::clone(&self.room) }
     }
 
     /// Applies one operation, in the next batch.
@@ -102,7 +155,7 @@ impl CommitQueue {
     pub(in crate::relay) async fn apply_each(&self, operations: Vec<Operation>) -> Result<Vec<Outcome>> {
         let mut answers = Vec::with_capacity(operations.len());
         for operation in operations {
-            answers.push(self.submit(|reply| Submission::Apply(operation, reply)).await?);
+            answers.push(self.begin(|reply| Submission::Apply(operation, reply)).await?);
         }
         let mut outcomes = Vec::with_capacity(answers.len());
         for answer in answers {
@@ -122,16 +175,151 @@ impl CommitQueue {
     }
 
     async fn ask<T>(&self, submission: impl FnOnce(oneshot::Sender<T>) -> Submission) -> Result<T> {
-        self.submit(submission).await?.await.map_err(|_| StoreError::Closed)
+        self.begin(submission).await?.await.map_err(|_| StoreError::Closed)
     }
 
     /// Submits something, and returns where its answer comes.
-    async fn submit<T>(
+    async fn begin<T>(
         &self,
         submission: impl FnOnce(oneshot::Sender<T>) -> Submission,
     ) -> Result<oneshot::Receiver<T>> {
         let (reply, answer) = oneshot::channel();
-        self.submissions.send(submission(reply)).await.map_err(|_| StoreError::Closed)?;
+        let mut burst = self.burst();
+        burst.add(submission(reply)).await?;
+        self.submit(burst)?;
         Ok(answer)
+    }
+}
+
+/// The other end of the queue.
+#[derive(Debug)]
+pub(in crate::relay) struct Submissions {
+    queue: mpsc::UnboundedReceiver<Burst>,
+    /// What is left of the burst that came last, and of its share.
+    burst: vec::IntoIter<Submission>,
+    share: Share,
+    /// The bytes of the messages that were taken, for whoever answers them.
+    taken: Share,
+    room: Arc<Room>,
+}
+
+impl Submissions {
+    /// The next one; `None` when every way in is gone.
+    ///
+    /// # Cancellation
+    /// None is lost.
+    pub(super) async fn next(&mut self) -> Option<Submission> {
+        if self.burst.len() == 0 {
+            let burst = self.queue.recv().await?;
+            self.begin(burst);
+        }
+        self.take()
+    }
+
+    /// The next one that is there.
+    pub(super) fn at_hand(&mut self) -> Option<Submission> {
+        if self.burst.len() == 0 {
+            let burst = self.queue.try_recv().ok()?;
+            self.begin(burst);
+        }
+        self.take()
+    }
+
+    fn begin(&mut self, Burst { submissions, share }: Burst) {
+        (self.burst, self.share) = (submissions.into_iter(), share);
+    }
+
+    fn take(&mut self) -> Option<Submission> {
+        let submission = self.burst.next()?;
+        self.share.hand_over(submission.length(), &mut self.taken);
+        if self.burst.len() == 0 {
+            self.share.leave();
+        }
+        Some(submission)
+    }
+
+    /// The room of what was taken since this was asked last. It is free again when this is dropped.
+    pub(super) fn share(&mut self) -> Share {
+        std::mem::replace(&mut self.taken, Share::new(&self.room))
+    }
+}
+
+impl Drop for Submissions {
+    fn drop(&mut self) {
+        self.room.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slipstream_conformance::fixture::{plain, put};
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::relay::dispatcher::Wake;
+    use crate::relay::links::Outbox;
+
+    fn message(text: &'static str) -> Submission {
+        let record = Box::new(Record { text: text.into(), ..plain("m", &[]) });
+        let reply = ReplyTo(Arc::new(Outbox::new(1, Arc::<Wake>::default())));
+        let (read_at, from_relay, mandatory, trace) = (Duration::ZERO, false, false, None);
+        let instances = Box::default();
+        Submission::Message(record, Arrival { reply, read_at, from_relay, unrouted: None, instances, mandatory, trace })
+    }
+
+    fn room(places: usize, bytes: u32) -> (CommitQueue, Submissions) {
+        queue(&StageLimits { commit_queue: places, commit_queue_bytes: bytes, ..StageLimits::default() })
+    }
+
+    #[tokio::test]
+    async fn a_burst_that_meets_the_limit_of_bytes_waits_for_the_answers_to_what_came_before() {
+        let (queue, mut submissions) = room(100, 10);
+        let mut burst = queue.burst();
+        assert!(burst.try_add(message("1234")).is_none() && burst.try_add(message("567890")).is_none());
+        let rest = burst.try_add(message("!")).expect("there is no room");
+        queue.submit(burst).unwrap();
+        let mut burst = queue.burst();
+        let waiting = tokio::spawn(async move {
+            burst.add(rest).await.unwrap();
+            burst
+        });
+        let taken: Vec<usize> =
+            [submissions.at_hand(), submissions.at_hand()].into_iter().flatten().map(|taken| taken.length()).collect();
+        assert_eq!((taken, submissions.at_hand().is_none()), (vec![4, 6], true));
+        yield_now().await;
+        assert!(!waiting.is_finished(), "what was taken has its bytes until it is answered");
+        drop(submissions.share());
+        assert_eq!(waiting.await.unwrap().submissions.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_place_is_free_once_a_burst_was_taken_and_when_it_is_dropped() {
+        let (queue, mut submissions) = room(2, 100);
+        let mut burst = queue.burst();
+        assert!(burst.try_add(message("a")).is_none() && burst.try_add(message("b")).is_none());
+        assert!(burst.try_add(message("c")).is_some());
+        drop(burst);
+        let mut burst = queue.burst();
+        assert!(burst.try_add(message("a")).is_none() && burst.try_add(message("b")).is_none());
+        queue.submit(burst).unwrap();
+        submissions.next().await.unwrap();
+        assert!(queue.burst().try_add(message("c")).is_some(), "it was not all taken");
+        submissions.next().await.unwrap();
+        assert!(queue.burst().try_add(message("c")).is_none());
+    }
+
+    #[tokio::test]
+    async fn one_larger_than_the_room_may_wait_alone_and_nobody_waits_for_a_committer_that_has_ended() {
+        let (queue, submissions) = room(100, 4);
+        let mut burst = queue.burst();
+        assert!(burst.try_add(message("far too long")).is_none() && burst.try_add(message("x")).is_some());
+        let mut other = queue.burst();
+        let waiting = tokio::spawn(async move { other.add(message("y")).await });
+        yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(submissions);
+        assert_eq!(waiting.await.unwrap(), Err(StoreError::Closed));
+        assert_eq!(queue.submit(burst), Err(StoreError::Closed));
+        assert_eq!(queue.apply_each(vec![put(plain("m", &[]))]).await, Err(StoreError::Closed));
     }
 }

@@ -1,4 +1,5 @@
-//! How many decisions a batch takes, so that those who wait for a confirm do not wait for somebody's backlog. Pure.
+//! How many decisions a batch takes, and when, so that those who wait for a confirm do not wait for somebody's backlog.
+//! Pure.
 //!
 //! A commit lasts about as long as it has operations, and a message waits for the commit that runs and for its own.
 //! Beside traffic a batch therefore settles a few deliveries, and as many as the messages of late have made: what
@@ -16,15 +17,31 @@ const BESIDE_TRAFFIC: usize = 256;
 /// Of the deliveries that were made, one part in so many is forgotten with each batch.
 const FADES: usize = 8;
 
+/// How long decisions wait for messages to be committed with: half of the commits are saved where messages are few, and
+/// none of them is in the way of a message. After a crash the deliveries of that time are sent again.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// How many decisions the next batch may take.
 #[derive(Debug, Default)]
 pub(super) struct SettleBudget {
     last_message: Option<Duration>,
     /// The deliveries made by the batches of late.
     made: usize,
+    /// Whether the last batch took as many decisions as it might, so that more may wait.
+    left: bool,
 }
 
 impl SettleBudget {
+    /// How long decisions wait for a message from now on.
+    pub(super) fn pause(&self) -> Duration {
+        if self.left { Duration::ZERO } else { PAUSE }
+    }
+
+    /// A batch took so many decisions, of `most` that it might take.
+    pub(super) fn took(&mut self, decisions: usize, most: usize) {
+        self.left = decisions >= most;
+    }
+
     /// How many decisions the next batch takes, `most` at most. Its messages make `makes` deliveries; `None` where
     /// there is no message. `now` is on the clock's own scale.
     pub(super) fn next(&mut self, makes: Option<usize>, now: Duration, most: usize) -> usize {
@@ -53,6 +70,16 @@ mod tests {
         assert_eq!(budget.next(None, at(0), MOST), MOST);
         budget.next(Some(1), at(10), MOST);
         assert_eq!(budget.next(None, at(1_010), MOST), MOST);
+    }
+
+    #[test]
+    fn decisions_wait_for_a_message_but_not_where_a_batch_could_not_take_all() {
+        let mut budget = SettleBudget::default();
+        assert_eq!(budget.pause(), PAUSE);
+        budget.took(10, 10);
+        assert_eq!(budget.pause(), Duration::ZERO);
+        budget.took(9, 10);
+        assert_eq!(budget.pause(), PAUSE);
     }
 
     #[test]

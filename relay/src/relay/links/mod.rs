@@ -19,6 +19,8 @@ mod takeovers;
 
 pub(super) use inflow::Inflows;
 pub(super) use live::Links;
-pub(super) use outbox::ReplyTo;
+#[cfg(test)]
+pub(super) use outbox::Outbox;
+pub(super) use outbox::{Answer, Answers, ReplyTo};
 pub(super) use seat::{PeerSeat, Terms};
 pub(super) use takeovers::TakeOvers;

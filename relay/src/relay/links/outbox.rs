@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use slipstream_store::Identity;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::protocol::Rejection;
 use crate::relay::dispatcher::Wake;
@@ -23,7 +23,7 @@ pub(crate) enum Answer {
 
 impl Answer {
     /// The identity that is confirmed, if it is.
-    pub(crate) fn into_confirmed(self) -> Option<Identity> {
+    pub(crate) fn confirmed(&self) -> Option<&Identity> {
         match self {
             Self::Confirm(identity) => Some(identity),
             Self::Refuse(_) => None,
@@ -47,14 +47,22 @@ impl Outbox {
 
     /// Waits until one more message may be taken in. Its answer must be given exactly once.
     pub(crate) async fn reserve(&self) {
+        if self.try_reserve() {
+            return;
+        }
         // The semaphore is never closed, so this cannot fail.
         if let Ok(permit) = self.unanswered.acquire().await {
             permit.forget();
         }
     }
 
-    pub(crate) fn answer(&self, answer: Answer) {
-        self.answers.lock().push_back(answer);
+    /// Whether one more message may be taken in now. Then its answer must be given exactly once.
+    pub(crate) fn try_reserve(&self) -> bool {
+        self.unanswered.try_acquire().map(SemaphorePermit::forget).is_ok()
+    }
+
+    fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.answers.lock().extend(answers);
         self.wake.send.notify_one();
     }
 
@@ -79,10 +87,42 @@ pub(crate) struct ReplyTo(pub(crate) Arc<Outbox>);
 
 impl ReplyTo {
     pub(crate) fn confirm(self, identity: Identity) {
-        self.0.answer(Answer::Confirm(identity));
+        self.0.answer([Answer::Confirm(identity)]);
     }
 
     pub(crate) fn refuse(self, refusal: Rejection) {
-        self.0.answer(Answer::Refuse(refusal));
+        self.0.answer([Answer::Refuse(refusal)]);
+    }
+}
+
+/// Most answers that are given to one link at once, so that it may write them while further ones are made.
+const MAX_AT_ONCE: usize = 512;
+
+/// Answers that are given one after the other. Neighbours for one link are given at once, the last when this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    outbox: Option<Arc<Outbox>>,
+    waiting: Vec<Answer>,
+}
+
+impl Answers {
+    pub(crate) fn give(&mut self, ReplyTo(outbox): ReplyTo, answer: Answer) {
+        if self.waiting.len() == MAX_AT_ONCE || !self.outbox.as_ref().is_some_and(|last| Arc::ptr_eq(last, &outbox)) {
+            self.hand_over();
+            self.outbox = Some(outbox);
+        }
+        self.waiting.push(answer);
+    }
+
+    fn hand_over(&mut self) {
+        if let Some(outbox) = self.outbox.take() {
+            outbox.answer(self.waiting.drain(..));
+        }
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.hand_over();
     }
 }

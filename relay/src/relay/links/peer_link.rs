@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use slipstream_store::{ClusterGroup, MessageId, PeerId};
+use slipstream_store::{ClusterGroup, PeerId};
 
 use super::outbox::{Answer, Outbox};
 use crate::link::{CloseCode, FrameBatch, LinkControl, Outbound};
@@ -84,11 +84,13 @@ impl PeerLink {
         let alike =
             answers.iter().take(self.ack_batch).take_while(|answer| same_group(answer, answers.front())).count();
         if alike > 1 {
-            let mut confirmed = answers.drain(..alike).filter_map(Answer::into_confirmed).peekable();
-            if let Some(group) = confirmed.peek().map(|identity| identity.group.clone()) {
-                let ids: Vec<MessageId> = confirmed.map(|identity| identity.id).collect();
-                frames.text(|out| protocol::write_ack_batch(out, &self.relay, &group, &ids));
+            let mut confirmed = answers.iter().take(alike).filter_map(Answer::confirmed).peekable();
+            if let Some(group) = confirmed.peek().map(|identity| &identity.group) {
+                frames.text(|out| {
+                    protocol::write_ack_batch(out, &self.relay, group, confirmed.map(|identity| &identity.id));
+                });
             }
+            answers.drain(..alike);
             return alike;
         }
         match answers.pop_front() {

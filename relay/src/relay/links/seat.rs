@@ -161,6 +161,7 @@ impl<S: MessageStore + ?Sized> PeerSeat<S> {
             router: Router::new(Arc::clone(topology)),
             stamps: Arc::clone(stamps),
             commits: self.registry.commits.clone(),
+            burst: self.registry.commits.burst(),
             clock: Arc::clone(clock),
             metrics: Arc::clone(metrics),
             notices: Arc::clone(notices),
