@@ -97,16 +97,14 @@ fn encode(messages: &[MessageRow<'_>], text_bytes: usize) -> Result<Vec<u8>> {
 
 /// The head of a message that follows another one.
 fn head<'m>(message: &MessageRow<'m>, before: Option<&MessageRow<'m>>) -> Head<'m> {
-    fn unless_as<T: PartialEq>(is: T, was: Option<T>) -> Option<T> {
-        (was.as_ref() != Some(&is)).then_some(is)
-    }
     let MessageRow { group, message_type, received_at, received_from, path, id, key, expires_at, .. } = *message;
+    let unless_same = |is: &'m str, was: fn(&MessageRow<'m>) -> &'m str| (before.map(was) != Some(is)).then_some(is);
     Head {
-        group: unless_as(group, before.map(|before| before.group)),
-        message_type: unless_as(message_type, before.map(|before| before.message_type)),
-        received_at: unless_as(received_at, before.map(|before| before.received_at)),
-        received_from: unless_as(received_from, before.map(|before| before.received_from)),
-        path: unless_as(path, before.map(|before| before.path)),
+        group: unless_same(group, |before| before.group),
+        message_type: unless_same(message_type, |before| before.message_type),
+        received_at: (before.map(|before| before.received_at) != Some(received_at)).then_some(received_at),
+        received_from: unless_same(received_from, |before| before.received_from),
+        path: unless_same(path, |before| before.path),
         id,
         key,
         expires_at,

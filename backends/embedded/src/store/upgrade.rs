@@ -3,6 +3,7 @@
 //! version only, which goes on with it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
 
 use slipstream_store::{Result, Sequence};
@@ -65,8 +66,8 @@ fn next_step<E: Engine>(engine: &E) -> Result<Option<Vec<OwnedMessage>>> {
 fn pack_step<E: Engine>(engine: &mut E, step: &[OwnedMessage], last: u64) -> Result<()> {
     let mut blocks: BTreeMap<u64, MessageBlock> = BTreeMap::new();
     for number in step.iter().map(|message| block_of(message.sequence)) {
-        if !blocks.contains_key(&number) {
-            blocks.insert(number, block(engine, number)?);
+        if let Entry::Vacant(place) = blocks.entry(number) {
+            place.insert(block(engine, number)?);
         }
     }
     let mut rows = Vec::new();
