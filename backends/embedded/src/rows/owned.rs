@@ -1,4 +1,4 @@
-//! A message row that owns what it holds: a message on its way from a dead letter back into the table of messages.
+//! A message that owns what it holds: on its way from a dead letter, a shortened pack or a store of version 1 into a pack.
 
 use crate::rows::table::MessageRow;
 
