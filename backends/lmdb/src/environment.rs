@@ -10,7 +10,7 @@ use slipstream_embedded::{Table, beside};
 use slipstream_store::{Durability, Result, StoreError};
 
 use crate::place::LOCK;
-use crate::tables::{Database, Databases};
+use crate::tables::{Database, Databases, MARK, SCHEMA_VERSION, UNPACKED};
 use crate::{fault, room};
 
 /// An open environment, whose views may be several in one thread.
@@ -28,15 +28,6 @@ const LOCK_BYTES: u64 = 16 << 10;
 
 /// Most views at a time: the readers have one each, and the writer one for each read within a read.
 const VIEWS: u32 = 32;
-
-/// The row of LMDB's table of tables by which a store is told from other programs' files; its value is the version.
-pub(crate) const MARK: &[u8] = b"slipstream";
-
-/// The version of the tables.
-pub(crate) const SCHEMA_VERSION: u32 = 2;
-
-/// The version of the tables that has messages in rows of their own.
-pub(crate) const UNPACKED: u32 = 1;
 
 /// The name of LMDB's table of the messages in version 1.
 const MESSAGES: &str = "messages";

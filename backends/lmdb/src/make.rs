@@ -8,10 +8,10 @@ use heed::{CommitOrAbort, CompactionOption};
 use slipstream_embedded::{Opening, Staging, Table, beside};
 use slipstream_store::{Durability, Result};
 
-use crate::environment::{self, Environment, MARK, SCHEMA_VERSION};
+use crate::environment::{self, Environment};
 use crate::fault::{self, about};
 use crate::place::LOCK;
-use crate::tables::Database;
+use crate::tables::{Database, MARK, SCHEMA_VERSION};
 
 /// What follows the name of a store's file while it is made.
 const NEW: &str = "-new";

@@ -7,8 +7,16 @@ use heed::{RoTxn, RwTxn, WithoutTls};
 use slipstream_embedded::{MessageRow, Opening, Table, Tables, Visited, Write};
 use slipstream_store::Result;
 
-use crate::environment::{MARK, SCHEMA_VERSION, UNPACKED};
 use crate::{fault, label};
+
+/// The row of LMDB's table of tables by which a store is told from other programs' files; its value is the version.
+pub(crate) const MARK: &[u8] = b"slipstream";
+
+/// The version of the tables.
+pub(crate) const SCHEMA_VERSION: u32 = 2;
+
+/// The version of the tables that has messages in rows of their own.
+pub(crate) const UNPACKED: u32 = 1;
 
 /// One of LMDB's tables.
 pub(crate) type Database<'e> = heed::Database<'e, Bytes, Bytes>;
