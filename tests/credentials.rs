@@ -326,7 +326,7 @@ async fn beyond_loopback_a_relay_starts_only_if_it_asks_who_calls() {
     let (name, value) = bearer("right");
     Peer::connect_with(&relay, "id=a", &[(name, &value)]).await.ping(b"it lives").await;
     assert_eq!(Peer::refused(&relay, "/?id=a", &[]).await.status, 401);
-    assert_has(&relay.process.stderr(), ["tokens cross the network in clear text"]);
+    relay.says("tokens cross the network in clear text").await;
     assert!(relay.stop().await.success());
 }
 
