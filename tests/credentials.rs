@@ -286,7 +286,7 @@ async fn a_file_with_faults_leaves_what_is_in_force() {
     std::fs::create_dir(&guarded.file).expect("a folder");
     guarded.says("auth.toml: expected a file").await;
     let named = format!("purpose=\"credentials\" files=\"{}\"", guarded.file.display());
-    assert_has(&guarded.relay.process.stderr(), [named.as_str()]);
+    guarded.relay.says(&named).await;
     peer.ping(b"it lives").await;
     assert_eq!(guarded.refused("id=b", "new").await.status, 401);
     guarded.link("id=b", "right").await.ping(b"it lives").await;

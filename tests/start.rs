@@ -287,7 +287,8 @@ async fn a_hangup_takes_up_what_it_can_and_says_what_it_cannot() {
     write("window = 0\nenable_debug_logs = false\nwindwo = 1\n");
     relay.process.signal(Signal::HUP);
     eventually("the faults", || async { told(&relay, "windwo") }).await;
-    assert_has(&relay.process.stderr(), ["ERROR", "nothing is changed"]);
+    relay.says("nothing is changed").await;
+    assert_has(&relay.process.stderr(), ["ERROR"]);
     assert_eq!(logging().await, json!({"messageLogs": true, "level": "debug"}), "all is as it was");
     fs::remove_file(&file).expect("it is there");
     relay.process.signal(Signal::HUP);
