@@ -88,6 +88,10 @@ pub trait Reader: Send + 'static {
 
 /// The tables of an open store, held by the one that writes. Reading through it sees what was written last.
 pub trait Engine: Tables + fmt::Debug + Send + Sized + 'static {
+    /// Most bytes of a row of [`Table::Packs`], unless a message alone has more. A larger row takes an engine longer to find
+    /// room for, a smaller one has it do more for a message.
+    const PACK_BYTES: usize = 56 << 10;
+
     /// How others read.
     type Reader: Reader;
 

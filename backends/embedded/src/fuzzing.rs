@@ -46,7 +46,7 @@ fn repacked(row: &[u8]) -> Result<Vec<u8>> {
         Ok(())
     })?;
     let mut packs = Vec::new();
-    pack::pack(messages.iter().map(OwnedMessage::row), |_, pack| {
+    pack::pack(messages.iter().map(OwnedMessage::row), usize::MAX, |_, pack| {
         packs.extend(pack);
         Ok(())
     })?;

@@ -25,7 +25,7 @@
 //! | blocks, behind the last | the counters: there, since the last block is written with them |
 //! | peers | the remembered peers |
 //!
-//! The messages of a commit share rows (`rows/pack.rs`): an engine that writes one row of 48 KiB has less to do than
+//! The messages of a commit share rows (`rows/pack.rs`): an engine that writes one row of 56 KiB has less to do than
 //! one that writes a hundred rows. What a purge or a settlement takes out is only noted in the bits of its block; a
 //! pack goes with its last message, and a purge shortens those that little is left of.
 //!

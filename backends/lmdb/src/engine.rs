@@ -79,6 +79,10 @@ impl Tables for LmdbEngine {
 impl Engine for LmdbEngine {
     type Reader = LmdbReader;
 
+    /// With its head one page of LMDB, which fits into any free page: a longer row wants pages that lie side by side, and the
+    /// file grows where there are none.
+    const PACK_BYTES: usize = 4080;
+
     fn apply(&mut self, writes: &[Write<'_>]) -> Result<()> {
         self.room.make(self.used(), writes)?;
         let mut transaction = self.environment.write_txn().map_err(|error| fault::writing(&error))?;

@@ -28,6 +28,8 @@ const COMMITS_A_MARK: u64 = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
+    /// See [`Engine::PACK_BYTES`](crate::engine::Engine::PACK_BYTES).
+    pub(crate) pack_bytes: usize,
     pub(crate) counters: Counters,
     pub(crate) relay: Option<PeerId>,
     pub(crate) peers: HashMap<PeerId, PeerState>,

@@ -17,13 +17,6 @@ use crate::rows::bits::block_of;
 use crate::rows::codec;
 use crate::rows::table::MessageRow;
 
-/// A pack of several messages has at most so many bytes of texts. A larger row costs an engine more to change, a smaller
-/// one more to look for.
-const TEXT_BYTES: usize = 48 << 10;
-
-/// What a head takes about, in bytes.
-const HEAD_BYTES: usize = 96;
-
 const FORMAT: u8 = 1;
 
 /// The format, and the number of messages in two bytes.
@@ -45,54 +38,80 @@ struct Head<'a> {
     expires_at: Option<u64>,
 }
 
-/// Packs messages, whose sequences ascend, and has `done` take each pack with its key, the sequence of its first message.
+/// Packs messages, whose sequences ascend, into packs of at most `most` bytes, of which one may be larger if it has one
+/// message only. Has `done` take each pack with its key, the sequence of its first message.
 ///
 /// # Errors
 /// `Unsupported` if a message is larger than 1 GiB; what `done` returns.
 pub(crate) fn pack<'m>(
     messages: impl Iterator<Item = MessageRow<'m>>,
+    most: usize,
     mut done: impl FnMut(u64, Vec<u8>) -> Result<()>,
 ) -> Result<()> {
-    let (mut packed, mut bytes) = (Vec::new(), 0);
+    let mut packing = Packing::default();
     for message in messages {
-        let joins = |first: &MessageRow<'_>| {
-            bytes + message.text.len() <= TEXT_BYTES && block_of(first.sequence) == block_of(message.sequence)
-        };
-        if packed.first().is_some_and(|first| !joins(first)) {
-            done(packed[0].sequence, encode(&packed, bytes)?)?;
-            packed.clear();
-            bytes = 0;
+        if !packing.add(message, most)? {
+            let (first, row) = packing.finish()?;
+            done(first, row)?;
+            packing.add(message, most)?;
         }
-        bytes += message.text.len();
-        packed.push(message);
     }
-    match packed.first() {
-        Some(first) => done(first.sequence, encode(&packed, bytes)?),
-        None => Ok(()),
+    if packing.messages.is_empty() {
+        return Ok(());
     }
+    let (first, row) = packing.finish()?;
+    done(first, row)
 }
 
-fn encode(messages: &[MessageRow<'_>], text_bytes: usize) -> Result<Vec<u8>> {
-    let too_large = || StoreError::Unsupported(format!("a pack of {text_bytes} bytes: expected at most 1 GiB"));
-    let heads_at = START + ENTRY * messages.len();
-    let mut bytes = Vec::with_capacity(heads_at + HEAD_BYTES * messages.len() + text_bytes);
-    bytes.push(FORMAT);
-    bytes.extend(u16::try_from(messages.len()).map_err(|_| too_large())?.to_be_bytes());
-    bytes.resize(heads_at, 0);
-    let mut before = None;
-    for message in messages {
-        codec::encode_into(&head(message, before), &mut bytes)?;
-        before = Some(message);
+/// A pack that is being filled.
+#[derive(Default)]
+struct Packing<'m> {
+    messages: Vec<MessageRow<'m>>,
+    heads: Vec<u8>,
+    text_bytes: usize,
+}
+
+impl<'m> Packing<'m> {
+    /// Adds a message, unless another pack is to begin with it.
+    fn add(&mut self, message: MessageRow<'m>, most: usize) -> Result<bool> {
+        let before = self.messages.last();
+        if before.is_some_and(|before| block_of(before.sequence) != block_of(message.sequence)) {
+            return Ok(false);
+        }
+        let length = self.heads.len();
+        codec::encode_into(&head(&message, before), &mut self.heads)?;
+        let entries = START + ENTRY * (self.messages.len() + 1);
+        if before.is_some() && entries + self.heads.len() + self.text_bytes + message.text.len() > most {
+            self.heads.truncate(length);
+            return Ok(false);
+        }
+        self.text_bytes += message.text.len();
+        self.messages.push(message);
+        Ok(true)
     }
-    for (number, message) in messages.iter().enumerate() {
-        let above = message.sequence - messages[0].sequence;
-        let entry = START + ENTRY * number;
-        bytes[entry..entry + 2].copy_from_slice(&u16::try_from(above).map_err(|_| too_large())?.to_be_bytes());
-        let place = u32::try_from(bytes.len()).map_err(|_| too_large())?;
-        bytes[entry + 2..entry + ENTRY].copy_from_slice(&place.to_be_bytes());
-        bytes.extend_from_slice(message.text);
+
+    /// The key and the bytes of what was added; begins anew.
+    fn finish(&mut self) -> Result<(u64, Vec<u8>)> {
+        let too_large = || StoreError::Unsupported("a pack of a message of more than 1 GiB".to_owned());
+        let first = self.messages.first().map_or(0, |message| message.sequence);
+        let texts_at = START + ENTRY * self.messages.len() + self.heads.len();
+        let mut bytes = Vec::with_capacity(texts_at + self.text_bytes);
+        bytes.push(FORMAT);
+        bytes.extend(u16::try_from(self.messages.len()).map_err(|_| too_large())?.to_be_bytes());
+        let mut place = texts_at;
+        for message in &self.messages {
+            bytes.extend(u16::try_from(message.sequence - first).map_err(|_| too_large())?.to_be_bytes());
+            bytes.extend(u32::try_from(place).map_err(|_| too_large())?.to_be_bytes());
+            place += message.text.len();
+        }
+        if place > codec::LIMIT {
+            return Err(too_large());
+        }
+        bytes.append(&mut self.heads);
+        self.messages.drain(..).for_each(|message| bytes.extend_from_slice(message.text));
+        self.text_bytes = 0;
+        Ok((first, bytes))
     }
-    if bytes.len() > codec::LIMIT { Err(too_large()) } else { Ok(bytes) }
 }
 
 /// The head of a message that follows another one.
@@ -209,9 +228,11 @@ mod tests {
         text: b"{\"a\":1}",
     };
 
+    const MOST: usize = 4000;
+
     fn packs(messages: &[MessageRow<'_>]) -> Vec<(u64, Vec<u8>)> {
         let mut packs = Vec::new();
-        pack(messages.iter().copied(), |first, bytes| {
+        pack(messages.iter().copied(), MOST, |first, bytes| {
             packs.push((first, bytes));
             Ok(())
         })
@@ -230,7 +251,7 @@ mod tests {
 
     #[test]
     fn messages_are_unpacked_as_they_were_and_packs_end_at_blocks_and_by_size() {
-        let large = vec![b'x'; TEXT_BYTES];
+        let (large, huge) = (vec![b'x'; MOST / 2], vec![b'x'; 2 * MOST]);
         let messages = [
             MESSAGE,
             MessageRow { sequence: 2051, id: "m2", key: None, expires_at: None, text: b"", ..MESSAGE },
@@ -239,9 +260,11 @@ mod tests {
             MessageRow { sequence: 3072, id: "m5", ..MESSAGE },
             MessageRow { sequence: 3073, id: "m6", text: &large, ..MESSAGE },
             MessageRow { sequence: 3074, id: "m7", text: &large, ..MESSAGE },
+            MessageRow { sequence: 3075, id: "m8", text: &huge, ..MESSAGE },
         ];
         let packs = packs(&messages);
-        assert_eq!(packs.iter().map(|(first, _)| *first).collect::<Vec<_>>(), [2050, 3072, 3073, 3074]);
+        assert_eq!(packs.iter().map(|(first, _)| *first).collect::<Vec<_>>(), [2050, 3072, 3074, 3075]);
+        assert!(packs[..3].iter().all(|(_, bytes)| bytes.len() <= MOST));
         let all: Vec<_> = packs.iter().flat_map(|(first, bytes)| unpacked(*first, bytes).unwrap()).collect();
         assert_eq!(all.iter().map(OwnedMessage::row).collect::<Vec<_>>(), messages);
         let texts: usize = messages[..4].iter().map(|message| message.text.len()).sum();

@@ -75,7 +75,8 @@ impl<E: Engine> EmbeddedStore<E> {
     /// if a thread cannot be started, `Poisoned` if a sync failed.
     pub fn open(tables: Opened<E>) -> Result<Self> {
         let Opened { mut engine, guarantee, lock, mut marker } = tables;
-        let ledger = load::load(&engine)?;
+        let mut ledger = load::load(&engine)?;
+        ledger.pack_bytes = E::PACK_BYTES;
         match marker.begin_with_log(&mut engine) {
             // Reading goes all the same, and the first write tries again.
             Ok(()) | Err(StoreError::Full(_) | StoreError::Busy(_)) => {}

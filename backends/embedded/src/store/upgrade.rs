@@ -73,7 +73,7 @@ fn pack_step<E: Engine>(engine: &mut E, step: &[OwnedMessage], last: u64) -> Res
     let mut rows = Vec::new();
     let stored = step.iter().filter(|message| blocks[&block_of(message.sequence)].stored.has(message.sequence));
     let stored: Vec<_> = stored.map(OwnedMessage::row).collect();
-    pack::pack(stored.into_iter(), |first, value| {
+    pack::pack(stored.into_iter(), E::PACK_BYTES, |first, value| {
         blocks.entry(block_of(first)).or_default().packs.set(first);
         rows.push((Table::Packs, keys::number(first), value));
         Ok(())

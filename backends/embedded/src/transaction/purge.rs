@@ -175,7 +175,7 @@ impl Purge<'_, '_> {
         let mut block = state.block(number);
         let mut rows = BTreeMap::from([(keys::number(first), None)]);
         block.packs.clear(first);
-        pack::pack(messages.iter().map(OwnedMessage::row), |first, value| {
+        pack::pack(messages.iter().map(OwnedMessage::row), state.ledger.pack_bytes, |first, value| {
             block.packs.set(first);
             rows.insert(keys::number(first), Some(value));
             Ok(())

@@ -90,7 +90,7 @@ fn packs(recording: &Recording<'_>, deliveries: &Deliveries, state: &mut Overlay
         (None, _) => appended.next(),
         _ => owed.next(),
     });
-    pack::pack(messages, |first, value| {
+    pack::pack(messages, state.ledger.pack_bytes, |first, value| {
         let mut block = state.block(block_of(first));
         block.packs.set(first);
         state.blocks.insert(block_of(first), Some(block));
