@@ -214,18 +214,17 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection
         .execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
     connection.execute_batch(&format!(
-        "PRAGMA synchronous = FULL; BEGIN IMMEDIATE; {} {} {} {} PRAGMA application_id = {APPLICATION_ID}; \
+        "PRAGMA synchronous = FULL; BEGIN IMMEDIATE; {} {} {} PRAGMA application_id = {APPLICATION_ID}; \
          PRAGMA user_version = {SCHEMA_VERSION}; COMMIT; PRAGMA wal_checkpoint(TRUNCATE);",
         sql::SCHEMA,
         sql::LATER_TABLES,
-        sql::VIEW,
         label::TABLE
     ))
 }
 
 /// What makes version 2 of version 1 once it has no messages in rows of their own.
 pub(crate) fn end_of_version_1() -> String {
-    format!("{} {} PRAGMA user_version = {SCHEMA_VERSION};", sql::DROP_UNPACKED, sql::VIEW)
+    format!("{} PRAGMA user_version = {SCHEMA_VERSION};", sql::DROP_UNPACKED)
 }
 
 fn tune(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {

@@ -152,6 +152,11 @@ async fn a_person_finds_the_texts_of_what_is_stored() {
     let expected: Vec<_> = given.into_iter().map(|sequence| sequence.get().cast_signed()).zip(texts).collect();
     store.close().await.unwrap();
     let connection = rusqlite::Connection::open(folder.path().join("slipstream.db")).unwrap();
+    // As the page for operators has it.
+    let page = include_str!("../../../docs/sqlite.md");
+    let view =
+        page.split("```").find_map(|part| part.strip_prefix("sql\n").filter(|sql| sql.starts_with("CREATE"))).unwrap();
+    connection.execute_batch(view).unwrap();
     let mut rows = connection.prepare("SELECT sequence, text FROM messages ORDER BY sequence").unwrap();
     let found = rows.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).unwrap();
     let found: Vec<_> = found.map(Result::unwrap).collect();
