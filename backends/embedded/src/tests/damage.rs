@@ -271,3 +271,17 @@ async fn a_full_check_finds_an_index_that_is_not_that_of_the_journal() {
     assert!(matches!(missing, Ok(Some(_)) | Err(StoreError::Corrupted(_))), "{missing:?}");
     assert_eq!(store.check(Depth::Full).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_purge_does_not_forget_what_a_missing_pack_had() {
+    let (mut medium, folder) = (Medium::default(), tempfile::tempdir().unwrap());
+    let store = open(&medium, folder.path());
+    store.commit(batch(vec![remember("a")])).await.unwrap();
+    store.commit(batch((1..=9).map(|n| unstamped(&format!("m{n}"), &["a"])).collect())).await.unwrap();
+    store.commit(batch((1..=8).map(|sequence| acknowledge("a", sequence)).collect())).await.unwrap();
+    medium.apply(&[Write::Remove { table: Table::Packs, key: &keys::number(1) }]).unwrap();
+    let image = medium.image.lock().unwrap().clone();
+    let purged = store.purge(Horizon::NOTHING, NonZeroU32::MAX).await;
+    assert!(matches!(&purged, Err(StoreError::Corrupted(told)) if told.contains("pack 1")), "{purged:?}");
+    assert_eq!(*medium.image.lock().unwrap(), image);
+}

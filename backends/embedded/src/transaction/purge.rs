@@ -5,11 +5,10 @@
 //! the commit that settled it (`removal.rs`). A pack of which little is left is written anew without the rest. Rows of the
 //! journal leave as `journal_trim.rs` says.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 
-use slipstream_store::{Horizon, PeerId, Purged, Result, Sequence};
+use slipstream_store::{Horizon, PeerId, Purged, Result, Sequence, StoreError};
 
 use crate::engine::Tables;
 use crate::ledger::stamps::StampAges;
@@ -157,31 +156,29 @@ impl Purge<'_, '_> {
     /// Writes a pack anew with these of its messages, unless that saves little.
     fn shorten_pack(&mut self, number: u64, first: u64, kept: Bits) -> Result<()> {
         let state = &mut self.transaction.state;
-        let (mut messages, mut bytes, mut kept_bytes) = (Vec::new(), 0, 0);
-        if let Some(value) = state.tables.get(Table::Packs, &keys::number(first))? {
-            bytes = value.len();
-            pack::each(first, &value, &mut |message| {
-                if kept.has(message.sequence) {
-                    kept_bytes += message.text.len();
-                    messages.push(OwnedMessage::new(message, message.sequence));
-                }
-                Ok(())
-            })?;
-        }
-        self.rewritten += bytes;
-        if kept_bytes > bytes / 2 {
+        let value = state.tables.get(Table::Packs, &keys::number(first))?;
+        let value = value.ok_or_else(|| StoreError::Corrupted(format!("pack {first} is named by its block only")))?;
+        let (mut messages, mut kept_bytes) = (Vec::new(), 0);
+        pack::each(first, &value, &mut |message| {
+            if kept.has(message.sequence) {
+                kept_bytes += message.text.len();
+                messages.push(OwnedMessage::new(message, message.sequence));
+            }
+            Ok(())
+        })?;
+        self.rewritten += value.len();
+        if kept_bytes > value.len() / 2 {
             return Ok(());
         }
         let mut block = state.block(number);
-        let mut rows = BTreeMap::from([(keys::number(first), None)]);
         block.packs.clear(first);
+        state.rows.insert((Table::Packs, keys::number(first)), None);
         pack::pack(messages.iter().map(OwnedMessage::row), state.ledger.pack_bytes, |first, value| {
             block.packs.set(first);
-            rows.insert(keys::number(first), Some(value));
+            state.rows.insert((Table::Packs, keys::number(first)), Some(value));
             Ok(())
         })?;
         state.blocks.insert(number, Some(block));
-        state.rows.extend(rows.into_iter().map(|(key, value)| ((Table::Packs, key), value)));
         Ok(())
     }
 
