@@ -10,7 +10,7 @@ use crate::rows::codec::{
 use crate::rows::index::RunRow;
 use crate::rows::owned::OwnedMessage;
 use crate::rows::pack;
-use crate::rows::table::Table;
+use crate::rows::table::{MessageRow, Table};
 
 /// Reads a row of this table, and writes it again.
 ///
@@ -35,6 +35,14 @@ pub fn rewritten(table: Table, row: &[u8]) -> Result<Vec<u8>> {
             Meta { row: earlier, .. } => encode(&earlier),
         },
     }
+}
+
+/// Reads the row of a message in a store of version 1, and writes it again.
+///
+/// # Errors
+/// As a store that reads the row.
+pub fn rewritten_unpacked(row: &[u8]) -> Result<Vec<u8>> {
+    again::<MessageRow<'_>>(row)
 }
 
 /// Reads a pack, whatever its key, and packs its messages again.

@@ -27,7 +27,7 @@
 //!
 //! The messages of a commit share rows (`rows/pack.rs`): an engine that writes one row of 56 KiB has less to do than
 //! one that writes a hundred rows. What a purge or a settlement takes out is only noted in the bits of its block; a
-//! pack goes with its last message, and a purge shortens those that little is left of.
+//! pack goes soon after its last message, with its neighbours, and a purge shortens those that little is left of.
 //!
 //! No random key is ever written with a message: identities are looked up in memory, in a table of 22 bytes each that is
 //! rebuilt from the journal at opening. The journal is also what traces are read from. Its index gathers in memory, 8

@@ -94,9 +94,9 @@ impl Engine for Medium {
     type Reader = Self;
 
     fn apply(&mut self, writes: &[Write<'_>]) -> Result<()> {
-        let spared = std::mem::take(&mut *self.spared.lock().unwrap());
-        if spared > 0 {
-            *self.spared.lock().unwrap() = spared - 1;
+        let mut spared = self.spared.lock().unwrap();
+        if *spared > 0 {
+            *spared -= 1;
         } else if let Some(fault) = self.faults.lock().unwrap().pop_front() {
             return Err(fault);
         }

@@ -92,8 +92,8 @@ async fn take<I: Inbox>(
     control: &LinkControl,
 ) -> io::Result<Option<Closing>> {
     let mut texts = Vec::new();
+    let valve = Arc::clone(&frames.valve);
     loop {
-        let valve = Arc::clone(&frames.valve);
         let frame = {
             let mut next = pin!(frames.next());
             match at_hand(next.as_mut(), &valve).await {

@@ -60,14 +60,12 @@ impl MessageBlock {
 
     /// The packs of which at most half is left, and which sequences they cover: by how many sequences were given, of which
     /// some may have had no recipients.
-    pub(crate) fn sparse_packs(&self, number: u64, next_sequence: u64) -> Vec<(u64, Bits)> {
-        let packs = packed::packs_with(number, self.packs, self.packs);
-        let sparse = packs.filter(|(_, within)| {
+    pub(crate) fn sparse_packs(&self, number: u64, next_sequence: u64) -> impl Iterator<Item = (u64, Bits)> {
+        packed::packs_with(number, self.packs, self.packs).filter(move |(_, within)| {
             let mut given = *within;
             given.keep_below(number, next_sequence);
             2 * (self.stored & *within).count() <= given.count()
-        });
-        sparse.collect()
+        })
     }
 
     /// Takes messages out; their packs are as they were.

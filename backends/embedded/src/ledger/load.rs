@@ -114,7 +114,7 @@ fn load_owed(tables: &dyn Tables, ledger: &mut Ledger) -> Result<()> {
         if !(pending & !block.stored).is_empty() {
             return Err(StoreError::Corrupted(format!("block {number} has pending messages that are not stored")));
         }
-        let is_sparse = !block.sparse_packs(number, ledger.counters.next_sequence).is_empty();
+        let is_sparse = block.sparse_packs(number, ledger.counters.next_sequence).next().is_some();
         if is_sparse || !(block.stored & !pending).is_empty() {
             ledger.dirty.insert(number);
         }

@@ -319,15 +319,7 @@ pub(crate) fn decode_from<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8], what: &s
 }
 
 impl<'a> MessageRow<'a> {
-    /// The row as bytes, as stores of version 1 have it that have no columns.
-    ///
-    /// # Errors
-    /// `Unsupported` if it is larger than 1 GiB.
-    pub fn encode(&self) -> Result<Vec<u8>> {
-        encode(self)
-    }
-
-    /// The row that [`encode`](Self::encode) made these bytes of.
+    /// The message that a row of a store of version 1 has, if the engine has no columns.
     ///
     /// # Errors
     /// `Corrupted` if they are not such bytes; `Unsupported` if their format is not known.
@@ -363,7 +355,7 @@ mod tests {
             1, 251, 44, 1, 1, b'g', 2, b'm', b'1', 2, b'S', b'K', 1, 1, b'k', 0, 7, 1, b'a', 3, b'a', b' ', b'b', 2,
             b'{', b'}',
         ];
-        assert_eq!(MESSAGE.encode().unwrap(), message);
+        assert_eq!(encode(&MESSAGE).unwrap(), message);
         assert_eq!(MessageRow::decode(&message).unwrap(), MESSAGE);
         let meta = MetaRow {
             next_sequence: 1,

@@ -28,18 +28,17 @@ const STEP_MESSAGES: usize = 4096;
 /// # Errors
 /// See [`Opened::new`](crate::Opened::new).
 pub(crate) fn upgrade<E: Engine>(engine: &mut E, marker: &mut Marker) -> Result<()> {
-    let Some(mut step) = next_step(engine)? else { return Ok(()) };
-    load::load(engine)?;
-    marker.begin(engine)?;
-    move_meta(engine)?;
-    loop {
-        let last = step.last().map_or(Sequence::LAST.get(), |message| message.sequence);
-        pack_step(engine, &step, last)?;
-        match next_step(engine)? {
-            Some(next) => step = next,
-            None => return Ok(()),
-        }
+    let mut step = next_step(engine)?;
+    if step.is_some() {
+        load::load(engine)?;
+        marker.begin(engine)?;
+        move_meta(engine)?;
     }
+    while let Some(messages) = step {
+        pack_step(engine, &messages)?;
+        step = next_step(engine)?;
+    }
+    Ok(())
 }
 
 /// Puts what there is once a store where version 2 has it.
@@ -62,8 +61,8 @@ fn next_step<E: Engine>(engine: &E) -> Result<Option<Vec<OwnedMessage>>> {
     Ok(is_version_1.then_some(step))
 }
 
-/// Packs these messages, and removes the rows up to `last`. Messages that their block does not name are owed to nobody.
-fn pack_step<E: Engine>(engine: &mut E, step: &[OwnedMessage], last: u64) -> Result<()> {
+/// Packs these messages, and removes their rows. Messages that their block does not name are owed to nobody.
+fn pack_step<E: Engine>(engine: &mut E, step: &[OwnedMessage]) -> Result<()> {
     let mut blocks: BTreeMap<u64, MessageBlock> = BTreeMap::new();
     for number in step.iter().map(|message| block_of(message.sequence)) {
         if let Entry::Vacant(place) = blocks.entry(number) {
@@ -82,6 +81,7 @@ fn pack_step<E: Engine>(engine: &mut E, step: &[OwnedMessage], last: u64) -> Res
         rows.push((Table::Blocks, keys::number(*number), block.encode()?));
     }
     let mut writes: Vec<_> = rows.iter().map(|(table, key, value)| Write::Put { table: *table, key, value }).collect();
+    let last = step.last().map_or(Sequence::LAST.get(), |message| message.sequence);
     writes.push(Write::RemoveUnpacked { last });
     engine.apply(&writes)
 }
