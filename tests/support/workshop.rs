@@ -1,6 +1,7 @@
 //! Folders in which scripts on other libraries run, and what they need to be installed.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
@@ -51,11 +52,14 @@ pub async fn npm_workshop(name: &str, files: &[&str]) -> PathBuf {
 
 /// The same with the packages that another folder of the repository names.
 pub async fn npm_workshop_of(source: &str, name: &str, files: &[&str]) -> PathBuf {
+    let _alone = alone(name);
     let packages = ["package-lock.json", "package.json"].map(|file| format!("{source}/{file}"));
     let folder = workshop(name, &[&packages.each_ref().map(String::as_str), files].concat());
-    if !folder.join("node_modules/ws/package.json").exists() {
+    let installed = folder.join("installed");
+    if !installed.exists() {
         // No package needs its scripts here.
         run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], &folder).await;
+        std::fs::write(&installed, "").expect("a file");
     }
     folder
 }
@@ -67,6 +71,7 @@ pub async fn python_workshop(name: &str, files: &[&str]) -> PathBuf {
 
 /// The same with the packages that another folder of the repository names.
 pub async fn python_workshop_of(source: &str, name: &str, files: &[&str]) -> PathBuf {
+    let _alone = alone(name);
     let folder = workshop(name, &[&[format!("{source}/requirements.txt").as_str()], files].concat());
     let installed = folder.join("installed");
     if !installed.exists() {
@@ -75,4 +80,11 @@ pub async fn python_workshop_of(source: &str, name: &str, files: &[&str]) -> Pat
         std::fs::write(&installed, "").expect("a file");
     }
     folder
+}
+
+/// Nobody else installs into the folder of this name while this file is held: two tests that share a folder run at once.
+fn alone(name: &str) -> File {
+    let file = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.lock"))).expect("a file");
+    file.lock().expect("a lock");
+    file
 }
