@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::stream::{ReadHalf, Stream, WriteHalf};
 
-/// How much is read at once below TLS: two of its largest records.
+/// How much is read at once in large pieces: two of the largest records of TLS, and four times what the parser of frames
+/// asks for.
 const PIECE: usize = 32 << 10;
 
 /// Gives what was read already once more, and then what follows. While nothing is left of it and nothing comes, no memory
@@ -22,12 +23,24 @@ pub(crate) struct Ahead<S> {
     stream: S,
 }
 
-impl Ahead<Box<dyn Stream>> {
+impl<S> Ahead<S> {
     /// A stream of which `ahead` was read already.
-    pub(crate) fn new(ahead: BytesMut, stream: Box<dyn Stream>) -> Self {
+    pub(crate) fn new(ahead: BytesMut, stream: S) -> Self {
         Self { ahead, piece: 0, stream }
     }
 
+    /// How much is left of what was read.
+    pub(crate) fn left(&self) -> usize {
+        self.ahead.len()
+    }
+
+    /// From now on reads in large pieces, or what is asked for.
+    pub(crate) fn read_in_pieces(&mut self, large: bool) {
+        self.piece = if large { PIECE } else { 0 };
+    }
+}
+
+impl Ahead<Box<dyn Stream>> {
     /// A stream that is read in large pieces. For below TLS: rustls asks for 4 KiB at a time, which would be four calls of
     /// the operating system for a record of 16 KiB.
     pub(crate) fn in_pieces(stream: Box<dyn Stream>) -> Self {
@@ -126,7 +139,8 @@ mod tests {
         for taken in 0..=5 {
             let (near, mut far) = tokio::io::duplex(64);
             far.write_all(b" then").await.expect("written");
-            let mut ahead = Ahead::new(BytesMut::from("first"), Box::new(near));
+            let near: Box<dyn Stream> = Box::new(near);
+            let mut ahead = Ahead::new(BytesMut::from("first"), near);
             let mut begin = vec![0; taken];
             ahead.read_exact(&mut begin).await.expect("it is there");
             let (mut read, mut write) = Box::new(ahead).halves();

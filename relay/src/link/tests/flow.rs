@@ -204,3 +204,31 @@ async fn the_texts_of_one_read_come_together_and_those_before_another_frame_come
     let sizes: Vec<usize> = bursts.iter().map(Vec::len).collect();
     assert_eq!((sizes.iter().sum::<usize>(), sizes.len() <= 6), (304, true), "{sizes:?}");
 }
+
+/// Wakes somebody at each handover, and counts.
+struct Waking {
+    taken: Arc<Mutex<usize>>,
+    wake: Arc<Notify>,
+}
+
+impl Inbox for Waking {
+    async fn texts(&mut self, texts: Drain<'_, Bytes>) {
+        *self.taken.lock() += texts.len();
+        self.wake.notify_one();
+    }
+}
+
+#[tokio::test]
+async fn whom_the_first_of_many_texts_wake_begins_before_the_last_are_read() {
+    let (mut stream, own) = tokio::io::duplex(64 << 10);
+    let (taken, wake) = (Arc::<Mutex<usize>>::default(), Arc::<Notify>::default());
+    let inbox = Waking { taken: Arc::clone(&taken), wake: Arc::clone(&wake) };
+    let text = frame(FIN | TEXT, &[b'x'; 100], true);
+    stream.write_all(&text.repeat(500)).await.expect("written");
+    let link =
+        run(Socket::new(Box::new(own)), Role::Server, inbox, Arc::<Waiting>::default(), limits(), LinkControl::new());
+    let link = tokio::spawn(link);
+    timeout(PATIENCE, wake.notified()).await.expect("in time");
+    assert!((1..=128).contains(&*taken.lock()), "{}", taken.lock());
+    link.abort();
+}
