@@ -95,6 +95,9 @@ impl Tables for SledEngine {
 impl Engine for SledEngine {
     type Reader = SledReader;
 
+    /// Longer rows leave more room unused in sled's segments while a store turns over.
+    const PACK_BYTES: usize = 4080;
+
     fn apply(&mut self, writes: &[Write<'_>]) -> Result<()> {
         let Some((batch, before)) = Changes::new(&self.tree, writes)?.finish() else { return Ok(()) };
         self.tree.views.changing(before);
