@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use support::{ENGINES, Peer, Relay, assert_whole, counts, store, store_json};
+use support::{ENGINES, Peer, Relay, assert_whole, counts, eventually, store, store_json};
 
 const QUIET: &str = "--enable-message-logs=false";
 
@@ -20,9 +20,15 @@ fn store_of_version_1(folder: &Path, engine: &str) -> PathBuf {
     folder.join(engine)
 }
 
-/// Takes what `away` is owed, whole and in order, in a relay on this store.
-async fn expect_orders(engine: &str, path: &Path) {
+/// Takes what `away` is owed, whole and in order, in a relay on this store, which tells of it if it brings the store to
+/// another version.
+async fn expect_orders(engine: &str, path: &Path, is_upgraded: bool) {
     let relay = Relay::ready(Relay::spawn_over(path, &["--store", engine, QUIET])).await;
+    let says = async |what: &str| relay.process.stderr().contains(what).then_some(());
+    eventually("the line of the start", || says("started")).await;
+    for line in ["bringing the store from version 1 of its tables to version 2", "the store is of version 2"] {
+        assert_eq!(says(line).await.is_some(), is_upgraded, "{line}");
+    }
     let mut away = Peer::connect(&relay, "id=away").await;
     for order in 20..60 {
         let message = away.take().await;
@@ -40,7 +46,7 @@ async fn a_store_of_version_1_is_opened_and_delivers_what_is_owed() {
     for engine in ENGINES {
         let folder = tempfile::tempdir().expect("a folder");
         let path = store_of_version_1(folder.path(), engine);
-        expect_orders(engine, &path).await;
+        expect_orders(engine, &path, true).await;
         assert_whole(&path).await;
         assert_eq!(counts(&path).await["pending"], 0, "{engine}");
     }
@@ -61,7 +67,7 @@ async fn the_commands_on_whole_stores_take_one_of_version_1() {
             let to = format!("{target}:{}", moved.display());
             let ended = store(&["migrate", "--from", &from, "--to", &to]).await;
             assert_eq!(ended.code, Some(0), "{from} -> {to}: {}", ended.stderr);
-            expect_orders(target, &moved).await;
+            expect_orders(target, &moved, false).await;
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
 
 use slipstream_store::{Result, Sequence};
+use tracing::info;
 
 use crate::engine::{Engine, Tables, Write};
 use crate::files::marker::Marker;
@@ -29,14 +30,21 @@ const STEP_MESSAGES: usize = 4096;
 /// See [`Opened::new`](crate::Opened::new).
 pub(crate) fn upgrade<E: Engine>(engine: &mut E, marker: &mut Marker) -> Result<()> {
     let mut step = next_step(engine)?;
-    if step.is_some() {
+    let is_earlier = step.is_some();
+    if is_earlier {
         load::load(engine)?;
+        info!(
+            "bringing the store from version 1 of its tables to version 2, which earlier versions of Slipstream refuse"
+        );
         marker.begin(engine)?;
         move_meta(engine)?;
     }
     while let Some(messages) = step {
         pack_step(engine, &messages)?;
         step = next_step(engine)?;
+    }
+    if is_earlier {
+        info!("the store is of version 2");
     }
     Ok(())
 }
