@@ -15,7 +15,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use support::{Peer, Process, Relay, assert_has, eventually, python_workshop_of, run, written};
 use tokio::process::Command;
-use tokio::sync::OnceCell;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -95,11 +94,9 @@ impl Collector {
     }
 }
 
-/// The folder of both collectors. It is made once, though several tests want it at a time.
-async fn workshop() -> &'static PathBuf {
-    static WORKSHOP: OnceCell<PathBuf> = OnceCell::const_new();
-    let install = || python_workshop_of("tests/otlp", "otlp", &["tests/otlp/collector.py"]);
-    WORKSHOP.get_or_init(install).await
+/// The folder of both collectors.
+async fn workshop() -> PathBuf {
+    python_workshop_of("tests/otlp", "otlp", &["tests/otlp/collector.py"]).await
 }
 
 fn each(list: &Value) -> impl Iterator<Item = &Value> {

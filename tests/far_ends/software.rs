@@ -18,17 +18,15 @@ pub(super) fn installs(version: &str) -> bool {
 }
 
 /// What npm installs. The tests of this program share it.
-async fn npm() -> &'static Path {
-    static INSTALLED: OnceCell<PathBuf> = OnceCell::const_new();
+async fn npm() -> PathBuf {
     let files = &["tests/far_ends/client.mjs", "tests/far_ends/server.mjs", "tests/far_ends/dial.mjs"];
-    INSTALLED.get_or_init(|| npm_workshop_of(FOLDER, "far-ends-npm", files)).await
+    npm_workshop_of(FOLDER, "far-ends-npm", files).await
 }
 
 /// What pip installs.
-async fn python() -> &'static Path {
-    static INSTALLED: OnceCell<PathBuf> = OnceCell::const_new();
+async fn python() -> PathBuf {
     let files = &["tests/far_ends/client_websockets.py", "tests/far_ends/client_aiohttp.py"];
-    INSTALLED.get_or_init(|| python_workshop_of(FOLDER, "far-ends-python", files)).await
+    python_workshop_of(FOLDER, "far-ends-python", files).await
 }
 
 /// What javac makes.
@@ -58,8 +56,8 @@ fn program(runtime: &str) -> &'static str {
 pub(super) async fn javascript(runtime: &str, script: &str) -> Command {
     let folder = npm().await;
     let mut command = match runtime {
-        "node" => started("node", folder),
-        installed => started(folder.join(program(installed)), folder),
+        "node" => started("node", &folder),
+        installed => started(folder.join(program(installed)), &folder),
     };
     if runtime == "deno" {
         command.args(["run", "--allow-all", "--unstable-net"]);
@@ -83,7 +81,7 @@ pub(super) async fn client(id: &str) -> Command {
         }
         script => {
             let folder = python().await;
-            let mut command = started(folder.join(".venv/bin/python"), folder);
+            let mut command = started(folder.join(".venv/bin/python"), &folder);
             command.arg(format!("client_{script}.py"));
             return command;
         }

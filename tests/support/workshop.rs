@@ -1,10 +1,10 @@
 //! Folders in which scripts on other libraries run, and what they need to be installed.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
+use tokio::sync::Mutex;
 
 use super::within;
 
@@ -34,12 +34,13 @@ pub fn workshop(name: &str, files: &[&str]) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let source = |file: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let copy = |file: &str| folder.join(Path::new(file).file_name().expect("a file has a name"));
-    let same = std::fs::read(source(files[0])).ok() == std::fs::read(copy(files[0])).ok();
-    if folder.exists() && !same {
+    let is_same = |file: &str| std::fs::read(source(file)).ok() == std::fs::read(copy(file)).ok();
+    if folder.exists() && !is_same(files[0]) {
         std::fs::remove_dir_all(&folder).expect("an old folder goes");
     }
     std::fs::create_dir_all(&folder).expect("a folder");
-    for file in files {
+    // What is there already may be in use.
+    for file in files.iter().filter(|file| !is_same(file)) {
         std::fs::copy(source(file), copy(file)).expect("a file is copied");
     }
     folder
@@ -52,16 +53,13 @@ pub async fn npm_workshop(name: &str, files: &[&str]) -> PathBuf {
 
 /// The same with the packages that another folder of the repository names.
 pub async fn npm_workshop_of(source: &str, name: &str, files: &[&str]) -> PathBuf {
-    let _alone = alone(name);
     let packages = ["package-lock.json", "package.json"].map(|file| format!("{source}/{file}"));
-    let folder = workshop(name, &[&packages.each_ref().map(String::as_str), files].concat());
-    let installed = folder.join("installed");
-    if !installed.exists() {
+    let files = [&packages.each_ref().map(String::as_str), files].concat();
+    let install = async |folder: &Path| {
         // No package needs its scripts here.
-        run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], &folder).await;
-        std::fs::write(&installed, "").expect("a file");
-    }
-    folder
+        run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder).await;
+    };
+    installed(name, &files, install).await
 }
 
 /// A folder with PyPI's packages and these files.
@@ -71,20 +69,24 @@ pub async fn python_workshop(name: &str, files: &[&str]) -> PathBuf {
 
 /// The same with the packages that another folder of the repository names.
 pub async fn python_workshop_of(source: &str, name: &str, files: &[&str]) -> PathBuf {
-    let _alone = alone(name);
-    let folder = workshop(name, &[&[format!("{source}/requirements.txt").as_str()], files].concat());
-    let installed = folder.join("installed");
-    if !installed.exists() {
-        run("python3", ["-m", "venv", "--clear", ".venv"], &folder).await;
-        run(folder.join(".venv/bin/pip"), ["install", "--quiet", "--requirement", "requirements.txt"], &folder).await;
-        std::fs::write(&installed, "").expect("a file");
-    }
-    folder
+    let requirements = format!("{source}/requirements.txt");
+    let files = [&[requirements.as_str()], files].concat();
+    let install = async |folder: &Path| {
+        run("python3", ["-m", "venv", "--clear", ".venv"], folder).await;
+        run(folder.join(".venv/bin/pip"), ["install", "--quiet", "--requirement", "requirements.txt"], folder).await;
+    };
+    installed(name, &files, install).await
 }
 
-/// Nobody else installs into the folder of this name while this file is held: two tests that share a folder run at once.
-fn alone(name: &str) -> File {
-    let file = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.lock"))).expect("a file");
-    file.lock().expect("a lock");
-    file
+/// A workshop in which `install` has run. Tests that share it may want it at once: one of them installs.
+async fn installed(name: &str, files: &[&str], install: impl AsyncFnOnce(&Path)) -> PathBuf {
+    static INSTALLING: Mutex<()> = Mutex::const_new(());
+    let _alone = INSTALLING.lock().await;
+    let folder = workshop(name, files);
+    let mark = folder.join("installed");
+    if !mark.exists() {
+        install(&folder).await;
+        std::fs::write(mark, "").expect("a file");
+    }
+    folder
 }
