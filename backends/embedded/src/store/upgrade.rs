@@ -29,23 +29,16 @@ const STEP_MESSAGES: usize = 4096;
 /// # Errors
 /// See [`Opened::new`](crate::Opened::new).
 pub(crate) fn upgrade<E: Engine>(engine: &mut E, marker: &mut Marker) -> Result<()> {
-    let mut step = next_step(engine)?;
-    let is_earlier = step.is_some();
-    if is_earlier {
-        load::load(engine)?;
-        info!(
-            "bringing the store from version 1 of its tables to version 2, which earlier versions of Slipstream refuse"
-        );
-        marker.begin(engine)?;
-        move_meta(engine)?;
+    let Some(first) = next_step(engine)? else { return Ok(()) };
+    load::load(engine)?;
+    info!("bringing the store from version 1 of its tables to version 2, which earlier versions of Slipstream refuse");
+    marker.begin(engine)?;
+    move_meta(engine)?;
+    pack_step(engine, &first)?;
+    while let Some(next) = next_step(engine)? {
+        pack_step(engine, &next)?;
     }
-    while let Some(messages) = step {
-        pack_step(engine, &messages)?;
-        step = next_step(engine)?;
-    }
-    if is_earlier {
-        info!("the store is of version 2");
-    }
+    info!("the store is of version 2");
     Ok(())
 }
 
