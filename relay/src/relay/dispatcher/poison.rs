@@ -8,7 +8,7 @@
 //! one that the link before was lost over, too, is poison then.
 //! [`Suspicion`] is what is kept from link to link, [`HoldBack`] what one link does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use slipstream_store::Sequence;
@@ -27,6 +27,12 @@ const STEADY_FACTOR: u32 = 4;
 /// The longest time that suspects wait for their link to prove steady.
 const MAX_STEADY: Duration = Duration::from_secs(600);
 
+/// How many lost links say how long a link lives that flaps. By chance some end sooner than others, also several in a row.
+const LIVES: usize = 8;
+
+/// A link that lived longer than this and was of use does not flap.
+const MAX_FLAP: Duration = Duration::from_secs(150);
+
 /// What the lost links of a peer have shown.
 #[derive(Debug, Default)]
 pub(super) struct Suspicion {
@@ -34,8 +40,6 @@ pub(super) struct Suspicion {
     oldest: Option<Sequence>,
     /// How many such links in a row there were.
     barren: u32,
-    /// The longest life of one of them, from its first delivery on.
-    longest_life: Duration,
     /// How many times the deliveries held back were too few to find the poison.
     doublings: u32,
     /// The deliveries that the next link holds back, because one of them was struck.
@@ -46,6 +50,8 @@ pub(super) struct Suspicion {
     struck: Option<Sequence>,
     /// The delivery over which a link was lost last that told nothing.
     last_inconclusive: Option<Sequence>,
+    /// How long the last [`LIVES`] lost links lived, each from its first delivery on.
+    lives: VecDeque<Duration>,
 }
 
 /// A link that was lost, as far as it tells something of poison.
@@ -69,7 +75,8 @@ impl Suspicion {
             () if self.barren >= BARREN_LINKS => 1_usize.checked_shl(self.doublings).unwrap_or(window).min(window),
             () => return None,
         };
-        let steady_after = self.longest_life.saturating_mul(STEADY_FACTOR).min(MAX_STEADY);
+        let longest_life = self.lives.iter().max().copied().unwrap_or_default();
+        let steady_after = longest_life.saturating_mul(STEADY_FACTOR).min(MAX_STEADY);
         Some(HoldBack {
             suspects: self.suspects.clone(),
             room,
@@ -86,6 +93,7 @@ impl Suspicion {
     /// still be owed.
     pub(super) fn lost(&mut self, loss: Loss, is_owed: impl Fn(Sequence) -> bool) -> Option<Sequence> {
         self.strikes.retain(|sequence, _| is_owed(*sequence));
+        self.note_life(&loss);
         match loss.hold_back {
             Some(HoldBack { alone: Some(alone), suspects, has_settled, struck, .. })
                 if has_settled || struck == Some(alone) =>
@@ -104,30 +112,34 @@ impl Suspicion {
                 None
             }
             None => {
-                self.barren(loss.oldest?, loss.lived);
+                self.barren(loss.oldest?);
                 None
             }
         }
     }
 
-    /// Whether there is nothing to be kept for the next link.
-    pub(super) fn is_idle(&self) -> bool {
-        self.barren == 0 && self.doublings == 0 && self.suspects.is_empty() && self.strikes.is_empty()
+    /// Notes how long a link lived, unless it was lost over a delivery that was tried, or nothing was sent on it.
+    fn note_life(&mut self, loss: &Loss) {
+        let was_tried = loss.hold_back.as_ref().is_some_and(|hold_back| hold_back.alone.is_some());
+        let flaps = if loss.has_settled { loss.lived <= MAX_FLAP } else { loss.oldest.is_some() };
+        if flaps && !was_tried {
+            self.lives.truncate(LIVES - 1);
+            self.lives.push_front(loss.lived);
+        }
     }
 
-    fn barren(&mut self, oldest: Sequence, lived: Duration) {
+    fn barren(&mut self, oldest: Sequence) {
         if self.oldest.is_some_and(|before| before != oldest) {
             self.start_anew(0);
         }
         self.oldest = Some(oldest);
         self.barren = self.barren.saturating_add(1);
-        self.longest_life = self.longest_life.max(lived);
     }
 
-    /// Nothing is concluded from the links so far, but for the strikes.
+    /// Nothing is concluded from the links so far, but for the strikes and how the link flaps.
     fn start_anew(&mut self, doublings: u32) {
-        let strikes = std::mem::take(&mut self.strikes);
-        *self = Self { doublings, strikes, last_inconclusive: self.last_inconclusive, ..Self::default() };
+        let (strikes, lives) = (std::mem::take(&mut self.strikes), std::mem::take(&mut self.lives));
+        *self = Self { doublings, strikes, lives, last_inconclusive: self.last_inconclusive, ..Self::default() };
     }
 
     fn struck(&mut self, alone: Sequence) -> Option<Sequence> {

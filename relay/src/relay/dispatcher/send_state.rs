@@ -75,11 +75,10 @@ impl SendState {
             self.link.has_settled = true;
         }
         let loss = self.link.lost(now.elapsed);
-        let mut suspicion = self.suspicion.take().unwrap_or_default();
+        let suspicion = self.suspicion.get_or_insert_default();
         if let Some(poison) = suspicion.lost(loss, |sequence| self.link.may_be_owed(sequence)) {
             self.give_up_at_end(poison, DeadLetterReason::Poison, now);
         }
-        self.suspicion = (!suspicion.is_idle()).then_some(suspicion);
         self.link = LinkState::default();
     }
 

@@ -81,6 +81,21 @@ impl Reader {
         settled
     }
 
+    /// One link that is lost after so many milliseconds, until when the peer settles what it is `quick` with.
+    fn link_that_flaps(&mut self, life: u64, quick: impl Fn(u64) -> bool) {
+        self.fixture.state.link_up(LinkTerms::default(), self.time(), &self.fixture.limits);
+        for _ in 0..life {
+            let now = self.time();
+            self.fixture.state.tick(now, &self.fixture.limits);
+            for number in self.fixture.send(now).into_iter().filter(|number| quick(*number)) {
+                self.decided.extend(self.fixture.acknowledge(number, now));
+            }
+            self.now += 1;
+        }
+        self.fixture.state.unlink(LinkEnd::Lost, self.time());
+        self.decided.extend(self.fixture.commit());
+    }
+
     fn dead(&self) -> Vec<&str> {
         self.decided.iter().filter_map(|decided| decided.strip_prefix("dead ")).collect()
     }
@@ -178,7 +193,7 @@ fn a_peer_that_comes_to_die_of_everything_loses_one_at_most() {
 
 #[test]
 fn two_poisons_are_both_found() {
-    let mut reader = Reader::new((1..=50).map(pending));
+    let mut reader = Reader::new((1..=200).map(pending));
     while !reader.fixture.store.is_empty() && reader.links < 60 {
         reader.link(10_000, |number| number != 3 && number != 4);
     }
@@ -203,6 +218,22 @@ fn a_link_that_flaps_makes_no_dead_letter_and_spends_no_attempt() {
         assert_eq!(reader.dead(), [""; 0], "pace {pace}");
         assert!(!reader.decided.iter().any(|decided| decided.starts_with("attempt")), "pace {pace}");
     }
+}
+
+/// The link ends sooner or later by chance, also several times in a row, and its peer is in time with the newest alone.
+#[test]
+fn a_link_that_flaps_at_an_uneven_pace_makes_no_dead_letter() {
+    let mut reader = Reader::new((1..=2).map(pending));
+    for turn in 10..210 {
+        for life in [36, 36, 36, 14, 2, 2, 2] {
+            reader.link_that_flaps(life, |number| number > 2);
+        }
+        reader.fixture.store.push(pending(turn));
+        for _ in 0..2 {
+            reader.link_that_flaps(36, |number| number > 2);
+        }
+    }
+    assert_eq!(reader.dead(), [""; 0]);
 }
 
 #[test]
