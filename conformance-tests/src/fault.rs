@@ -4,17 +4,18 @@ use std::future::Future;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use slipstream_store::{
     Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon,
-    Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Show, Stats,
-    StoreError, Timestamp, Trace,
+    Identity, Member, MemberId, MessageStore, News, Outcome, Owed, Page, PageLimit, PeerId, Pending, Purged,
+    RememberedPeer, Result, Roster, Sequence, SharedStore, Show, Stats, StoreError, Timestamp, Trace,
 };
 use tokio::sync::watch;
 
-/// The calls of a [`MessageStore`] that can be made to fail or to wait.
+/// The calls of a [`MessageStore`] and of a [`SharedStore`] that can be made to fail or to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each is the method of this name")]
 pub enum Call {
@@ -30,6 +31,14 @@ pub enum Call {
     Check,
     Backup,
     Close,
+    RosterToRouteBy,
+    Claim,
+    Release,
+    TakeDuty,
+    LeaveDuty,
+    News,
+    Beat,
+    Retire,
 }
 
 /// When a call fails.
@@ -51,6 +60,10 @@ pub struct FaultStore<S> {
 }
 
 impl<S: MessageStore> FaultStore<S> {
+    fn shared_inner(&self) -> Result<&dyn SharedStore> {
+        self.inner.shared().ok_or_else(|| StoreError::Unsupported("the store underneath is not shared".to_owned()))
+    }
+
     /// Wraps a store. The handle stays valid while the store is shared and used.
     #[must_use]
     pub fn new(inner: S) -> (Self, Faults) {
@@ -180,6 +193,10 @@ impl<S: MessageStore> MessageStore for FaultStore<S> {
         self.inner.guarantee()
     }
 
+    fn shared(&self) -> Option<&dyn SharedStore> {
+        self.inner.shared().map(|_| self as &dyn SharedStore)
+    }
+
     async fn commit(&self, batch: Arc<Batch>) -> Result<Vec<Outcome>> {
         self.pass(Call::Commit, self.inner.commit(batch)).await
     }
@@ -231,5 +248,48 @@ impl<S: MessageStore> MessageStore for FaultStore<S> {
 
     async fn close(&self) -> Result<()> {
         self.pass(Call::Close, self.inner.close()).await
+    }
+}
+
+#[async_trait]
+impl<S: MessageStore> SharedStore for FaultStore<S> {
+    fn member(&self) -> MemberId {
+        self.inner.shared().map_or(MemberId::new(0), SharedStore::member)
+    }
+
+    async fn roster_to_route_by(&self) -> Result<Roster> {
+        self.pass(Call::RosterToRouteBy, self.shared_inner()?.roster_to_route_by()).await
+    }
+
+    async fn claim(&self, peer: &PeerId) -> Result<Option<RememberedPeer>> {
+        self.pass(Call::Claim, self.shared_inner()?.claim(peer)).await
+    }
+
+    async fn release(&self, peer: &PeerId) -> Result<()> {
+        self.pass(Call::Release, self.shared_inner()?.release(peer)).await
+    }
+
+    async fn take_duty(&self, duty: &str) -> Result<bool> {
+        self.pass(Call::TakeDuty, self.shared_inner()?.take_duty(duty)).await
+    }
+
+    async fn leave_duty(&self, duty: &str) -> Result<()> {
+        self.pass(Call::LeaveDuty, self.shared_inner()?.leave_duty(duty)).await
+    }
+
+    async fn news(&self, most: Duration) -> Result<News> {
+        self.pass(Call::News, self.shared_inner()?.news(most)).await
+    }
+
+    fn interleaved(&self) -> Owed {
+        self.inner.shared().map_or(Owed::NOBODY, SharedStore::interleaved)
+    }
+
+    async fn beat(&self) -> Result<Vec<Member>> {
+        self.pass(Call::Beat, self.shared_inner()?.beat()).await
+    }
+
+    async fn retire(&self, member: Member) -> Result<bool> {
+        self.pass(Call::Retire, self.shared_inner()?.retire(member)).await
     }
 }

@@ -80,6 +80,19 @@ impl Harness for ModelHarness {
     }
 }
 
+/// The harness of [`ModelStore`] as a shared store.
+#[derive(Debug, Default)]
+pub struct SharedModelHarness(ModelMedium);
+
+#[async_trait]
+impl Harness for SharedModelHarness {
+    type Store = ModelStore;
+
+    async fn open(&self, place: &Path) -> Result<ModelStore> {
+        Ok(ModelStore::open_shared(&self.0, place))
+    }
+}
+
 /// A folder of its own for one case, with a fresh store in it. The folder goes with the value.
 #[derive(Debug)]
 pub struct Sandbox<H> {

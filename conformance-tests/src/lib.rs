@@ -1,8 +1,8 @@
 //! The conformance suite: what every [`MessageStore`](slipstream_store::MessageStore) must pass.
 //!
-//! A store's author implements [`Harness`], one method, and writes [`conformance_tests!`] once. Every case becomes a
-//! test of its own with a fresh store, and cites the clauses of the contract that it checks. `docs/writing-a-store.md`
-//! tells the whole way.
+//! A store's author implements [`Harness`], one method, and writes [`conformance_tests!`] once, or
+//! [`shared_conformance_tests!`] for a store that several processes share. Every case becomes a test of its own with a
+//! fresh store, and cites the clauses of the contract that it checks. `docs/writing-a-store.md` tells the whole way.
 //!
 //! - [`ModelStore`] is the executable specification. Seeded batches run on a store and on it in lockstep.
 //! - [`FaultStore`] wraps any store and makes chosen calls fail or wait, for tests of whatever uses a store.
@@ -23,9 +23,9 @@ mod model;
 #[cfg(all(feature = "power-loss", target_os = "linux"))]
 pub mod power;
 
-pub use cases::{Case, Clause, cases};
+pub use cases::{Case, Clause, cases, shared_cases};
 pub use fault::{Call, FaultStore, Faults, Held, When};
-pub use harness::{AfterACut, FlippedBits, Harness, ModelHarness, Sandbox, run};
+pub use harness::{AfterACut, FlippedBits, Harness, ModelHarness, Sandbox, SharedModelHarness, run};
 pub use model::{ModelMedium, ModelStore};
 
 /// The code of the guide for authors, so that it stays true.

@@ -3,7 +3,12 @@
 
 use std::fs;
 
-use slipstream_conformance::{ModelHarness, cases};
+use slipstream_conformance::{Case, ModelHarness, cases, shared_cases};
+
+/// Every case of the suite; those for every store twice.
+fn all() -> impl Iterator<Item = Case<ModelHarness>> {
+    cases().into_iter().chain(shared_cases())
+}
 
 /// The documentation of a case begins with its clauses, as in `/// C4, C9: stamps outlive …`.
 fn cited(source: &str, case: &str) -> String {
@@ -15,7 +20,7 @@ fn cited(source: &str, case: &str) -> String {
 
 #[test]
 fn each_case_cites_in_its_documentation_what_the_list_says() {
-    for case in cases::<ModelHarness>() {
+    for case in all() {
         let (topic, name) = case.name.split_once("::").unwrap();
         let path = format!("{}/src/cases/{topic}.rs", env!("CARGO_MANIFEST_DIR"));
         let listed: Vec<String> = case.clauses.iter().map(|clause| format!("{clause:?}")).collect();
@@ -25,7 +30,7 @@ fn each_case_cites_in_its_documentation_what_the_list_says() {
 
 #[test]
 fn every_case_in_the_sources_is_in_the_list() {
-    let listed: Vec<&str> = cases::<ModelHarness>().iter().map(|case| case.name).collect();
+    let listed: Vec<&str> = all().map(|case| case.name).collect();
     for file in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/cases")).unwrap() {
         let path = file.unwrap().path();
         if !path.is_file() || path.ends_with("mod.rs") {

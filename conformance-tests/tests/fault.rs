@@ -5,12 +5,15 @@ use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use slipstream_conformance::{Call, FaultStore, Harness, ModelHarness, ModelStore, When, conformance_tests};
+use slipstream_conformance::{
+    Call, FaultStore, Harness, ModelHarness, ModelMedium, ModelStore, SharedModelHarness, When,
+};
 use slipstream_store::{
-    Batch, DeadLetterFilter, Depth, Horizon, Identity, MessageStore, Operation, Outcome, PageLimit, PeerId, Result,
-    Show, StoreError,
+    Batch, DeadLetterFilter, Depth, Horizon, Identity, Member, MessageStore, Operation, Outcome, PageLimit, PeerId,
+    Result, SharedStore, Show, StoreError,
 };
 
 /// Without faults it passes the suite.
@@ -26,7 +29,32 @@ impl Harness for Faultless {
     }
 }
 
-conformance_tests!(Faultless::default());
+mod exclusive_store {
+    use super::Faultless;
+    use slipstream_conformance::conformance_tests;
+
+    conformance_tests!(Faultless::default());
+}
+
+/// The same as a shared store.
+#[derive(Default)]
+struct SharedFaultless(SharedModelHarness);
+
+#[async_trait]
+impl Harness for SharedFaultless {
+    type Store = FaultStore<ModelStore>;
+
+    async fn open(&self, place: &Path) -> Result<Self::Store> {
+        Ok(FaultStore::new(self.0.open(place).await?).0)
+    }
+}
+
+mod shared_store {
+    use super::SharedFaultless;
+    use slipstream_conformance::shared_conformance_tests;
+
+    shared_conformance_tests!(SharedFaultless::default());
+}
 
 fn name(text: &str) -> Arc<Batch> {
     Arc::new(vec![Operation::NameRelay { id: PeerId::new(text).unwrap() }].into())
@@ -84,10 +112,26 @@ async fn call<S: MessageStore>(store: &S, call: Call) -> Result<()> {
         Call::Check => store.check(Depth::Quick).await.map(drop),
         Call::Backup => store.backup(Path::new("copy")).await,
         Call::Close => store.close().await,
+        Call::RosterToRouteBy => shared(store).roster_to_route_by().await.map(drop),
+        Call::Claim => shared(store).claim(&peer).await.map(drop),
+        Call::Release => shared(store).release(&peer).await,
+        Call::TakeDuty => shared(store).take_duty("to dial").await.map(drop),
+        Call::LeaveDuty => shared(store).leave_duty("to dial").await,
+        Call::News => shared(store).news(Duration::ZERO).await.map(drop),
+        Call::Beat => shared(store).beat().await.map(drop),
+        Call::Retire => shared(store).retire(Member { id: shared(store).member(), beats: 0 }).await.map(drop),
     }
 }
 
-const CALLS: [Call; 12] = [
+fn shared<S: MessageStore>(store: &S) -> &dyn SharedStore {
+    store.shared().unwrap()
+}
+
+fn a_member() -> ModelStore {
+    ModelStore::open_shared(&ModelMedium::default(), Path::new("store"))
+}
+
+const CALLS: [Call; 20] = [
     Call::Commit,
     Call::Pending,
     Call::Deliveries,
@@ -99,13 +143,21 @@ const CALLS: [Call; 12] = [
     Call::Stats,
     Call::Check,
     Call::Backup,
+    Call::RosterToRouteBy,
+    Call::Claim,
+    Call::Release,
+    Call::TakeDuty,
+    Call::LeaveDuty,
+    Call::News,
+    Call::Beat,
+    Call::Retire,
     Call::Close,
 ];
 
 #[tokio::test]
 async fn every_call_can_fail_and_only_the_one_that_is_meant() {
     for meant in CALLS {
-        let (store, faults) = FaultStore::new(ModelStore::in_memory());
+        let (store, faults) = FaultStore::new(a_member());
         faults.fail_next(meant, StoreError::Busy("once".to_owned()), When::Before);
         for other in CALLS {
             let expected = if other == meant { Err(StoreError::Busy("once".to_owned())) } else { Ok(()) };
@@ -116,7 +168,7 @@ async fn every_call_can_fail_and_only_the_one_that_is_meant() {
 
 #[tokio::test]
 async fn the_call_that_is_counted_out_fails() {
-    let (store, faults) = FaultStore::new(ModelStore::in_memory());
+    let (store, faults) = FaultStore::new(a_member());
     faults.fail_after(2, Call::Commit, StoreError::Busy("third".to_owned()), When::Before);
     faults.fail_next(Call::Stats, StoreError::Busy("stats".to_owned()), When::Before);
     assert!(store.commit(name("one")).await.is_ok());
@@ -129,7 +181,7 @@ async fn the_call_that_is_counted_out_fails() {
 
 #[tokio::test]
 async fn a_poisoned_store_answers_nothing_else() {
-    let (store, faults) = FaultStore::new(ModelStore::in_memory());
+    let (store, faults) = FaultStore::new(a_member());
     let poisoned = StoreError::Poisoned("a sync failed".to_owned());
     faults.fail_next(Call::Commit, poisoned.clone(), When::After);
     assert_eq!(store.commit(name("one")).await, Err(poisoned.clone()));
@@ -140,7 +192,7 @@ async fn a_poisoned_store_answers_nothing_else() {
 
 #[tokio::test]
 async fn a_held_call_waits_until_it_is_let_go() {
-    let (store, faults) = FaultStore::new(ModelStore::in_memory());
+    let (store, faults) = FaultStore::new(a_member());
     let store = Arc::new(store);
     let mut held = faults.hold(Call::Commit);
     let committing = tokio::spawn({

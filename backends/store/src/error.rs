@@ -40,6 +40,14 @@ pub enum StoreError {
     /// The engine cannot do this, or the store was written in a format that this program does not know.
     #[error("not supported: {0}")]
     Unsupported(String),
+    /// Nothing was done: another process that shares the store has changed the roster (clause S2). Read it anew, route the
+    /// messages by it, and commit them.
+    #[error("the roster was changed by another process")]
+    Outdated,
+    /// Nothing was done, and nothing will be: the processes that share the store took this one for dead (clause S5). Stop
+    /// serving, and open it anew.
+    #[error("this process was taken for dead by those that share the store, and was shut out")]
+    Retired,
     /// The store was closed. Nothing was done.
     #[error("the store is closed")]
     Closed,

@@ -19,6 +19,8 @@
 //! | sequence | a message's place in commit order; all deliveries of a message share it |
 //! | dead letter | a delivery that was given up, kept with its reason until it is redriven or discarded |
 //! | stamp | the number that the first relay of a mesh gave a message |
+//! | member | one of the processes that have a shared store open |
+//! | claim | a member's right to serve the link of a peer |
 //! | horizon | how far back a store must remember; [`MessageStore::purge`] forgets what lies behind it |
 
 mod batch;
@@ -28,6 +30,7 @@ mod exchange;
 mod guarantee;
 mod ids;
 mod peer;
+mod shared;
 mod short_text;
 mod store;
 mod values;
@@ -42,6 +45,7 @@ pub use exchange::{Came, Exchanged, Sent, Show};
 pub use guarantee::{About, Durability, Guarantee, Survives};
 pub use ids::{ClusterGroup, GeneratedFor, Identity, InvalidId, Key, MessageId, MessageType, PeerId, Tag};
 pub use peer::{Peer, PeerKind, RememberedPeer, Roster};
+pub use shared::{Member, MemberId, News, Owed, SharedStore};
 pub use store::MessageStore;
 pub use values::{Fingerprint, Sequence, Stamp, Timestamp};
 pub use views::{

@@ -14,6 +14,7 @@ use crate::exchange::Show;
 use crate::guarantee::Guarantee;
 use crate::ids::{Identity, PeerId};
 use crate::peer::Roster;
+use crate::shared::SharedStore;
 use crate::values::{Sequence, Timestamp};
 use crate::views::{Defect, Depth, Horizon, Page, PageLimit, Pending, Purged, Stats, Trace};
 
@@ -57,7 +58,8 @@ const PAGE_OF_COUNTING: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
 ///   bounded.
 /// - **C10 Pure.** No wall clock and no randomness inside: equal calls in equal order give equal results.
 /// - **C11 Exclusive.** A store is opened by one process at a time, and once within a process
-///   ([`InUse`](crate::StoreError::InUse)). A damaged one is refused with a clear error and left as it was.
+///   ([`InUse`](crate::StoreError::InUse)), unless it is [`shared`](Self::shared): then the clauses S1 to S6 of
+///   [`SharedStore`] hold instead. A damaged one is refused with a clear error and left as it was.
 /// - **C12 Roster.** Peers and this relay's id are remembered; a peer's tags and its last-seen time are read back
 ///   after reopening.
 /// - **C13 Exchanged.** What is told of an exchange is what was recorded and acknowledged, also after reopening, so
@@ -76,6 +78,11 @@ const PAGE_OF_COUNTING: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
 pub trait MessageStore: fmt::Debug + Send + Sync + 'static {
     /// What an `Ok` from this store is worth. It does not change while the store is open.
     fn guarantee(&self) -> Guarantee;
+
+    /// What the store offers to several processes that share it; `None`, the default, if it is exclusive (C11).
+    fn shared(&self) -> Option<&dyn SharedStore> {
+        None
+    }
 
     /// Applies a batch, and answers one outcome for each operation, in the same order (C1, C2, C3, C4, C5).
     ///

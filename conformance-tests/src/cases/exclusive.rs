@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use slipstream_store::{Depth, MessageStore, StoreError};
+use slipstream_store::{MessageStore, StoreError};
 
 use crate::fixture::*;
 use crate::harness::{Harness, Sandbox};
@@ -19,16 +19,6 @@ pub async fn an_open_store_is_in_use<H: Harness>(sandbox: Sandbox<H>) {
     }
     let store = sandbox.reopen(store).await;
     assert_eq!(owed(&store, "a").await.len(), 3);
-}
-
-/// C11: a store that was dropped without being closed can soon be opened again, with all that was committed.
-pub async fn a_dropped_store_is_free_again<H: Harness>(sandbox: Sandbox<H>) {
-    let store = sandbox.open().await;
-    remember_all(&store, &["a"]).await;
-    let sequence = recorded(&store, message("m1", &["a"])).await;
-    drop(store);
-    let store = sandbox.open_after_drop(&sandbox.path()).await.expect("a store that was dropped opens again");
-    assert_eq!(owed(&store, "a").await, [sequence]);
 }
 
 /// C11: a failed attempt to open does not keep the place.
@@ -68,30 +58,4 @@ pub async fn a_damaged_store_is_refused<H: Harness>(sandbox: Sandbox<H>) {
     assert!(matches!(refused, StoreError::Corrupted(_) | StoreError::Unsupported(_)), "{refused:?}");
     let after: Vec<_> = files.iter().map(|file| fs::read(file).expect("the file is still there")).collect();
     assert!(after == damaged, "a damaged store is left as it was");
-}
-
-/// C11: a check of a whole store finds nothing, also after much has happened to it.
-pub async fn a_whole_store_has_no_defects<H: Harness>(sandbox: Sandbox<H>) {
-    let mut store = sandbox.open().await;
-    remember_all(&store, &["a", "b"]).await;
-    for round in 0..3 {
-        for n in 0..4 {
-            let sequence = recorded(&store, message(&format!("m{round}-{n}"), &["a", "b"])).await;
-            commit(&store, vec![attempt("a", sequence, 1), acknowledge("b", sequence)]).await;
-            if n == 1 {
-                redriven(&store, "a", sequence).await;
-            } else if n == 2 {
-                commit(&store, vec![give_up("a", sequence)]).await;
-            }
-        }
-        for depth in [Depth::Quick, Depth::Full] {
-            assert_eq!(store.check(depth).await.expect("the check runs"), [], "a {depth:?} check, round {round}");
-        }
-        if round == 1 {
-            commit(&store, vec![forget("a", t(50)), remember("a")]).await;
-            purge_all(&store, everything(), 100).await;
-        }
-        store = sandbox.reopen(store).await;
-        assert_eq!(store.check(Depth::Full).await.expect("the check runs"), [], "after reopening, round {round}");
-    }
 }

@@ -219,3 +219,39 @@ pub async fn the_counts_are_exact<H: Harness>(sandbox: Sandbox<H>) {
     let store = sandbox.reopen(store).await;
     check(store.stats().await.expect("stats"));
 }
+
+/// C2: a store that was dropped without being closed can soon be opened again, with all that was committed.
+pub async fn a_dropped_store_opens_again<H: Harness>(sandbox: Sandbox<H>) {
+    let store = sandbox.open().await;
+    remember_all(&store, &["a"]).await;
+    let sequence = recorded(&store, message("m1", &["a"])).await;
+    drop(store);
+    let store = sandbox.open_after_drop(&sandbox.path()).await.expect("a store that was dropped opens again");
+    assert_eq!(owed(&store, "a").await, [sequence]);
+}
+
+/// C11: a check of a whole store finds nothing, also after much has happened to it.
+pub async fn a_whole_store_has_no_defects<H: Harness>(sandbox: Sandbox<H>) {
+    let mut store = sandbox.open().await;
+    remember_all(&store, &["a", "b"]).await;
+    for round in 0..3 {
+        for n in 0..4 {
+            let sequence = recorded(&store, message(&format!("m{round}-{n}"), &["a", "b"])).await;
+            commit(&store, vec![attempt("a", sequence, 1), acknowledge("b", sequence)]).await;
+            if n == 1 {
+                redriven(&store, "a", sequence).await;
+            } else if n == 2 {
+                commit(&store, vec![give_up("a", sequence)]).await;
+            }
+        }
+        for depth in [Depth::Quick, Depth::Full] {
+            assert_eq!(store.check(depth).await.expect("the check runs"), [], "a {depth:?} check, round {round}");
+        }
+        if round == 1 {
+            commit(&store, vec![forget("a", t(50)), remember("a")]).await;
+            purge_all(&store, everything(), 100).await;
+        }
+        store = sandbox.reopen(store).await;
+        assert_eq!(store.check(Depth::Full).await.expect("the check runs"), [], "after reopening, round {round}");
+    }
+}

@@ -16,6 +16,7 @@ pub mod repeat;
 pub mod roster;
 pub mod sequence;
 pub mod settle;
+pub mod shared;
 pub mod stamps;
 pub mod trace;
 pub mod volume;
@@ -24,7 +25,8 @@ use std::fmt;
 
 use crate::harness::Harness;
 
-/// A clause of the contract, as [`MessageStore`](slipstream_store::MessageStore) numbers them.
+/// A clause of the contract, as [`MessageStore`](slipstream_store::MessageStore) and
+/// [`SharedStore`](slipstream_store::SharedStore) number them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the trait documents each clause under this very name")]
 pub enum Clause {
@@ -41,6 +43,12 @@ pub enum Clause {
     C11,
     C12,
     C13,
+    S1,
+    S2,
+    S3,
+    S4,
+    S5,
+    S6,
 }
 
 impl Clause {
@@ -61,6 +69,12 @@ impl Clause {
             Self::C11 => "a store is open once at a time, and a damaged one is refused and left as it was",
             Self::C12 => "peers and the relay's id are remembered across reopening",
             Self::C13 => "what is told of an exchange is what was recorded and acknowledged, across reopening",
+            Self::S1 => "all members have one order of commits, in which C5 holds",
+            Self::S2 => "a batch routed by a roster that another member changed is refused",
+            Self::S3 => "the last claim of a peer holds, and what others decide about its deliveries changes nothing",
+            Self::S4 => "a member is told of what others did, at least once",
+            Self::S5 => "a retired member changes nothing any more, and what was its is free",
+            Self::S6 => "a duty is one member's at a time, and never taken from one that lives",
         }
     }
 }
@@ -109,7 +123,8 @@ impl<H> fmt::Debug for Case<H> {
     }
 }
 
-/// Expands to a test for every case of the suite, each in a module for its topic and with a fresh store.
+/// Expands to a test for every case of the suite for a store that one process has open at a time, each in a module for its
+/// topic and with a fresh store.
 ///
 /// It takes an expression that makes a [`Harness`]; each test evaluates it anew.
 ///
@@ -123,6 +138,17 @@ impl<H> fmt::Debug for Case<H> {
 macro_rules! conformance_tests {
     ($harness:expr) => {
         $crate::for_each_case! { __conformance_tests $harness }
+        $crate::for_each_exclusive_case! { __conformance_tests $harness }
+    };
+}
+
+/// Expands to a test for every case of the suite for a [shared](slipstream_store::SharedStore) store, as
+/// [`conformance_tests!`] does for others. The harness may be asked to open a place that is open.
+#[macro_export]
+macro_rules! shared_conformance_tests {
+    ($harness:expr) => {
+        $crate::for_each_case! { __conformance_tests $harness }
+        $crate::for_each_shared_case! { __conformance_tests $harness }
     };
 }
 
@@ -152,10 +178,8 @@ macro_rules! __conformance_tests {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __list_of_cases {
-    ([] $($topic:ident { $([$($clause:ident)+] $case:ident,)+ })+) => {
-        /// Every case of the suite.
-        #[must_use]
-        pub fn cases<H: Harness>() -> Vec<Case<H>> {
+    ([$list:ident] $($topic:ident { $([$($clause:ident)+] $case:ident,)+ })+) => {
+        fn $list<H: Harness>() -> Vec<Case<H>> {
             vec![$($(
                 Case {
                     name: concat!(stringify!($topic), "::", stringify!($case)),
@@ -167,7 +191,7 @@ macro_rules! __list_of_cases {
     };
 }
 
-/// The one list. Each case stands behind the clauses that it checks.
+/// The cases for every store. Each case stands behind the clauses that it checks.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! for_each_case {
@@ -319,15 +343,10 @@ macro_rules! for_each_case {
                 [C12 C1] a_batch_sees_its_adoption,
                 [C12 C3] without_an_alias_it_is_remembering,
             }
-            exclusive {
-                [C11] an_open_store_is_in_use,
-                [C11] a_dropped_store_is_free_again,
-                [C11] a_closed_store_opens_elsewhere_at_once,
-                [C11] a_damaged_store_is_refused,
-                [C11] a_whole_store_has_no_defects,
-            }
             lifecycle {
                 [C2] commits_outlive_reopening,
+                [C2] a_dropped_store_opens_again,
+                [C11] a_whole_store_has_no_defects,
                 [C2] the_guarantee_stands,
                 [C11] a_closed_store_says_so,
                 [C8] a_dropped_commit_leaves_the_store_whole,
@@ -352,4 +371,68 @@ macro_rules! for_each_case {
     };
 }
 
-for_each_case! { __list_of_cases }
+/// The cases for a store that one process has open at a time.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_each_exclusive_case {
+    ($then:ident $($args:tt)*) => {
+        $crate::$then! { [$($args)*]
+            exclusive {
+                [C11] an_open_store_is_in_use,
+                [C11] a_closed_store_opens_elsewhere_at_once,
+                [C11] a_damaged_store_is_refused,
+            }
+        }
+    };
+}
+
+/// The cases for a store that several processes share.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_each_shared_case {
+    ($then:ident $($args:tt)*) => {
+        $crate::$then! { [$($args)*]
+            shared {
+                [S1 C5] members_give_sequences_in_one_order,
+                [S1 C5] a_live_cursor_misses_nothing_of_many_writers,
+                [S1 C4] what_one_member_recorded_is_a_duplicate_to_another,
+                [S1 C4] one_of_many_records_an_identity,
+                [S2] what_an_old_roster_routed_is_refused,
+                [S2] a_member_knows_its_own_changes,
+                [S2] being_seen_is_no_change,
+                [S3] the_last_claim_holds,
+                [S3] an_acknowledgement_counts_from_anyone,
+                [S3] a_claim_tells_what_is_owed,
+                [S3] a_claim_that_was_given_back_binds_nobody,
+                [S3] a_claimed_peer_is_not_forgotten_elsewhere,
+                [S4] news_tell_what_others_did,
+                [S4] news_tell_what_is_redriven,
+                [S4] news_tell_of_lost_claims,
+                [S4] news_come_while_they_are_waited_for,
+                [S4 S1] what_lies_before_an_own_commit_is_told,
+                [S5] a_retired_member_changes_nothing,
+                [S5] a_member_that_beats_is_not_retired,
+                [S5] what_a_retired_member_had_is_free,
+                [S5] a_closed_handle_is_no_member,
+                [S6] a_duty_is_one_members,
+                [S1 S2 S3 S5] members_answer_as_those_of_the_model_do,
+            }
+        }
+    };
+}
+
+for_each_case! { __list_of_cases for_every_store }
+for_each_exclusive_case! { __list_of_cases for_exclusive_stores }
+for_each_shared_case! { __list_of_cases for_shared_stores }
+
+/// Every case for a store that one process has open at a time.
+#[must_use]
+pub fn cases<H: Harness>() -> Vec<Case<H>> {
+    [for_every_store(), for_exclusive_stores()].into_iter().flatten().collect()
+}
+
+/// Every case for a store that several processes share.
+#[must_use]
+pub fn shared_cases<H: Harness>() -> Vec<Case<H>> {
+    [for_every_store(), for_shared_stores()].into_iter().flatten().collect()
+}

@@ -35,6 +35,11 @@ impl ModelMedium {
         Ok(Arc::clone(&slot.state))
     }
 
+    /// The state of a shared store.
+    pub(super) fn join(&self, path: &Path) -> SharedState {
+        Arc::clone(&self.slots.lock().entry(path.to_owned()).or_default().state)
+    }
+
     pub(super) fn release(&self, path: &Path) {
         if let Some(slot) = self.slots.lock().get_mut(path) {
             slot.open = false;

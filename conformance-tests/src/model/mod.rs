@@ -5,7 +5,9 @@
 
 mod adopt;
 mod medium;
+mod members;
 mod purge;
+mod shared;
 mod state;
 mod views;
 
@@ -18,8 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use slipstream_store::{
     Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Durability, Guarantee,
-    Horizon, Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Show,
-    Stats, StoreError, Survives, Timestamp, Trace,
+    Horizon, Identity, MemberId, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster,
+    Sequence, SharedStore, Show, Stats, StoreError, Survives, Timestamp, Trace,
 };
 
 pub use medium::ModelMedium;
@@ -35,6 +37,8 @@ pub struct ModelStore {
     medium: ModelMedium,
     place: PathBuf,
     state: SharedState,
+    /// Which handle of a shared store this is.
+    member: Option<MemberId>,
     closed: AtomicBool,
 }
 
@@ -48,8 +52,18 @@ impl ModelStore {
             state: medium.claim(place)?,
             medium: medium.clone(),
             place: place.to_owned(),
+            member: None,
             closed: AtomicBool::new(false),
         })
+    }
+
+    /// Opens a handle on the shared store at `place`, which is only a name within the medium. It begins empty if nothing
+    /// was there. All handles of a place must be opened by this.
+    #[must_use]
+    pub fn open_shared(medium: &ModelMedium, place: &Path) -> Self {
+        let state = medium.join(place);
+        let member = Some(state.lock().join());
+        Self { state, medium: medium.clone(), place: place.to_owned(), member, closed: AtomicBool::new(false) }
     }
 
     /// An empty store on a medium of its own, which nobody can open again.
@@ -59,6 +73,7 @@ impl ModelStore {
             medium: ModelMedium::default(),
             place: PathBuf::new(),
             state: SharedState::default(),
+            member: None,
             closed: AtomicBool::new(false),
         }
     }
@@ -71,9 +86,12 @@ impl ModelStore {
 
     fn release(&self) {
         // Under the lock of the state, so that a call that is under way ends before the place is free.
-        let _state = self.state.lock();
+        let mut state = self.state.lock();
         if !self.closed.swap(true, Ordering::AcqRel) {
-            self.medium.release(&self.place);
+            match self.member {
+                Some(member) => state.leave(member),
+                None => self.medium.release(&self.place),
+            }
         }
     }
 }
@@ -100,8 +118,15 @@ impl MessageStore for ModelStore {
         }
     }
 
+    fn shared(&self) -> Option<&dyn SharedStore> {
+        self.member.map(|_| self as &dyn SharedStore)
+    }
+
     async fn commit(&self, batch: Arc<Batch>) -> Result<Vec<Outcome>> {
-        self.with(|state| state.commit(&batch))?
+        self.with(|state| match self.member {
+            Some(member) => state.commit_of(member, &batch),
+            None => state.commit(&batch),
+        })?
     }
 
     async fn pending(&self, peer: &PeerId, after: Option<Sequence>, limit: PageLimit) -> Result<Page<Pending>> {
@@ -136,7 +161,10 @@ impl MessageStore for ModelStore {
     }
 
     async fn purge(&self, horizon: Horizon, budget: NonZeroU32) -> Result<Purged> {
-        self.with(|state| state.purge(&horizon, budget))
+        self.with(|state| {
+            self.member.map_or(Ok(()), |member| state.is_member(member))?;
+            Ok(state.purge(&horizon, budget))
+        })?
     }
 
     async fn stats(&self) -> Result<Stats> {

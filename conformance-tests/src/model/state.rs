@@ -8,6 +8,8 @@ use slipstream_store::{
     Peer, PeerId, Record, Result, Sent, Sequence, Stamp, StoreError, Timestamp,
 };
 
+use super::members::Members;
+
 /// All that a store knows.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
@@ -31,6 +33,7 @@ pub(super) struct State {
     pub(super) imported: BTreeSet<(Identity, Sequence)>,
     /// The traces that may go, by the time at which the last delivery was settled.
     pub(super) finished: BTreeSet<(Timestamp, Sequence)>,
+    pub(super) shared: Members,
 }
 
 /// A message, and the sequence under which it was recorded first.
@@ -84,14 +87,19 @@ pub(super) struct Settled {
 
 impl State {
     pub(super) fn commit(&mut self, batch: &Batch) -> Result<Vec<Outcome>> {
-        // An operation uses one sequence at most; looking ahead keeps a batch that does not fit from applying in part.
-        if Sequence::LAST.get() - self.last_sequence < batch.operations.len() as u64 {
-            return Err(StoreError::Full("every sequence has been given".to_owned()));
-        }
+        self.has_room(batch)?;
         Ok(batch.operations.iter().map(|operation| self.apply(operation)).collect())
     }
 
-    fn apply(&mut self, operation: &Operation) -> Outcome {
+    /// An operation uses one sequence at most; looking ahead keeps a batch that does not fit from applying in part.
+    pub(super) fn has_room(&self, batch: &Batch) -> Result<()> {
+        if Sequence::LAST.get() - self.last_sequence < batch.operations.len() as u64 {
+            return Err(StoreError::Full("every sequence has been given".to_owned()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn apply(&mut self, operation: &Operation) -> Outcome {
         let changed = match operation {
             Operation::Record(record) => return self.record(record),
             Operation::Recognise(record) => return self.recognise(record).unwrap_or(Outcome::Unchanged),

@@ -197,7 +197,7 @@ fn the_lockstep_bites() {
 #[test]
 fn every_clause_is_said_in_short() {
     use Clause::*;
-    let clauses = [C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13];
+    let clauses = [C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13, S1, S2, S3, S4, S5, S6];
     let said: BTreeSet<_> = clauses.map(Clause::in_short).into();
     assert_eq!(said.len(), clauses.len());
 }

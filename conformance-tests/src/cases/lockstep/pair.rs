@@ -17,18 +17,20 @@ use slipstream_store::{
 use super::steps::{Back, Change, MESSAGES, PEERS, Step, TIMES, Way};
 use crate::fixture::{application, exchange_of, id, limit, message, never_given, peer, put, recognise, stamp, t, tags};
 use crate::harness::{Harness, Sandbox};
-use crate::model::ModelStore;
+use crate::model::{ModelMedium, ModelStore};
 
-type Checked<T = ()> = Result<T, TestCaseError>;
+pub(in crate::cases) type Checked<T = ()> = Result<T, TestCaseError>;
 
 /// The same calls went to both. Gaps between sequences are a store's own, so each of its sequences is matched with
 /// the model's.
-pub(super) struct Pair<'a, H: Harness> {
+pub(in crate::cases) struct Pair<'a, H: Harness> {
     sandbox: &'a Sandbox<H>,
     path: PathBuf,
-    model: ModelStore,
-    /// Not there only while it is opened anew.
-    store: Option<H::Store>,
+    medium: ModelMedium,
+    /// The handles on each. A shared store has several, of which the first only looks.
+    handles: Vec<Handles<H>>,
+    /// The handle that the calls go to.
+    at: usize,
     /// Every sequence that was given: the model's, and the store's.
     given: Vec<[Sequence; 2]>,
     /// Every delivery that was given up, whatever became of it.
@@ -38,32 +40,72 @@ pub(super) struct Pair<'a, H: Harness> {
     recorded: BTreeMap<u8, u32>,
 }
 
-fn unexpected(error: impl Display) -> TestCaseError {
+/// A handle on the model and one on the store, which do the same.
+struct Handles<H: Harness> {
+    model: ModelStore,
+    /// Not there only while it is opened anew.
+    store: Option<H::Store>,
+}
+
+pub(in crate::cases) fn unexpected(error: impl Display) -> TestCaseError {
     TestCaseError::fail(format!("a call failed: {error}"))
 }
 
 impl<'a, H: Harness> Pair<'a, H> {
     pub(super) async fn open(sandbox: &'a Sandbox<H>, path: PathBuf) -> Checked<Self> {
-        let store = Some(sandbox.open_at(&path).await.map_err(unexpected)?);
-        let model = ModelStore::in_memory();
-        Ok(Self {
+        let mut pair = Self::new(sandbox, path);
+        let store = Some(pair.opened().await?);
+        pair.handles.push(Handles { model: ModelStore::in_memory(), store });
+        Ok(pair)
+    }
+
+    /// A shared store with so many handles that do something, and one that only looks.
+    pub(in crate::cases) async fn open_shared(sandbox: &'a Sandbox<H>, path: PathBuf, members: usize) -> Checked<Self> {
+        let mut pair = Self::new(sandbox, path);
+        for _ in 0..=members {
+            let store = Some(pair.opened().await?);
+            pair.handles.push(Handles { model: pair.opened_model(), store });
+        }
+        Ok(pair)
+    }
+
+    fn new(sandbox: &'a Sandbox<H>, path: PathBuf) -> Self {
+        Self {
             sandbox,
             path,
-            model,
-            store,
+            medium: ModelMedium::default(),
+            handles: Vec::new(),
+            at: 0,
             given: Vec::new(),
             given_up: Vec::new(),
             last_batch: Default::default(),
             recorded: BTreeMap::new(),
-        })
+        }
     }
 
-    fn store(&self) -> Checked<&H::Store> {
-        self.store.as_ref().ok_or_else(|| TestCaseError::fail("the store did not open again"))
+    async fn opened(&self) -> Checked<H::Store> {
+        self.sandbox.open_after_drop(&self.path).await.map_err(unexpected)
+    }
+
+    fn opened_model(&self) -> ModelStore {
+        ModelStore::open_shared(&self.medium, &self.path)
+    }
+
+    /// From now on calls go to this handle.
+    pub(in crate::cases) fn turn_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    pub(in crate::cases) fn model(&self) -> &ModelStore {
+        &self.handles[self.at].model
+    }
+
+    pub(in crate::cases) fn store(&self) -> Checked<&H::Store> {
+        self.handles[self.at].store.as_ref().ok_or_else(|| TestCaseError::fail("the store did not open again"))
     }
 
     /// Does the step on both and compares what they answer and what they count.
-    pub(super) async fn take(&mut self, step: &Step) -> Checked {
+    pub(in crate::cases) async fn take(&mut self, step: &Step) -> Checked {
         match step {
             Step::Commit(changes) => {
                 let batch = |side| changes.iter().map(|change| self.operation(change, side)).collect::<Vec<_>>();
@@ -81,7 +123,8 @@ impl<'a, H: Harness> Pair<'a, H> {
     }
 
     /// Compares all that can be read, and closes the store.
-    pub(super) async fn end(mut self) -> Checked {
+    pub(in crate::cases) async fn end(mut self) -> Checked {
+        self.at = 0;
         for reopened in [false, true] {
             if reopened {
                 self.reopen(true).await?;
@@ -96,14 +139,21 @@ impl<'a, H: Harness> Pair<'a, H> {
             }
         }
         prop_assert_eq!(self.store()?.check(Depth::Full).await.map_err(unexpected)?, []);
-        prop_assert_eq!(self.model.check(Depth::Full).await.map_err(unexpected)?, []);
+        prop_assert_eq!(self.model().check(Depth::Full).await.map_err(unexpected)?, []);
         self.store()?.close().await.map_err(unexpected)
     }
 
     async fn commit(&mut self) -> Checked {
         let [model, store] = self.last_batch.clone();
-        let expected = self.model.commit(Arc::clone(&model)).await.map_err(unexpected)?;
-        let outcomes = self.store()?.commit(store).await.map_err(unexpected)?;
+        let (expected, outcomes) =
+            match (self.model().commit(Arc::clone(&model)).await, self.store()?.commit(store).await) {
+                (Ok(expected), Ok(outcomes)) => (expected, outcomes),
+                // Only what a member of a shared store must not do is refused by the model.
+                (expected, outcomes) => {
+                    prop_assert_eq!(expected, outcomes, "{:?}", model);
+                    return Ok(());
+                }
+            };
         prop_assert_eq!(expected.len(), outcomes.len());
         for (operation, (expected, outcome)) in model.operations.iter().zip(expected.into_iter().zip(outcomes)) {
             match (expected, outcome) {
@@ -145,7 +195,7 @@ impl<'a, H: Harness> Pair<'a, H> {
     async fn pending(&self, at: usize, after: Option<Back>, items: u32, bytes: usize) -> Checked {
         let (peer, limit) = (peer(PEERS[at]), limit(items, bytes));
         let [left, right] = [0, 1].map(|side| after.map(|back| self.sequence(back, side)));
-        let mut expected = self.model.pending(&peer, left, limit).await.map_err(unexpected)?;
+        let mut expected = self.model().pending(&peer, left, limit).await.map_err(unexpected)?;
         for item in &mut expected.items {
             item.sequence = self.of_store(item.sequence);
         }
@@ -165,7 +215,7 @@ impl<'a, H: Harness> Pair<'a, H> {
             after.map(|(back, at)| DeadLetterCursor { sequence: self.sequence(back, side), peer: peer(PEERS[at]) })
         });
         let limit = limit(*items, usize::MAX);
-        let mut expected = self.model.dead_letters(&filter, left, limit).await.map_err(unexpected)?;
+        let mut expected = self.model().dead_letters(&filter, left, limit).await.map_err(unexpected)?;
         for item in &mut expected.items {
             item.sequence = self.of_store(item.sequence);
         }
@@ -182,7 +232,7 @@ impl<'a, H: Harness> Pair<'a, H> {
         }
         let identity = id(&message.to_string());
         let trace = self.store()?.deliveries(&identity).await.map_err(unexpected)?;
-        let Some(mut expected) = self.model.deliveries(&identity).await.map_err(unexpected)? else {
+        let Some(mut expected) = self.model().deliveries(&identity).await.map_err(unexpected)? else {
             // What the model forgot, a store may still know.
             prop_assert!(times == 1 || trace.is_none(), "{} was never recorded: {:?}", identity, trace);
             return Ok(());
@@ -197,7 +247,7 @@ impl<'a, H: Harness> Pair<'a, H> {
     /// What the model tells of an exchange, the store tells. It may tell of more, since what the model forgot, a store may
     /// still know.
     async fn exchanged(&self, at: usize) -> Checked {
-        let (expected, _) = exchange_of(&self.model, PEERS[at]).await;
+        let (expected, _) = exchange_of(self.model(), PEERS[at]).await;
         let (told, whole_since) = exchange_of(self.store()?, PEERS[at]).await;
         prop_assert_eq!(whole_since, Timestamp::ZERO);
         for mut expected in expected {
@@ -219,7 +269,7 @@ impl<'a, H: Harness> Pair<'a, H> {
             traces: t(*traces),
             ..Horizon::NOTHING
         };
-        let mut expected = purge_all(&self.model, horizon, *budget).await?;
+        let mut expected = purge_all(self.model(), horizon, *budget).await?;
         for (_, sequence) in &mut expected {
             *sequence = self.of_store(*sequence);
         }
@@ -230,22 +280,25 @@ impl<'a, H: Harness> Pair<'a, H> {
         Ok(())
     }
 
-    async fn reopen(&mut self, close: bool) -> Checked {
-        if let Some(store) = self.store.take().filter(|_| close) {
+    pub(in crate::cases) async fn reopen(&mut self, close: bool) -> Checked {
+        if let Some(store) = self.handles[self.at].store.take().filter(|_| close) {
             store.close().await.map_err(unexpected)?;
         }
-        self.store = Some(self.sandbox.open_after_drop(&self.path).await.map_err(unexpected)?);
+        if self.model().shared().is_some() {
+            self.handles[self.at].model = self.opened_model();
+        }
+        self.handles[self.at].store = Some(self.opened().await?);
         Ok(())
     }
 
     async fn counts(&self, purged: bool) -> Checked {
-        let mut expected = self.model.roster().await.map_err(unexpected)?;
+        let mut expected = self.model().roster().await.map_err(unexpected)?;
         for RememberedPeer { oldest, .. } in &mut expected.peers {
             *oldest = oldest.map(|sequence| self.of_store(sequence));
         }
         prop_assert_eq!(expected, self.store()?.roster().await.map_err(unexpected)?);
         self.dead_letter_counts().await?;
-        let expected = self.model.stats().await.map_err(unexpected)?;
+        let expected = self.model().stats().await.map_err(unexpected)?;
         let stats = self.store()?.stats().await.map_err(unexpected)?;
         prop_assert!(stats.messages >= expected.messages, "{:?}: {} are owed", stats, expected.messages);
         // Until a purge has ended, messages that nobody is owed any more may still count.
@@ -256,7 +309,7 @@ impl<'a, H: Harness> Pair<'a, H> {
 
     /// The counts are the model's. Of the newest of each, a store may tell the time of one that is gone.
     async fn dead_letter_counts(&self) -> Checked {
-        let mut expected = self.model.dead_letter_counts().await.map_err(unexpected)?;
+        let mut expected = self.model().dead_letter_counts().await.map_err(unexpected)?;
         let counts = self.store()?.dead_letter_counts().await.map_err(unexpected)?;
         for (expected, count) in expected.iter_mut().zip(&counts) {
             prop_assert!(count.newest < t(TIMES), "{:?}", count);

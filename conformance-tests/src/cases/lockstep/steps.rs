@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use slipstream_store::DeadLetterReason;
 
 /// Remembered peers come from the first of these; the last is never remembered.
-pub(super) const PEERS: [&str; 4] = ["a", "B", "c-1", "stranger"];
+pub(in crate::cases) const PEERS: [&str; 4] = ["a", "B", "c-1", "stranger"];
 
 /// How many messages there are.
 pub(super) const MESSAGES: u8 = 30;
@@ -16,7 +16,7 @@ pub(super) const TIMES: u64 = 60;
 
 /// What can be done to a store.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(in crate::cases) enum Step {
     Commit(Vec<Change>),
     /// Commits the last batch again.
     Again,
@@ -47,11 +47,11 @@ pub(super) enum Step {
 }
 
 /// Names a sequence that was given: so many back from the last one. Beyond the first, one that was never given.
-pub(super) type Back = usize;
+pub(in crate::cases) type Back = usize;
 
 /// One operation, with names and numbers in the place of values.
 #[derive(Debug, Clone)]
-pub(super) enum Change {
+pub(in crate::cases) enum Change {
     Record {
         message: u8,
         fingerprint: u64,
@@ -107,7 +107,7 @@ pub(super) enum Change {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Way {
+pub(in crate::cases) enum Way {
     Acknowledge,
     Supersede,
     Expire,
@@ -123,7 +123,7 @@ pub(super) fn sequence_of_steps() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-fn peer() -> impl Strategy<Value = usize> {
+pub(in crate::cases) fn peer() -> impl Strategy<Value = usize> {
     0..PEERS.len()
 }
 
@@ -139,7 +139,7 @@ fn reason() -> impl Strategy<Value = DeadLetterReason> {
     prop::sample::select(vec!["unacknowledged", "rejected: no", "rejected"]).prop_map(DeadLetterReason::from)
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(in crate::cases) fn step() -> impl Strategy<Value = Step> {
     let pending = (peer(), of(back()), 1..6_u32, 1..400_usize);
     let dead = (of(peer()), of(reason()), of(0..MESSAGES), of((back(), peer())), 1..4_u32);
     let most = prop_oneof![Just(u64::MAX), 0..12_u64];
@@ -215,6 +215,6 @@ fn remembered() -> impl Strategy<Value = usize> {
     0..PEERS.len() - 1
 }
 
-fn remember() -> impl Strategy<Value = Change> {
+pub(in crate::cases) fn remember() -> impl Strategy<Value = Change> {
     (remembered(), 0..3_usize, time()).prop_map(|(peer, tags, seen)| Change::Remember { peer, tags, seen })
 }
