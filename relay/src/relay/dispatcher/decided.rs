@@ -1,5 +1,7 @@
 //! What a lane decided about its deliveries, on its way to the next commit. Pure.
 
+use std::collections::{BTreeSet, VecDeque};
+
 use slipstream_store::{DeadLetterReason, Operation, PeerId, Sequence, Timestamp};
 
 /// Most decisions that wait for the next commit. Beyond it the lane sends nothing until a commit has taken them.
@@ -13,8 +15,8 @@ const KEPT_ROOM: usize = 1_024;
 pub(super) struct Decided {
     peer: PeerId,
     waiting: Vec<Decision>,
-    /// How many were taken for a commit that has not ended.
-    committing: usize,
+    /// Those that were taken for a commit which has not ended: the deliveries that they settle, if they do.
+    committing: VecDeque<Option<Sequence>>,
 }
 
 /// One decision. It is kept small, because many wait where many peers acknowledge during a commit.
@@ -37,7 +39,7 @@ enum End {
 
 impl Decided {
     pub(super) fn new(peer: PeerId) -> Self {
-        Self { peer, waiting: Vec::new(), committing: 0 }
+        Self { peer, waiting: Vec::new(), committing: VecDeque::new() }
     }
 
     pub(super) fn acknowledge(&mut self, sequence: Sequence, at: Timestamp) {
@@ -72,13 +74,19 @@ impl Decided {
 
     /// Whether the store knows all that was decided.
     pub(super) fn is_settled(&self) -> bool {
-        self.waiting.is_empty() && self.committing == 0
+        self.waiting.is_empty() && self.committing.is_empty()
+    }
+
+    /// The deliveries that are settled, while the store does not know it yet.
+    pub(super) fn settled(&self) -> BTreeSet<Sequence> {
+        let waiting = self.waiting.iter().filter_map(Decision::settles);
+        self.committing.iter().copied().flatten().chain(waiting).collect()
     }
 
     /// Moves what waits, the oldest `most` of it, to `operations`.
     pub(super) fn take(&mut self, operations: &mut Vec<Operation>, most: usize) {
         let taken = self.waiting.len().min(most);
-        self.committing += taken;
+        self.committing.extend(self.waiting[..taken].iter().map(Decision::settles));
         let peer = &self.peer;
         operations.extend(self.waiting.drain(..taken).map(|decision| decision.into_operation(peer.clone())));
         self.waiting.shrink_to(KEPT_ROOM);
@@ -86,11 +94,17 @@ impl Decided {
 
     /// The commit of this many has ended.
     pub(super) fn committed(&mut self, operations: usize) {
-        self.committing = self.committing.saturating_sub(operations);
+        self.committing.drain(..operations.min(self.committing.len()));
+        self.committing.shrink_to(KEPT_ROOM);
     }
 }
 
 impl Decision {
+    /// The delivery that it settles, if it does.
+    fn settles(&self) -> Option<Sequence> {
+        (!matches!(self.end, End::Republished(_))).then_some(self.sequence)
+    }
+
     fn into_operation(self, peer: PeerId) -> Operation {
         let Self { sequence, at, end } = self;
         match end {

@@ -72,8 +72,8 @@ pub(super) struct LinkState {
     pub(super) sent_keys: Option<HashSet<Key>>,
     /// How many deliveries were sent on this link, up to the window.
     pub(super) sent: usize,
-    /// Given up when the last link ended, while the store does not know it yet.
-    pub(super) given_up: BTreeSet<Sequence>,
+    /// Settled before the link began, while the store did not know it yet.
+    pub(super) settled_before: BTreeSet<Sequence>,
     pub(super) hold_back: Option<HoldBack>,
     /// When the link began, or its first delivery was sent, on the clock's own scale.
     pub(super) lives_since: Duration,
@@ -93,7 +93,7 @@ impl LinkState {
     /// A link begins; nothing was read for it yet.
     pub(super) fn new(
         terms: LinkTerms,
-        given_up: BTreeSet<Sequence>,
+        settled_before: BTreeSet<Sequence>,
         hold_back: Option<HoldBack>,
         now: Duration,
     ) -> Self {
@@ -112,7 +112,7 @@ impl LinkState {
             early: HashSet::new(),
             sent_keys: Some(HashSet::new()),
             sent: 0,
-            given_up,
+            settled_before,
             hold_back,
             lives_since: now,
             has_sent: false,

@@ -73,7 +73,7 @@ impl SendState {
             }
             let attempts = pending.attempts;
             let forward = Arc::new(Forward::from(pending));
-            if self.link.given_up.contains(&forward.sequence) {
+            if self.link.settled_before.contains(&forward.sequence) {
                 self.link.through = Some(forward.sequence);
             } else if self.link.was_acknowledged_early(&forward) {
                 self.link.through = Some(forward.sequence);

@@ -4,7 +4,6 @@
 //! come in pages from the store until it has reached the head). A lane that cannot take what it is handed falls
 //! behind: a slow peer costs disk, never memory. What is sent again is read from the store again, for the same reason.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use slipstream_store::{DeadLetter, DeadLetterCursor, DeadLetterReason, Page, PeerId, Sequence};
@@ -29,8 +28,6 @@ pub(super) struct SendState {
     pub(super) paused: bool,
     /// The last of its oldest deliveries that were given up.
     given_up: Option<Sequence>,
-    /// Given up when a link ended, until the store knows it.
-    given_up_at_end: BTreeSet<Sequence>,
     suspicion: Option<Box<Suspicion>>,
 }
 
@@ -54,7 +51,6 @@ impl SendState {
             late: None,
             paused: false,
             given_up: None,
-            given_up_at_end: BTreeSet::new(),
             suspicion: None,
         }
     }
@@ -62,7 +58,7 @@ impl SendState {
     /// A link begins, or begins anew: everything that is still owed is sent again, oldest first.
     pub(super) fn link_up(&mut self, terms: LinkTerms, now: Moment, limits: &LaneLimits) {
         let hold_back = self.suspicion.as_ref().and_then(|suspicion| suspicion.next_link(limits.window()));
-        self.link = LinkState::new(terms, self.given_up_at_end.clone(), hold_back, now.elapsed);
+        self.link = LinkState::new(terms, self.decided.settled(), hold_back, now.elapsed);
         self.asked = None;
     }
 
@@ -85,7 +81,6 @@ impl SendState {
     fn give_up_at_end(&mut self, sequence: Sequence, reason: DeadLetterReason, now: Moment) {
         let attempts = self.link.end(sequence, now.elapsed).map_or(0, |delivery| delivery.attempts);
         self.decided.give_up(sequence, reason, attempts, now.time);
-        self.given_up_at_end.insert(sequence);
     }
 
     /// After which dead letter of the peer a page is wanted now, to find those that it has acknowledged after all.
@@ -140,9 +135,6 @@ impl SendState {
     /// The commit of this many decisions has ended.
     pub(super) fn committed(&mut self, operations: usize) {
         self.decided.committed(operations);
-        if self.decided.is_settled() {
-            self.given_up_at_end.clear();
-        }
     }
 
     pub(super) fn wanted(&self, limits: &LaneLimits) -> Wanted {
