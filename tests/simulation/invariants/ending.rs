@@ -18,7 +18,11 @@ impl Oracle {
         let mut outstanding: Vec<String> = facts
             .messages
             .values()
-            .filter(|message| !message.confirmed && facts.applications[&message.sent.origin].durable)
+            .filter(|message| {
+                // One that keeps nothing waits for what it has sent on the link that it has.
+                let sender = &facts.applications[&message.sent.origin];
+                !message.confirmed && (sender.durable || message.sends.iter().any(|(link, _)| *link == sender.link))
+            })
             .map(|message| format!("{} is not confirmed", message.sent.identity))
             .collect();
         drop(facts);
