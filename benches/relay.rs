@@ -139,7 +139,7 @@ fn store(criterion: &mut Criterion) {
                     let mut operations: Vec<_> =
                         (first..(first + batch).min(next + ROUND)).map(|number| record(number, &route)).collect();
                     operations.append(&mut settle);
-                    let outcomes = runtime.block_on(store.commit(Arc::new(Batch { operations }))).expect("commits");
+                    let outcomes = runtime.block_on(store.commit(Arc::new(operations.into()))).expect("commits");
                     settle.extend(outcomes.into_iter().filter_map(|outcome| match outcome {
                         Outcome::Recorded { sequence } => {
                             Some(Operation::Acknowledge { peer: subscriber.clone(), sequence, at: Timestamp::ZERO })

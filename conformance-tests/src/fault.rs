@@ -31,7 +31,6 @@ pub enum Call {
     Check,
     Backup,
     Close,
-    RosterToRouteBy,
     Claim,
     Release,
     TakeDuty,
@@ -255,10 +254,6 @@ impl<S: MessageStore> MessageStore for FaultStore<S> {
 impl<S: MessageStore> SharedStore for FaultStore<S> {
     fn member(&self) -> MemberId {
         self.inner.shared().map_or(MemberId::new(0), SharedStore::member)
-    }
-
-    async fn roster_to_route_by(&self) -> Result<Roster> {
-        self.pass(Call::RosterToRouteBy, self.shared_inner()?.roster_to_route_by()).await
     }
 
     async fn claim(&self, peer: &PeerId) -> Result<Option<RememberedPeer>> {

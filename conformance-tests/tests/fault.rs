@@ -112,7 +112,6 @@ async fn call<S: MessageStore>(store: &S, call: Call) -> Result<()> {
         Call::Check => store.check(Depth::Quick).await.map(drop),
         Call::Backup => store.backup(Path::new("copy")).await,
         Call::Close => store.close().await,
-        Call::RosterToRouteBy => shared(store).roster_to_route_by().await.map(drop),
         Call::Claim => shared(store).claim(&peer).await.map(drop),
         Call::Release => shared(store).release(&peer).await,
         Call::TakeDuty => shared(store).take_duty("to dial").await.map(drop),
@@ -131,7 +130,7 @@ fn a_member() -> ModelStore {
     ModelStore::open_shared(&ModelMedium::default(), Path::new("store"))
 }
 
-const CALLS: [Call; 20] = [
+const CALLS: [Call; 19] = [
     Call::Commit,
     Call::Pending,
     Call::Deliveries,
@@ -143,7 +142,6 @@ const CALLS: [Call; 20] = [
     Call::Stats,
     Call::Check,
     Call::Backup,
-    Call::RosterToRouteBy,
     Call::Claim,
     Call::Release,
     Call::TakeDuty,

@@ -7,7 +7,7 @@ use ulid::Ulid;
 
 use crate::dead_letter::DeadLetterReason;
 use crate::ids::{Identity, Key, MessageType, PeerId};
-use crate::peer::Peer;
+use crate::peer::{Peer, RosterVersion};
 use crate::values::{Fingerprint, Sequence, Stamp, Timestamp};
 
 /// Operations that a store commits together (clause C1). It is a value, not an open transaction, so it can be
@@ -16,11 +16,14 @@ use crate::values::{Fingerprint, Sequence, Stamp, Timestamp};
 pub struct Batch {
     /// Applied in this order; each sees those before it.
     pub operations: Vec<Operation>,
+    /// The oldest roster by which one of its messages was routed, if the store is shared. Then the batch is refused if that
+    /// is not the one in force (clause S2).
+    pub routed_by: Option<RosterVersion>,
 }
 
 impl From<Vec<Operation>> for Batch {
     fn from(operations: Vec<Operation>) -> Self {
-        Self { operations }
+        Self { operations, routed_by: None }
     }
 }
 
@@ -230,7 +233,8 @@ pub enum Outcome {
     AcknowledgedLate,
     /// The operation changed what it says.
     Applied,
-    /// There was nothing to change: it was so already, or what it names is not there.
+    /// There was nothing to change: it was so already, or what it names is not there, or it is another process's to decide
+    /// (clause S3).
     Unchanged,
 }
 

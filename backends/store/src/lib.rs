@@ -44,7 +44,7 @@ pub use error::{Result, StoreError};
 pub use exchange::{Came, Exchanged, Sent, Show};
 pub use guarantee::{About, Durability, Guarantee, Survives};
 pub use ids::{ClusterGroup, GeneratedFor, Identity, InvalidId, Key, MessageId, MessageType, PeerId, Tag};
-pub use peer::{Peer, PeerKind, RememberedPeer, Roster};
+pub use peer::{Peer, PeerKind, RememberedPeer, Roster, RosterVersion};
 pub use shared::{Member, MemberId, News, Owed, SharedStore};
 pub use store::MessageStore;
 pub use values::{Fingerprint, Sequence, Stamp, Timestamp};

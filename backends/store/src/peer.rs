@@ -49,9 +49,15 @@ pub struct RememberedPeer {
     pub oldest: Option<Sequence>,
 }
 
+/// Which state of the roster of a shared store is meant (clause S2). Each change of it has a greater one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct RosterVersion(pub u64);
+
 /// Everything that a relay reads back when it opens its store (clause C12).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Roster {
+    /// Which state of the roster this is; 0 if the store is exclusive.
+    pub version: RosterVersion,
     /// The id that this relay was named, if ever.
     pub relay: Option<PeerId>,
     /// Every remembered peer, in the order of their ids.

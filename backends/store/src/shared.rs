@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::ids::PeerId;
-use crate::peer::{RememberedPeer, Roster};
+use crate::peer::{RememberedPeer, RosterVersion};
 
 /// A store that several processes have open at once, each through a handle of its own: together they are one relay.
 ///
@@ -19,15 +19,17 @@ use crate::peer::{RememberedPeer, Roster};
 ///
 /// - **S1 One order.** There is one order of commits, whichever member makes them, and C5 holds in it: once a page has
 ///   shown *n* to any member, nothing new appears at or below *n* to any.
-/// - **S2 Known roster.** A batch that records or recognises a message was routed by a roster. If another member has
-///   changed it since this one was opened or last [read it to route by](Self::roster_to_route_by), the batch is refused
-///   with [`Outdated`](crate::StoreError::Outdated) and nothing is done. So no message misses a peer that was remembered
-///   before it was committed. [`Peer::last_seen`](crate::Peer::last_seen) alone is no change.
+/// - **S2 Known roster.** Each change of the roster, whichever member makes it, has a greater
+///   [version](crate::Roster::version); [`Peer::last_seen`](crate::Peer::last_seen) alone is no change. A batch that says
+///   by which roster its messages were [routed](crate::Batch::routed_by) is refused with
+///   [`Outdated`](crate::StoreError::Outdated), and nothing is done, unless that is the one in force. So no message misses a
+///   peer that was remembered before it was committed.
 /// - **S3 Claims.** The link of a peer is one member's at a time, and the last claim holds. While another member has it,
 ///   this one's `Attempt`, `DeadLetter`, `Supersede`, `Expire` and `ForgetPeer` of the peer change nothing and give
-///   [`Unchanged`](crate::Outcome::Unchanged): what it knows may be old. `Acknowledge` counts from whoever brings it.
+///   [`Unchanged`](crate::Outcome::Unchanged): what it knows may be old. So does its `Record` of a message that it received
+///   from the peer, which may have sent newer ones on its new link. `Acknowledge` counts from whoever brings it.
 /// - **S4 News.** A member is told of what others did, at least once and soon: whom they made owed something, that the
-///   roster changed, which claims they took. What wakes it may get lost; then it is told after the time that it waits at
+///   roster was changed, which claims they took. What wakes it may get lost; then it is told after the time that it waits at
 ///   most.
 /// - **S5 Retirement.** A member that was retired changes nothing any more: each commit or purge gives
 ///   [`Retired`](crate::StoreError::Retired), its claims and duties are free. A commit of it that was under way is done
@@ -41,12 +43,6 @@ use crate::peer::{RememberedPeer, Roster};
 pub trait SharedStore: fmt::Debug + Send + Sync {
     /// Who this handle is.
     fn member(&self) -> MemberId;
-
-    /// The roster. From now on the batches of this member are routed by it (S2).
-    ///
-    /// # Errors
-    /// As [`MessageStore::roster`](crate::MessageStore::roster); the one before counts on.
-    async fn roster_to_route_by(&self) -> Result<Roster>;
 
     /// Claims the link of a peer, whoever had it (S3). Returns the peer with what it is owed now, or `None` if nobody is
     /// remembered under this id; then nothing is claimed.
@@ -159,13 +155,13 @@ impl Owed {
 pub struct News {
     /// Whom they made owed something.
     pub owed: Owed,
-    /// Whether the roster that this member routes by is not the one in force.
-    pub roster: bool,
+    /// The roster that is in force, if it is another than when this was asked last.
+    pub roster: Option<RosterVersion>,
     /// The peers whose claim was this member's and is another's now.
     pub lost: Vec<PeerId>,
 }
 
 impl News {
     /// Nothing happened.
-    pub const NONE: Self = Self { owed: Owed::NOBODY, roster: false, lost: Vec::new() };
+    pub const NONE: Self = Self { owed: Owed::NOBODY, roster: None, lost: Vec::new() };
 }

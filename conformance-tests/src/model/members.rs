@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use slipstream_store::{
-    Batch, Member, MemberId, News, Operation, Outcome, Owed, Peer, PeerId, RememberedPeer, Result, Roster, StoreError,
-    Timestamp,
+    Batch, Member, MemberId, News, Operation, Outcome, Owed, Peer, PeerId, RememberedPeer, Result, RosterVersion,
+    StoreError, Timestamp,
 };
 
 use super::state::State;
@@ -13,8 +13,8 @@ use super::state::State;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Members {
     given: u64,
-    /// Grows with each change of the roster.
-    roster: u64,
+    /// Of an exclusive store it stays as it is.
+    pub(super) roster: RosterVersion,
     members: BTreeMap<MemberId, Known>,
     claims: BTreeMap<PeerId, MemberId>,
     duties: BTreeMap<String, MemberId>,
@@ -24,8 +24,8 @@ pub(super) struct Members {
 #[derive(Debug, Clone, Default)]
 struct Known {
     beats: u64,
-    /// The roster that it routes by.
-    roster: u64,
+    /// The roster that it was told of last.
+    roster: RosterVersion,
     owed: BTreeSet<PeerId>,
     lost: BTreeSet<PeerId>,
     /// Whom others made owed something since this one recorded last.
@@ -58,9 +58,8 @@ impl State {
     }
 
     pub(super) fn commit_of(&mut self, member: MemberId, batch: &Batch) -> Result<Vec<Outcome>> {
-        let routed = |operation: &Operation| matches!(operation, Operation::Record(_) | Operation::Recognise(_));
-        let roster = self.shared.roster;
-        if self.known(member)?.roster != roster && batch.operations.iter().any(routed) {
+        self.is_member(member)?;
+        if batch.routed_by.is_some_and(|roster| roster != self.shared.roster) {
             return Err(StoreError::Outdated);
         }
         self.has_room(batch)?;
@@ -76,7 +75,7 @@ impl State {
         let before = self.routing(operation);
         let outcome = self.apply(operation);
         if self.routing(operation) != before {
-            self.roster_changed(member);
+            self.shared.roster.0 += 1;
         }
         match (operation, outcome) {
             (Operation::Record(record), Outcome::Recorded { .. }) => {
@@ -111,30 +110,12 @@ impl State {
         known.map(|peer| Peer { last_seen: Timestamp::ZERO, ..peer.clone() }).collect()
     }
 
-    fn roster_changed(&mut self, by: MemberId) {
-        let before = self.shared.roster;
-        self.shared.roster += 1;
-        if let Some(known) = self.shared.members.get_mut(&by)
-            && known.roster == before
-        {
-            known.roster += 1;
-        }
-    }
-
     /// A member has made these peers owed something.
     fn owes(&mut self, by: MemberId, peers: &[&PeerId]) {
         for (_, known) in self.shared.members.iter_mut().filter(|(member, _)| **member != by) {
             known.owed.extend(peers.iter().copied().cloned());
             known.since_recorded.extend(peers.iter().copied().cloned());
         }
-    }
-
-    pub(super) fn roster_of(&mut self, member: MemberId) -> Roster {
-        let roster = self.shared.roster;
-        if let Some(known) = self.shared.members.get_mut(&member) {
-            known.roster = roster;
-        }
-        self.roster()
     }
 
     pub(super) fn claim(&mut self, member: MemberId, peer: &PeerId) -> Result<Option<RememberedPeer>> {
@@ -174,9 +155,10 @@ impl State {
     pub(super) fn news(&mut self, member: MemberId) -> Result<News> {
         let roster = self.shared.roster;
         let known = self.known(member)?;
+        let before = std::mem::replace(&mut known.roster, roster);
         Ok(News {
             owed: Owed::Peers(std::mem::take(&mut known.owed).into_iter().collect()),
-            roster: known.roster != roster,
+            roster: (before != roster).then_some(roster),
             lost: std::mem::take(&mut known.lost).into_iter().collect(),
         })
     }
@@ -208,6 +190,7 @@ fn claimed(operation: &Operation) -> Option<&PeerId> {
         | Operation::Supersede { peer, .. }
         | Operation::Expire { peer, .. }
         | Operation::ForgetPeer { peer, .. } => Some(peer),
+        Operation::Record(record) => Some(&record.route.received_from),
         _ => None,
     }
 }

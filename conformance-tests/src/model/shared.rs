@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use slipstream_store::{Member, MemberId, News, Owed, PeerId, RememberedPeer, Result, Roster, SharedStore};
+use slipstream_store::{Member, MemberId, News, Owed, PeerId, RememberedPeer, Result, SharedStore};
 
 use super::ModelStore;
 use super::state::State;
@@ -23,10 +23,6 @@ impl SharedStore for ModelStore {
     fn member(&self) -> MemberId {
         // An exclusive handle is given to nobody as a shared one.
         self.member.unwrap_or(MemberId::new(0))
-    }
-
-    async fn roster_to_route_by(&self) -> Result<Roster> {
-        self.as_member(State::roster_of)
     }
 
     async fn claim(&self, peer: &PeerId) -> Result<Option<RememberedPeer>> {

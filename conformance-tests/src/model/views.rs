@@ -109,7 +109,7 @@ impl State {
                 oldest: backlog.and_then(|backlog| backlog.keys().next().copied()),
             }
         });
-        Roster { relay: self.relay.clone(), peers: peers.collect() }
+        Roster { version: self.shared.roster, relay: self.relay.clone(), peers: peers.collect() }
     }
 
     pub(super) fn stats(&self) -> Stats {

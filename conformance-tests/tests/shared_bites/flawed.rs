@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,7 +25,8 @@ pub(crate) enum Flaw {
     ShowsLate,
     // S2
     IgnoresTheRoster,
-    RefusesItsOwnChanges,
+    DoesWhatItRefuses,
+    TakesBeingSeenForAChange,
     // S3
     ForgetsClaims,
     KeepsTheFirstClaim,
@@ -68,7 +69,15 @@ impl Harness for FlawedHarness {
         let own = if self.flaw == Flaw::SharesNothing { place.join(opening.to_string()) } else { place.to_owned() };
         let inner = ModelStore::open_shared(&self.medium, &own);
         let (medium, claimed) = (self.medium.clone(), Arc::clone(&self.claimed));
-        Ok(Flawed { inner, flaw: self.flaw, medium, place: own, claimed, hidden: Mutex::default() })
+        Ok(Flawed {
+            inner,
+            flaw: self.flaw,
+            medium,
+            place: own,
+            claimed,
+            seen: AtomicBool::new(false),
+            hidden: Mutex::default(),
+        })
     }
 }
 
@@ -79,6 +88,8 @@ pub(crate) struct Flawed {
     medium: ModelMedium,
     place: PathBuf,
     claimed: Claimed,
+    /// Whether a peer was remembered by this handle.
+    seen: AtomicBool,
     /// What was hidden from a page once.
     hidden: Mutex<BTreeSet<Sequence>>,
 }
@@ -113,12 +124,19 @@ impl MessageStore for Flawed {
                 return Ok(vec![Outcome::Unchanged; batch.operations.len()]);
             }
         }
+        if self.is(Flaw::TakesBeingSeenForAChange) && batch.routed_by.is_some() && self.seen.load(Ordering::Relaxed) {
+            return Err(StoreError::Outdated);
+        }
+        let remembers = |operation: &Operation| matches!(operation, Operation::RememberPeer(_));
+        self.seen.fetch_or(batch.operations.iter().any(remembers), Ordering::Relaxed);
         match self.inner.commit(Arc::clone(&batch)).await {
             Err(StoreError::Outdated) if self.is(Flaw::IgnoresTheRoster) => {
-                self.member_of().roster_to_route_by().await?;
-                self.inner.commit(batch).await
+                self.inner.commit(Arc::new(batch.operations.clone().into())).await
             }
-            Ok(_) if self.is(Flaw::RefusesItsOwnChanges) && remembers_and_records(&batch) => Err(StoreError::Outdated),
+            Err(StoreError::Outdated) if self.is(Flaw::DoesWhatItRefuses) => {
+                self.inner.commit(Arc::new(batch.operations.clone().into())).await?;
+                Err(StoreError::Outdated)
+            }
             outcomes => outcomes,
         }
     }
@@ -178,10 +196,6 @@ impl MessageStore for Flawed {
 impl SharedStore for Flawed {
     fn member(&self) -> MemberId {
         self.member_of().member()
-    }
-
-    async fn roster_to_route_by(&self) -> Result<Roster> {
-        self.member_of().roster_to_route_by().await
     }
 
     async fn claim(&self, peer: &PeerId) -> Result<Option<RememberedPeer>> {
@@ -252,10 +266,4 @@ impl SharedStore for Flawed {
             _ => self.member_of().retire(member).await,
         }
     }
-}
-
-fn remembers_and_records(batch: &Batch) -> bool {
-    let any = |is: fn(&Operation) -> bool| batch.operations.iter().any(is);
-    any(|operation| matches!(operation, Operation::RememberPeer(_)))
-        && any(|operation| matches!(operation, Operation::Record(_)))
 }

@@ -43,7 +43,8 @@ bites! {
     }
     S2 {
         s2_any_roster_will_do: IgnoresTheRoster,
-        s2_a_roster_that_is_always_old: RefusesItsOwnChanges,
+        s2_a_refused_batch_done: DoesWhatItRefuses,
+        s2_being_seen_a_change: TakesBeingSeenForAChange,
     }
     S3 {
         s3_claims_forgotten: ForgetsClaims,

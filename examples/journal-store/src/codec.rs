@@ -245,8 +245,18 @@ macro_rules! variants {
 }
 pub(crate) use variants;
 
+/// An exclusive store has nothing to do with the roster that a batch was routed by.
+impl Encode for Batch {
+    fn encode(&self, out: &mut Vec<u8>) -> Result<()> {
+        self.operations.encode(out)
+    }
+
+    fn decode(input: &mut &[u8]) -> Result<Self> {
+        Vec::<Operation>::decode(input).map(Self::from)
+    }
+}
+
 fields! {
-    Batch { operations }
     Record { identity, fingerprint, message_type, key, expires_at, received_at, stamp, epoch, route, text }
     Route { received_from, path, recipients }
     Identity { group, id }

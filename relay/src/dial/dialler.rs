@@ -20,6 +20,9 @@ use crate::link::{Announced, Connected, Connector, Offer, Socket};
 use crate::listen::Seat;
 use crate::metrics::Metrics;
 
+/// After how long it looks again whether this process is to dial, where another one does.
+const LOOKS_AGAIN: Duration = Duration::from_secs(1);
+
 /// The rest of the relay, as the dialler of one peer needs it.
 #[async_trait]
 pub(crate) trait Contact: Send + Sync + 'static {
@@ -28,6 +31,9 @@ pub(crate) trait Contact: Send + Sync + 'static {
 
     /// What this relay says of itself.
     fn offer(&self) -> Offer;
+
+    /// Whether this process is the one that dials the peer, of those that share a store.
+    async fn may_dial(&self) -> bool;
 
     /// Whether the peer has a link, whoever began it: something that is cancelled when that link ends.
     fn linked(&self) -> Option<CancellationToken>;
@@ -78,6 +84,11 @@ impl<C: Contact> Dialler<C> {
                 Some(ended) => {
                     self.follow(&mut backoff, shutdown.run_until_cancelled(ended.cancelled())).await;
                     Duration::ZERO
+                }
+                None if !self.contact.may_dial().await => {
+                    self.status.send_replace(DialStatus::default());
+                    shutdown.run_until_cancelled(sleep(LOOKS_AGAIN)).await;
+                    continue;
                 }
                 None => match shutdown.run_until_cancelled(self.dial()).await {
                     None => return,

@@ -155,6 +155,10 @@ impl Contact for Anyone {
         Offer::default()
     }
 
+    async fn may_dial(&self) -> bool {
+        true
+    }
+
     fn linked(&self) -> Option<CancellationToken> {
         self.link.lock().clone().filter(|link| !link.is_cancelled())
     }

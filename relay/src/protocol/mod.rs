@@ -38,7 +38,7 @@ pub use decode::{Incoming, decode, decode_outgoing};
 pub use envelope::{Envelope, Sender, sets_a_key};
 pub use fields::DEFAULT_MAX_DEPTH;
 pub use nack::{Nack, write_nack};
-pub use outgoing::{path, targeted_instances, trace_context};
+pub use outgoing::{path, targeted_instances, targeted_tags, trace_context};
 pub use path::max_path;
 pub use rejection::{Code, Rejection};
 pub use trace::{SpanId, TraceContext, TraceId};

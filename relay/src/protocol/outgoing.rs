@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use slipstream_store::PeerId;
+use slipstream_store::{PeerId, Tag};
 
 use super::fields::{Field, Fields, read};
 use super::trace::TraceContext;
@@ -21,6 +21,13 @@ pub fn targeted_instances(text: &[u8]) -> Box<[PeerId]> {
         return Box::default();
     }
     ids(text, Field::TargetedInstances)
+}
+
+/// `targetedTags` of an outgoing text; empty where it is for all tags.
+#[must_use]
+pub fn targeted_tags(text: &[u8]) -> Box<[Tag]> {
+    let tags = fields(text).and_then(|fields| read::names(&fields, Field::TargetedTags, usize::MAX).ok());
+    tags.unwrap_or_default().into()
 }
 
 /// `messagePath` of an outgoing text.

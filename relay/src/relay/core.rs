@@ -10,6 +10,7 @@ use super::committer::StoreHealth;
 use super::disk::Disk;
 use super::dispatcher::Dispatcher;
 use super::links::{Inflows, Links};
+use super::members::Standing;
 use super::notices::Notices;
 use super::peers::{Dials, PeerLocks, SharedTopology, Subscribers};
 use super::series::PeerSeries;
@@ -42,6 +43,8 @@ pub(super) struct Core<S: ?Sized> {
     pub(super) notices: Arc<Notices>,
     pub(super) tap: Arc<Tap>,
     pub(super) series: PeerSeries,
+    /// How this process stands with those that it shares the store with.
+    pub(super) standing: Standing,
 }
 
 impl<S: ?Sized> Core<S> {

@@ -8,9 +8,12 @@ use slipstream_store::{Horizon, MessageStore, Peer, StoreError, Timestamp};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
-use super::peers::{Registry, Why};
+use super::peers::{Registry, Why, renew};
 use super::settings::{STAMP_RETENTION, Settings};
 use crate::clock::{BELIEVED_AFTER, Step};
+
+/// The duty of cleaning up, of which one of the processes that share a store has it.
+const DUTY: &str = "janitor";
 
 /// How often it is noted that a linked peer is still there.
 const SEEN_INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -29,13 +32,40 @@ pub(super) async fn run<S: MessageStore + ?Sized>(registry: Registry<S>) -> Resu
         }
         look_at_disk(&registry).await;
         registry.core.notices.tell_rest();
+        let is_ours = is_ours(&registry).await?;
         let now = registry.core.clock.now();
         let horizon = horizon(settings, now, registry.core.clock.wall());
-        while purge(&registry, horizon).await? {}
+        while is_ours && purge(&registry, horizon).await? {}
         let peers = registry.core.topology.load().peers().to_vec();
         for peer in peers {
-            look_after(&registry, &peer, now, started).await?;
+            let Some(lane) = registry.core.dispatcher.lane(&peer.id) else { continue };
+            if lane.is_linked() {
+                note_seen(&registry, &peer, now).await?;
+            } else if is_ours {
+                look_for(&registry, &peer, now, started).await?;
+            }
         }
+    }
+}
+
+/// Whether this process is to clean up, of those that share the store. Then it knows when each peer was seen, wherever
+/// that was.
+async fn is_ours<S: MessageStore + ?Sized>(registry: &Registry<S>) -> Result<bool, StoreError> {
+    let core = &registry.core;
+    let Some(shared) = core.store.shared() else { return Ok(true) };
+    let taken = async {
+        let taken = shared.take_duty(DUTY).await?;
+        if taken {
+            renew(&*core.store, &core.topology, &core.dispatcher).await?;
+        }
+        Ok::<_, StoreError>(taken)
+    };
+    match taken.await {
+        Err(error) if error.is_transient() => {
+            warn!(%error, "cleaning up was put off");
+            Ok(false)
+        }
+        taken => taken,
     }
 }
 
@@ -87,30 +117,37 @@ async fn purge<S: MessageStore + ?Sized>(registry: &Registry<S>, horizon: Horizo
     }
 }
 
-async fn look_after<S: MessageStore + ?Sized>(
+/// Notes now and then that a linked peer is still there.
+async fn note_seen<S: MessageStore + ?Sized>(
+    registry: &Registry<S>,
+    peer: &Peer,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if peer.last_seen.plus(SEEN_INTERVAL) > now {
+        return Ok(());
+    }
+    unless_it_passes(registry.seen(&peer.id).await)
+}
+
+/// Forgets a peer that has no link here, if it stayed away for too long.
+async fn look_for<S: MessageStore + ?Sized>(
     registry: &Registry<S>,
     peer: &Peer,
     now: Timestamp,
     started: Timestamp,
 ) -> Result<(), StoreError> {
     let core = &registry.core;
-    let Some(lane) = core.dispatcher.lane(&peer.id) else {
-        return Ok(());
-    };
     let settings = &core.settings;
-    let noted = if lane.is_linked() {
-        if peer.last_seen.plus(SEEN_INTERVAL) > now {
-            return Ok(());
-        }
-        registry.seen(&peer.id).await
-    } else {
-        // An anonymous peer without a link is one whose handshake was never completed.
-        let ttl = if peer.durable { settings.peer_ttl } else { 2 * settings.listen.handshake_timeout };
-        if peer.last_seen.max(started).plus(ttl) > now || core.is_configured(&peer.id) {
-            return Ok(());
-        }
-        registry.forget(&peer.id, Why::StayedAway { since: peer.last_seen }).await.map(drop)
-    };
+    // An anonymous peer without a link is one whose handshake was never completed.
+    let ttl = if peer.durable { settings.peer_ttl } else { 2 * settings.listen.handshake_timeout };
+    if peer.last_seen.max(started).plus(ttl) > now || core.is_configured(&peer.id) {
+        return Ok(());
+    }
+    unless_it_passes(registry.forget(&peer.id, Why::StayedAway { since: peer.last_seen }).await.map(drop))
+}
+
+/// The error, unless the same may succeed later.
+fn unless_it_passes(noted: Result<(), StoreError>) -> Result<(), StoreError> {
     match noted {
         Err(error) if !error.is_transient() => Err(error),
         _ => Ok(()),

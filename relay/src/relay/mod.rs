@@ -19,6 +19,7 @@ mod erased;
 mod imports;
 mod janitor;
 mod links;
+mod members;
 mod notices;
 mod observation;
 mod observer;
@@ -38,7 +39,7 @@ mod tap;
 
 use std::sync::Arc;
 
-use slipstream_store::{Batch, GeneratedFor, MessageStore, Operation, PeerId, RememberedPeer, Roster, StoreError};
+use slipstream_store::{GeneratedFor, MessageStore, Operation, PeerId, RememberedPeer, Roster, StoreError};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -59,6 +60,7 @@ use self::core::Core;
 use self::disk::Disk;
 use self::dispatcher::{Dispatcher, LaneLimits};
 use self::links::{Inflows, Links};
+use self::members::Standing;
 use self::notices::Notices;
 use self::peers::{Dials, PeerLocks, Registry, SharedTopology, Subscribers};
 use self::series::PeerSeries;
@@ -119,7 +121,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         let dispatcher = Arc::new(Dispatcher::new(limits, Arc::clone(&clock)));
         let topology = Arc::new(SharedTopology::default());
         dispatcher.open_lanes(&roster);
-        topology.put(roster.peers.into_iter().map(|remembered| remembered.peer));
+        topology.renew(topology.load().version, &roster);
         let (commits, submissions) = committer::queue(&settings.stages);
         let stamps = Arc::new(Stamps::new(Arc::clone(&clock)));
         let disk = Arc::new(Disk::new(settings.disk.clone()));
@@ -144,6 +146,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
             disk,
             tap: Arc::new(Tap::new()),
             overfull: Arc::default(),
+            standing: Standing::default(),
         };
         Ok(Self { core: Arc::new(core), commits, submissions })
     }
@@ -189,6 +192,7 @@ impl<S: MessageStore + ?Sized> Relay<S> {
         let committing = AbortOnDropHandle::new(core.spawn_committer(submissions, &failed));
         let registry = Registry { core: Arc::clone(&core), commits: commits.clone() };
         let mut janitor = AbortOnDropHandle::new(tokio::spawn(janitor::run(registry.clone())));
+        let mut members = AbortOnDropHandle::new(tokio::spawn(members::run(registry.clone())));
         let mut drop_oldest = AbortOnDropHandle::new(tokio::spawn(drop_oldest::run(registry.clone())));
         let links = TaskTracker::new();
         let accepting = CancellationToken::new();
@@ -214,13 +218,17 @@ impl<S: MessageStore + ?Sized> Relay<S> {
                 warn!("shutting down because nothing is purged any more");
                 Some(ended)
             }
+            ended = &mut members => {
+                warn!("shutting down because the processes that share the store work on without this one");
+                Some(ended)
+            }
             ended = &mut drop_oldest => {
                 warn!("shutting down because backlogs are not kept any more");
                 Some(ended)
             }
         };
         accepting.cancel();
-        drop((janitor, drop_oldest));
+        drop((janitor, members, drop_oldest));
         core.links.stop_taking();
         let deadline = tokio::time::Instant::now() + core.settings.shutdown_timeout;
         let ended = tokio::time::timeout_at(deadline, wind_down(&core, commits, links, listening, dialling)).await;
@@ -254,6 +262,7 @@ impl<S: MessageStore + ?Sized> Core<S> {
         let committer = Committer {
             store: Arc::clone(&self.store),
             dispatcher: Arc::clone(&self.dispatcher),
+            topology: Arc::clone(&self.topology),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             notices: Arc::clone(&self.notices),
@@ -346,7 +355,7 @@ async fn settle_roster<S: MessageStore + ?Sized>(
     operations.push(Operation::NameRelay { id: id.clone() });
     let configured = dialled.into_iter().chain(subscribers.peers(&roster, at));
     operations.extend(configured.map(Box::new).map(Operation::RememberPeer));
-    store.commit(Arc::new(Batch { operations })).await?;
+    store.commit(Arc::new(operations.into())).await?;
     for RememberedPeer { peer, backlog, .. } in anonymous {
         metrics.forgotten(peer.durable, *backlog);
         notices.forgotten(peer, *backlog);

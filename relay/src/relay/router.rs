@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use slipstream_store::{PeerId, Route, Tag};
+use slipstream_store::{PeerId, RosterVersion, Route, Tag};
 
 use super::peers::{SharedTopology, Target};
 
@@ -22,6 +22,7 @@ struct Last {
     tags: Box<[Tag]>,
     instances: Box<[PeerId]>,
     route: Arc<Route>,
+    roster: RosterVersion,
 }
 
 impl Router {
@@ -29,8 +30,13 @@ impl Router {
         Self { topology, last: None }
     }
 
-    /// The route of a message with this target; `outgoing_path` makes its path as it goes out.
-    pub(super) fn route(&mut self, target: Target<'_>, outgoing_path: impl FnOnce() -> Box<[PeerId]>) -> Arc<Route> {
+    /// The route of a message with this target, and the roster that it goes by; `outgoing_path` makes its path as it goes
+    /// out.
+    pub(super) fn route(
+        &mut self,
+        target: Target<'_>,
+        outgoing_path: impl FnOnce() -> Box<[PeerId]>,
+    ) -> (Arc<Route>, RosterVersion) {
         let topology = self.topology.load();
         if let Some(last) = &self.last
             && last.version == topology.version
@@ -38,7 +44,7 @@ impl Router {
             && *last.instances == *target.instances
             && *last.came_by == *target.path
         {
-            return Arc::clone(&last.route);
+            return (Arc::clone(&last.route), last.roster);
         }
         let route = Arc::new(Route {
             received_from: target.sender.clone(),
@@ -51,8 +57,9 @@ impl Router {
             tags: target.tags.into(),
             instances: target.instances.into(),
             route: Arc::clone(&route),
+            roster: topology.roster,
         });
-        route
+        (route, topology.roster)
     }
 }
 
@@ -81,7 +88,7 @@ mod tests {
         let sender = id("a");
         let mut route = |tags: &[Tag], path: &[PeerId]| {
             let target = Target { sender: &sender, path, tags, instances: &[] };
-            router.route(target, || Box::new([id("a"), id("relay")]))
+            router.route(target, || Box::new([id("a"), id("relay")])).0
         };
         let first = route(&[], &[]);
         assert_eq!(*first.recipients, [id("b")]);

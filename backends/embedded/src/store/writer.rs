@@ -131,7 +131,7 @@ impl<E: Engine> Writer<E> {
             peers.push(RememberedPeer { peer: state.peer.clone(), backlog: state.backlog, oldest });
         }
         peers.sort_unstable_by(|one, other| one.peer.id.cmp(&other.peer.id));
-        Ok(Roster { relay: self.ledger.relay.clone(), peers })
+        Ok(Roster { relay: self.ledger.relay.clone(), peers, ..Roster::default() })
     }
 
     fn stats(&self) -> Result<Stats> {

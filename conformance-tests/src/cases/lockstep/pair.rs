@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use slipstream_store::{
     Batch, DeadLetterCursor, DeadLetterFilter, Depth, Fingerprint, Horizon, MessageStore, Operation, Outcome, Peer,
-    PeerId, Purged, Record, RememberedPeer, Route, Sequence, Stats, Timestamp,
+    PeerId, Purged, Record, RememberedPeer, RosterVersion, Route, Sequence, Stats, Timestamp,
 };
 
 use super::steps::{Back, Change, MESSAGES, PEERS, Step, TIMES, Way};
@@ -45,9 +45,11 @@ struct Handles<H: Harness> {
     model: ModelStore,
     /// Not there only while it is opened anew.
     store: Option<H::Store>,
+    /// The rosters that it routes by from now on, if the store is shared.
+    rosters: Option<[RosterVersion; 2]>,
 }
 
-pub(in crate::cases) fn unexpected(error: impl Display) -> TestCaseError {
+fn unexpected(error: impl Display) -> TestCaseError {
     TestCaseError::fail(format!("a call failed: {error}"))
 }
 
@@ -55,7 +57,7 @@ impl<'a, H: Harness> Pair<'a, H> {
     pub(super) async fn open(sandbox: &'a Sandbox<H>, path: PathBuf) -> Checked<Self> {
         let mut pair = Self::new(sandbox, path);
         let store = Some(pair.opened().await?);
-        pair.handles.push(Handles { model: ModelStore::in_memory(), store });
+        pair.handles.push(Handles { model: ModelStore::in_memory(), store, rosters: None });
         Ok(pair)
     }
 
@@ -64,9 +66,17 @@ impl<'a, H: Harness> Pair<'a, H> {
         let mut pair = Self::new(sandbox, path);
         for _ in 0..=members {
             let store = Some(pair.opened().await?);
-            pair.handles.push(Handles { model: pair.opened_model(), store });
+            pair.handles.push(Handles { model: pair.opened_model(), store, rosters: Some(Default::default()) });
         }
         Ok(pair)
+    }
+
+    /// Has the handle route by the roster that is in force.
+    pub(in crate::cases) async fn read_roster(&mut self) -> Checked {
+        let expected = self.model().roster().await.map_err(unexpected)?.version;
+        let version = self.store()?.roster().await.map_err(unexpected)?.version;
+        self.handles[self.at].rosters = Some([expected, version]);
+        Ok(())
     }
 
     fn new(sandbox: &'a Sandbox<H>, path: PathBuf) -> Self {
@@ -109,7 +119,11 @@ impl<'a, H: Harness> Pair<'a, H> {
         match step {
             Step::Commit(changes) => {
                 let batch = |side| changes.iter().map(|change| self.operation(change, side)).collect::<Vec<_>>();
-                self.last_batch = [Arc::new(batch(0).into()), Arc::new(batch(1).into())];
+                let routed = |side: usize| {
+                    let routed_by = self.handles[self.at].rosters.map(|rosters| rosters[side]);
+                    Arc::new(Batch { operations: batch(side), routed_by })
+                };
+                self.last_batch = [routed(0), routed(1)];
                 self.commit().await?;
             }
             Step::Again => self.commit().await?,
@@ -296,7 +310,10 @@ impl<'a, H: Harness> Pair<'a, H> {
         for RememberedPeer { oldest, .. } in &mut expected.peers {
             *oldest = oldest.map(|sequence| self.of_store(sequence));
         }
-        prop_assert_eq!(expected, self.store()?.roster().await.map_err(unexpected)?);
+        let mut roster = self.store()?.roster().await.map_err(unexpected)?;
+        // A version may grow by more than one.
+        roster.version = expected.version;
+        prop_assert_eq!(expected, roster);
         self.dead_letter_counts().await?;
         let expected = self.model().stats().await.map_err(unexpected)?;
         let stats = self.store()?.stats().await.map_err(unexpected)?;
@@ -399,9 +416,10 @@ fn record(change: &Change) -> Record {
     };
     let template = message(&number.to_string(), &[]);
     let recipients = recipients.iter().map(|at| peer(PEERS[*at])).collect();
+    let received_from = if number.is_multiple_of(5) { peer(PEERS[0]) } else { template.route.received_from.clone() };
     Record {
         fingerprint: Fingerprint::from_u64(*fingerprint),
-        route: Arc::new(Route { recipients, ..(*template.route).clone() }),
+        route: Arc::new(Route { received_from, recipients, ..(*template.route).clone() }),
         stamp: numbered.map(|(epoch, number)| stamp(epoch, number)),
         epoch: (*number > 0).then(|| stamp(u64::from(*number % 3), 0).epoch),
         expires_at: expires.map(t),

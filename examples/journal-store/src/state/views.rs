@@ -113,7 +113,7 @@ impl State {
             backlog: self.index.backlog(&peer.id),
             oldest: self.index.pending_after(&peer.id, None).next().map(|(sequence, _)| sequence),
         });
-        Roster { relay: self.relay.clone(), peers: peers.collect() }
+        Roster { relay: self.relay.clone(), peers: peers.collect(), ..Roster::default() }
     }
 
     /// The counts; `bytes` on the medium are another's to say.

@@ -45,8 +45,15 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                 format!("{peer} is owed {limit} messages, as many as one peer may be"),
             ));
         }
-        self.reserved.reserve(&record.route.recipients);
+        self.reserve(record);
         Ok(())
+    }
+
+    /// Counts a record that is on its way into the store.
+    pub(super) fn reserve(&self, record: &Record) {
+        if self.rejects_above().is_some() {
+            self.reserved.reserve(&record.route.recipients);
+        }
     }
 
     /// A record that was accepted is in the store now, or was refused by it.

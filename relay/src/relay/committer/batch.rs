@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use slipstream_store::{Batch, Operation, Outcome, Record, Result, StoreError};
+use slipstream_store::{Batch, Operation, Outcome, Record, Result, RosterVersion, StoreError};
 use tokio::sync::oneshot;
 
 use super::queue::{Arrival, PurgeRequest};
@@ -26,6 +26,8 @@ pub(super) enum Reply {
 pub(super) struct Filling {
     operations: Vec<Operation>,
     replies: Vec<Reply>,
+    /// The oldest roster that one of its messages was routed by.
+    routed_by: Option<RosterVersion>,
     /// The deliveries that its messages make, where it has any.
     makes: Option<usize>,
     /// The room in the queue that its messages take until they are answered.
@@ -55,13 +57,19 @@ impl Filling {
 
     pub(super) fn record(&mut self, record: Box<Record>, arrival: Arrival) {
         self.makes = Some(self.makes.unwrap_or(0) + record.route.recipients.len());
+        self.note_routed_by(arrival.routed_by);
         self.submit(Operation::Record(record), Reply::Sender(arrival));
     }
 
     /// Asks for a message that may not be recorded.
     pub(super) fn recognise(&mut self, record: Box<Record>, arrival: Arrival, refusal: Box<Rejection>) {
         self.makes = Some(self.makes.unwrap_or(0));
+        self.note_routed_by(arrival.routed_by);
         self.submit(Operation::Recognise(record), Reply::Refused(arrival, refusal));
+    }
+
+    fn note_routed_by(&mut self, roster: RosterVersion) {
+        self.routed_by = Some(self.routed_by.map_or(roster, |oldest| oldest.min(roster)));
     }
 
     pub(super) fn apply(&mut self, operation: Operation, caller: oneshot::Sender<Result<Outcome>>) {
@@ -94,8 +102,8 @@ impl Filling {
 
     /// Closes the batch for the store.
     pub(super) fn close(self) -> (Arc<Batch>, Waiting) {
-        let Self { operations, replies, makes: _, share, barriers, purge } = self;
-        (Arc::new(Batch { operations }), Waiting { replies, share, barriers, purge })
+        let Self { operations, replies, routed_by, makes: _, share, barriers, purge } = self;
+        (Arc::new(Batch { operations, routed_by }), Waiting { replies, share, barriers, purge })
     }
 }
 

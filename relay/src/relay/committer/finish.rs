@@ -185,6 +185,11 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                 let refusal = Rejection::of(Code::IdentityConflict, reason, &record.identity);
                 self.turn_away(record, arrival, refusal, &mut finishing.answers);
             }
+            Outcome::Unchanged => {
+                let reason = "another process serves this peer now";
+                let refusal = Rejection::of(Code::StorageUnavailable, reason, &record.identity);
+                self.turn_away(record, arrival, refusal, &mut finishing.answers);
+            }
             outcome => {
                 if let Outcome::Duplicate { by } = outcome {
                     // A stamped one that another relay passes on came by a second way, also while its identity is known.

@@ -10,6 +10,7 @@ mod batch;
 mod finish;
 mod health;
 mod queue;
+mod reroute;
 mod reserved;
 mod retry;
 mod room;
@@ -31,6 +32,7 @@ use self::settle_budget::SettleBudget;
 use super::disk::Disk;
 use super::dispatcher::Dispatcher;
 use super::notices::Notices;
+use super::peers::SharedTopology;
 use super::settings::{BacklogLimit, StageLimits};
 use super::tap::Tap;
 use crate::clock::Clock;
@@ -43,6 +45,7 @@ const HELD_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Committer<S: ?Sized> {
     pub(super) store: Arc<S>,
     pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) topology: Arc<SharedTopology>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) notices: Arc<Notices>,

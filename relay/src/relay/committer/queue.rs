@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::vec;
 
-use slipstream_store::{Horizon, Operation, Outcome, PeerId, Purged, Record, Result, StoreError, Tag};
+use slipstream_store::{Horizon, Operation, Outcome, PeerId, Purged, Record, Result, RosterVersion, StoreError, Tag};
 use tokio::sync::{mpsc, oneshot};
 
 use super::room::{Room, Share};
@@ -23,6 +23,8 @@ pub(in crate::relay) struct Arrival {
     pub(in crate::relay) from_relay: bool,
     /// The tags that it targets, if no peer matches.
     pub(in crate::relay) unrouted: Option<Box<[Tag]>>,
+    /// The roster that it was routed by.
+    pub(in crate::relay) routed_by: RosterVersion,
     /// The only applications that it is for; all, if there is none.
     pub(in crate::relay) instances: Box<[PeerId]>,
     /// Whether it is to be refused where it has no recipients.

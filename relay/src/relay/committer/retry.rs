@@ -8,10 +8,13 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use super::Committer;
-use super::batch::{Committed, Filling, Rest};
+use super::batch::{Committed, Filling, Rest, Waiting};
 
 /// How often a batch is tried before the error stands.
 const ATTEMPTS: u32 = 6;
+
+/// How often a batch is routed anew before its messages are refused for now.
+const ROUTINGS: u32 = 16;
 
 /// The pause after the first try; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -20,13 +23,14 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     /// Commits a batch. Where the store has no room for its messages, its decisions are tried without them, because
     /// settling makes room.
     pub(super) async fn commit(&self, filling: Filling) -> Committed {
-        let (batch, waiting) = filling.close();
+        let (mut batch, mut waiting) = filling.close();
         let started = Instant::now();
-        let Tried { result, unclear } = if batch.operations.is_empty() {
-            Tried { result: Ok(Vec::new()), unclear: false }
-        } else {
-            self.try_commit(&batch).await
-        };
+        let Tried { result, unclear } = self.try_routed(&mut batch, &mut waiting).await;
+        if result.is_ok()
+            && let Some(shared) = self.store.shared()
+        {
+            self.dispatcher.recorded_elsewhere(&shared.interleaved());
+        }
         if result.is_ok() && !batch.operations.is_empty() {
             self.metrics.committed(batch.operations.len(), started.elapsed());
         }
@@ -34,16 +38,35 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         let mut rest = None;
         if let Err(StoreError::Unavailable(_)) = result {
             // They wait until it is available.
-            let batch = Arc::new(Batch { operations: decisions.to_vec() });
+            let batch = Arc::new(decisions.to_vec().into());
             rest = Some(Rest { batch, result: result.clone() });
         } else if let Err(StoreError::Full(_) | StoreError::Busy(_)) = result
             && !decisions.is_empty()
         {
-            let batch = Arc::new(Batch { operations: decisions.to_vec() });
+            let batch = Arc::new(decisions.to_vec().into());
             let Tried { result, .. } = self.try_commit(&batch).await;
             rest = Some(Rest { batch, result });
         }
         Committed { batch, waiting, result, unclear, rest }
+    }
+
+    /// Commits a batch, routed anew each time that another process has changed the roster.
+    async fn try_routed(&self, batch: &mut Arc<Batch>, waiting: &mut Waiting) -> Tried {
+        let mut tried = Tried { result: Ok(Vec::new()), unclear: false };
+        if batch.operations.is_empty() {
+            return tried;
+        }
+        for _ in 0..ROUTINGS {
+            let Tried { result, unclear } = self.try_commit(batch).await;
+            tried = Tried { result, unclear: unclear || tried.unclear };
+            if !matches!(tried.result, Err(StoreError::Outdated)) {
+                return tried;
+            }
+            if let Err(error) = self.route_anew(batch, waiting).await {
+                return Tried { result: Err(error), ..tried };
+            }
+        }
+        Tried { result: Err(StoreError::Busy("the roster changes all the time".to_owned())), ..tried }
     }
 
     async fn try_commit(&self, batch: &Arc<Batch>) -> Tried {

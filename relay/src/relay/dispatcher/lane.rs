@@ -227,7 +227,7 @@ impl Lane {
 
     /// The commit of that many decisions of the lane has ended; that many settled a delivery.
     pub(super) fn committed(&self, decisions: usize, settled: u64) {
-        self.backlog.fetch_sub(settled, Ordering::Relaxed);
+        self.settled(settled);
         let mut state = self.state.lock();
         state.send.committed(decisions);
         if state.send.decided.is_settled() {
@@ -237,10 +237,17 @@ impl Lane {
 
     /// A delivery of the peer was settled elsewhere, and that is committed.
     pub(super) fn settled_elsewhere(&self, sequence: Sequence) {
-        self.backlog.fetch_sub(1, Ordering::Relaxed);
+        self.settled(1);
         let mut state = self.state.lock();
         state.send.settled(sequence, self.now());
         self.changed(&mut state);
+    }
+
+    /// So many deliveries fewer are owed. What other processes recorded for the peer may not be counted yet.
+    fn settled(&self, deliveries: u64) {
+        let _ = self
+            .backlog
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |owed| Some(owed.saturating_sub(deliveries)));
     }
 
     /// One more delivery is owed, which is read from the store.
@@ -251,11 +258,25 @@ impl Lane {
 
     /// Something may be owed that was never offered: it is read from the store, which counts this much and has this as the
     /// oldest.
-    pub(super) fn resync(&self, backlog: u64, oldest: Option<Sequence>) {
+    pub(crate) fn resync(&self, backlog: u64, oldest: Option<Sequence>) {
         self.backlog.store(backlog, Ordering::Relaxed);
         let mut state = self.state.lock();
         state.owed_from = oldest;
         self.fall_behind(&mut state);
+    }
+
+    /// The store counts this much as owed, and has this as the oldest.
+    pub(super) fn recount(&self, backlog: u64, oldest: Option<Sequence>) {
+        self.backlog.store(backlog, Ordering::Relaxed);
+        self.state.lock().owed_from = oldest;
+    }
+
+    /// Another process has recorded something for the peer, which may be older than what is offered next.
+    pub(super) fn recorded_elsewhere(&self) {
+        let mut state = self.state.lock();
+        if state.link.is_some() {
+            self.fall_behind(&mut state);
+        }
     }
 
     fn fall_behind(&self, state: &mut State) {

@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use slipstream_store::{
-    DeadLetterReason, MessageStore, Operation, PageLimit, PeerId, RememberedPeer, Roster, Sequence, Timestamp,
+    DeadLetterReason, MessageStore, Operation, Owed, PageLimit, PeerId, RememberedPeer, Roster, Sequence, Timestamp,
 };
 
 pub(crate) use forward::{Forward, Metadata};
@@ -79,6 +79,35 @@ impl Dispatcher {
             let lane = self.open_lane(&peer.id);
             lane.resync(*backlog, *oldest);
             lane.pause(peer.paused);
+        }
+    }
+
+    /// Goes by a roster that other processes have changed.
+    pub(crate) fn renew(&self, roster: &Roster) {
+        for RememberedPeer { peer, .. } in &roster.peers {
+            self.open_lane(&peer.id).pause(peer.paused);
+        }
+    }
+
+    /// Takes over what is counted in a roster, of what other processes settle and record.
+    pub(crate) fn recount(&self, roster: &Roster) {
+        let lanes = self.lanes.read();
+        for RememberedPeer { peer, backlog, oldest } in &roster.peers {
+            if let Some(lane) = lanes.get(&peer.id) {
+                lane.recount(*backlog, *oldest);
+            }
+        }
+    }
+
+    /// Other processes have recorded messages for these peers: their lanes read from the store before they take anything
+    /// newer.
+    pub(crate) fn recorded_elsewhere(&self, owed: &Owed) {
+        let lanes = self.lanes.read();
+        match owed {
+            Owed::Peers(peers) => {
+                peers.iter().filter_map(|peer| lanes.get(peer)).for_each(|lane| lane.recorded_elsewhere());
+            }
+            Owed::Anyone => lanes.values().for_each(|lane| lane.recorded_elsewhere()),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::vec::Drain;
 
 use bytes::Bytes;
-use slipstream_store::{Peer, PeerKind, Record, Route, Timestamp};
+use slipstream_store::{Peer, PeerKind, Record, RosterVersion, Timestamp};
 
 use super::inflow::Inflow;
 use super::outbox::ReplyTo;
@@ -64,13 +64,13 @@ impl Intake {
             self.refuse(reply, refusal, envelope.trace_context().as_ref());
             return None;
         }
-        let record = self.record(envelope, now.time);
+        let (record, routed_by) = self.record(envelope, now.time);
         let from_relay = self.sender.kind == PeerKind::Relay;
         let (mandatory, instances) = (envelope.is_mandatory(), envelope.targeted_instances().into());
         let unrouted = record.route.recipients.is_empty().then(|| envelope.targeted_tags().into());
         let trace = envelope.trace_context().map(Box::new);
         let read_at = now.elapsed;
-        let arrival = Arrival { reply, read_at, from_relay, unrouted, instances, mandatory, trace };
+        let arrival = Arrival { reply, read_at, from_relay, unrouted, routed_by, instances, mandatory, trace };
         Some(Submission::Message(record, arrival))
     }
 
@@ -96,7 +96,7 @@ impl Intake {
         self.link.deaf.load(Ordering::Acquire)
     }
 
-    fn record(&mut self, envelope: &Envelope<'_>, received_at: Timestamp) -> Box<Record> {
+    fn record(&mut self, envelope: &Envelope<'_>, received_at: Timestamp) -> (Box<Record>, RosterVersion) {
         let relay = &self.link.relay;
         let target = Target {
             sender: &self.sender.id,
@@ -104,9 +104,9 @@ impl Intake {
             tags: envelope.targeted_tags(),
             instances: envelope.targeted_instances(),
         };
-        let route: Arc<Route> = self.router.route(target, || envelope.outgoing_path(&self.sender.id, relay));
+        let (route, roster) = self.router.route(target, || envelope.outgoing_path(&self.sender.id, relay));
         let stamp = self.stamps.on_the_way_out(&self.sender, envelope.stamp());
-        Box::new(Record {
+        let record = Box::new(Record {
             identity: envelope.identity().clone(),
             fingerprint: envelope.fingerprint(),
             message_type: envelope.message_type().clone(),
@@ -117,7 +117,8 @@ impl Intake {
             epoch: stamp.map(|stamp| stamp.epoch),
             text: envelope.encode(&self.sender.id, &route.path, stamp),
             route,
-        })
+        });
+        (record, roster)
     }
 
     fn acknowledged(&self, ack: &Ack) {

@@ -61,9 +61,19 @@ impl<S: MessageStore + ?Sized> Seat for PeerSeat<S> {
     async fn run(self, socket: Socket) {
         let core = &self.registry.core;
         let peer = &self.peer;
-        let link = self.peer_link();
         let (dialled, remote) = (self.role == Role::Client, self.remote);
+        // Until it has entered, so that the end of a former link does not give the claim back.
+        let changing = core.changing.lock(&peer.id).await;
+        let claimed = self.registry.claim(peer).await;
+        let link = self.peer_link();
+        if let Err(error) = claimed {
+            warn!(peer = %peer.id, %remote, %error, "no link: the peer could not be claimed");
+            link.control.close(CloseCode::AWAY, "the store is out of reach");
+            self.live(socket, &link).await;
+            return;
+        }
         let entry = core.links.enter(&link, peer, self.role);
+        drop(changing);
         if entry.stays {
             let (principal, tags) = (self.principal.name(), &peer.tags);
             info!(peer = %peer.id, %remote, principal, kind = ?peer.kind, ?tags, durable = peer.durable, dialled, "link up");
@@ -90,6 +100,7 @@ impl<S: MessageStore + ?Sized> Seat for PeerSeat<S> {
         core.links.leave(&link);
         if link.lane.link_down(link.generation, link.end()) {
             self.registry.left(peer).await;
+            self.registry.release(peer).await;
         }
     }
 }

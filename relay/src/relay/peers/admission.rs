@@ -27,6 +27,9 @@ impl<S: MessageStore + ?Sized> Admission for Registry<S> {
         if core.links.closing.load(Ordering::Acquire) {
             return Err(Refusal::unavailable("this relay is shutting down"));
         }
+        if core.standing.is_cut_off() {
+            return Err(Refusal::unavailable("the store that this relay shares with others is out of reach"));
+        }
         let anonymous = || PeerId::generated(GeneratedFor::Anonymous, core.clock.ulid());
         let id = hello.id.clone().unwrap_or_else(anonymous);
         let changing = core.changing.lock(&id).await;

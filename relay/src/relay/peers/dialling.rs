@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use slipstream_store::{MessageStore, Peer, PeerKind};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::dials::{Dial, Known};
 use super::registry::Registry;
@@ -101,6 +101,17 @@ impl<S: MessageStore + ?Sized> Contact for DialContact<S> {
             ack_batch: true,
             max_message_bytes: Some(self.max_message_bytes() as u64),
             token: self.dial.configured.token.clone(),
+        }
+    }
+
+    async fn may_dial(&self) -> bool {
+        let Self { registry, dial } = self;
+        match registry.is_to_dial(dial).await {
+            Ok(is_to_dial) => is_to_dial,
+            Err(error) => {
+                debug!(peer = %dial.configured.alias, %error, "who dials the peer is not known");
+                false
+            }
         }
     }
 

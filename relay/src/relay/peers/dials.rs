@@ -1,7 +1,7 @@
 //! What is dialled: the configured peers, and who turned out to be there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use slipstream_store::{Peer, PeerId, PeerKind, Roster, Timestamp};
@@ -23,6 +23,8 @@ pub(in crate::relay) struct Dial {
     pub(in crate::relay) status: watch::Sender<DialStatus>,
     /// How often a dial has led to a link.
     links: AtomicU64,
+    /// Whether this process has taken it on, of those that share the store.
+    ours: AtomicBool,
 }
 
 /// Who is there as far as is known.
@@ -77,6 +79,7 @@ impl Dials {
                 known: Mutex::new(Known::among(roster, &configured.alias)),
                 status: watch::Sender::default(),
                 links: AtomicU64::new(0),
+                ours: AtomicBool::new(false),
             })
         };
         Self(configured.iter().map(dial).collect())
@@ -138,6 +141,17 @@ impl Dial {
     /// From now on this one is known to be there.
     pub(super) fn note(&self, known: Known) {
         *self.known.lock() = known;
+    }
+
+    /// Whether this process has taken the dial on.
+    pub(super) fn is_ours(&self) -> bool {
+        self.ours.load(Ordering::Acquire)
+    }
+
+    /// This process dials from now on, and finds the peer among those that are remembered.
+    pub(super) fn taken_over(&self, roster: &Roster) {
+        self.note(Known::among(roster, &self.configured.alias));
+        self.ours.store(true, Ordering::Release);
     }
 
     /// A dial has led to a link.

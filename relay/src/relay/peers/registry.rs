@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use slipstream_store::{MessageStore, Operation, Peer, PeerId, PeerKind, StoreError, Timestamp};
+use slipstream_store::{MessageStore, Operation, Outcome, Peer, PeerId, PeerKind, StoreError, Timestamp};
 use tracing::{debug, warn};
 
 use super::outcome::{Declared, Forgotten};
+use super::renewal::renew;
 use crate::relay::committer::CommitQueue;
 use crate::relay::core::Core;
 
@@ -155,11 +156,23 @@ impl<S: MessageStore + ?Sized> Registry<S> {
         if core.is_configured(id) {
             return Ok(Forgotten::Configured);
         }
-        // Out of the topology first, so that nothing new is routed to it.
-        core.topology.remove(id);
-        if let Err(error) = self.commits.apply(Operation::ForgetPeer { peer: id.clone(), at: core.clock.now() }).await {
-            core.topology.put([peer]);
-            return Err(error);
+        // Out of the topology first, so that nothing new is routed to it. Where another process may serve the peer, what is
+        // routed past it must not be committed before it is forgotten.
+        let is_shared = core.store.shared().is_some();
+        if !is_shared {
+            core.topology.remove(id);
+        }
+        match self.commits.apply(Operation::ForgetPeer { peer: id.clone(), at: core.clock.now() }).await {
+            // Another of the processes that share the store serves it, or has forgotten it.
+            Ok(Outcome::Unchanged) if is_shared => {
+                renew(&*core.store, &core.topology, &core.dispatcher).await?;
+                return Ok(if core.known(id).is_some() { Forgotten::Linked } else { Forgotten::Unknown });
+            }
+            Ok(_) => core.topology.remove(id),
+            Err(error) => {
+                core.topology.put([peer]);
+                return Err(error);
+            }
         }
         // What was committed until then, together with it too, is counted into the lane.
         self.commits.drain().await;

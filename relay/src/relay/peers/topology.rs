@@ -1,17 +1,22 @@
 //! Who the peers are: an immutable snapshot that every router reads, and that the supervisor replaces.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use slipstream_store::{Peer, PeerId, PeerKind, Tag};
+use slipstream_store::{Peer, PeerId, PeerKind, RememberedPeer, Roster, RosterVersion, Tag};
 
 /// The peers of one moment, ordered by id.
 #[derive(Debug, Default)]
 pub(crate) struct Topology {
     /// Grows with every change, so that what was derived from a topology can be kept while it is the same.
     pub(crate) version: u64,
+    /// The roster that it holds at least, if processes share the store.
+    pub(crate) roster: RosterVersion,
     peers: Vec<Arc<Peer>>,
+    /// The version with which each of them came or changed last.
+    changed: Vec<u64>,
 }
 
 /// What a message says about where it should go.
@@ -43,15 +48,26 @@ impl Topology {
 
     fn put(&mut self, peer: Peer) {
         match self.position(&peer.id) {
-            Ok(index) => self.peers[index] = Arc::new(peer),
-            Err(index) => self.peers.insert(index, Arc::new(peer)),
+            Ok(index) => {
+                self.peers[index] = Arc::new(peer);
+                self.changed[index] = self.version;
+            }
+            Err(index) => {
+                self.peers.insert(index, Arc::new(peer));
+                self.changed.insert(index, self.version);
+            }
         }
     }
 
     fn remove(&mut self, id: &PeerId) {
         if let Ok(index) = self.position(id) {
             self.peers.remove(index);
+            self.changed.remove(index);
         }
+    }
+
+    fn has_changed_since(&self, version: u64, id: &PeerId) -> bool {
+        self.position(id).is_ok_and(|index| self.changed[index] > version)
     }
 
     fn position(&self, id: &PeerId) -> Result<usize, usize> {
@@ -100,10 +116,34 @@ impl SharedTopology {
         });
     }
 
+    /// Takes in a roster that was read from the store after this version was in force. What was changed here since then
+    /// stays. Returns who is gone.
+    pub(crate) fn renew(&self, since: u64, roster: &Roster) -> Vec<PeerId> {
+        let mut gone = Vec::new();
+        self.change(|current| {
+            if roster.version < current.roster {
+                return;
+            }
+            current.roster = roster.version;
+            let mut read = BTreeSet::new();
+            for RememberedPeer { peer, .. } in &roster.peers {
+                read.insert(peer.id.clone());
+                if !current.has_changed_since(since, &peer.id) {
+                    current.put(peer.clone());
+                }
+            }
+            let others = current.peers.iter().map(|peer| peer.id.clone()).filter(|id| !read.contains(id));
+            gone = others.filter(|id| !current.has_changed_since(since, id)).collect();
+            gone.iter().for_each(|id| current.remove(id));
+        });
+        gone
+    }
+
     fn change(&self, change: impl FnOnce(&mut Topology)) {
         let _changing = self.changing.lock();
         let current = self.current.load();
-        let mut next = Topology { version: current.version + 1, peers: current.peers.clone() };
+        let (peers, changed) = (current.peers.clone(), current.changed.clone());
+        let mut next = Topology { version: current.version + 1, roster: current.roster, peers, changed };
         change(&mut next);
         self.current.store(Arc::new(next));
     }
@@ -179,6 +219,33 @@ mod tests {
         shared.remove(&id("a"));
         assert!(shared.load().version > before && shared.load().peer(&id("a")).is_none());
         assert!(shared.load().peer(&id("b")).is_some());
+    }
+
+    #[test]
+    fn what_was_read_does_not_undo_what_was_changed_since() {
+        let shared = topology();
+        let read: Vec<_> = shared.load().peers().iter().map(|peer| Peer::clone(peer)).collect();
+        let since = shared.load().version;
+        let peer = |name: &str, tags: &[&str]| Peer {
+            id: id(name),
+            tags: tags.iter().map(|tag| Tag::new(tag).unwrap()).collect(),
+            ..read[0].clone()
+        };
+        shared.put([peer("new", &[]), peer("b", &["changed"])]);
+        let roster = |version, peers: Vec<Peer>| {
+            let peers = peers.into_iter().map(|peer| RememberedPeer { peer, backlog: 0, oldest: None }).collect();
+            Roster { version: RosterVersion(version), peers, ..Roster::default() }
+        };
+        let elsewhere = read.iter().filter(|peer| peer.id != id("c")).cloned().chain([peer("theirs", &[])]);
+        assert_eq!(shared.renew(since, &roster(2, elsewhere.collect())), [id("c")]);
+        let ids: Vec<_> = shared.load().peers().iter().map(|peer| peer.id.to_string()).collect();
+        assert_eq!(ids, ["a", "b", "new", "plain", "relay", "theirs"]);
+        assert_eq!(*shared.load().peer(&id("b")).unwrap().tags, [Tag::new("changed").unwrap()]);
+        let now = shared.load().version;
+        assert_eq!(shared.renew(now, &roster(1, Vec::new())), [], "it is older than what is known");
+        assert_eq!(shared.renew(now, &roster(3, read)), [id("new"), id("theirs")]);
+        assert_eq!(shared.load().roster, RosterVersion(3));
+        assert!(shared.load().peer(&id("new")).is_none() && shared.load().peer(&id("c")).is_some());
     }
 
     #[test]

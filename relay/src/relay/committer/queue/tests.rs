@@ -12,7 +12,11 @@ fn message(text: &'static str) -> Submission {
     let reply = ReplyTo(Arc::new(Outbox::new(1, Arc::<Wake>::default())));
     let (read_at, from_relay, mandatory, trace) = (Duration::ZERO, false, false, None);
     let instances = Box::default();
-    Submission::Message(record, Arrival { reply, read_at, from_relay, unrouted: None, instances, mandatory, trace })
+    let routed_by = Default::default();
+    Submission::Message(
+        record,
+        Arrival { reply, read_at, from_relay, unrouted: None, routed_by, instances, mandatory, trace },
+    )
 }
 
 fn room(places: usize, bytes: u32) -> (CommitQueue, Submissions) {
