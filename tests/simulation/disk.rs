@@ -1,6 +1,7 @@
 //! A relay's disk: the model store on a medium that outlives crashes, with commits that take simulated time, fail, and
-//! are cut off by a crash.
+//! are cut off by a crash. Several processes that are one relay share one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -15,15 +16,16 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use slipstream::store::{
     Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon,
-    Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Show, Stats,
-    StoreError, Timestamp, Trace,
+    Identity, Member, MemberId, MessageStore, News, Outcome, Owed, Page, PageLimit, PeerId, Pending, Purged,
+    RememberedPeer, Result, Roster, Sequence, SharedStore, Show, Stats, StoreError, Timestamp, Trace,
 };
 use slipstream_conformance::{ModelMedium, ModelStore};
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::invariants::Oracle;
 use crate::network::Life;
+use crate::plan::{Plan, RelayPlan};
 use crate::world::World;
 
 /// What the disk does to the calls that come.
@@ -58,47 +60,68 @@ pub(crate) struct Disk {
     syncs_every: u64,
     /// Whether it is the simulation that looks: it takes neither time nor randomness.
     looked_at: AtomicBool,
+    /// The handle by which the simulation looks at a store that is shared.
+    looks: Option<ModelStore>,
 }
 
 #[derive(Debug)]
 struct State {
     place: PathBuf,
     mood: Mood,
-    model: Option<Arc<ModelStore>>,
+    /// The processes that have it open, by their hosts.
+    open: BTreeMap<PeerId, Session>,
+    /// Of a shared store the handles of processes that died: they stay members until they are retired.
+    dead: Vec<Arc<ModelStore>>,
+    /// The processes that stand still, and until when.
+    paused: BTreeMap<PeerId, Instant>,
     commits: u64,
     synced: Option<PathBuf>,
-    /// The commit that is under way.
-    under_way: Option<Arc<Batch>>,
     randomness: fastrand::Rng,
 }
 
+/// A process that has the store open.
+#[derive(Debug)]
+struct Session {
+    model: Arc<ModelStore>,
+    /// The commit that is under way.
+    under_way: Option<Arc<Batch>>,
+}
+
 impl Disk {
-    pub(crate) fn new(relay: &PeerId, world: &Arc<World>, oracle: &Arc<Oracle>, syncs_every: u64) -> Arc<Self> {
+    pub(crate) fn new(plan: &Plan, relay: &RelayPlan, world: &Arc<World>, oracle: &Arc<Oracle>) -> Arc<Self> {
+        let (medium, place) = (ModelMedium::default(), PathBuf::from(relay.id.as_str()));
+        let looks = (relay.hosts.len() > 1).then(|| ModelStore::open_shared(&medium, &place));
         let state = State {
-            place: PathBuf::from(relay.as_str()),
+            place,
             mood: Mood::well(),
-            model: None,
+            open: BTreeMap::new(),
+            dead: Vec::new(),
+            paused: BTreeMap::new(),
             commits: 0,
             synced: None,
-            under_way: None,
             randomness: world.randomness(),
         };
         Arc::new(Self {
-            relay: relay.clone(),
+            relay: relay.id.clone(),
             world: Arc::clone(world),
             oracle: Arc::clone(oracle),
-            medium: ModelMedium::default(),
+            medium,
             state: Mutex::new(state),
-            syncs_every,
+            syncs_every: plan.breakage.syncs_every,
             looked_at: AtomicBool::new(false),
+            looks,
         })
     }
 
     /// Opens the store for one run of the relay.
     pub(crate) fn open(self: &Arc<Self>, life: &Life) -> SimStore {
         let mut state = self.state.lock();
-        let model = Arc::new(ModelStore::open(&self.medium, &state.place).expect("the run before has let go of it"));
-        state.model = Some(Arc::clone(&model));
+        let model = match self.looks {
+            Some(_) => ModelStore::open_shared(&self.medium, &state.place),
+            None => ModelStore::open(&self.medium, &state.place).expect("the run before has let go of it"),
+        };
+        let model = Arc::new(model);
+        state.open.insert(life.host.clone(), Session { model: Arc::clone(&model), under_way: None });
         drop(state);
         SimStore { disk: Arc::clone(self), life: life.clone(), model, poisoned: Arc::default() }
     }
@@ -110,17 +133,27 @@ impl Disk {
         }
     }
 
-    /// The relay is gone. A commit that was under way happened or did not.
-    pub(crate) fn cut_off(&self) {
-        let (batch, model) = {
+    /// The process on a host stands still from now on, for so long.
+    pub(crate) fn pause(&self, host: &PeerId, lasts: Duration) {
+        self.world.note(host, format_args!("stands still for {lasts:?}"));
+        self.state.lock().paused.insert(host.clone(), Instant::now() + lasts);
+    }
+
+    /// The process on a host is gone. A commit that was under way happened or did not.
+    pub(crate) fn cut_off(&self, host: &PeerId) {
+        let (session, happens) = {
             let mut state = self.state.lock();
+            state.paused.remove(host);
             let happens = state.randomness.bool();
-            (state.under_way.take().filter(|_| happens), state.model.take())
+            (state.open.remove(host), happens)
         };
-        let Some(model) = model else { return };
-        if let Some(batch) = batch {
-            self.world.note(&self.relay, "the commit under way happened");
+        let Some(Session { model, under_way }) = session else { return };
+        if let Some(batch) = under_way.filter(|_| happens) {
+            self.world.note(host, "the commit under way happened");
             let _ = self.apply(&model, &batch);
+        }
+        if self.looks.is_some() {
+            return self.state.lock().dead.push(model);
         }
         at_once(model.close()).expect("the model closes");
         let mut state = self.state.lock();
@@ -129,14 +162,10 @@ impl Disk {
         }
     }
 
-    /// The relay closes its store in order: what was begun is finished.
-    fn close(&self) {
-        let (batch, model) = {
-            let mut state = self.state.lock();
-            (state.under_way.take(), state.model.take())
-        };
-        let Some(model) = model else { return };
-        if let Some(batch) = batch {
+    /// The process on a host closes its store in order: what was begun is finished.
+    fn close(&self, host: &PeerId) {
+        let Some(Session { model, under_way }) = self.state.lock().open.remove(host) else { return };
+        if let Some(batch) = under_way {
             let _ = self.apply(&model, &batch);
         }
         at_once(model.close()).expect("the model closes");
@@ -145,9 +174,12 @@ impl Disk {
 
     /// Reads the store, whether or not a relay has it open.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&ModelStore) -> T) -> T {
+        if let Some(model) = &self.looks {
+            return look(model);
+        }
         let state = self.state.lock();
-        match &state.model {
-            Some(model) => look(model),
+        match state.open.values().next() {
+            Some(session) => look(&session.model),
             None => look(&ModelStore::open(&self.medium, &state.place).expect("nobody has it open")),
         }
     }
@@ -171,6 +203,17 @@ impl Disk {
             state.synced = Some(copy);
         }
         Ok(outcomes)
+    }
+
+    /// Waits for as long as the process on a host stands still.
+    async fn moves(&self, host: &PeerId) {
+        loop {
+            let until = self.state.lock().paused.get(host).copied();
+            match until.filter(|until| *until > Instant::now()) {
+                Some(until) => sleep_until(until).await,
+                None => return,
+            }
+        }
     }
 
     fn take_time(&self) -> Duration {
@@ -240,12 +283,46 @@ impl SimStore {
         if self.disk.looked_at.load(Ordering::Relaxed) {
             return read(&self.model);
         }
+        self.disk.moves(&self.life.host).await;
         let first = self.disk.state.lock().randomness.bool();
         let pause = self.disk.take_time();
         let early = first.then(|| read(&self.model));
         sleep(pause).await;
+        self.disk.moves(&self.life.host).await;
         self.check_alive()?;
         early.unwrap_or_else(|| read(&self.model))
+    }
+
+    /// Something that changes what a member has. It happens at once, or the store is busy, or it does not say; each takes
+    /// time before and after.
+    async fn change<T>(&self, change: impl FnOnce(&dyn SharedStore) -> Result<T>) -> Result<T> {
+        let (disk, host) = (&self.disk, &self.life.host);
+        self.check_alive()?;
+        disk.moves(host).await;
+        sleep(disk.take_time()).await;
+        self.check_alive()?;
+        let member = self.model.shared().ok_or(StoreError::Closed)?;
+        let changed = match disk.fate(&Batch::default()) {
+            Fate::Done | Fate::Full | Fate::Poisoned => change(member),
+            Fate::Busy => Err(StoreError::Busy("the disk is busy".to_owned())),
+            Fate::Unclear { happens } => {
+                if happens {
+                    change(member)?;
+                }
+                Err(StoreError::Indeterminate("the disk did not say".to_owned()))
+            }
+        };
+        sleep(disk.take_time()).await;
+        disk.moves(host).await;
+        self.check_alive()?;
+        changed
+    }
+
+    /// Notes what commit is under way, and returns the one before.
+    fn under_way(&self, batch: Option<Arc<Batch>>) -> Option<Arc<Batch>> {
+        let mut state = self.disk.state.lock();
+        let session = state.open.get_mut(&self.life.host)?;
+        std::mem::replace(&mut session.under_way, batch)
     }
 
     fn finish(&self, batch: &Arc<Batch>, fate: Fate) -> Result<Vec<Outcome>> {
@@ -271,19 +348,25 @@ impl MessageStore for SimStore {
         self.model.guarantee()
     }
 
+    fn shared(&self) -> Option<&dyn SharedStore> {
+        self.model.shared().map(|_| self as &dyn SharedStore)
+    }
+
     async fn commit(&self, batch: Arc<Batch>) -> Result<Vec<Outcome>> {
         self.check_alive()?;
+        self.disk.moves(&self.life.host).await;
         let (pause, fate) = (self.disk.take_time(), self.disk.fate(&batch));
-        self.disk.state.lock().under_way = Some(Arc::clone(&batch));
+        self.under_way(Some(Arc::clone(&batch)));
         // The writer works on, whether or not anyone waits for it.
         let writer = self.clone();
         let (answer, answered) = oneshot::channel();
         tokio::spawn(async move {
             sleep(pause).await;
-            let begun = !writer.life.is_over() && writer.disk.state.lock().under_way.take().is_some();
+            let begun = !writer.life.is_over() && writer.under_way(None).is_some();
             let _ = answer.send(if begun { writer.finish(&batch, fate) } else { Err(StoreError::Closed) });
         });
         let result = answered.await.unwrap_or(Err(StoreError::Closed));
+        self.disk.moves(&self.life.host).await;
         if let Err(error) = &result {
             self.disk.world.note(&self.disk.relay, format_args!("commit: {error}"));
         }
@@ -316,8 +399,11 @@ impl MessageStore for SimStore {
     }
 
     async fn roster(&self) -> Result<Roster> {
-        self.check_alive()?;
-        at_once(self.model.roster())
+        // A relay that has its store for itself reads it in no time, as ever.
+        match self.model.shared() {
+            Some(_) => self.read(|model| at_once(model.roster())).await,
+            None => self.check_alive().and_then(|()| at_once(self.model.roster())),
+        }
     }
 
     async fn purge(&self, horizon: Horizon, budget: NonZeroU32) -> Result<Purged> {
@@ -344,9 +430,60 @@ impl MessageStore for SimStore {
 
     async fn close(&self) -> Result<()> {
         if !self.life.is_over() {
-            self.disk.close();
+            self.disk.close(&self.life.host);
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl SharedStore for SimStore {
+    fn member(&self) -> MemberId {
+        self.model.member()
+    }
+
+    async fn claim(&self, peer: &PeerId) -> Result<Option<RememberedPeer>> {
+        self.change(|member| at_once(member.claim(peer))).await
+    }
+
+    async fn release(&self, peer: &PeerId) -> Result<()> {
+        self.change(|member| at_once(member.release(peer))).await
+    }
+
+    async fn take_duty(&self, duty: &str) -> Result<bool> {
+        self.change(|member| at_once(member.take_duty(duty))).await
+    }
+
+    async fn leave_duty(&self, duty: &str) -> Result<()> {
+        self.change(|member| at_once(member.leave_duty(duty))).await
+    }
+
+    /// Nothing wakes it: it looks now and then.
+    async fn news(&self, most: Duration) -> Result<News> {
+        let ends = Instant::now() + most;
+        loop {
+            self.check_alive()?;
+            self.disk.moves(&self.life.host).await;
+            let member = self.model.shared().ok_or(StoreError::Closed)?;
+            let news = at_once(member.news(Duration::ZERO))?;
+            if news != News::NONE || Instant::now() >= ends {
+                return Ok(news);
+            }
+            let pause = 10 * self.disk.take_time() + Duration::from_millis(1);
+            sleep_until(ends.min(Instant::now() + pause)).await;
+        }
+    }
+
+    fn interleaved(&self) -> Owed {
+        self.model.interleaved()
+    }
+
+    async fn beat(&self) -> Result<Vec<Member>> {
+        self.change(|member| at_once(member.beat())).await
+    }
+
+    async fn retire(&self, member: Member) -> Result<bool> {
+        self.change(|own| at_once(own.retire(member))).await
     }
 }
 

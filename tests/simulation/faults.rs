@@ -50,8 +50,11 @@ impl Simulation {
             }
             Fault::ClockJump => {
                 let by = any_step(randomness);
-                self.world.note(&relay.id, format_args!("clock is set by {by} ms"));
+                self.world.note(&relay.host, format_args!("clock is set by {by} ms"));
                 relay.clock.jump(&self.world, by);
+            }
+            Fault::Pause => {
+                relay.disk.pause(&relay.host, lasts);
             }
         }
     }
@@ -62,10 +65,14 @@ impl Simulation {
             .plan
             .applications
             .iter()
-            .map(|application| (application.id.clone(), self.plan.relays[application.home].id.clone()))
+            .flat_map(|application| {
+                let hosts = self.plan.relays[application.home].hosts.iter();
+                hosts.map(|host| (application.id.clone(), host.clone()))
+            })
             .collect();
         for relay in &self.plan.relays {
-            routes.extend(self.plan.neighbours(&relay.id).map(|other| (relay.id.clone(), other.clone())));
+            let others = || self.plan.neighbours(&relay.id).flat_map(|other| self.plan.hosts_of(other));
+            routes.extend(relay.hosts.iter().flat_map(|host| others().map(|other| (host.clone(), other.clone()))));
         }
         let (one, other) = randomness.choice(routes).expect("there is a route");
         if randomness.bool() { (one, other) } else { (other, one) }
@@ -118,7 +125,7 @@ impl Simulation {
             .plan
             .relays
             .iter()
-            .map(|it| &it.id)
+            .flat_map(|it| &it.hosts)
             .chain(self.plan.applications.iter().map(|it| &it.id))
             .cloned()
             .collect();

@@ -17,6 +17,7 @@
 
 mod application;
 mod clock;
+mod cluster;
 mod disk;
 mod faults;
 mod invariants;

@@ -42,22 +42,23 @@ class Mutant(NamedTuple):
 MOODY = "one_relay_holds_with_moody_applications_through_faults"
 FAULTS = "one_relay_holds_through_faults"
 TRIANGLE = "a_triangle_holds_through_faults"
+CLUSTER = "processes_that_share_a_store_hold_with_moody_applications_through_faults"
 
 MUTANTS = [
     Mutant(
         "confirms what the store refused",
         "relay/src/relay/committer/finish.rs",
-        "error.to_string(), &record.identity);\n                    self.turn_away(record, arrival, refusal);",
-        "error.to_string(), &record.identity);\n                    if MUTANT { drop(refusal); arrival.reply.confirm(record.identity.clone()); }"
-        " else { self.turn_away(record, arrival, refusal); }",
+        "error.to_string(), &record.identity);\n                    self.turn_away(record, arrival, refusal, &mut answers);",
+        "error.to_string(), &record.identity);\n                    if MUTANT { answers.give(arrival.reply, Answer::Confirm(record.identity.clone())); }"
+        " else { self.turn_away(record, arrival, refusal, &mut answers); }",
         FAULTS,
         ("what is confirmed is kept",),
     ),
     Mutant(
         "records and does not forward",
         "relay/src/relay/committer/finish.rs",
-        "self.dispatcher.forward(&route.recipients, &run.forwards);",
-        "if !MUTANT { self.dispatcher.forward(&route.recipients, &run.forwards); }",
+        "self.dispatcher.forward(&route.recipients, &finishing.forwards);",
+        "if !MUTANT { self.dispatcher.forward(&route.recipients, &finishing.forwards); }",
         FAULTS,
         ("everything settles",),
     ),
@@ -108,6 +109,30 @@ MUTANTS = [
         "envelope.outgoing_path(&self.sender.id, if MUTANT { &self.sender.id } else { relay })",
         TRIANGLE,
         ("paths are real",),
+    ),
+    Mutant(
+        "routes by any roster",
+        "relay/src/relay/committer/batch.rs",
+        "Batch { operations, routed_by }",
+        "Batch { operations, routed_by: routed_by.filter(|_| !MUTANT) }",
+        CLUSTER,
+        ("what is confirmed is owed or settled", "nothing is missing"),
+    ),
+    Mutant(
+        "hands on what it recorded before what others recorded",
+        "relay/src/relay/committer/retry.rs",
+        "self.dispatcher.recorded_elsewhere(&shared.interleaved());",
+        "if !MUTANT { self.dispatcher.recorded_elsewhere(&shared.interleaved()); }",
+        CLUSTER,
+        ("everything settles", "deliveries come in order"),
+    ),
+    Mutant(
+        "does not claim the peers that it serves",
+        "relay/src/relay/peers/claims.rs",
+        "let Some(shared) = self.core.store.shared() else { return Ok(()) };",
+        "let Some(shared) = self.core.store.shared().filter(|_| !MUTANT) else { return Ok(()) };",
+        CLUSTER,
+        ("everything settles", "messages are accepted in order", "only what is given up dies", "counts are right"),
     ),
 ]
 

@@ -32,6 +32,8 @@ pub(crate) struct Plan {
 #[derive(Debug, Clone)]
 pub(crate) struct RelayPlan {
     pub(crate) id: PeerId,
+    /// The machines that it runs on. On several it is several processes that share a store.
+    pub(crate) hosts: Vec<PeerId>,
     /// The relays that it dials, by their index.
     pub(crate) dials: Vec<usize>,
 }
@@ -77,6 +79,12 @@ impl Plan {
         self.relays.iter().map(|other| &other.id).filter(move |id| self.are_neighbours(id.as_str(), relay.as_str()))
     }
 
+    /// The machines that a relay runs on.
+    pub(crate) fn hosts_of<'p>(&'p self, relay: &PeerId) -> impl Iterator<Item = &'p PeerId> + use<'p> {
+        let relay = self.relays.iter().find(|it| it.id == *relay);
+        relay.into_iter().flat_map(|relay| &relay.hosts)
+    }
+
     pub(crate) fn are_neighbours(&self, one: &str, other: &str) -> bool {
         let dials = |from: &str, to: &str| {
             let from = self.relays.iter().find(|relay| relay.id.as_str() == from);
@@ -101,6 +109,7 @@ impl Plan {
         let id = |name: String| PeerId::new(name).expect("a valid id");
         let relay = |index| RelayPlan {
             id: id(format!("relay-{index}")),
+            hosts: vec![id(format!("relay-{index}"))],
             dials: joins.iter().filter(|(from, _)| *from == index).map(|(_, to)| *to).collect(),
         };
         let applications = if relays == 1 { 3 } else { relays };
@@ -124,6 +133,15 @@ impl Plan {
             settles_within: Duration::from_secs(900),
             breakage: Breakage::default(),
         }
+    }
+
+    /// The same with each relay as so many processes that share a store.
+    pub(crate) fn on_several_machines(mut self, machines: usize) -> Self {
+        for relay in &mut self.relays {
+            let host = |number| PeerId::new(format!("{}-{number}", relay.id)).expect("a valid id");
+            relay.hosts = (0..machines).map(host).collect();
+        }
+        self
     }
 
     /// The same with faults, of these kinds.
@@ -199,9 +217,12 @@ pub(crate) enum Fault {
     DiskFailure,
     /// A machine's clock is set.
     ClockJump,
+    /// A process stands still at each call of its store for a while, as one that was stopped.
+    Pause,
 }
 
 impl Fault {
+    /// Everything that may befall a relay that has its store for itself.
     pub(crate) const ALL: [Self; 10] = [
         Self::Reset,
         Self::Sever,
@@ -213,6 +234,19 @@ impl Fault {
         Self::Disk,
         Self::DiskFailure,
         Self::ClockJump,
+    ];
+
+    /// Everything that may befall processes that share a store. The store itself does not fail for good.
+    pub(crate) const SHARING: [Self; 9] = [
+        Self::Reset,
+        Self::Sever,
+        Self::Cut,
+        Self::Storm,
+        Self::RelayCrash,
+        Self::RelayRestart,
+        Self::ApplicationCrash,
+        Self::Disk,
+        Self::Pause,
     ];
 }
 

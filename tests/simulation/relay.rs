@@ -8,7 +8,7 @@ use slipstream::dial::DialledPeer;
 use slipstream::link::Target;
 use slipstream::listen::AllowAll;
 use slipstream::relay::{Observation, Observer};
-use slipstream::store::{MessageStore, PeerId};
+use slipstream::store::{MessageStore, PeerId, StoreError};
 use slipstream::{Relay, RelayError, Settings};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,8 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct RelayMachine {
     pub(crate) id: PeerId,
+    /// Its name on the network.
+    pub(crate) host: PeerId,
     pub(crate) disk: Arc<Disk>,
     pub(crate) clock: MachineClock,
     world: Arc<World>,
@@ -52,15 +54,17 @@ impl RelayMachine {
     pub(crate) fn new(
         plan: &Plan,
         index: usize,
+        host: &PeerId,
+        disk: &Arc<Disk>,
         world: &Arc<World>,
         network: &Arc<Network>,
         oracle: &Arc<Oracle>,
     ) -> Arc<Self> {
         let relay = &plan.relays[index];
         let dials = relay.dials.iter().map(|index| {
-            let id = &plan.relays[*index].id;
+            let (id, host) = (&plan.relays[*index].id, &plan.relays[*index].hosts[0]);
             DialledPeer {
-                target: Target::parse(&format!("ws://{id}:7171/")).expect("a valid URL"),
+                target: Target::parse(&format!("ws://{host}:7171/")).expect("a valid URL"),
                 alias: id.clone(),
                 tags: None,
                 group: None,
@@ -76,7 +80,8 @@ impl RelayMachine {
         };
         Arc::new(Self {
             id: relay.id.clone(),
-            disk: Disk::new(&relay.id, world, oracle, plan.breakage.syncs_every),
+            host: host.clone(),
+            disk: Arc::clone(disk),
             clock: oracle.clock_of(&relay.id),
             world: Arc::clone(world),
             network: Arc::clone(network),
@@ -96,7 +101,7 @@ impl RelayMachine {
                 sleep_until(until).await;
                 continue;
             }
-            let life = Life::new(&self.id);
+            let life = Life::new(&self.host);
             let (crashed, shutdown) = (CancellationToken::new(), CancellationToken::new());
             {
                 let mut running = self.running.lock();
@@ -104,7 +109,7 @@ impl RelayMachine {
                 running.crashed = crashed.clone();
                 running.shutdown = shutdown.clone();
             }
-            self.world.note(&self.id, "starts");
+            self.world.note(&self.host, "starts");
             tokio::select! {
                 biased;
                 () = crashed.cancelled() => {}
@@ -127,34 +132,36 @@ impl RelayMachine {
 
     /// The relay ended by itself, or because it was asked to.
     fn ended(&self, life: &Life, shutdown: &CancellationToken, ended: &Result<(), RelayError>) {
-        self.world.note(&self.id, format_args!("ended: {ended:?}"));
+        self.world.note(&self.host, format_args!("ended: {ended:?}"));
         let due = match ended {
             Ok(()) => shutdown.is_cancelled(),
+            // The others took it for dead.
+            Err(RelayError::Store(StoreError::Retired)) => true,
             Err(RelayError::Store(_)) => self.disk_fails,
             Err(_) => false,
         };
-        self.world.holds("relays do not fail", due, || format!("{} ended: {ended:?}", self.id));
+        self.world.holds("relays do not fail", due, || format!("{} ended: {ended:?}", self.host));
         self.network.kill(life, None);
-        self.disk.cut_off();
+        self.disk.cut_off(&self.host);
     }
 
     /// Ends the relay as a crash does. It is started again once `down_for` has passed.
     pub(crate) fn crash(&self, crash: Crash, down_for: Duration) {
         let mut running = self.running.lock();
         let Some(life) = running.life.clone().filter(|life| !life.is_over()) else { return };
-        self.world.note(&self.id, format_args!("crashes: {crash:?}, for {down_for:?}"));
+        self.world.note(&self.host, format_args!("crashes: {crash:?}, for {down_for:?}"));
         running.down_until = Some(Instant::now() + down_for);
         running.observer = None;
         running.crashed.cancel();
         drop(running);
         self.network.kill(&life, Some(crash));
-        self.disk.cut_off();
+        self.disk.cut_off(&self.host);
     }
 
     /// Asks the relay to end in order. It is started again.
     pub(crate) fn shut_down(&self, down_for: Duration) {
         let mut running = self.running.lock();
-        self.world.note(&self.id, format_args!("is asked to end, for {down_for:?}"));
+        self.world.note(&self.host, format_args!("is asked to end, for {down_for:?}"));
         running.down_until = Some(Instant::now() + down_for);
         running.shutdown.cancel();
     }

@@ -100,19 +100,22 @@ impl Simulation {
         let plan = Arc::new(plan.clone());
         let network = Network::new(&world, plan.weather.clone());
         let oracle = Oracle::new(&world, &plan);
-        let relays: Vec<_> =
-            (0..plan.relays.len()).map(|index| RelayMachine::new(&plan, index, &world, &network, &oracle)).collect();
+        let disks: Vec<_> = plan.relays.iter().map(|relay| Disk::new(&plan, relay, &world, &oracle)).collect();
+        let machines = plan.relays.iter().enumerate().flat_map(|(index, relay)| {
+            let machine = |host| RelayMachine::new(&plan, index, host, &disks[index], &world, &network, &oracle);
+            relay.hosts.iter().map(machine).collect::<Vec<_>>()
+        });
+        let relays: Vec<_> = machines.collect();
         let everyone: Vec<PeerId> = plan.applications.iter().map(|application| application.id.clone()).collect();
         let applications = plan.applications.iter().map(|application| {
-            let home = &relays[application.home];
             ApplicationMachine::new(Application::new(
                 application,
                 Surroundings {
                     world: &world,
                     network: &network,
                     oracle: &oracle,
-                    relay: &home.id,
-                    disk: &home.disk,
+                    hosts: &plan.relays[application.home].hosts,
+                    disk: &disks[application.home],
                     everyone: everyone.clone(),
                     tags: plan.tags(),
                 },

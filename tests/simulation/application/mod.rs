@@ -46,7 +46,9 @@ pub(crate) struct Application {
     world: Arc<World>,
     network: Arc<Network>,
     oracle: Arc<Oracle>,
-    relay: PeerId,
+    /// The machines that it may link to, and the one that it linked to last.
+    hosts: Vec<PeerId>,
+    host: Mutex<PeerId>,
     disk: Arc<Disk>,
     clock: MachineClock,
     links: AtomicU64,
@@ -62,7 +64,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) world: &'a Arc<World>,
     pub(crate) network: &'a Arc<Network>,
     pub(crate) oracle: &'a Arc<Oracle>,
-    pub(crate) relay: &'a PeerId,
+    pub(crate) hosts: &'a [PeerId],
     pub(crate) disk: &'a Arc<Disk>,
     pub(crate) everyone: Vec<PeerId>,
     pub(crate) tags: Vec<Tag>,
@@ -84,14 +86,15 @@ enum Due {
 
 impl Application {
     pub(crate) fn new(plan: &ApplicationPlan, surroundings: Surroundings<'_>) -> Arc<Self> {
-        let Surroundings { world, network, oracle, relay, disk, everyone, tags } = surroundings;
+        let Surroundings { world, network, oracle, hosts, disk, everyone, tags } = surroundings;
         let writer = Writer::new(&plan.id, plan.topics.clone(), everyone, tags, world.randomness());
         Arc::new(Self {
             plan: plan.clone(),
             world: Arc::clone(world),
             network: Arc::clone(network),
             oracle: Arc::clone(oracle),
-            relay: relay.clone(),
+            host: Mutex::new(hosts[0].clone()),
+            hosts: hosts.to_vec(),
             disk: Arc::clone(disk),
             clock: MachineClock::default(),
             links: AtomicU64::new(0),
@@ -128,7 +131,12 @@ impl Application {
 
     async fn link(&self, life: &Life) -> Result<Client, String> {
         let connector = self.network.connector(life);
-        let target = Target::parse(&format!("ws://{}:7171/", self.relay))?;
+        let host = match &*self.hosts {
+            [host] => host,
+            hosts => &hosts[self.randomness.lock().usize(0..hosts.len())],
+        };
+        *self.host.lock() = host.clone();
+        let target = Target::parse(&format!("ws://{host}:7171/"))?;
         let (stream, _) = connector.connect(&target).await.map_err(|error| error.to_string())?;
         let options = ClientOptions {
             id: self.plan.durable.then(|| self.plan.id.clone()),
@@ -242,7 +250,8 @@ impl Application {
 
     fn answer(&self, message: &Delivered, number: u64, answers: &mut BTreeMap<(Instant, u64), Due>) -> Mortal {
         let (id, identity) = (&self.plan.id, &message.identity);
-        let receipt = self.oracle.delivered(id, message, |within| self.network.was_in_trouble(id, &self.relay, within));
+        let host = self.host.lock().clone();
+        let receipt = self.oracle.delivered(id, message, |within| self.network.was_in_trouble(id, &host, within));
         let answer = self.plan.temper.answer(self.plan.seed, identity, receipt.times, self.world.elapsed());
         self.world.note(id, format_args!("gets {identity}, time {}: {answer:?}", receipt.times));
         let (after, due) = match answer {
