@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use slipstream_store::{
     Came, ClusterGroup, DeadLetter, DeadLetterFilter, DeadLetterReason, DeliveryState, DuplicateBy, Exchanged,
     Fingerprint, Horizon, Identity, Key, MessageId, MessageStore, MessageType, Operation, Outcome, PageLimit, Peer,
-    PeerId, PeerKind, Pending, Purged, Record, RememberedPeer, Route, Sent, Sequence, Show, Stamp, Tag, Timestamp,
-    Trace, TracedDelivery,
+    PeerId, PeerKind, Pending, Purged, Record, RememberedPeer, Route, Sent, Sequence, SharedStore, Show, Stamp, Tag,
+    Timestamp, Trace, TracedDelivery,
 };
 use ulid::Ulid;
 
@@ -153,6 +153,11 @@ pub fn import(name: &str, record: Record) -> Operation {
 /// Discards a dead letter.
 pub fn discard(name: &str, sequence: Sequence) -> Operation {
     Operation::Discard { peer: peer(name), sequence }
+}
+
+/// A store as one that several processes share.
+pub fn shared<S: MessageStore + ?Sized>(store: &S) -> &dyn SharedStore {
+    store.shared().expect("the store is shared")
 }
 
 /// Commits the operations as one batch.

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slipstream_store::{
-    Batch, Member, MessageStore, News, Operation, Outcome, Owed, Peer, Result, RosterVersion, Sequence, SharedStore,
-    StoreError,
+    Batch, Member, MessageStore, News, Operation, Outcome, Owed, Peer, Result, RosterVersion, Sequence, StoreError,
 };
 
 use crate::fixture::*;
@@ -18,10 +17,6 @@ const LONG: Duration = Duration::from_secs(15);
 
 /// As long as a case waits if there should be no news.
 const SHORT: Duration = Duration::from_millis(1);
-
-fn shared<S: MessageStore>(store: &S) -> &dyn SharedStore {
-    store.shared().expect("the store is shared")
-}
 
 /// The roster that is in force.
 async fn version<S: MessageStore>(store: &S) -> RosterVersion {

@@ -8,6 +8,7 @@ mod medium;
 mod members;
 mod purge;
 mod shared;
+mod sharing;
 mod state;
 mod views;
 

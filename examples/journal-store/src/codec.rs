@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use slipstream_store::{
-    Batch, ClusterGroup, DeadLetterReason, Fingerprint, Identity, Key, MessageId, MessageType, Peer, PeerId, Record,
-    Result, Route, Sequence, Stamp, StoreError, Tag, Timestamp,
+    Batch, ClusterGroup, DeadLetterReason, Fingerprint, Identity, Key, MessageId, MessageType, Operation, Peer, PeerId,
+    Record, Result, Route, Sequence, Stamp, StoreError, Tag, Timestamp,
 };
 use ulid::Ulid;
 

@@ -6,11 +6,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use slipstream_store::{Member, News, Owed, PeerId, RememberedPeer, Result, SharedStore};
 
-use super::shared;
 use crate::cases::lockstep::pair::{Checked, Pair};
 use crate::cases::lockstep::run;
 use crate::cases::lockstep::steps::{self, PEERS, Step};
-use crate::fixture::peer;
+use crate::fixture::{peer, shared};
 use crate::harness::{Harness, Sandbox};
 
 /// How many members do something.
