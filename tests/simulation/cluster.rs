@@ -28,3 +28,10 @@ fn processes_that_share_a_store_hold_with_moody_applications_through_faults() {
     let test = "processes_that_share_a_store_hold_with_moody_applications_through_faults";
     hold(test, 1..=6, |_| cluster().with_moods().with_faults(&Fault::SHARING));
 }
+
+/// Two such relays that are linked: of each one process dials or is dialled, and another goes on when it is gone.
+#[test]
+fn linked_clusters_hold_through_faults() {
+    let plan = Plan::mesh(2, &[(0, 1)]).on_several_machines(2);
+    hold("linked_clusters_hold_through_faults", 1..=4, |_| plan.clone().with_faults(&Fault::SHARING));
+}
