@@ -1,0 +1,95 @@
+-- Settling deliveries and noting attempts. No delivery is named twice in one call.
+
+-- Settles deliveries that are given as masks: of a pack those of a peer that ended in one way at one time. What is given
+-- up is named once more, one by one, with its reason. `hits` says of each mask which of it were pending. The others that
+-- were acknowledged may be dead letters, which go: `late_group` and `late_seq` name them.
+CREATE FUNCTION slipstream.settle(
+    s_peer text[], s_pack bigint[], s_state smallint[], s_at bigint[], s_bits bit varying[],
+    d_peer text[], d_seq bigint[], d_reason bytea[], d_class text[], d_attempts bigint[], d_at bigint[],
+    OUT hits bit varying[], OUT late_group integer[], OUT late_seq bigint[], OUT freed bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    touched bigint[];
+    late_packs bigint[];
+BEGIN
+    PERFORM 1 FROM slipstream.owed o JOIN unnest(s_peer, s_pack) g(peer, pack) ON o.pack = g.pack AND o.peer = g.peer
+    ORDER BY o.pack, o.peer FOR UPDATE OF o;
+    SELECT array_agg(coalesce(o.bits & slipstream.fit(g.bits, length(o.bits)), ''::bit varying) ORDER BY g.ord)
+    INTO hits
+    FROM unnest(s_peer, s_pack, s_bits) WITH ORDINALITY g(peer, pack, bits, ord)
+    LEFT JOIN slipstream.owed o ON o.pack = g.pack AND o.peer = g.peer;
+
+    IF cardinality(d_seq) > 0 THEN
+        INSERT INTO slipstream.dead
+        SELECT d.seq, d.peer, m.seq, m.id, m.grp, d.reason, d.class, d.attempts, d.at, m.received,
+               p.expires[i.index + 1], slipstream.part(p.meta, p.meta_ends, i.index),
+               slipstream.part(p.texts, p.text_ends, i.index)
+        FROM unnest(d_peer, d_seq, d_reason, d_class, d_attempts, d_at) d(peer, seq, reason, class, attempts, at)
+        CROSS JOIN LATERAL (SELECT ((d.seq - 1) & 4095)::integer) i(index)
+        JOIN slipstream.owed o ON o.pack = (d.seq - 1) >> 12 AND o.peer = d.peer
+        JOIN slipstream.pack p ON p.no = o.pack
+        JOIN slipstream.message m ON m.seq = coalesce(p.origin, d.seq)
+        WHERE slipstream.is_set(o.bits, i.index);
+    END IF;
+
+    WITH hit AS (
+        SELECT pack, peer, bit_or(bits) AS bits FROM unnest(s_pack, s_peer, hits) g(pack, peer, bits)
+        WHERE bit_count(bits) > 0 GROUP BY pack, peer),
+    gone AS (
+        DELETE FROM slipstream.owed o USING hit
+        WHERE o.pack = hit.pack AND o.peer = hit.peer
+          AND bit_count(o.bits & ~ slipstream.fit(hit.bits, length(o.bits))) = 0
+        RETURNING o.pack)
+    SELECT array_agg(DISTINCT pack) INTO touched FROM gone;
+    UPDATE slipstream.owed o SET bits = o.bits & ~ slipstream.fit(hit.bits, length(o.bits))
+    FROM (SELECT pack, peer, bit_or(bits) AS bits FROM unnest(s_pack, s_peer, hits) g(pack, peer, bits)
+          WHERE bit_count(bits) > 0 GROUP BY pack, peer) hit
+    WHERE o.pack = hit.pack AND o.peer = hit.peer;
+
+    INSERT INTO slipstream.settled
+    SELECT g.pack, g.peer, g.state, g.at, g.hit
+    FROM unnest(s_peer, s_pack, s_state, s_at, hits) g(peer, pack, state, at, hit)
+    WHERE bit_count(g.hit) > 0;
+    DELETE FROM slipstream.attempt a USING unnest(s_peer, s_pack, hits) g(peer, pack, hit)
+    WHERE a.peer = g.peer AND a.seq > g.pack * 4096 AND a.seq <= g.pack * 4096 + 4096
+      AND slipstream.is_set(g.hit, ((a.seq - 1) & 4095)::integer);
+
+    WITH gone AS (
+        DELETE FROM slipstream.dead d
+        USING unnest(s_peer, s_pack, s_state, s_at, s_bits, hits) WITH ORDINALITY g(peer, pack, state, at, bits, hit, ord)
+        WHERE g.state = 1 AND bit_count(g.bits) > bit_count(g.hit)
+          AND d.peer = g.peer AND d.seq > g.pack * 4096 AND d.seq <= g.pack * 4096 + 4096
+          AND slipstream.is_set(g.bits, ((d.seq - 1) & 4095)::integer)
+        RETURNING d.seq, d.peer, d.origin, g.at, g.pack, g.ord),
+    noted AS (
+        INSERT INTO slipstream.settled
+        SELECT pack, peer, 1, at, slipstream.one_bit(((seq - 1) & 4095)::integer, ((seq - 1) & 4095)::integer + 1)
+        FROM gone)
+    SELECT array_agg(ord), array_agg(seq), array_agg(pack) || array_agg((origin - 1) >> 12)
+    INTO late_group, late_seq, late_packs FROM gone;
+
+    touched := touched || late_packs;
+    freed := CASE WHEN touched IS NULL THEN 0 ELSE slipstream.close_packs(touched) END;
+END $$;
+
+-- Notes attempts of pending deliveries; returns which of them were news.
+CREATE FUNCTION slipstream.note_attempts(a_peer text[], a_seq bigint[], a_number bigint[], a_at bigint[])
+RETURNS integer[] LANGUAGE plpgsql AS $$
+DECLARE
+    noted integer[];
+BEGIN
+    PERFORM 1 FROM slipstream.owed o
+    JOIN unnest(a_peer, a_seq) g(peer, seq) ON o.pack = (g.seq - 1) >> 12 AND o.peer = g.peer
+    ORDER BY o.pack, o.peer FOR UPDATE OF o;
+    WITH news AS (
+        INSERT INTO slipstream.attempt AS a
+        SELECT g.peer, g.seq, g.number, g.at FROM unnest(a_peer, a_seq, a_number, a_at) g(peer, seq, number, at)
+        JOIN slipstream.owed o ON o.pack = (g.seq - 1) >> 12 AND o.peer = g.peer
+        WHERE g.number > 0 AND slipstream.is_set(o.bits, ((g.seq - 1) & 4095)::integer)
+        ON CONFLICT (peer, seq) DO UPDATE SET number = excluded.number, at = excluded.at
+        WHERE a.number < excluded.number
+        RETURNING a.peer, a.seq)
+    SELECT array_agg(g.ord) INTO noted
+    FROM unnest(a_peer, a_seq) WITH ORDINALITY g(peer, seq, ord) JOIN news ON news.peer = g.peer AND news.seq = g.seq;
+    RETURN coalesce(noted, '{}');
+END $$;

@@ -1,0 +1,171 @@
+-- A batch, in one statement.
+--
+-- `steps` says what happens in which order, five numbers a step: its kind, the first and last of its places in the
+-- arrays of that kind, and two more. 1 settles (the others: the first and last of the reasons), 2 notes attempts,
+-- 3 records (the others: whether any has a stamp, whether any is only asked for), 4 stores the packs that have been
+-- recorded, 5 is a rare operation. Packs are numbered within the batch.
+CREATE FUNCTION slipstream.commit(
+    my_origin bigint, takes_head boolean, packs_wanted integer, reordered boolean, steps integer[],
+    s_peer text[], s_pack bigint[], s_state smallint[], s_at bigint[], s_bits bit varying[],
+    d_peer text[], d_seq bigint[], d_reason bytea[], d_class text[], d_attempts bigint[], d_at bigint[],
+    a_peer text[], a_seq bigint[], a_number bigint[], a_at bigint[],
+    r_pack integer[], r_index integer[], r_grp text[], r_id text[], r_fingerprint bigint[], r_received bigint[],
+    r_epoch bytea[], r_block bigint[], r_bit integer[], r_asks boolean[],
+    p_pack integer[], p_count integer[], p_received bigint[], p_expires_min bigint[], p_recorded bit varying[],
+    p_meta bytea[], p_routes bytea[], p_texts bytea[], p_from integer[],
+    x_meta_end integer[], x_text_end integer[], x_expires bigint[],
+    o_pack integer[], o_peer text[], o_bits bit varying[],
+    rare jsonb, blobs bytea[],
+    OUT base bigint, OUT codes smallint[], OUT hits bit varying[], OUT late_group integer[], OUT late_seq bigint[],
+    OUT noted integer[], OUT rare_done boolean[], OUT freed bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    head slipstream.head;
+    step integer;
+    f integer;
+    t integer;
+    f2 integer;
+    t2 integer;
+    x record;
+    affected bigint;
+    is_known boolean := false;
+    new_identities bigint := 0;
+    new_trace_bytes bigint := 0;
+    new_bits bit varying;
+    to_peers text[];
+    to_bits bit varying[];
+    done boolean;
+BEGIN
+    PERFORM 1 FROM slipstream.process WHERE origin = my_origin FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'this process was retired' USING ERRCODE = 'SL001';
+    END IF;
+    IF takes_head THEN
+        SELECT * INTO head FROM slipstream.head FOR UPDATE;
+        base := head.next_pack;
+        IF base + packs_wanted > 1::bigint << 50 THEN
+            RAISE EXCEPTION 'every sequence has been given' USING ERRCODE = 'SL003';
+        END IF;
+        -- What was moved to before the records might name one of theirs.
+        IF reordered AND (EXISTS (SELECT FROM unnest(s_pack) p WHERE p >= base)
+                          OR EXISTS (SELECT FROM unnest(a_seq) s WHERE (s - 1) >> 12 >= base)) THEN
+            RAISE EXCEPTION 'an operation names a sequence of its batch' USING ERRCODE = 'SL002';
+        END IF;
+    END IF;
+    codes := array_fill(0::smallint, ARRAY[cardinality(r_id)]);
+    hits := '{}';
+    noted := '{}';
+    rare_done := '{}';
+    freed := 0;
+    FOR at IN 1 .. cardinality(steps) BY 5 LOOP
+        step := steps[at];
+        f := steps[at + 1];
+        t := steps[at + 2];
+        f2 := steps[at + 3];
+        t2 := steps[at + 4];
+        IF step = 1 THEN
+            x := slipstream.settle(s_peer[f:t], s_pack[f:t], s_state[f:t], s_at[f:t], s_bits[f:t], d_peer[f2:t2],
+                                   d_seq[f2:t2], d_reason[f2:t2], d_class[f2:t2], d_attempts[f2:t2], d_at[f2:t2]);
+            hits := hits || x.hits;
+            late_group := late_group || ARRAY(SELECT f - 1 + g FROM unnest(x.late_group) g);
+            late_seq := late_seq || x.late_seq;
+            freed := freed + x.freed;
+        ELSIF step = 2 THEN
+            noted := noted || ARRAY(SELECT f + n - 1 FROM unnest(
+                slipstream.note_attempts(a_peer[f:t], a_seq[f:t], a_number[f:t], a_at[f:t])) n);
+        ELSIF step = 3 THEN
+            FOR x IN
+                SELECT f + r.ord - 1 AS at, CASE WHEN m.fingerprint = r.fingerprint THEN 1 ELSE 3 END AS code
+                FROM unnest(r_grp[f:t], r_id[f:t], r_fingerprint[f:t]) WITH ORDINALITY r(grp, id, fingerprint, ord)
+                JOIN slipstream.message m ON m.id = r.id AND m.grp = r.grp
+                WHERE m.seq >= head.identities_from AND m.fingerprint IS NOT NULL
+            LOOP
+                codes[x.at] := x.code;
+                is_known := true;
+            END LOOP;
+            IF f2 = 1 THEN
+                FOR x IN
+                    SELECT f + r.ord - 1 AS at
+                    FROM unnest(r_epoch[f:t], r_block[f:t], r_bit[f:t], codes[f:t]) WITH ORDINALITY
+                        r(epoch, block, bit, code, ord)
+                    JOIN slipstream.seen s ON s.epoch = r.epoch AND s.block = r.block
+                    WHERE r.code = 0 AND get_bit(s.bits, r.bit) = 1
+                LOOP
+                    codes[x.at] := 2;
+                    is_known := true;
+                END LOOP;
+            END IF;
+            IF t2 = 1 THEN
+                FOR i IN f .. t LOOP
+                    IF r_asks[i] AND codes[i] = 0 THEN
+                        codes[i] := 4;
+                    END IF;
+                END LOOP;
+            END IF;
+            IF f2 = 1 THEN
+                INSERT INTO slipstream.seen AS s
+                SELECT r.epoch, r.block, bit_or(slipstream.one_bit(r.bit, 4096)), max(r.received)
+                FROM unnest(r_epoch[f:t], r_block[f:t], r_bit[f:t], r_received[f:t], codes[f:t])
+                    r(epoch, block, bit, received, code)
+                WHERE r.epoch IS NOT NULL AND r.code < 3
+                GROUP BY r.epoch, r.block
+                ON CONFLICT (epoch, block) DO UPDATE
+                SET bits = s.bits | excluded.bits, received = greatest(s.received, excluded.received);
+            END IF;
+            INSERT INTO slipstream.message
+            SELECT (base + r.pack) * 4096 + r.index + 1, r.fingerprint, r.received, r.id, r.grp
+            FROM unnest(r_pack[f:t], r_index[f:t], r_fingerprint[f:t], r_received[f:t], r_id[f:t], r_grp[f:t],
+                        codes[f:t]) r(pack, index, fingerprint, received, id, grp, code)
+            WHERE r.code = 0;
+            GET DIAGNOSTICS affected = ROW_COUNT;
+            new_identities := new_identities + affected;
+        ELSIF step = 4 THEN
+            FOR k IN f .. t LOOP
+                new_bits := p_recorded[k];
+                IF is_known THEN
+                    SELECT bit_or(slipstream.one_bit(r.index, p_count[k])) INTO new_bits
+                    FROM unnest(r_pack, r_index, codes) r(pack, index, code) WHERE r.pack = p_pack[k] AND r.code = 0;
+                    CONTINUE WHEN new_bits IS NULL;
+                END IF;
+                WITH added AS (
+                    INSERT INTO slipstream.owed
+                    SELECT base + o.pack, o.peer, o.bits & new_bits
+                    FROM unnest(o_pack, o_peer, o_bits) o(pack, peer, bits) JOIN slipstream.peer p ON p.id = o.peer
+                    WHERE o.pack = p_pack[k] AND bit_count(o.bits & new_bits) > 0
+                    RETURNING peer, bits)
+                SELECT array_agg(peer), array_agg(bits) INTO to_peers, to_bits FROM added;
+                f2 := p_from[k] + 1;
+                t2 := p_from[k] + p_count[k];
+                INSERT INTO slipstream.pack (no, received, done_at, count, recorded, meta_ends, meta, routes,
+                                             expires_min, expires, text_ends, texts, sent_to, sent_bits)
+                VALUES (base + p_pack[k], p_received[k], CASE WHEN to_peers IS NULL THEN p_received[k] END, p_count[k],
+                        new_bits, x_meta_end[f2:t2], p_meta[k], p_routes[k],
+                        CASE WHEN to_peers IS NOT NULL THEN p_expires_min[k] END,
+                        CASE WHEN to_peers IS NOT NULL AND p_expires_min[k] IS NOT NULL THEN x_expires[f2:t2] END,
+                        CASE WHEN to_peers IS NOT NULL THEN x_text_end[f2:t2] END,
+                        CASE WHEN to_peers IS NOT NULL THEN p_texts[k] END, to_peers, to_bits);
+                new_trace_bytes := new_trace_bytes + octet_length(p_meta[k]);
+            END LOOP;
+        ELSE
+            x := NULL;
+            CASE rare->f->>'op'
+                WHEN 'remember' THEN done := slipstream.remember(rare->f->'peer');
+                WHEN 'adopt' THEN done := slipstream.adopt(rare->f->>'alias', rare->f->'peer');
+                WHEN 'forget' THEN done := slipstream.forget(rare->f->>'peer', (rare->f->>'at')::bigint);
+                WHEN 'name' THEN done := slipstream.name_relay(rare->f->>'id');
+                WHEN 'redrive' THEN
+                    done := slipstream.redrive(rare->f->>'peer', (rare->f->>'sequence')::bigint, base + t);
+                WHEN 'discard' THEN done := slipstream.discard(rare->f->>'peer', (rare->f->>'sequence')::bigint);
+                WHEN 'import' THEN
+                    done := slipstream.import(rare->f, base + t, blobs[f2], blobs[f2 + 1], blobs[f2 + 2],
+                                              blobs[f2 + 3]);
+            END CASE;
+            rare_done := rare_done || done;
+        END IF;
+    END LOOP;
+    IF packs_wanted > 0 THEN
+        UPDATE slipstream.head
+        SET next_pack = next_pack + packs_wanted, identities = identities + new_identities,
+            trace_bytes = trace_bytes + new_trace_bytes;
+    END IF;
+END $$;

@@ -1,0 +1,210 @@
+//! PostgreSQL servers for tests, started from what is installed (Debian: `postgresql`), on loopback and without rights.
+//!
+//! A server ends with its [`Server`], and with the process that started it, however that ends.
+#![expect(clippy::expect_used, clippy::panic, reason = "it is for tests, which say what is missing by panicking")]
+
+mod account;
+mod programs;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use account::Account;
+use tempfile::TempDir;
+
+/// Longest that a server may take to start or to stop.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// What begins the server and ends it once its standard input ends, which it does with the process that holds it.
+const KEEPER: &str = r#"exec 3<&0; "$@" </dev/null & server=$!; read -r _ <&3; kill -QUIT $server 2>/dev/null; wait"#;
+
+/// A server with a folder of its own. It is stopped and its folder removed when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    folder: TempDir,
+    account: Account,
+    port: u16,
+    settings: String,
+    keeper: Option<Child>,
+}
+
+impl Server {
+    /// Makes a cluster and starts its server.
+    ///
+    /// # Panics
+    /// If PostgreSQL is not installed, or does not start: it says what is missing, or what the server's log says.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// As [`start`](Self::start), with lines for its `postgresql.conf`.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_with(settings: &str) -> Self {
+        let account = Account::find();
+        let folder = account.folder();
+        let mut server = Self { folder, account, port: free_port(), settings: settings.to_owned(), keeper: None };
+        let data = server.data();
+        server.run(
+            "initdb",
+            &["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "-D", &data],
+        );
+        server.configure();
+        server.begin();
+        server
+    }
+
+    /// Makes a standby of this server, which follows it and has its data, and starts it. The server waits for it only
+    /// once it is told to: `ALTER SYSTEM SET synchronous_standby_names = '*'` and a reload.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let account = Account::find();
+        let folder = account.folder();
+        let mut standby = Self { folder, account, port: free_port(), settings: self.settings.clone(), keeper: None };
+        let source = self.url("postgres");
+        standby.run(
+            "pg_basebackup",
+            &["--no-sync", "-R", "-X", "stream", "-c", "fast", "-d", &source, "-D", &standby.data()],
+        );
+        standby.configure();
+        standby.begin();
+        standby
+    }
+
+    /// The URL of a database of this server.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Runs statements on a database, and returns what they print, values alone.
+    ///
+    /// # Panics
+    /// If one fails.
+    pub fn sql(&self, database: &str, statements: &str) -> String {
+        self.run("psql", &["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", &self.url(database), "-c", statements])
+    }
+
+    /// Starts the server again after it was stopped or killed, on the same port.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn begin(&mut self) {
+        assert!(self.keeper.is_none(), "the server runs");
+        let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log"));
+        let log = log.expect("the server's log can be written");
+        let mut keeper = self.account.command(Path::new("/bin/sh"));
+        keeper.args(["-c", KEEPER, "keeper"]).arg(programs::find("postgres")).args(["-D", &self.data()]);
+        keeper.stdin(Stdio::piped()).stdout(log.try_clone().expect("a file can be shared")).stderr(log);
+        self.keeper = Some(keeper.spawn().expect("the server's process starts"));
+        self.wait_until("does not start", |server| server.is_ready());
+    }
+
+    /// Stops the server as an operator does: links are cut, and what was committed is written.
+    ///
+    /// # Panics
+    /// If it does not stop.
+    pub fn stop(&mut self) {
+        self.run("pg_ctl", &["stop", "-m", "fast", "-w", "-D", &self.data()]);
+        self.end_keeper();
+    }
+
+    /// Kills the server's first process without a word; the others end as they notice.
+    ///
+    /// # Panics
+    /// If it is not running.
+    pub fn kill(&mut self) {
+        let file = fs::read_to_string(self.folder.path().join("data/postmaster.pid")).expect("the server runs");
+        let pid = file.lines().next().and_then(|line| line.parse().ok()).and_then(rustix::process::Pid::from_raw);
+        let pid = pid.expect("the server's file has its process id");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("the server can be killed");
+        self.wait_until("does not end", |server| !server.is_ready());
+        self.end_keeper();
+    }
+
+    /// What the server has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    fn data(&self) -> String {
+        self.folder.path().join("data").to_string_lossy().into_owned()
+    }
+
+    fn configure(&self) {
+        let mut lines = String::new();
+        let sockets = self.folder.path().display();
+        let _ = write!(
+            lines,
+            "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{sockets}'\nmax_connections = 200\n\
+             shared_buffers = '64MB'\nlog_min_messages = warning\n{}\n",
+            self.port, self.settings
+        );
+        let path = self.folder.path().join("data/postgresql.conf");
+        let before = fs::read_to_string(&path).expect("the cluster has settings");
+        fs::write(&path, format!("{before}\n{lines}")).expect("settings can be written");
+    }
+
+    fn is_ready(&self) -> bool {
+        let mut ready = self.account.command(&programs::find("pg_isready"));
+        let ready = ready.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]).status();
+        ready.is_ok_and(|status| status.success())
+    }
+
+    fn wait_until(&self, problem: &str, is_so: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + LONGEST;
+        while !is_so(self) {
+            assert!(Instant::now() < deadline, "the server {problem} within {LONGEST:?}; its log:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn end_keeper(&mut self) {
+        if let Some(mut keeper) = self.keeper.take() {
+            drop(keeper.stdin.take());
+            let _ = keeper.wait();
+        }
+    }
+
+    /// Runs one of PostgreSQL's programs; returns what it prints.
+    fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let mut command = self.account.command(&programs::find(program));
+        let output = command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null()).output();
+        let output = output.unwrap_or_else(|error| panic!("{program} does not start: {error}"));
+        let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{program} failed: {complained}\n{said}\nThe server's log:\n{}", self.log());
+        said.trim_end().to_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end_keeper();
+    }
+}
+
+/// A port on which nobody listens now.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port can be bound");
+    listener.local_addr().expect("a listener has an address").port()
+}
+
+/// A command, and where it runs.
+type Launch = (PathBuf, Vec<String>);
+
+fn launch((program, arguments): &Launch) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
+}

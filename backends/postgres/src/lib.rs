@@ -1,0 +1,26 @@
+//! Slipstream's store on PostgreSQL: a [`MessageStore`](slipstream_store::MessageStore) in the schema `slipstream` of a
+//! database.
+//!
+//! Each commit is one statement, a function of the schema that does all of the work, so that a process that stops in its
+//! middle holds no lock. Deliveries are bits, and the messages of a commit are one row: `schema/` says what the tables
+//! hold. What an `Ok` is worth is up to the server: it is asked for its settings when the store is opened.
+
+mod bits;
+mod errors;
+mod exchange;
+mod fields;
+mod link;
+mod look;
+mod options;
+mod pages;
+mod plan;
+mod readers;
+mod schema;
+mod sequences;
+mod store;
+mod trace;
+mod vacuum;
+mod writer;
+
+pub use options::PostgresOptions;
+pub use store::PostgresStore;

@@ -1,0 +1,109 @@
+//! A link to the database: one connection, what is prepared on it, and whether it has told of a doubt.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use slipstream_store::{Result, StoreError};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::error::Severity;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{AsyncMessage, Client, Connection, Error, NoTls, Row, Statement};
+use tracing::{debug, warn};
+
+use crate::errors::unconnected;
+use crate::options::PostgresOptions;
+
+/// What holds on each connection, whatever the server, the database or the role say. A commit that was cancelled while
+/// it waits for a standby looks as if it had succeeded, so nothing cancels a statement; waiting for a lock may end. Plans
+/// are made once, for few rows of large tables.
+const SETTINGS: &str = "
+    SET statement_timeout = 0; SET lock_timeout = '10s'; SET client_min_messages = warning;
+    SET default_transaction_isolation = 'read committed'; SET search_path = pg_catalog;
+    SET jit = off; SET plan_cache_mode = force_generic_plan;
+    SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
+
+/// A connection that is ready.
+#[derive(Debug)]
+pub(crate) struct Link {
+    client: Client,
+    prepared: Mutex<HashMap<&'static str, Statement>>,
+    doubt: Arc<AtomicBool>,
+}
+
+impl Link {
+    /// Connects, within the time that the options give.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Busy` or `Inaccessible`; nothing was done.
+    pub(crate) async fn connect(options: &PostgresOptions) -> Result<Self> {
+        let longest = options.longest_connect();
+        let connected = tokio::time::timeout(longest, Self::connect_and_set(options)).await;
+        connected.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable(format!("PostgreSQL did not let a link be made within {longest:?}")))
+        })
+    }
+
+    async fn connect_and_set(options: &PostgresOptions) -> Result<Self> {
+        let (client, connection) = options.config().connect(NoTls).await.map_err(|error| unconnected(&error))?;
+        let doubt = Arc::new(AtomicBool::new(false));
+        tokio::spawn(drive(connection, Arc::clone(&doubt)));
+        client.batch_execute(SETTINGS).await.map_err(|error| unconnected(&error))?;
+        Ok(Self { client, prepared: Mutex::default(), doubt })
+    }
+
+    /// Runs a statement, which is prepared on its first use.
+    pub(crate) async fn query(&self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        let known = self.prepared.lock().get(sql).cloned();
+        let statement = match known {
+            Some(statement) => statement,
+            None => {
+                let statement = self.client.prepare(sql).await?;
+                self.prepared.lock().insert(sql, statement.clone());
+                statement
+            }
+        };
+        self.client.query(&statement, parameters).await
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn client_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Whether the server has warned, since it was asked last, that what it calls committed may not be so everywhere.
+    pub(crate) fn take_doubt(&self) -> bool {
+        self.doubt.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// Carries a connection until it ends. A warning comes before the answer that it is about, so that it is noted before
+/// the answer is seen.
+async fn drive<S, T>(mut connection: Connection<S, T>, doubt: Arc<AtomicBool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+        match message {
+            Ok(AsyncMessage::Notice(notice)) if notice.parsed_severity() == Some(Severity::Warning) => {
+                doubt.store(true, Ordering::Release);
+                warn!(code = notice.code().code(), "PostgreSQL warns: {}", notice.message());
+            }
+            Ok(_) => {}
+            Err(error) => {
+                debug!("a link to PostgreSQL ended: {error}");
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What the statement answers, as the outcomes of the operations.
+
+use std::collections::HashSet;
+
+use slipstream_store::{DuplicateBy, Outcome, Result, Sequence, StoreError};
+use tokio_postgres::Row;
+
+use super::Plan;
+use crate::bits::Bits;
+use crate::errors::unreadable;
+use crate::sequences;
+
+/// Where the outcome of an operation is found.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asked {
+    /// Nowhere: it named a sequence that is never given.
+    Nothing,
+    Record {
+        at: usize,
+        place: Option<(i32, i32)>,
+    },
+    Settle {
+        group: usize,
+        index: usize,
+        late: Option<Sequence>,
+    },
+    Attempt {
+        at: usize,
+    },
+    Rare {
+        at: usize,
+    },
+    Redrive {
+        at: usize,
+        pack: i32,
+    },
+    Import {
+        at: usize,
+        pack: i32,
+    },
+}
+
+/// What the statement answered.
+#[derive(Debug)]
+pub(crate) struct Done {
+    base: Option<i64>,
+    codes: Vec<i16>,
+    hits: Vec<Bits>,
+    late: HashSet<(usize, i64)>,
+    noted: HashSet<i32>,
+    rare: Vec<bool>,
+    /// How many bytes of texts went.
+    pub(crate) freed: u64,
+}
+
+impl TryFrom<&Row> for Done {
+    type Error = StoreError;
+
+    fn try_from(row: &Row) -> Result<Self> {
+        let get_late = || -> Result<_, tokio_postgres::Error> {
+            let groups: Vec<i32> = row.try_get::<_, Option<_>>("late_group")?.unwrap_or_default();
+            let sequences: Vec<i64> = row.try_get::<_, Option<_>>("late_seq")?.unwrap_or_default();
+            Ok(groups.into_iter().filter_map(|group| usize::try_from(group).ok()).zip(sequences).collect())
+        };
+        let get = || -> Result<_, tokio_postgres::Error> {
+            Ok(Self {
+                base: row.try_get("base")?,
+                codes: row.try_get("codes")?,
+                hits: row.try_get("hits")?,
+                late: get_late()?,
+                noted: row.try_get::<_, Vec<i32>>("noted")?.into_iter().collect(),
+                rare: row.try_get("rare_done")?,
+                freed: row.try_get::<_, i64>("freed")?.unsigned_abs(),
+            })
+        };
+        get().map_err(|error| unreadable(&error))
+    }
+}
+
+impl Plan<'_> {
+    /// The outcomes, in the order of the operations.
+    ///
+    /// # Errors
+    /// `Corrupted` if the answer is not one to this plan.
+    pub(crate) fn outcomes(&self, done: &Done) -> Result<Vec<Outcome>> {
+        self.asked.iter().map(|asked| outcome(*asked, done)).collect()
+    }
+}
+
+fn outcome(asked: Asked, done: &Done) -> Result<Outcome> {
+    let missing = || StoreError::Corrupted("the database answered another batch".to_owned());
+    let changed = |changed: bool| if changed { Outcome::Applied } else { Outcome::Unchanged };
+    let new = |pack: i32, index: i32| {
+        let base = done.base.ok_or_else(missing)?;
+        sequences::sequence(base + i64::from(pack), usize::try_from(index).map_err(|_| missing())?)
+    };
+    Ok(match asked {
+        Asked::Nothing => Outcome::Unchanged,
+        Asked::Record { at, place } => match (done.codes.get(at), place) {
+            (Some(0), Some((pack, index))) => Outcome::Recorded { sequence: new(pack, index)? },
+            (Some(1), _) => Outcome::Duplicate { by: DuplicateBy::Identity },
+            (Some(2), _) => Outcome::Duplicate { by: DuplicateBy::Stamp },
+            (Some(3), _) => Outcome::Conflict,
+            (Some(4), _) => Outcome::Unchanged,
+            _ => return Err(missing()),
+        },
+        Asked::Settle { group, index, late } => {
+            let is_late = |sequence| done.late.contains(&(group + 1, sequences::number(sequence)));
+            match done.hits.get(group).ok_or_else(missing)?.is_set(index) {
+                false if late.is_some_and(is_late) => Outcome::AcknowledgedLate,
+                hit => changed(hit),
+            }
+        }
+        Asked::Attempt { at } => changed(i32::try_from(at + 1).is_ok_and(|place| done.noted.contains(&place))),
+        Asked::Rare { at } => changed(*done.rare.get(at).ok_or_else(missing)?),
+        Asked::Redrive { at, pack } if *done.rare.get(at).ok_or_else(missing)? => {
+            Outcome::Redriven { sequence: new(pack, 0)? }
+        }
+        Asked::Import { at, pack } if *done.rare.get(at).ok_or_else(missing)? => {
+            Outcome::Imported { sequence: new(pack, 0)? }
+        }
+        Asked::Redrive { .. } | Asked::Import { .. } => Outcome::Unchanged,
+    })
+}

@@ -1,0 +1,132 @@
+//! The store as its callers see it.
+
+use std::fmt;
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use slipstream_store::{
+    Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon,
+    Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Show, Stats,
+    StoreError, Timestamp, Trace,
+};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::options::PostgresOptions;
+use crate::readers::Readers;
+use crate::writer::{SharedWriter, Writer};
+use crate::{exchange, look, pages, trace};
+
+/// A [`MessageStore`] in the schema `slipstream` of a PostgreSQL database.
+///
+/// Other processes may have the same store open. Commits and purges go over one connection, one at a time and in the
+/// order in which they are asked for; reads go over up to four others. Once a commit or a purge has begun it goes on if
+/// its future is dropped.
+///
+/// `Unavailable` and `Busy` mean that nothing was done. After a lost connection the next call makes a new one.
+pub struct PostgresStore {
+    writer: SharedWriter,
+    readers: Readers,
+    guarantee: Guarantee,
+}
+
+impl PostgresStore {
+    /// Opens the store in this database, and makes it if there is none.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Busy` if the server cannot be reached; `Inaccessible` if it refuses this user; `Unsupported` if
+    /// it is too old, or the schema is another program's or of a later version. Nothing was changed.
+    pub async fn open(options: PostgresOptions) -> Result<Self> {
+        let (writer, guarantee) = Writer::open(options.clone()).await?;
+        Ok(Self { writer: Arc::new(Mutex::new(writer)), readers: Readers::new(options), guarantee })
+    }
+
+    /// Runs what writes in a task of its own, once it is its turn.
+    async fn write<T, F>(&self, work: impl FnOnce(OwnedMutexGuard<Writer>) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let turn = Arc::clone(&self.writer).lock_owned().await;
+        let ended = tokio::spawn(work(turn)).await;
+        ended.unwrap_or_else(|error| Err(StoreError::Indeterminate(format!("a call ended early: {error}"))))
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("guarantee", &self.guarantee).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl MessageStore for PostgresStore {
+    fn guarantee(&self) -> Guarantee {
+        self.guarantee.clone()
+    }
+
+    async fn commit(&self, batch: Arc<Batch>) -> Result<Vec<Outcome>> {
+        self.write(|mut writer| async move { writer.commit(&batch).await }).await
+    }
+
+    async fn pending(&self, peer: &PeerId, after: Option<Sequence>, limit: PageLimit) -> Result<Page<Pending>> {
+        pages::pending(&self.readers, peer, after, limit).await
+    }
+
+    async fn deliveries(&self, identity: &Identity) -> Result<Option<Trace>> {
+        trace::read(&self.readers, identity).await
+    }
+
+    async fn exchanged(&self, peer: &PeerId, show: Show) -> Result<Timestamp> {
+        exchange::show(&self.readers, peer, show).await
+    }
+
+    async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        after: Option<DeadLetterCursor>,
+        limit: PageLimit,
+    ) -> Result<Page<DeadLetter>> {
+        pages::dead_letters(&self.readers, filter, after, limit).await
+    }
+
+    async fn dead_letter_counts(&self) -> Result<Vec<DeadLetterCount>> {
+        look::dead_letter_counts(&self.readers).await
+    }
+
+    async fn roster(&self) -> Result<Roster> {
+        look::roster(&self.readers).await
+    }
+
+    /// Besides what the trait says: if much has gone since the last time, a `VACUUM` begins in the background.
+    async fn purge(&self, horizon: Horizon, budget: NonZeroU32) -> Result<Purged> {
+        self.write(move |mut writer| async move {
+            let purged = writer.purge(horizon, budget.get()).await?;
+            writer.collect();
+            Ok(purged)
+        })
+        .await
+    }
+
+    async fn stats(&self) -> Result<Stats> {
+        look::stats(&self.readers).await
+    }
+
+    async fn check(&self, depth: Depth) -> Result<Vec<Defect>> {
+        look::check(&self.readers, depth).await
+    }
+
+    /// Always `Unsupported`: PostgreSQL has its own ways.
+    async fn backup(&self, _: &Path) -> Result<()> {
+        self.readers.is_open()?;
+        let text = "back the database up with pg_dump, pg_basebackup or an archive of its log";
+        Err(StoreError::Unsupported(text.to_owned()))
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.readers.close();
+        self.write(|mut writer| async move { writer.close().await }).await
+    }
+}

@@ -1,0 +1,73 @@
+//! How the suite opens stores on PostgreSQL: one server for all cases, and a database for each place.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, OnceLock};
+
+use async_trait::async_trait;
+use slipstream_conformance::Harness;
+use slipstream_postgres::{PostgresOptions, PostgresStore};
+use slipstream_postgres_server::Server;
+use slipstream_store::Result;
+
+/// A database with an empty store, of which the others are copies.
+const TEMPLATE: &str = "empty_store";
+
+/// Stores on the server of this test binary.
+#[derive(Debug)]
+pub(crate) struct Postgres;
+
+#[async_trait]
+impl Harness for Postgres {
+    type Store = PostgresStore;
+
+    async fn open(&self, place: &Path) -> Result<PostgresStore> {
+        let name = name(place);
+        let made = {
+            let name = name.clone();
+            tokio::task::spawn_blocking(move || make(&name)).await
+        };
+        made.expect("a database can be made");
+        PostgresStore::open(options(&name)).await
+    }
+}
+
+/// The server, which is started by whoever is first.
+pub(crate) fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(Server::start)
+}
+
+/// How to open the store in a database.
+pub(crate) fn options(database: &str) -> PostgresOptions {
+    PostgresOptions::new(&server().url(database)).expect("the server has a URL")
+}
+
+/// The name of the database for a place: one of PostgreSQL's has up to 63 bytes.
+fn name(place: &Path) -> String {
+    let parts: Vec<_> = place.components().rev().take(2).map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.join("_").replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+}
+
+/// Makes the database, unless it was made before.
+fn make(name: &str) {
+    static MADE: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+    let mut made: MutexGuard<'_, Option<HashSet<String>>> = MADE.lock().expect("nobody failed to make a database");
+    let made = made.get_or_insert_with(|| {
+        server().sql("postgres", &format!("CREATE DATABASE {TEMPLATE}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+        runtime.block_on(async {
+            let store = PostgresStore::open(options(TEMPLATE)).await.expect("an empty store is made");
+            slipstream_store::MessageStore::close(&store).await.expect("it closes");
+        });
+        drop(runtime);
+        let idle = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'");
+        while server().sql("postgres", &idle) != "0" {
+            std::thread::yield_now();
+        }
+        HashSet::new()
+    });
+    if made.insert(name.to_owned()) {
+        server().sql("postgres", &format!("CREATE DATABASE \"{name}\" TEMPLATE {TEMPLATE}"));
+    }
+}
