@@ -98,7 +98,7 @@ BEGIN
         FROM (SELECT seq, received, row_number() OVER (ORDER BY seq) AS nth FROM slipstream.message
               WHERE seq >= head.identities_from AND fingerprint IS NOT NULL ORDER BY seq LIMIT budget - removed + 1) m
         WHERE m.received >= identity_horizon AND m.nth > too_many OR m.nth > budget - removed
-        ORDER BY m.nth LIMIT 1;
+        ORDER BY m.seq LIMIT 1;
         IF stays IS NULL THEN
             stays := head.next_pack * 4096 + 1;
             stays_at := head.identities;

@@ -18,11 +18,6 @@ impl Bits {
         Self { len, bytes: vec![0; len.div_ceil(8)] }
     }
 
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     /// Sets a bit, and makes room for it.
     pub(crate) fn set(&mut self, index: usize) {
         if index >= self.len {
@@ -84,7 +79,7 @@ mod tests {
         for index in [9, 0, 16] {
             bits.set(index);
         }
-        assert_eq!((bits.len(), bits.ones().collect::<Vec<_>>()), (17, vec![0, 9, 16]));
+        assert_eq!((bits.len, bits.ones().collect::<Vec<_>>()), (17, vec![0, 9, 16]));
         assert!(!bits.is_set(17) && !bits.is_set(1));
         let mut out = BytesMut::new();
         assert!(bits.to_sql(&Type::VARBIT, &mut out).is_ok());

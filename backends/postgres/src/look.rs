@@ -23,6 +23,7 @@ const PACKS: i64 = 64;
 const PACK_FIELDS: &str = "SELECT no, meta_ends, meta, routes FROM slipstream.pack WHERE no >= $1 AND meta IS NOT NULL \
                            ORDER BY no LIMIT $2";
 
+#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
 fn damaged(error: InvalidId) -> StoreError {
     StoreError::Corrupted(format!("a peer: {error}"))
 }
@@ -105,8 +106,17 @@ pub(crate) async fn check(readers: &Readers, depth: Depth) -> Result<Vec<Defect>
     let rows = readers.query(CONTRADICTIONS, &[]).await?;
     let text = |row: &Row| row.try_get(0).map(Defect).map_err(|error| unreadable(&error));
     let mut defects = rows.iter().map(text).collect::<Result<Vec<_>>>()?;
+    if depth == Depth::Full {
+        defects.extend(unreadable_packs(readers).await?);
+    }
+    Ok(defects)
+}
+
+/// The packs that cannot be read.
+async fn unreadable_packs(readers: &Readers) -> Result<Vec<Defect>> {
+    let mut defects = Vec::new();
     let mut from = 0_i64;
-    while depth == Depth::Full {
+    loop {
         let rows = readers.query(PACK_FIELDS, &[&from, &PACKS]).await?;
         for row in &rows {
             let number: i64 = row.try_get("no").map_err(|error| unreadable(&error))?;
@@ -116,10 +126,9 @@ pub(crate) async fn check(readers: &Readers, depth: Depth) -> Result<Vec<Defect>
             }
         }
         if rows.is_empty() {
-            break;
+            return Ok(defects);
         }
     }
-    Ok(defects)
 }
 
 /// Reads the fields of all messages of a pack.

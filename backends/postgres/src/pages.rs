@@ -85,12 +85,15 @@ pub(crate) async fn pending(
     Ok(filling.page)
 }
 
+/// The fields of all messages of a pack and where each ends, and so their texts.
+type Whole<'a> = (Vec<i32>, &'a [u8], Vec<i32>, Bytes);
+
 /// What is owed of a pack.
 struct PackRow<'a> {
     pack: i64,
     redriven: bool,
     bits: Bits,
-    whole: Option<(Vec<i32>, &'a [u8], Vec<i32>, Bytes)>,
+    whole: Option<Whole<'a>>,
     parts: Vec<(&'a [u8], &'a [u8])>,
     tried: Vec<(i64, i64, i64)>,
 }

@@ -162,6 +162,7 @@ impl Server {
         ready.is_ok_and(|status| status.success())
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a server on another process tells of nothing: it is asked")]
     fn wait_until(&self, problem: &str, is_so: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + LONGEST;
         while !is_so(self) {

@@ -89,8 +89,11 @@ impl<'a> Deliveries<'a> {
 /// In the order in which rows are locked, so that two processes do not wait for each other.
 type Group<'a> = (i64, &'a str, i16, Timestamp);
 
+/// The deliveries of a group: the place of the operation, that of the message in its pack, and the sequence.
+type Members = Vec<(usize, usize, Sequence)>;
+
 fn settle<'a>(plan: &mut Plan<'a>, changes: &[(usize, Change<'a>)]) -> Result<()> {
-    let mut groups: BTreeMap<Group<'a>, (Bits, Vec<(usize, usize, Sequence)>)> = BTreeMap::new();
+    let mut groups: BTreeMap<Group<'a>, (Bits, Members)> = BTreeMap::new();
     let dead = &mut plan.parameters.dead;
     let first_dead = dead.seq.len();
     for &(at, change) in changes {

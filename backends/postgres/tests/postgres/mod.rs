@@ -1,14 +1,17 @@
 //! How the suite opens stores on PostgreSQL: one server for all cases, and a database for each place.
 
+mod server;
+
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use slipstream_conformance::Harness;
-use slipstream_postgres::{PostgresOptions, PostgresStore};
-use slipstream_postgres_server::Server;
+use slipstream_postgres::PostgresStore;
 use slipstream_store::Result;
+
+pub(crate) use server::{options, server};
 
 /// A database with an empty store, of which the others are copies.
 const TEMPLATE: &str = "empty_store";
@@ -32,19 +35,8 @@ impl Harness for Postgres {
     }
 }
 
-/// The server, which is started by whoever is first.
-pub(crate) fn server() -> &'static Server {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(Server::start)
-}
-
-/// How to open the store in a database.
-pub(crate) fn options(database: &str) -> PostgresOptions {
-    PostgresOptions::new(&server().url(database)).expect("the server has a URL")
-}
-
 /// The name of the database for a place: one of PostgreSQL's has up to 63 bytes.
-fn name(place: &Path) -> String {
+pub(crate) fn name(place: &Path) -> String {
     let parts: Vec<_> = place.components().rev().take(2).map(|part| part.as_os_str().to_string_lossy()).collect();
     parts.join("_").replace(|c: char| !c.is_ascii_alphanumeric(), "_")
 }
