@@ -45,12 +45,13 @@ CREATE TABLE slipstream.pack (
     done_at      bigint,                        -- all deliveries were settled by then, and none is a dead letter
     count        integer NOT NULL,
     recorded     bit varying NOT NULL,          -- which indexes have a message; the others were recorded before
-    meta_ends    integer[],    -- where the fields of each message end
-    meta         bytea,        -- the fields of the messages; null once the trace was forgotten
+    meta_ends    integer[],                     -- where the fields of each message end
+    meta         bytea,                         -- the fields of the messages; null once the trace was forgotten
     routes       bytea,                         -- the ways that they came
     expires      bigint[],                      -- the expiry of each, if one has any
-    text_ends    integer[],    -- where each text ends
-    texts        bytea,        -- the texts; null once nobody is owed any of them
+    text_ends    integer[],                     -- where each text ends
+    texts        bytea,                         -- the texts; null once nobody is owed any of them
+    kept         integer NOT NULL,              -- how many messages' texts are there; those of the others are empty
     sent_to      text[] COLLATE "C",            -- who was owed messages of it at first
     sent_bits    bit varying[]                  -- and which
 ) WITH (autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_threshold = 1000);
@@ -144,4 +145,4 @@ FROM slipstream.pack p
 CROSS JOIN LATERAL generate_series(0, p.count - 1) i
 LEFT JOIN slipstream.message m ON m.seq = p.no * 4096 + i + 1
 LEFT JOIN slipstream.message o ON o.seq = p.origin
-WHERE p.texts IS NOT NULL AND get_bit(p.recorded, i) = 1;
+WHERE p.text_ends[i + 1] > coalesce(p.text_ends[i], 0);

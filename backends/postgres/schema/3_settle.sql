@@ -68,8 +68,8 @@ BEGIN
     SELECT array_agg(ord), array_agg(seq), array_agg(pack) || array_agg((origin - 1) >> 12)
     INTO late_group, late_seq, late_packs FROM gone;
 
-    touched := touched || late_packs;
-    freed := CASE WHEN touched IS NULL THEN 0 ELSE slipstream.close_packs(touched) END;
+    touched := touched || late_packs || ARRAY(SELECT slipstream.sparse_packs(s_pack));
+    freed := CASE WHEN cardinality(touched) = 0 THEN 0 ELSE slipstream.close_packs(touched) END;
 END $$;
 
 -- Notes attempts of pending deliveries; returns which of them were news.

@@ -104,9 +104,9 @@ BEGIN
         RETURN false;
     END IF;
     INSERT INTO slipstream.pack (no, origin, redriven_for, received, expires_min, count, recorded, meta_ends, meta,
-                                 expires, text_ends, texts)
+                                 expires, text_ends, texts, kept)
     VALUES (new_pack, d.origin, who, d.received, d.expires, 1, B'1', ARRAY[octet_length(d.meta)], d.meta,
-            ARRAY[d.expires], ARRAY[octet_length(d.text)], d.text);
+            ARRAY[d.expires], ARRAY[octet_length(d.text)], d.text, 1);
     INSERT INTO slipstream.owed VALUES (new_pack, who, B'1');
     PERFORM slipstream.close_packs(ARRAY[(d.seq - 1) >> 12, (d.origin - 1) >> 12]);
     RETURN true;
@@ -140,8 +140,8 @@ BEGIN
                WHERE d.id = message_id AND d.grp = message_grp AND d.peer = who AND d.text = text) THEN
         RETURN false;
     END IF;
-    INSERT INTO slipstream.pack (no, received, count, recorded, meta_ends, meta, routes)
-    VALUES (new_pack, received, 1, B'1', ARRAY[octet_length(meta)], meta, routes);
+    INSERT INTO slipstream.pack (no, received, count, recorded, meta_ends, meta, routes, kept)
+    VALUES (new_pack, received, 1, B'1', ARRAY[octet_length(meta)], meta, routes, 0);
     INSERT INTO slipstream.message VALUES (sequence, NULL, received, message_id, message_grp);
     INSERT INTO slipstream.dead VALUES (sequence, who, sequence, message_id, message_grp, reason, new->>'class',
                                         (new->>'attempts')::bigint, dead_at, received, (new->>'expires')::bigint,

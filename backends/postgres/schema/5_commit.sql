@@ -137,13 +137,14 @@ BEGIN
                 f2 := p_from[k] + 1;
                 t2 := p_from[k] + p_count[k];
                 INSERT INTO slipstream.pack (no, received, done_at, count, recorded, meta_ends, meta, routes,
-                                             expires_min, expires, text_ends, texts, sent_to, sent_bits)
+                                             expires_min, expires, text_ends, texts, kept, sent_to, sent_bits)
                 VALUES (base + p_pack[k], p_received[k], CASE WHEN to_peers IS NULL THEN p_received[k] END, p_count[k],
                         new_bits, x_meta_end[f2:t2], p_meta[k], p_routes[k],
                         CASE WHEN to_peers IS NOT NULL THEN p_expires_min[k] END,
                         CASE WHEN to_peers IS NOT NULL AND p_expires_min[k] IS NOT NULL THEN x_expires[f2:t2] END,
                         CASE WHEN to_peers IS NOT NULL THEN x_text_end[f2:t2] END,
-                        CASE WHEN to_peers IS NOT NULL THEN p_texts[k] END, to_peers, to_bits);
+                        CASE WHEN to_peers IS NOT NULL THEN p_texts[k] END,
+                        CASE WHEN to_peers IS NULL THEN 0 ELSE p_count[k] END, to_peers, to_bits);
                 new_trace_bytes := new_trace_bytes + octet_length(p_meta[k]);
             END LOOP;
         ELSE

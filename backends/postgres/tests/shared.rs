@@ -140,3 +140,24 @@ async fn people_can_read_the_texts() {
     let line = |at: usize| format!("{}|singleton|m{}|the text of m{}", given[at], at + 1, at + 1);
     assert_eq!(printed, format!("{}\n{}", line(0), line(1)));
 }
+
+/// Of a pack of which few messages are still owed, the other texts go; what is owed comes back as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_pack_takes_little_room() {
+    let store = open("sparse").await;
+    remember_all(&store, &["a", "away"]).await;
+    let to = |n: u32| if n % 100 == 7 { &["a", "away"][..] } else { &["a"][..] };
+    let records = (0..1000).map(|n| put(plain(&format!("m{n}"), to(n)))).collect();
+    let given = sequences(&store, records).await;
+    let before = backlog(&store, "away").await;
+    let kept = || {
+        let sql = "SELECT sum(octet_length(texts)) FROM slipstream.pack";
+        server().sql(&name(Path::new("sparse")), sql).parse::<u64>().expect("a number")
+    };
+    assert_eq!(kept(), 256_000);
+    commit(&store, given.iter().map(|sequence| acknowledge("a", *sequence)).collect()).await;
+    assert_eq!((backlog(&store, "away").await, kept()), (before.clone(), 2560));
+    commit(&store, before[..9].iter().map(|item| acknowledge("away", item.sequence)).collect()).await;
+    assert_eq!((backlog(&store, "away").await, kept()), (before[9..].to_vec(), 256));
+    assert_eq!(store.check(Depth::Full).await.expect("the check runs"), []);
+}
