@@ -10,14 +10,16 @@ CREATE FUNCTION slipstream.settle(
 ) LANGUAGE plpgsql AS $$
 DECLARE
     touched bigint[];
+    emptied bigint;
+    all_pending boolean;
     late_packs bigint[];
 BEGIN
     PERFORM 1 FROM slipstream.owed o JOIN unnest(s_peer, s_pack) g(peer, pack) ON o.pack = g.pack AND o.peer = g.peer
     ORDER BY o.pack, o.peer FOR UPDATE OF o;
-    SELECT array_agg(coalesce(o.bits & slipstream.fit(g.bits, length(o.bits)), ''::bit varying) ORDER BY g.ord)
-    INTO hits
-    FROM unnest(s_peer, s_pack, s_bits) WITH ORDINALITY g(peer, pack, bits, ord)
-    LEFT JOIN slipstream.owed o ON o.pack = g.pack AND o.peer = g.peer;
+    SELECT array_agg(g.hit ORDER BY g.ord), bool_and(bit_count(g.hit) = bit_count(g.bits)) INTO hits, all_pending
+    FROM (SELECT g.ord, g.bits, coalesce(o.bits & slipstream.fit(g.bits, length(o.bits)), ''::bit varying) AS hit
+          FROM unnest(s_peer, s_pack, s_bits) WITH ORDINALITY g(peer, pack, bits, ord)
+          LEFT JOIN slipstream.owed o ON o.pack = g.pack AND o.peer = g.peer) g;
 
     IF cardinality(d_seq) > 0 THEN
         INSERT INTO slipstream.dead
@@ -40,11 +42,14 @@ BEGIN
         WHERE o.pack = hit.pack AND o.peer = hit.peer
           AND bit_count(o.bits & ~ slipstream.fit(hit.bits, length(o.bits))) = 0
         RETURNING o.pack)
-    SELECT array_agg(DISTINCT pack) INTO touched FROM gone;
-    UPDATE slipstream.owed o SET bits = o.bits & ~ slipstream.fit(hit.bits, length(o.bits))
-    FROM (SELECT pack, peer, bit_or(bits) AS bits FROM unnest(s_pack, s_peer, hits) g(pack, peer, bits)
-          WHERE bit_count(bits) > 0 GROUP BY pack, peer) hit
-    WHERE o.pack = hit.pack AND o.peer = hit.peer;
+    SELECT array_agg(DISTINCT pack), count(*) INTO touched, emptied FROM gone;
+    IF emptied < cardinality(s_pack) THEN
+        UPDATE slipstream.owed o SET bits = o.bits & ~ slipstream.fit(hit.bits, length(o.bits))
+        FROM (SELECT pack, peer, bit_or(bits) AS bits FROM unnest(s_pack, s_peer, hits) g(pack, peer, bits)
+              WHERE bit_count(bits) > 0 GROUP BY pack, peer) hit
+        WHERE o.pack = hit.pack AND o.peer = hit.peer;
+        touched := touched || ARRAY(SELECT slipstream.sparse_packs(s_pack));
+    END IF;
 
     INSERT INTO slipstream.settled
     SELECT g.pack, g.peer, g.state, g.at, g.hit
@@ -54,22 +59,23 @@ BEGIN
     WHERE a.peer = g.peer AND a.seq > g.pack * 4096 AND a.seq <= g.pack * 4096 + 4096
       AND slipstream.is_set(g.hit, ((a.seq - 1) & 4095)::integer);
 
-    WITH gone AS (
-        DELETE FROM slipstream.dead d
-        USING unnest(s_peer, s_pack, s_state, s_at, s_bits, hits) WITH ORDINALITY g(peer, pack, state, at, bits, hit, ord)
-        WHERE g.state = 1 AND bit_count(g.bits) > bit_count(g.hit)
-          AND d.peer = g.peer AND d.seq > g.pack * 4096 AND d.seq <= g.pack * 4096 + 4096
-          AND slipstream.is_set(g.bits, ((d.seq - 1) & 4095)::integer)
-        RETURNING d.seq, d.peer, d.origin, g.at, g.pack, g.ord),
-    noted AS (
-        INSERT INTO slipstream.settled
-        SELECT pack, peer, 1, at, slipstream.one_bit(((seq - 1) & 4095)::integer, ((seq - 1) & 4095)::integer + 1)
-        FROM gone)
-    SELECT array_agg(ord), array_agg(seq), array_agg(pack) || array_agg((origin - 1) >> 12)
-    INTO late_group, late_seq, late_packs FROM gone;
-
-    touched := touched || late_packs || ARRAY(SELECT slipstream.sparse_packs(s_pack));
-    freed := CASE WHEN cardinality(touched) = 0 THEN 0 ELSE slipstream.close_packs(touched) END;
+    IF NOT all_pending THEN
+        WITH gone AS (
+            DELETE FROM slipstream.dead d
+            USING unnest(s_peer, s_pack, s_state, s_at, s_bits, hits) WITH ORDINALITY g(peer, pack, state, at, bits, hit, ord)
+            WHERE g.state = 1 AND bit_count(g.bits) > bit_count(g.hit)
+              AND d.peer = g.peer AND d.seq > g.pack * 4096 AND d.seq <= g.pack * 4096 + 4096
+              AND slipstream.is_set(g.bits, ((d.seq - 1) & 4095)::integer)
+            RETURNING d.seq, d.peer, d.origin, g.at, g.pack, g.ord),
+        noted AS (
+            INSERT INTO slipstream.settled
+            SELECT pack, peer, 1, at, slipstream.one_bit(((seq - 1) & 4095)::integer, ((seq - 1) & 4095)::integer + 1)
+            FROM gone)
+        SELECT array_agg(ord), array_agg(seq), array_agg(pack) || array_agg((origin - 1) >> 12)
+        INTO late_group, late_seq, late_packs FROM gone;
+        touched := touched || late_packs;
+    END IF;
+    freed := CASE WHEN coalesce(cardinality(touched), 0) = 0 THEN 0 ELSE slipstream.close_packs(touched) END;
 END $$;
 
 -- Notes attempts of pending deliveries; returns which of them were news.

@@ -18,6 +18,7 @@ mod readers;
 mod schema;
 mod sequences;
 mod store;
+mod tls;
 mod trace;
 mod vacuum;
 mod writer;

@@ -9,8 +9,9 @@ use parking_lot::Mutex;
 use slipstream_store::{Result, StoreError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::error::Severity;
+use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, Connection, Error, NoTls, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, Connection, Error, NoTls, Row, Socket, Statement};
 use tracing::{debug, warn};
 
 use crate::errors::unconnected;
@@ -47,9 +48,12 @@ impl Link {
     }
 
     async fn connect_and_set(options: &PostgresOptions) -> Result<Self> {
-        let (client, connection) = options.config().connect(NoTls).await.map_err(|error| unconnected(&error))?;
         let doubt = Arc::new(AtomicBool::new(false));
-        tokio::spawn(drive(connection, Arc::clone(&doubt)));
+        let client = match options.tls()? {
+            Some(tls) => connect(options, tls, &doubt).await,
+            None => connect(options, NoTls, &doubt).await,
+        };
+        let client = client.map_err(|error| unconnected(&error))?;
         client.batch_execute(SETTINGS).await.map_err(|error| unconnected(&error))?;
         Ok(Self { client, prepared: Mutex::default(), doubt })
     }
@@ -84,6 +88,17 @@ impl Link {
     pub(crate) fn take_doubt(&self) -> bool {
         self.doubt.swap(false, Ordering::AcqRel)
     }
+}
+
+/// Makes a connection, which a task carries.
+async fn connect<T>(options: &PostgresOptions, tls: T, doubt: &Arc<AtomicBool>) -> Result<Client, Error>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Send + 'static,
+{
+    let (client, connection) = options.config().connect(tls).await?;
+    tokio::spawn(drive(connection, Arc::clone(doubt)));
+    Ok(client)
 }
 
 /// Carries a connection until it ends. A warning comes before the answer that it is about, so that it is noted before

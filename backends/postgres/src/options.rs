@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use slipstream_store::{Result, StoreError};
 use tokio_postgres::Config;
-use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+
+use crate::tls::{Authorities, Tls};
 
 /// Longest that connecting may take, unless said otherwise.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -24,6 +26,7 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(25);
 pub struct PostgresOptions {
     config: Config,
     connect_timeout: Duration,
+    authorities: Option<Authorities>,
 }
 
 impl PostgresOptions {
@@ -44,7 +47,7 @@ impl PostgresOptions {
             .keepalives_interval(interval)
             .keepalives_retries(retries)
             .tcp_user_timeout(UNACKNOWLEDGED);
-        Ok(Self { config, connect_timeout: CONNECT_TIME })
+        Ok(Self { config, connect_timeout: CONNECT_TIME, authorities: None })
     }
 
     /// Sets how long connecting may take, with all that is asked and set at first. It is 10 seconds unless this says
@@ -53,6 +56,28 @@ impl PostgresOptions {
     pub fn connect_timeout(mut self, longest: Duration) -> Self {
         self.connect_timeout = longest;
         self
+    }
+
+    /// Sets whose certificates are taken for the server's, as PEM. Otherwise they are those that the system trusts.
+    ///
+    /// The certificate is looked at whenever there is TLS, and so is the name in it. Whether there is to be TLS is said by
+    /// `sslmode` in the URL: `require` wants it, `disable` does without, and without either it is taken if the server
+    /// offers it.
+    ///
+    /// # Errors
+    /// `Inaccessible` if there is no certificate in it.
+    pub fn authorities(mut self, pem: &[u8]) -> Result<Self> {
+        self.authorities = Some(Authorities::read(pem)?);
+        Ok(self)
+    }
+
+    /// What makes TLS of a connection, if there is to be any.
+    pub(crate) fn tls(&self) -> Result<Option<Tls>> {
+        match (self.config.get_ssl_mode(), &self.authorities) {
+            (SslMode::Disable, _) => Ok(None),
+            (_, Some(authorities)) => authorities.tls().map(Some),
+            (_, None) => Tls::of_system().map(Some),
+        }
     }
 
     pub(crate) fn config(&self) -> &Config {

@@ -1,7 +1,6 @@
 //! The links that read: a few, made when they are needed and kept.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use slipstream_store::{Result, StoreError};
@@ -22,19 +21,20 @@ pub(crate) struct Readers {
     options: PostgresOptions,
     turns: Arc<Semaphore>,
     idle: Mutex<Vec<Link>>,
-    closed: AtomicBool,
+    /// Why every call is refused, once they are.
+    ended: OnceLock<StoreError>,
 }
 
 impl Readers {
     pub(crate) fn new(options: PostgresOptions) -> Self {
         let turns = Arc::new(Semaphore::new(MOST));
-        Self { options, turns, idle: Mutex::default(), closed: AtomicBool::new(false) }
+        Self { options, turns, idle: Mutex::default(), ended: OnceLock::new() }
     }
 
     /// Runs a statement that reads. If the link proves to have been lost meanwhile, once more on a new one.
     ///
     /// # Errors
-    /// `Closed`; otherwise what the database says.
+    /// Why calls are refused; otherwise what the database says.
     pub(crate) async fn query(&self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
         let (mut lent, is_fresh) = self.lend().await?;
         let error = match lent.link()?.query(sql, parameters).await {
@@ -70,13 +70,14 @@ impl Readers {
     }
 
     /// # Errors
-    /// `Closed`.
+    /// Why calls are refused: the store was closed or is poisoned.
     pub(crate) fn is_open(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) { Err(StoreError::Closed) } else { Ok(()) }
+        self.ended.get().map_or(Ok(()), |why| Err(why.clone()))
     }
 
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+    /// Refuses every call from now on. The first reason counts.
+    pub(crate) fn end(&self, why: StoreError) {
+        let _ = self.ended.set(why);
         self.idle.lock().clear();
     }
 }

@@ -28,7 +28,7 @@ use crate::{exchange, look, pages, trace};
 /// `Unavailable` and `Busy` mean that nothing was done. After a lost connection the next call makes a new one.
 pub struct PostgresStore {
     writer: SharedWriter,
-    readers: Readers,
+    readers: Arc<Readers>,
     guarantee: Guarantee,
 }
 
@@ -40,7 +40,7 @@ impl PostgresStore {
     /// it is too old, or the schema is another program's or of a later version. Nothing was changed.
     pub async fn open(options: PostgresOptions) -> Result<Self> {
         let (writer, guarantee) = Writer::open(options.clone()).await?;
-        Ok(Self { writer: Arc::new(Mutex::new(writer)), readers: Readers::new(options), guarantee })
+        Ok(Self { writer: Arc::new(Mutex::new(writer)), readers: Arc::new(Readers::new(options)), guarantee })
     }
 
     /// Runs what writes in a task of its own, once it is its turn.
@@ -50,8 +50,16 @@ impl PostgresStore {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let turn = Arc::clone(&self.writer).lock_owned().await;
-        let ended = tokio::spawn(work(turn)).await;
-        ended.unwrap_or_else(|error| Err(StoreError::Indeterminate(format!("a call ended early: {error}"))))
+        self.readers.is_open()?;
+        let (readers, work) = (Arc::clone(&self.readers), work(turn));
+        let task = tokio::spawn(async move {
+            let ended = work.await;
+            if let Err(poisoned @ StoreError::Poisoned(_)) = &ended {
+                readers.end(poisoned.clone());
+            }
+            ended
+        });
+        task.await.unwrap_or_else(|error| Err(StoreError::Indeterminate(format!("a call ended early: {error}"))))
     }
 }
 
@@ -126,7 +134,13 @@ impl MessageStore for PostgresStore {
     }
 
     async fn close(&self) -> Result<()> {
-        self.readers.close();
-        self.write(|mut writer| async move { writer.close().await }).await
+        let mut turn = Arc::clone(&self.writer).lock_owned().await;
+        self.readers.end(StoreError::Closed);
+        // Also if nobody waits for it.
+        let left = tokio::spawn(async move { turn.leave().await }).await;
+        match self.readers.is_open() {
+            Err(StoreError::Closed) => left.map_err(|error| StoreError::Unavailable(error.to_string())),
+            poisoned => poisoned,
+        }
     }
 }

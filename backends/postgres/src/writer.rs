@@ -27,7 +27,6 @@ pub(crate) struct Writer {
     options: PostgresOptions,
     link: Option<Link>,
     origin: i64,
-    closed: bool,
     garbage: Garbage,
 }
 
@@ -43,7 +42,7 @@ impl Writer {
         let program = concat!("slipstream ", env!("CARGO_PKG_VERSION"));
         let rows = link.query(ENTER, &[&program]).await.map_err(|error| failed(&error, Call::Write))?;
         let origin = only(&rows)?.try_get(0).map_err(|error| unreadable(&error))?;
-        let writer = Self { options, link: Some(link), origin, closed: false, garbage: Garbage::default() };
+        let writer = Self { options, link: Some(link), origin, garbage: Garbage::default() };
         Ok((writer, guarantee))
     }
 
@@ -52,9 +51,6 @@ impl Writer {
     /// # Errors
     /// As [`MessageStore::commit`](slipstream_store::MessageStore::commit).
     pub(crate) async fn commit(&mut self, batch: &Batch) -> Result<Vec<Outcome>> {
-        if self.closed {
-            return Err(StoreError::Closed);
-        }
         if batch.operations.is_empty() {
             return Ok(Vec::new());
         }
@@ -77,9 +73,6 @@ impl Writer {
     /// # Errors
     /// As [`MessageStore::purge`](slipstream_store::MessageStore::purge).
     pub(crate) async fn purge(&mut self, horizon: Horizon, budget: u32) -> Result<Purged> {
-        if self.closed {
-            return Err(StoreError::Closed);
-        }
         let millis = |time: Timestamp| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let most = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let parameters: [&(dyn ToSql + Sync); 9] = [
@@ -99,18 +92,13 @@ impl Writer {
         Ok(purged)
     }
 
-    /// Leaves the store. Its later calls answer `Closed`.
-    ///
-    /// # Errors
-    /// None that anybody needs to act on: that the process could not leave in order costs a row.
-    pub(crate) async fn close(&mut self) -> Result<()> {
-        if !std::mem::replace(&mut self.closed, true)
-            && let Some(link) = self.link.take()
+    /// Leaves the store. If that fails, its entry stays, which costs a row.
+    pub(crate) async fn leave(&mut self) {
+        if let Some(link) = self.link.take()
             && let Err(error) = link.query(LEAVE, &[&self.origin]).await
         {
             tracing::warn!("the store was closed, but its entry stays: {}", failed(&error, Call::Read));
         }
-        Ok(())
     }
 
     /// Has the space used again that was freed, if that is much.

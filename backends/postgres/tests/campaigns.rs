@@ -1,4 +1,5 @@
 //! How large the store grows.
+#![expect(clippy::expect_used, reason = "a test says what it finds by panicking")]
 
 mod postgres;
 

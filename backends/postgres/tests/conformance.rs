@@ -1,4 +1,5 @@
 //! The conformance suite on PostgreSQL.
+#![expect(clippy::expect_used, reason = "a test says what it finds by panicking")]
 
 mod postgres;
 

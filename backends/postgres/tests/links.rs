@@ -1,4 +1,5 @@
 //! Servers that go away, and links that are cut: what is said of a commit, and how the store goes on.
+#![expect(clippy::expect_used, reason = "a test says what it finds by panicking")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

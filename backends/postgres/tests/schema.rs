@@ -1,4 +1,5 @@
 //! Which databases a store is opened in.
+#![expect(clippy::expect_used, reason = "a test says what it finds by panicking")]
 
 #[path = "postgres/server.rs"]
 mod server;

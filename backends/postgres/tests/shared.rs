@@ -1,4 +1,5 @@
 //! One store, several processes: here each is a handle of its own.
+#![expect(clippy::expect_used, reason = "a test says what it finds by panicking")]
 
 mod postgres;
 
@@ -89,6 +90,8 @@ async fn a_retired_process_changes_nothing() {
     assert!(matches!(refused, Err(StoreError::Poisoned(_))), "{refused:?}");
     let refused = retired.purge(everything(), std::num::NonZeroU32::MIN).await;
     assert!(matches!(refused, Err(StoreError::Poisoned(_))), "{refused:?}");
+    assert!(matches!(retired.roster().await, Err(StoreError::Poisoned(_))), "it answers nothing else");
+    assert!(matches!(retired.close().await, Err(StoreError::Poisoned(_))), "nor when it is closed");
     assert_eq!(owed(&other, "a").await, []);
     assert!(matches!(other.commit(batch).await.expect("the other commits")[0], Outcome::Recorded { .. }));
 }

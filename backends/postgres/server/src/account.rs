@@ -1,6 +1,8 @@
 //! Who the server runs as. PostgreSQL refuses to run as root.
 
-use std::os::unix::fs::chown;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -56,6 +58,18 @@ impl Account {
                 command.arg(program);
                 command
             }
+        }
+    }
+
+    /// Writes a file that is this user's, and that nobody else reads.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub(crate) fn write(&self, path: &Path, contents: &str) {
+        let file = fs::File::options().create_new(true).write(true).mode(0o600).open(path);
+        file.expect("a file can be made").write_all(contents.as_bytes()).expect("a file can be written");
+        if let Some((user, group)) = self.owner {
+            chown(path, Some(user), Some(group)).expect("root may give a file away");
         }
     }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "it is for tests, which say what is missing by panicking")]
 
 mod account;
+mod processes;
 mod programs;
 
 use std::fmt::Write as _;
@@ -48,6 +49,10 @@ impl Server {
     /// As [`start`](Self::start).
     #[must_use]
     pub fn start_with(settings: &str) -> Self {
+        Self::make(settings, &[])
+    }
+
+    fn make(settings: &str, files: &[(&str, &str)]) -> Self {
         let account = Account::find();
         let folder = account.folder();
         let mut server = Self { folder, account, port: free_port(), settings: settings.to_owned(), keeper: None };
@@ -56,9 +61,22 @@ impl Server {
             "initdb",
             &["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "-D", &data],
         );
+        for (name, contents) in files {
+            server.account.write(&server.folder.path().join("data").join(name), contents);
+        }
         server.configure();
         server.begin();
         server
+    }
+
+    /// As [`start`](Self::start), with TLS: with this certificate and its key, as PEM.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_tls(certificate: &str, key: &str) -> Self {
+        let files = [("tls.crt", certificate), ("tls.key", key)];
+        Self::make("ssl = on\nssl_cert_file = 'tls.crt'\nssl_key_file = 'tls.key'", &files)
     }
 
     /// Makes a standby of this server, which follows it and has its data, and starts it. The server waits for it only
@@ -119,16 +137,16 @@ impl Server {
         self.end_keeper();
     }
 
-    /// Kills the server's first process without a word; the others end as they notice.
+    /// Kills all of the server's processes without a word, as a crash of its machine does but for what is not synced.
     ///
     /// # Panics
-    /// If it is not running.
+    /// If it is not running, or does not end.
     pub fn kill(&mut self) {
         let file = fs::read_to_string(self.folder.path().join("data/postmaster.pid")).expect("the server runs");
-        let pid = file.lines().next().and_then(|line| line.parse().ok()).and_then(rustix::process::Pid::from_raw);
-        let pid = pid.expect("the server's file has its process id");
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("the server can be killed");
-        self.wait_until("does not end", |server| !server.is_ready());
+        let first = file.lines().next().and_then(|line| line.parse().ok()).expect("the server's file has its process");
+        let all = processes::with_children(first);
+        all.iter().for_each(|process| processes::kill(*process));
+        self.wait_until("does not end", |_| !all.iter().any(|process| processes::is_running(*process)));
         self.end_keeper();
     }
 
