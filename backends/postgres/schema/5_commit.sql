@@ -1,4 +1,108 @@
--- A batch, in one statement.
+-- What a batch does, and the batch itself, in one statement.
+
+-- Records messages of which no two have an identity or a stamp in common, as far as they are new. `codes` says of each
+-- what it is: 0 new, 1 a duplicate by identity, 2 one by its stamp, 3 a conflict, 4 not there and only asked for.
+CREATE FUNCTION slipstream.record(
+    base bigint, identities_from bigint, any_stamp boolean, any_asks boolean,
+    r_pack integer[], r_index integer[], r_grp text[], r_id text[], r_fingerprint bigint[], r_received bigint[],
+    r_epoch bytea[], r_block bigint[], r_bit integer[], r_asks boolean[],
+    OUT codes smallint[], OUT news bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    known record;
+BEGIN
+    codes := array_fill(0::smallint, ARRAY[cardinality(r_id)]);
+    FOR known IN
+        SELECT r.ord, CASE WHEN m.fingerprint = r.fingerprint THEN 1 ELSE 3 END AS code
+        FROM unnest(r_grp, r_id, r_fingerprint) WITH ORDINALITY r(grp, id, fingerprint, ord)
+        JOIN slipstream.message m ON m.id = r.id AND m.grp = r.grp
+        WHERE m.seq >= identities_from AND m.fingerprint IS NOT NULL
+    LOOP
+        codes[known.ord] := known.code;
+    END LOOP;
+    IF any_stamp THEN
+        FOR known IN
+            SELECT r.ord
+            FROM unnest(r_epoch, r_block, r_bit, codes) WITH ORDINALITY r(epoch, block, bit, code, ord)
+            JOIN slipstream.seen s ON s.epoch = r.epoch AND s.block = r.block
+            WHERE r.code = 0 AND get_bit(s.bits, r.bit) = 1
+        LOOP
+            codes[known.ord] := 2;
+        END LOOP;
+    END IF;
+    IF any_asks THEN
+        FOR i IN 1 .. cardinality(codes) LOOP
+            IF r_asks[i] AND codes[i] = 0 THEN
+                codes[i] := 4;
+            END IF;
+        END LOOP;
+    END IF;
+    IF any_stamp THEN
+        INSERT INTO slipstream.seen AS s
+        SELECT r.epoch, r.block, bit_or(slipstream.one_bit(r.bit, 4096)), max(r.received)
+        FROM unnest(r_epoch, r_block, r_bit, r_received, codes) r(epoch, block, bit, received, code)
+        WHERE r.epoch IS NOT NULL AND r.code < 3
+        GROUP BY r.epoch, r.block
+        ON CONFLICT (epoch, block) DO UPDATE
+        SET bits = s.bits | excluded.bits, received = greatest(s.received, excluded.received);
+    END IF;
+    INSERT INTO slipstream.message
+    SELECT (base + r.pack) * 4096 + r.index + 1, r.fingerprint, r.received, r.id, r.grp
+    FROM unnest(r_pack, r_index, r_fingerprint, r_received, r_id, r_grp, codes)
+        r(pack, index, fingerprint, received, id, grp, code)
+    WHERE r.code = 0;
+    GET DIAGNOSTICS news = ROW_COUNT;
+END $$;
+
+-- Stores a pack, and owes its messages to those of the recipients that are remembered. If there are none, its texts are
+-- not kept.
+CREATE FUNCTION slipstream.store_pack(
+    base bigint, number integer, count_of_messages integer, new_bits bit varying, received_at bigint,
+    meta_ends_at integer[], meta_bytes bytea, route_bytes bytea, first_expiry bigint, expiries bigint[],
+    text_ends_at integer[], text_bytes bytea, o_pack integer[], o_peer text[], o_bits bit varying[]
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    to_peers text[];
+    to_bits bit varying[];
+BEGIN
+    WITH added AS (
+        INSERT INTO slipstream.owed
+        SELECT base + o.pack, o.peer, o.bits & new_bits
+        FROM unnest(o_pack, o_peer, o_bits) o(pack, peer, bits) JOIN slipstream.peer p ON p.id = o.peer
+        WHERE o.pack = number AND bit_count(o.bits & new_bits) > 0
+        RETURNING peer, bits)
+    SELECT array_agg(peer), array_agg(bits) INTO to_peers, to_bits FROM added;
+    IF to_peers IS NULL THEN
+        INSERT INTO slipstream.pack (no, received, done_at, count, recorded, meta_ends, meta, routes, kept)
+        VALUES (base + number, received_at, received_at, count_of_messages, new_bits, meta_ends_at, meta_bytes,
+                route_bytes, 0);
+    ELSE
+        INSERT INTO slipstream.pack (no, received, count, recorded, meta_ends, meta, routes, expires_min, expires,
+                                     text_ends, texts, kept, sent_to, sent_bits)
+        VALUES (base + number, received_at, count_of_messages, new_bits, meta_ends_at, meta_bytes, route_bytes,
+                first_expiry, CASE WHEN first_expiry IS NOT NULL THEN expiries END, text_ends_at, text_bytes,
+                count_of_messages, to_peers, to_bits);
+    END IF;
+END $$;
+
+-- Does a rare operation, which may make the pack of this number; whether it changed anything.
+CREATE FUNCTION slipstream.rare(what jsonb, new_pack bigint, blobs bytea[]) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    who text := what->>'peer';
+    sequence bigint := (what->>'sequence')::bigint;
+BEGIN
+    CASE what->>'op'
+        WHEN 'remember' THEN RETURN slipstream.remember(what->'described');
+        WHEN 'adopt' THEN RETURN slipstream.adopt(what->>'alias', what->'described');
+        WHEN 'forget' THEN RETURN slipstream.forget(who, (what->>'at')::bigint);
+        WHEN 'name' THEN RETURN slipstream.name_relay(what->>'id');
+        WHEN 'redrive' THEN RETURN slipstream.redrive(who, sequence, new_pack);
+        WHEN 'discard' THEN RETURN slipstream.discard(who, sequence);
+        WHEN 'import' THEN RETURN slipstream.import(what, new_pack, blobs[1], blobs[2], blobs[3], blobs[4]);
+    END CASE;
+END $$;
+
+-- A batch.
 --
 -- `steps` says what happens in which order, five numbers a step: its kind, the first and last of its places in the
 -- arrays of that kind, and two more. 1 settles (the others: the first and last of the reasons), 2 notes attempts,
@@ -27,14 +131,9 @@ DECLARE
     f2 integer;
     t2 integer;
     x record;
-    affected bigint;
-    is_known boolean := false;
     new_identities bigint := 0;
     new_trace_bytes bigint := 0;
     new_bits bit varying;
-    to_peers text[];
-    to_bits bit varying[];
-    done boolean;
 BEGIN
     PERFORM 1 FROM slipstream.process WHERE origin = my_origin FOR NO KEY UPDATE;
     IF NOT FOUND THEN
@@ -52,7 +151,7 @@ BEGIN
             RAISE EXCEPTION 'an operation names a sequence of its batch' USING ERRCODE = 'SL002';
         END IF;
     END IF;
-    codes := array_fill(0::smallint, ARRAY[cardinality(r_id)]);
+    codes := '{}';
     hits := '{}';
     noted := '{}';
     rare_done := '{}';
@@ -74,94 +173,28 @@ BEGIN
             noted := noted || ARRAY(SELECT f + n - 1 FROM unnest(
                 slipstream.note_attempts(a_peer[f:t], a_seq[f:t], a_number[f:t], a_at[f:t])) n);
         ELSIF step = 3 THEN
-            FOR x IN
-                SELECT f + r.ord - 1 AS at, CASE WHEN m.fingerprint = r.fingerprint THEN 1 ELSE 3 END AS code
-                FROM unnest(r_grp[f:t], r_id[f:t], r_fingerprint[f:t]) WITH ORDINALITY r(grp, id, fingerprint, ord)
-                JOIN slipstream.message m ON m.id = r.id AND m.grp = r.grp
-                WHERE m.seq >= head.identities_from AND m.fingerprint IS NOT NULL
-            LOOP
-                codes[x.at] := x.code;
-                is_known := true;
-            END LOOP;
-            IF f2 = 1 THEN
-                FOR x IN
-                    SELECT f + r.ord - 1 AS at
-                    FROM unnest(r_epoch[f:t], r_block[f:t], r_bit[f:t], codes[f:t]) WITH ORDINALITY
-                        r(epoch, block, bit, code, ord)
-                    JOIN slipstream.seen s ON s.epoch = r.epoch AND s.block = r.block
-                    WHERE r.code = 0 AND get_bit(s.bits, r.bit) = 1
-                LOOP
-                    codes[x.at] := 2;
-                    is_known := true;
-                END LOOP;
-            END IF;
-            IF t2 = 1 THEN
-                FOR i IN f .. t LOOP
-                    IF r_asks[i] AND codes[i] = 0 THEN
-                        codes[i] := 4;
-                    END IF;
-                END LOOP;
-            END IF;
-            IF f2 = 1 THEN
-                INSERT INTO slipstream.seen AS s
-                SELECT r.epoch, r.block, bit_or(slipstream.one_bit(r.bit, 4096)), max(r.received)
-                FROM unnest(r_epoch[f:t], r_block[f:t], r_bit[f:t], r_received[f:t], codes[f:t])
-                    r(epoch, block, bit, received, code)
-                WHERE r.epoch IS NOT NULL AND r.code < 3
-                GROUP BY r.epoch, r.block
-                ON CONFLICT (epoch, block) DO UPDATE
-                SET bits = s.bits | excluded.bits, received = greatest(s.received, excluded.received);
-            END IF;
-            INSERT INTO slipstream.message
-            SELECT (base + r.pack) * 4096 + r.index + 1, r.fingerprint, r.received, r.id, r.grp
-            FROM unnest(r_pack[f:t], r_index[f:t], r_fingerprint[f:t], r_received[f:t], r_id[f:t], r_grp[f:t],
-                        codes[f:t]) r(pack, index, fingerprint, received, id, grp, code)
-            WHERE r.code = 0;
-            GET DIAGNOSTICS affected = ROW_COUNT;
-            new_identities := new_identities + affected;
+            x := slipstream.record(base, head.identities_from, f2 = 1, t2 = 1, r_pack[f:t], r_index[f:t], r_grp[f:t],
+                                   r_id[f:t], r_fingerprint[f:t], r_received[f:t], r_epoch[f:t], r_block[f:t],
+                                   r_bit[f:t], r_asks[f:t]);
+            codes := codes || x.codes;
+            new_identities := new_identities + x.news;
         ELSIF step = 4 THEN
             FOR k IN f .. t LOOP
                 new_bits := p_recorded[k];
-                IF is_known THEN
+                IF new_identities < cardinality(codes) THEN
                     SELECT bit_or(slipstream.one_bit(r.index, p_count[k])) INTO new_bits
                     FROM unnest(r_pack, r_index, codes) r(pack, index, code) WHERE r.pack = p_pack[k] AND r.code = 0;
                     CONTINUE WHEN new_bits IS NULL;
                 END IF;
-                WITH added AS (
-                    INSERT INTO slipstream.owed
-                    SELECT base + o.pack, o.peer, o.bits & new_bits
-                    FROM unnest(o_pack, o_peer, o_bits) o(pack, peer, bits) JOIN slipstream.peer p ON p.id = o.peer
-                    WHERE o.pack = p_pack[k] AND bit_count(o.bits & new_bits) > 0
-                    RETURNING peer, bits)
-                SELECT array_agg(peer), array_agg(bits) INTO to_peers, to_bits FROM added;
                 f2 := p_from[k] + 1;
                 t2 := p_from[k] + p_count[k];
-                INSERT INTO slipstream.pack (no, received, done_at, count, recorded, meta_ends, meta, routes,
-                                             expires_min, expires, text_ends, texts, kept, sent_to, sent_bits)
-                VALUES (base + p_pack[k], p_received[k], CASE WHEN to_peers IS NULL THEN p_received[k] END, p_count[k],
-                        new_bits, x_meta_end[f2:t2], p_meta[k], p_routes[k],
-                        CASE WHEN to_peers IS NOT NULL THEN p_expires_min[k] END,
-                        CASE WHEN to_peers IS NOT NULL AND p_expires_min[k] IS NOT NULL THEN x_expires[f2:t2] END,
-                        CASE WHEN to_peers IS NOT NULL THEN x_text_end[f2:t2] END,
-                        CASE WHEN to_peers IS NOT NULL THEN p_texts[k] END,
-                        CASE WHEN to_peers IS NULL THEN 0 ELSE p_count[k] END, to_peers, to_bits);
+                PERFORM slipstream.store_pack(
+                    base, p_pack[k], p_count[k], new_bits, p_received[k], x_meta_end[f2:t2], p_meta[k], p_routes[k],
+                    p_expires_min[k], x_expires[f2:t2], x_text_end[f2:t2], p_texts[k], o_pack, o_peer, o_bits);
                 new_trace_bytes := new_trace_bytes + octet_length(p_meta[k]);
             END LOOP;
         ELSE
-            x := NULL;
-            CASE rare->f->>'op'
-                WHEN 'remember' THEN done := slipstream.remember(rare->f->'peer');
-                WHEN 'adopt' THEN done := slipstream.adopt(rare->f->>'alias', rare->f->'peer');
-                WHEN 'forget' THEN done := slipstream.forget(rare->f->>'peer', (rare->f->>'at')::bigint);
-                WHEN 'name' THEN done := slipstream.name_relay(rare->f->>'id');
-                WHEN 'redrive' THEN
-                    done := slipstream.redrive(rare->f->>'peer', (rare->f->>'sequence')::bigint, base + t);
-                WHEN 'discard' THEN done := slipstream.discard(rare->f->>'peer', (rare->f->>'sequence')::bigint);
-                WHEN 'import' THEN
-                    done := slipstream.import(rare->f, base + t, blobs[f2], blobs[f2 + 1], blobs[f2 + 2],
-                                              blobs[f2 + 3]);
-            END CASE;
-            rare_done := rare_done || done;
+            rare_done := rare_done || slipstream.rare(rare->f, base + t, blobs[f2:f2 + 3]);
         END IF;
     END LOOP;
     IF packs_wanted > 0 THEN

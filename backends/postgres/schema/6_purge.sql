@@ -142,5 +142,7 @@ BEGIN
     more := more OR removed >= budget;
     UPDATE slipstream.head h
     SET identities = head.identities, identities_from = head.identities_from, trace_bytes = head.trace_bytes,
-        whole_since = head.whole_since;
+        whole_since = head.whole_since
+    WHERE (h.identities, h.identities_from, h.trace_bytes, h.whole_since) IS DISTINCT FROM
+          (head.identities, head.identities_from, head.trace_bytes, head.whole_since);
 END $$;

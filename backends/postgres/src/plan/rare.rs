@@ -14,9 +14,9 @@ use crate::{fields, sequences};
 /// Adds a step for a rare operation.
 pub(super) fn take(parameters: &mut Parameters<'_>, operation: &Operation) -> Result<Asked> {
     let value = match operation {
-        Operation::RememberPeer(peer) => json!({ "op": "remember", "peer": described(peer) }),
+        Operation::RememberPeer(peer) => json!({ "op": "remember", "described": described(peer) }),
         Operation::AdoptPeer { alias, peer } => {
-            json!({ "op": "adopt", "alias": alias.as_str(), "peer": described(peer) })
+            json!({ "op": "adopt", "alias": alias.as_str(), "described": described(peer) })
         }
         Operation::ForgetPeer { peer, at } => json!({ "op": "forget", "peer": peer.as_str(), "at": millis(*at) }),
         Operation::NameRelay { id } => json!({ "op": "name", "id": id.as_str() }),
