@@ -21,11 +21,13 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN substring(bytes FROM coalesce(ends[index], 0) + 1 FOR ends[index + 1] - coalesce(ends[index], 0));
 
 -- Those packs of which few of the messages that are kept are owed to anybody.
-CREATE FUNCTION slipstream.sparse_packs(packs bigint[]) RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
-    SELECT p.no FROM slipstream.pack p
-    WHERE p.no = ANY (packs) AND p.kept >= 4
-      AND (SELECT bit_count(bit_or(o.bits)) * 4 FROM slipstream.owed o WHERE o.pack = p.no) <= p.kept
-$$;
+CREATE FUNCTION slipstream.sparse_packs(packs bigint[]) RETURNS bigint[] LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT p.no FROM slipstream.pack p
+        WHERE p.no = ANY (packs) AND p.kept >= 4
+          AND (SELECT bit_count(bit_or(o.bits)) * 4 FROM slipstream.owed o WHERE o.pack = p.no) <= p.kept);
+END $$;
 
 -- Keeps of these packs only the texts that somebody is owed. Returns how many bytes of texts went. A quarter is left of
 -- the messages each time, at most, so that a text is written again a few times in all.
@@ -64,7 +66,7 @@ DECLARE
 BEGIN
     PERFORM 1 FROM slipstream.pack WHERE no = ANY (packs) ORDER BY no FOR UPDATE;
     SELECT sum(octet_length(p.texts)) INTO freed FROM slipstream.pack p
-    WHERE p.no = ANY (packs) AND NOT EXISTS (SELECT FROM slipstream.owed o WHERE o.pack = p.no);
+    WHERE p.no = ANY (packs) AND (SELECT true FROM slipstream.owed o WHERE o.pack = p.no LIMIT 1) IS NULL;
     WITH closed AS (
         UPDATE slipstream.pack p
         SET texts = NULL, text_ends = NULL, kept = 0, expires = NULL, expires_min = NULL,
@@ -81,14 +83,14 @@ BEGIN
                     (SELECT max(r.done_at) FROM slipstream.pack r
                      WHERE r.origin > p.no * 4096 AND r.origin <= p.no * 4096 + 4096))
             END
-        WHERE p.no = ANY (packs) AND NOT EXISTS (SELECT FROM slipstream.owed o WHERE o.pack = p.no)
+        WHERE p.no = ANY (packs) AND (SELECT true FROM slipstream.owed o WHERE o.pack = p.no LIMIT 1) IS NULL
         RETURNING p.origin, p.done_at)
     SELECT array_agg(DISTINCT (origin - 1) >> 12) INTO origins FROM closed
     WHERE origin IS NOT NULL AND done_at IS NOT NULL;
     IF origins IS NOT NULL THEN
         freed := coalesce(freed, 0) + slipstream.close_packs(origins);
     END IF;
-    sparse := ARRAY(SELECT slipstream.sparse_packs(packs));
+    sparse := slipstream.sparse_packs(packs);
     IF cardinality(sparse) > 0 THEN
         freed := coalesce(freed, 0) + slipstream.shrink_packs(sparse);
     END IF;

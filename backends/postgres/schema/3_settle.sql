@@ -14,12 +14,13 @@ DECLARE
     all_pending boolean;
     late_packs bigint[];
 BEGIN
-    PERFORM 1 FROM slipstream.owed o JOIN unnest(s_peer, s_pack) g(peer, pack) ON o.pack = g.pack AND o.peer = g.peer
+    PERFORM 1 FROM slipstream.owed o
+    JOIN unnest(s_peer, s_pack) g(peer, pack) ON o.pack = ANY (ARRAY[g.pack]) AND o.peer = ANY (ARRAY[g.peer])
     ORDER BY o.pack, o.peer FOR UPDATE OF o;
     SELECT array_agg(g.hit ORDER BY g.ord), bool_and(bit_count(g.hit) = bit_count(g.bits)) INTO hits, all_pending
     FROM (SELECT g.ord, g.bits, coalesce(o.bits & slipstream.fit(g.bits, length(o.bits)), ''::bit varying) AS hit
           FROM unnest(s_peer, s_pack, s_bits) WITH ORDINALITY g(peer, pack, bits, ord)
-          LEFT JOIN slipstream.owed o ON o.pack = g.pack AND o.peer = g.peer) g;
+          LEFT JOIN slipstream.owed o ON o.pack = ANY (ARRAY[g.pack]) AND o.peer = ANY (ARRAY[g.peer])) g;
 
     IF cardinality(d_seq) > 0 THEN
         INSERT INTO slipstream.dead
@@ -28,9 +29,9 @@ BEGIN
                slipstream.part(p.texts, p.text_ends, i.index)
         FROM unnest(d_peer, d_seq, d_reason, d_class, d_attempts, d_at) d(peer, seq, reason, class, attempts, at)
         CROSS JOIN LATERAL (SELECT ((d.seq - 1) & 4095)::integer) i(index)
-        JOIN slipstream.owed o ON o.pack = (d.seq - 1) >> 12 AND o.peer = d.peer
-        JOIN slipstream.pack p ON p.no = o.pack
-        JOIN slipstream.message m ON m.seq = coalesce(p.origin, d.seq)
+        JOIN slipstream.owed o ON o.pack = ANY (ARRAY[(d.seq - 1) >> 12]) AND o.peer = ANY (ARRAY[d.peer])
+        JOIN slipstream.pack p ON p.no = ANY (ARRAY[o.pack])
+        JOIN slipstream.message m ON m.seq = ANY (ARRAY[coalesce(p.origin, d.seq)])
         WHERE slipstream.is_set(o.bits, i.index);
     END IF;
 
@@ -39,7 +40,7 @@ BEGIN
         WHERE bit_count(bits) > 0 GROUP BY pack, peer),
     gone AS (
         DELETE FROM slipstream.owed o USING hit
-        WHERE o.pack = hit.pack AND o.peer = hit.peer
+        WHERE o.pack = ANY (ARRAY[hit.pack]) AND o.peer = ANY (ARRAY[hit.peer])
           AND bit_count(o.bits & ~ slipstream.fit(hit.bits, length(o.bits))) = 0
         RETURNING o.pack)
     SELECT array_agg(DISTINCT pack), count(*) INTO touched, emptied FROM gone;
@@ -47,8 +48,8 @@ BEGIN
         UPDATE slipstream.owed o SET bits = o.bits & ~ slipstream.fit(hit.bits, length(o.bits))
         FROM (SELECT pack, peer, bit_or(bits) AS bits FROM unnest(s_pack, s_peer, hits) g(pack, peer, bits)
               WHERE bit_count(bits) > 0 GROUP BY pack, peer) hit
-        WHERE o.pack = hit.pack AND o.peer = hit.peer;
-        touched := touched || ARRAY(SELECT slipstream.sparse_packs(s_pack));
+        WHERE o.pack = ANY (ARRAY[hit.pack]) AND o.peer = ANY (ARRAY[hit.peer]);
+        touched := touched || slipstream.sparse_packs(s_pack);
     END IF;
 
     INSERT INTO slipstream.settled
@@ -56,7 +57,7 @@ BEGIN
     FROM unnest(s_peer, s_pack, s_state, s_at, hits) g(peer, pack, state, at, hit)
     WHERE bit_count(g.hit) > 0;
     DELETE FROM slipstream.attempt a USING unnest(s_peer, s_pack, hits) g(peer, pack, hit)
-    WHERE a.peer = g.peer AND a.seq > g.pack * 4096 AND a.seq <= g.pack * 4096 + 4096
+    WHERE a.peer = ANY (ARRAY[g.peer]) AND a.seq > g.pack * 4096 AND a.seq <= g.pack * 4096 + 4096
       AND slipstream.is_set(g.hit, ((a.seq - 1) & 4095)::integer);
 
     IF NOT all_pending THEN
@@ -64,7 +65,8 @@ BEGIN
             DELETE FROM slipstream.dead d
             USING unnest(s_peer, s_pack, s_state, s_at, s_bits, hits) WITH ORDINALITY g(peer, pack, state, at, bits, hit, ord)
             WHERE g.state = 1 AND bit_count(g.bits) > bit_count(g.hit)
-              AND d.peer = g.peer AND d.seq > g.pack * 4096 AND d.seq <= g.pack * 4096 + 4096
+              -- Not by the index of the peer, who may have many.
+              AND d.peer || '' = g.peer AND d.seq > g.pack * 4096 AND d.seq <= g.pack * 4096 + 4096
               AND slipstream.is_set(g.bits, ((d.seq - 1) & 4095)::integer)
             RETURNING d.seq, d.peer, d.origin, g.at, g.pack, g.ord),
         noted AS (
@@ -85,12 +87,12 @@ DECLARE
     noted integer[];
 BEGIN
     PERFORM 1 FROM slipstream.owed o
-    JOIN unnest(a_peer, a_seq) g(peer, seq) ON o.pack = (g.seq - 1) >> 12 AND o.peer = g.peer
+    JOIN unnest(a_peer, a_seq) g(peer, seq) ON o.pack = ANY (ARRAY[(g.seq - 1) >> 12]) AND o.peer = ANY (ARRAY[g.peer])
     ORDER BY o.pack, o.peer FOR UPDATE OF o;
     WITH news AS (
         INSERT INTO slipstream.attempt AS a
         SELECT g.peer, g.seq, g.number, g.at FROM unnest(a_peer, a_seq, a_number, a_at) g(peer, seq, number, at)
-        JOIN slipstream.owed o ON o.pack = (g.seq - 1) >> 12 AND o.peer = g.peer
+        JOIN slipstream.owed o ON o.pack = ANY (ARRAY[(g.seq - 1) >> 12]) AND o.peer = ANY (ARRAY[g.peer])
         WHERE g.number > 0 AND slipstream.is_set(o.bits, ((g.seq - 1) & 4095)::integer)
         ON CONFLICT (peer, seq) DO UPDATE SET number = excluded.number, at = excluded.at
         WHERE a.number < excluded.number

@@ -62,7 +62,7 @@ BEGIN
 
     INSERT INTO slipstream.owed AS mine (pack, peer, bits)
     SELECT o.pack, peer_id, bit_or(slipstream.one_bit(((s - 1) & 4095)::integer, length(o.bits)))
-    FROM unnest(moving) s JOIN slipstream.owed o ON o.peer = old AND o.pack = (s - 1) >> 12
+    FROM unnest(moving) s JOIN slipstream.owed o ON o.peer = old AND o.pack = ANY (ARRAY[(s - 1) >> 12])
     GROUP BY o.pack
     ON CONFLICT (pack, peer) DO UPDATE SET bits = mine.bits | excluded.bits;
     WITH gone AS (DELETE FROM slipstream.owed WHERE peer = old RETURNING pack)
@@ -137,7 +137,7 @@ DECLARE
     sequence bigint := new_pack * 4096 + 1;
 BEGIN
     IF EXISTS (SELECT FROM slipstream.dead d
-               WHERE d.id = message_id AND d.grp = message_grp AND d.peer = who AND d.text = text) THEN
+               WHERE d.id = message_id AND d.grp = message_grp AND d.peer || '' = who AND d.text = text) THEN
         RETURN false;
     END IF;
     INSERT INTO slipstream.pack (no, received, count, recorded, meta_ends, meta, routes, kept)

@@ -1,4 +1,8 @@
 -- What a batch does, and the batch itself, in one statement.
+--
+-- Plans are made once, maybe while the tables are empty, and must serve when they are large. So what is given in arrays
+-- is joined such that only one order is possible, that row by row the table is looked up: `= ANY (ARRAY[...])` is no
+-- condition to merge by, and a limit keeps a lookup what it is. A `+ 0` or `|| ''` keeps an index from being used.
 
 -- Records messages of which no two have an identity or a stamp in common, as far as they are new. `codes` says of each
 -- what it is: 0 new, 1 a duplicate by identity, 2 one by its stamp, 3 a conflict, 4 not there and only asked for.
@@ -15,8 +19,9 @@ BEGIN
     FOR known IN
         SELECT r.ord, CASE WHEN m.fingerprint = r.fingerprint THEN 1 ELSE 3 END AS code
         FROM unnest(r_grp, r_id, r_fingerprint) WITH ORDINALITY r(grp, id, fingerprint, ord)
-        JOIN slipstream.message m ON m.id = r.id AND m.grp = r.grp
-        WHERE m.seq >= identities_from AND m.fingerprint IS NOT NULL
+        CROSS JOIN LATERAL (
+            SELECT fingerprint FROM slipstream.message
+            WHERE id = r.id AND grp = r.grp AND seq + 0 >= identities_from AND fingerprint IS NOT NULL LIMIT 1) m
     LOOP
         codes[known.ord] := known.code;
     END LOOP;
@@ -24,7 +29,7 @@ BEGIN
         FOR known IN
             SELECT r.ord
             FROM unnest(r_epoch, r_block, r_bit, codes) WITH ORDINALITY r(epoch, block, bit, code, ord)
-            JOIN slipstream.seen s ON s.epoch = r.epoch AND s.block = r.block
+            CROSS JOIN LATERAL (SELECT bits FROM slipstream.seen WHERE epoch = r.epoch AND block = r.block LIMIT 1) s
             WHERE r.code = 0 AND get_bit(s.bits, r.bit) = 1
         LOOP
             codes[known.ord] := 2;
@@ -68,7 +73,7 @@ BEGIN
     WITH added AS (
         INSERT INTO slipstream.owed
         SELECT base + o.pack, o.peer, o.bits & new_bits
-        FROM unnest(o_pack, o_peer, o_bits) o(pack, peer, bits) JOIN slipstream.peer p ON p.id = o.peer
+        FROM unnest(o_pack, o_peer, o_bits) o(pack, peer, bits) JOIN slipstream.peer p ON p.id = ANY (ARRAY[o.peer])
         WHERE o.pack = number AND bit_count(o.bits & new_bits) > 0
         RETURNING peer, bits)
     SELECT array_agg(peer), array_agg(bits) INTO to_peers, to_bits FROM added;

@@ -15,7 +15,7 @@ DECLARE
 BEGIN
     FOR r IN
         SELECT o.pack AS no, o.bits, p.origin, p.count, p.meta_ends, p.meta, p.text_ends, p.texts
-        FROM slipstream.owed o JOIN slipstream.pack p ON p.no = o.pack
+        FROM slipstream.owed o CROSS JOIN LATERAL (SELECT * FROM slipstream.pack WHERE no = o.pack LIMIT 1) p
         WHERE o.peer = who AND o.pack >= after >> 12 ORDER BY o.pack
     LOOP
         bits := r.bits;

@@ -7,10 +7,11 @@ use postgres::Postgres;
 use slipstream_conformance::{Sandbox, campaigns};
 
 /// The bound of a store that turns over, without what is owed, remembered and traced.
-const BOUND: u64 = 64 << 20;
+const BOUND: u64 = 32 << 20;
 
-/// By how many hundredths a store may be larger after four backlogs than after the first.
-const GROWTH: u64 = 25;
+/// By how many hundredths a store may be larger after four backlogs than after the first. The vacuum that frees the rows of
+/// one backlog runs while the next is being recorded.
+const GROWTH: u64 = 40;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_turns_over_stays_within_the_stated_bound() {
