@@ -164,3 +164,28 @@ async fn what_is_left_of_a_pack_takes_little_room() {
     assert_eq!((backlog(&store, "away").await, kept()), (before[9..].to_vec(), 256));
     assert_eq!(store.check(Depth::Full).await.expect("the check runs"), []);
 }
+
+/// Plans are made while nothing is there, and the tables are known to be empty. What is read of them afterwards goes by
+/// what is asked for, not by what there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn plans_of_empty_tables_serve_large_ones() {
+    const MESSAGES: usize = 10_000;
+    let (store, database) = (open("plans").await, name(Path::new("plans")));
+    server().sql(&database, "VACUUM ANALYZE");
+    remember_all(&store, &["a", "away"]).await;
+    let mut given = Vec::new();
+    for first in (0..MESSAGES).step_by(250) {
+        let records = (first..first + 250).map(|n| put(message(&format!("m{n}"), &["a", "away"]))).collect();
+        given.extend(sequences(&store, records).await);
+        let last = given[given.len() - 250..].iter();
+        commit(&store, last.map(|sequence| acknowledge("a", *sequence)).collect()).await;
+    }
+    store.close().await.expect("the store closes");
+    let counted = "SELECT sum(n_tup_ins) FROM pg_stat_user_tables WHERE relname = 'message'";
+    while server().sql(&database, counted) != MESSAGES.to_string() {
+        tokio::task::yield_now().await;
+    }
+    let read = "SELECT max(idx_tup_read) FROM pg_stat_user_indexes";
+    let read: usize = server().sql(&database, read).parse().expect("a number");
+    assert!(read < 2 * MESSAGES, "{read} rows of an index were read for {MESSAGES} messages");
+}
