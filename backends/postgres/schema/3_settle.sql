@@ -1,8 +1,8 @@
 -- Settling deliveries and noting attempts. No delivery is named twice in one call.
 
--- Settles deliveries that are given as masks: of a pack those of a peer that ended in one way at one time. What is given
--- up is named once more, one by one, with its reason. `hits` says of each mask which of it were pending. The others that
--- were acknowledged may be dead letters, which go: `late_group` and `late_seq` name them.
+-- Settles deliveries that are given as masks: of a pack those of a peer that ended in one way at one time. What is
+-- given up is named once more, one by one, with its reason. `hits` says of each mask which of it were pending. The
+-- others that were acknowledged may be dead letters, which go: `late_group` and `late_seq` name them.
 CREATE FUNCTION slipstream.settle(
     s_peer text[], s_pack bigint[], s_state smallint[], s_at bigint[], s_bits bit varying[],
     d_peer text[], d_seq bigint[], d_reason bytea[], d_class text[], d_attempts bigint[], d_at bigint[],
@@ -63,7 +63,8 @@ BEGIN
     IF NOT all_pending THEN
         WITH gone AS (
             DELETE FROM slipstream.dead d
-            USING unnest(s_peer, s_pack, s_state, s_at, s_bits, hits) WITH ORDINALITY g(peer, pack, state, at, bits, hit, ord)
+            USING unnest(s_peer, s_pack, s_state, s_at, s_bits, hits) WITH ORDINALITY
+                g(peer, pack, state, at, bits, hit, ord)
             WHERE g.state = 1 AND bit_count(g.bits) > bit_count(g.hit)
               -- Not by the index of the peer, who may have many.
               AND d.peer || '' = g.peer AND d.seq > g.pack * 4096 AND d.seq <= g.pack * 4096 + 4096

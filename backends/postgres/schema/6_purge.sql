@@ -35,13 +35,15 @@ BEGIN
     SELECT expires INTO ends_at FROM slipstream.pack WHERE no = which;
     FOR o IN SELECT peer, bits FROM slipstream.owed WHERE pack = which ORDER BY peer FOR UPDATE LOOP
         EXIT WHEN cardinality(sequences) >= most;
-        SELECT bit_or(slipstream.one_bit(e.index, length(o.bits))) AS mask, array_agg(which * 4096 + e.index + 1) AS seqs
+        SELECT bit_or(slipstream.one_bit(e.index, length(o.bits))) AS mask,
+               array_agg(which * 4096 + e.index + 1) AS seqs
         INTO due
         FROM (SELECT (ord - 1)::integer AS index FROM unnest(ends_at) WITH ORDINALITY x(expiry, ord)
               WHERE expiry <= expiry_horizon AND slipstream.is_set(o.bits, (ord - 1)::integer)
               LIMIT most - cardinality(sequences)) e;
         CONTINUE WHEN due.mask IS NULL;
-        DELETE FROM slipstream.owed WHERE pack = which AND peer = o.peer AND bit_count(bits & ~ due.mask::bit varying) = 0;
+        DELETE FROM slipstream.owed
+        WHERE pack = which AND peer = o.peer AND bit_count(bits & ~ due.mask::bit varying) = 0;
         UPDATE slipstream.owed SET bits = bits & ~ due.mask::bit varying WHERE pack = which AND peer = o.peer;
         INSERT INTO slipstream.settled VALUES (which, o.peer, 3, at_time, due.mask);
         DELETE FROM slipstream.attempt WHERE peer = o.peer AND seq = ANY (due.seqs);

@@ -97,8 +97,8 @@ LANGUAGE sql STABLE AS $$
     ORDER BY 1
 $$;
 
--- The traces of packs from this one on, and what a peer has to do with each: which messages it was owed at first, and how
--- those were settled that it was owed, also once they were redriven.
+-- The traces of packs from this one on, and what a peer has to do with each: which messages it was owed at first, and
+-- how those were settled that it was owed, also once they were redriven.
 CREATE FUNCTION slipstream.exchanged(who text, from_pack bigint, most integer)
 RETURNS TABLE (pack bigint, count integer, recorded bit varying, meta_ends integer[], meta bytea, routes bytea,
                sent bit varying, settled bit varying, acknowledged bit varying)

@@ -21,7 +21,8 @@ use crate::options::PostgresOptions;
 /// it waits for a standby looks as if it had succeeded, so nothing cancels a statement; waiting for a lock may end. Plans
 /// are made once, for few rows of large tables.
 const SETTINGS: &str = "
-    SET statement_timeout = 0; SET lock_timeout = '10s'; SET client_min_messages = warning;
+    SET statement_timeout = 0; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s';
+    SET client_min_messages = warning;
     SET default_transaction_isolation = 'read committed'; SET search_path = pg_catalog;
     SET jit = off; SET plan_cache_mode = force_generic_plan;
     SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
