@@ -10,6 +10,7 @@ CREATE TABLE slipstream.head (
     one             boolean PRIMARY KEY DEFAULT true CHECK (one),
     schema_version  integer NOT NULL,
     next_pack       bigint NOT NULL,            -- packs from this number on were never given
+    roster          bigint NOT NULL,            -- how often what messages are routed by was changed
     identities      bigint NOT NULL,            -- how many identities are remembered
     identities_from bigint NOT NULL,            -- below this sequence no identity is
     trace_bytes     bigint NOT NULL,            -- what the fields of all traces take
@@ -24,6 +25,26 @@ CREATE TABLE slipstream.process (
     program text NOT NULL
 );
 
+-- How often each has counted up. It is not in the row that commits lock: a process also beats while its commit waits.
+CREATE TABLE slipstream.beat (
+    origin bigint PRIMARY KEY,
+    beats  bigint NOT NULL
+) WITH (fillfactor = 20);
+
+-- What one process at a time is to do.
+CREATE TABLE slipstream.duty (
+    name  text COLLATE "C" PRIMARY KEY,
+    owner bigint NOT NULL
+);
+
+-- The claims that another process took, until whoever had them was told.
+CREATE TABLE slipstream.lost (
+    no    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    owner bigint NOT NULL,
+    peer  text COLLATE "C" NOT NULL
+);
+CREATE INDEX lost_owner ON slipstream.lost (owner);
+
 CREATE TABLE slipstream.peer (
     id        text COLLATE "C" PRIMARY KEY,
     kind      text NOT NULL CHECK (kind IN ('application', 'relay')),
@@ -32,12 +53,14 @@ CREATE TABLE slipstream.peer (
     durable   boolean NOT NULL,
     last_seen bigint NOT NULL,
     alias     text COLLATE "C",
-    paused    boolean NOT NULL
+    paused    boolean NOT NULL,
+    owner     bigint                            -- the process that has claimed its link; null: none
 );
 
 -- The messages of a commit, up to 4,096. The sequence of one is no * 4096 + its index + 1.
 CREATE TABLE slipstream.pack (
     no           bigint PRIMARY KEY,
+    writer       bigint NOT NULL,               -- the process that made it
     origin       bigint,                        -- redriven: the sequence that the message was recorded under
     redriven_for text COLLATE "C",              -- redriven: whose dead letter it was
     received     bigint NOT NULL,               -- the latest time at which one of its messages was received
@@ -132,8 +155,8 @@ CREATE TABLE slipstream.seen (
 ) WITH (fillfactor = 50);
 CREATE INDEX seen_received ON slipstream.seen (received);
 
-INSERT INTO slipstream.head (schema_version, next_pack, identities, identities_from, trace_bytes, whole_since)
-VALUES (1, 0, 0, 1, 0, 0);
+INSERT INTO slipstream.head (schema_version, next_pack, roster, identities, identities_from, trace_bytes, whole_since)
+VALUES (1, 0, 0, 0, 1, 0, 0);
 
 -- The texts that are kept, to be read by people.
 CREATE VIEW slipstream.texts AS

@@ -81,9 +81,31 @@ BEGIN
     freed := CASE WHEN coalesce(cardinality(touched), 0) = 0 THEN 0 ELSE slipstream.close_packs(touched) END;
 END $$;
 
--- Notes attempts of pending deliveries; returns which of them were news.
-CREATE FUNCTION slipstream.note_attempts(a_peer text[], a_seq bigint[], a_number bigint[], a_at bigint[])
-RETURNS integer[] LANGUAGE plpgsql AS $$
+-- As `settle`, but that only acknowledgements count for peers that other processes have claimed.
+CREATE FUNCTION slipstream.settle_unclaimed(
+    held text[], s_peer text[], s_pack bigint[], s_state smallint[], s_at bigint[], s_bits bit varying[],
+    d_peer text[], d_seq bigint[], d_reason bytea[], d_class text[], d_attempts bigint[], d_at bigint[],
+    OUT hits bit varying[], OUT late_group integer[], OUT late_seq bigint[], OUT freed bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    own_bits bit varying[] := ARRAY(
+        SELECT CASE WHEN g.state <> 1 AND g.peer = ANY (held) THEN ''::bit varying ELSE g.bits END
+        FROM unnest(s_peer, s_state, s_bits) WITH ORDINALITY g(peer, state, bits, ord) ORDER BY g.ord);
+    x record;
+BEGIN
+    SELECT array_agg(d.peer) AS peer, array_agg(d.seq) AS seq, array_agg(d.reason) AS reason,
+           array_agg(d.class) AS class, array_agg(d.attempts) AS attempts, array_agg(d.at) AS at
+    INTO x
+    FROM unnest(d_peer, d_seq, d_reason, d_class, d_attempts, d_at) d(peer, seq, reason, class, attempts, at)
+    WHERE d.peer <> ALL (held);
+    SELECT * INTO hits, late_group, late_seq, freed
+    FROM slipstream.settle(s_peer, s_pack, s_state, s_at, own_bits, x.peer, x.seq, x.reason, x.class, x.attempts, x.at);
+END $$;
+
+-- Notes attempts of pending deliveries, but none for peers that other processes have claimed; returns which were news.
+CREATE FUNCTION slipstream.note_attempts(
+    held text[], a_peer text[], a_seq bigint[], a_number bigint[], a_at bigint[]
+) RETURNS integer[] LANGUAGE plpgsql AS $$
 DECLARE
     noted integer[];
 BEGIN
@@ -94,7 +116,7 @@ BEGIN
         INSERT INTO slipstream.attempt AS a
         SELECT g.peer, g.seq, g.number, g.at FROM unnest(a_peer, a_seq, a_number, a_at) g(peer, seq, number, at)
         JOIN slipstream.owed o ON o.pack = ANY (ARRAY[(g.seq - 1) >> 12]) AND o.peer = ANY (ARRAY[g.peer])
-        WHERE g.number > 0 AND slipstream.is_set(o.bits, ((g.seq - 1) & 4095)::integer)
+        WHERE g.number > 0 AND (held IS NULL OR g.peer <> ALL (held)) AND slipstream.is_set(o.bits, ((g.seq - 1) & 4095)::integer)
         ON CONFLICT (peer, seq) DO UPDATE SET number = excluded.number, at = excluded.at
         WHERE a.number < excluded.number
         RETURNING a.peer, a.seq)

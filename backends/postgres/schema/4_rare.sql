@@ -1,8 +1,18 @@
 -- What changes peers and dead letters, one operation at a time. Each returns whether it changed anything. The lock of
 -- the head is held.
 
-CREATE FUNCTION slipstream.remember(new jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
+-- What messages are routed by was changed.
+CREATE FUNCTION slipstream.change_roster() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    UPDATE slipstream.head SET roster = roster + 1;
+END $$;
+
+CREATE FUNCTION slipstream.remember(new jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    before slipstream.peer;
+    now slipstream.peer;
+BEGIN
+    SELECT * INTO before FROM slipstream.peer WHERE id = new->>'id';
     INSERT INTO slipstream.peer AS p (id, kind, grp, tags, durable, last_seen, alias, paused)
     VALUES (new->>'id', new->>'kind', new->>'group', ARRAY(SELECT jsonb_array_elements_text(new->'tags')),
             (new->>'durable')::boolean, (new->>'last_seen')::bigint, new->>'alias', (new->>'paused')::boolean)
@@ -11,21 +21,37 @@ BEGIN
         last_seen = excluded.last_seen, alias = excluded.alias, paused = excluded.paused
     WHERE (p.kind, p.grp, p.tags, p.durable, p.last_seen, p.alias, p.paused) IS DISTINCT FROM
           (excluded.kind, excluded.grp, excluded.tags, excluded.durable, excluded.last_seen, excluded.alias,
-           excluded.paused);
-    RETURN FOUND;
+           excluded.paused)
+    RETURNING * INTO now;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    -- When it was seen is no change of the roster.
+    before.last_seen := now.last_seen;
+    IF now IS DISTINCT FROM before THEN
+        PERFORM slipstream.change_roster();
+    END IF;
+    RETURN true;
 END $$;
 
-CREATE FUNCTION slipstream.forget(who text, at_time bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+-- A peer that another process has claimed stays.
+CREATE FUNCTION slipstream.forget(me bigint, who text, at_time bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     touched bigint[];
     known boolean;
 BEGIN
+    IF EXISTS (SELECT FROM slipstream.peer WHERE id = who AND owner <> me) THEN
+        RETURN false;
+    END IF;
     WITH gone AS (DELETE FROM slipstream.owed WHERE peer = who RETURNING pack, bits),
     noted AS (INSERT INTO slipstream.settled SELECT pack, who, 3, at_time, bits FROM gone)
     SELECT array_agg(pack) INTO touched FROM gone;
     DELETE FROM slipstream.attempt WHERE peer = who;
     DELETE FROM slipstream.peer WHERE id = who;
     known := FOUND;
+    IF known THEN
+        PERFORM slipstream.change_roster();
+    END IF;
     IF touched IS NOT NULL THEN
         PERFORM slipstream.close_packs(touched);
     END IF;
@@ -82,6 +108,7 @@ BEGIN
         PERFORM slipstream.close_packs(touched);
     END IF;
     DELETE FROM slipstream.peer WHERE id = old;
+    PERFORM slipstream.change_roster();
     RETURN true;
 END $$;
 
@@ -92,7 +119,8 @@ BEGIN
 END $$;
 
 -- The message of a redriven delivery is a pack of its own.
-CREATE FUNCTION slipstream.redrive(who text, sequence bigint, new_pack bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION slipstream.redrive(me bigint, who text, sequence bigint, new_pack bigint) RETURNS boolean
+LANGUAGE plpgsql AS $$
 DECLARE
     d slipstream.dead;
 BEGIN
@@ -103,9 +131,9 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    INSERT INTO slipstream.pack (no, origin, redriven_for, received, expires_min, count, recorded, meta_ends, meta,
-                                 expires, text_ends, texts, kept)
-    VALUES (new_pack, d.origin, who, d.received, d.expires, 1, B'1', ARRAY[octet_length(d.meta)], d.meta,
+    INSERT INTO slipstream.pack (no, writer, origin, redriven_for, received, expires_min, count, recorded, meta_ends,
+                                 meta, expires, text_ends, texts, kept)
+    VALUES (new_pack, me, d.origin, who, d.received, d.expires, 1, B'1', ARRAY[octet_length(d.meta)], d.meta,
             ARRAY[d.expires], ARRAY[octet_length(d.text)], d.text, 1);
     INSERT INTO slipstream.owed VALUES (new_pack, who, B'1');
     PERFORM slipstream.close_packs(ARRAY[(d.seq - 1) >> 12, (d.origin - 1) >> 12]);
@@ -125,8 +153,9 @@ BEGIN
 END $$;
 
 -- The message of an import is a pack that nobody is owed. Its row among the messages has no fingerprint.
-CREATE FUNCTION slipstream.import(new jsonb, new_pack bigint, meta bytea, routes bytea, text bytea, reason bytea)
-RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION slipstream.import(
+    me bigint, new jsonb, new_pack bigint, meta bytea, routes bytea, text bytea, reason bytea
+) RETURNS boolean LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
     who text := new->>'peer';
@@ -140,8 +169,8 @@ BEGIN
                WHERE d.id = message_id AND d.grp = message_grp AND d.peer || '' = who AND d.text = text) THEN
         RETURN false;
     END IF;
-    INSERT INTO slipstream.pack (no, received, count, recorded, meta_ends, meta, routes, kept)
-    VALUES (new_pack, received, 1, B'1', ARRAY[octet_length(meta)], meta, routes, 0);
+    INSERT INTO slipstream.pack (no, writer, received, count, recorded, meta_ends, meta, routes, kept)
+    VALUES (new_pack, me, received, 1, B'1', ARRAY[octet_length(meta)], meta, routes, 0);
     INSERT INTO slipstream.message VALUES (sequence, NULL, received, message_id, message_grp);
     INSERT INTO slipstream.dead VALUES (sequence, who, sequence, message_id, message_grp, reason, new->>'class',
                                         (new->>'attempts')::bigint, dead_at, received, (new->>'expires')::bigint,

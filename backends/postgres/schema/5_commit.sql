@@ -5,11 +5,12 @@
 -- condition to merge by, and a limit keeps a lookup what it is. A `+ 0` or `|| ''` keeps an index from being used.
 
 -- Records messages of which no two have an identity or a stamp in common, as far as they are new. `codes` says of each
--- what it is: 0 new, 1 a duplicate by identity, 2 one by its stamp, 3 a conflict, 4 not there and only asked for.
+-- what it is: 0 new, 1 a duplicate by identity, 2 one by its stamp, 3 a conflict, 4 not there and only asked for, 5 received
+-- from a peer that another process has claimed since. `r_late` says which are that; null: none.
 CREATE FUNCTION slipstream.record(
     base bigint, identities_from bigint, any_stamp boolean, any_asks boolean,
     r_pack integer[], r_index integer[], r_grp text[], r_id text[], r_fingerprint bigint[], r_received bigint[],
-    r_epoch bytea[], r_block bigint[], r_bit integer[], r_asks boolean[],
+    r_epoch bytea[], r_block bigint[], r_bit integer[], r_asks boolean[], r_late boolean[],
     OUT codes smallint[], OUT news bigint
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -25,6 +26,13 @@ BEGIN
     LOOP
         codes[known.ord] := known.code;
     END LOOP;
+    IF r_late IS NOT NULL THEN
+        FOR i IN 1 .. cardinality(codes) LOOP
+            IF r_late[i] THEN
+                codes[i] := 5;
+            END IF;
+        END LOOP;
+    END IF;
     IF any_stamp THEN
         FOR known IN
             SELECT r.ord
@@ -62,7 +70,7 @@ END $$;
 -- Stores a pack, and owes its messages to those of the recipients that are remembered. If there are none, its texts are
 -- not kept.
 CREATE FUNCTION slipstream.store_pack(
-    base bigint, number integer, count_of_messages integer, new_bits bit varying, received_at bigint,
+    me bigint, base bigint, number integer, count_of_messages integer, new_bits bit varying, received_at bigint,
     meta_ends_at integer[], meta_bytes bytea, route_bytes bytea, first_expiry bigint, expiries bigint[],
     text_ends_at integer[], text_bytes bytea, o_pack integer[], o_peer text[], o_bits bit varying[]
 ) RETURNS void LANGUAGE plpgsql AS $$
@@ -78,20 +86,20 @@ BEGIN
         RETURNING peer, bits)
     SELECT array_agg(peer), array_agg(bits) INTO to_peers, to_bits FROM added;
     IF to_peers IS NULL THEN
-        INSERT INTO slipstream.pack (no, received, done_at, count, recorded, meta_ends, meta, routes, kept)
-        VALUES (base + number, received_at, received_at, count_of_messages, new_bits, meta_ends_at, meta_bytes,
+        INSERT INTO slipstream.pack (no, writer, received, done_at, count, recorded, meta_ends, meta, routes, kept)
+        VALUES (base + number, me, received_at, received_at, count_of_messages, new_bits, meta_ends_at, meta_bytes,
                 route_bytes, 0);
     ELSE
-        INSERT INTO slipstream.pack (no, received, count, recorded, meta_ends, meta, routes, expires_min, expires,
-                                     text_ends, texts, kept, sent_to, sent_bits)
-        VALUES (base + number, received_at, count_of_messages, new_bits, meta_ends_at, meta_bytes, route_bytes,
+        INSERT INTO slipstream.pack (no, writer, received, count, recorded, meta_ends, meta, routes, expires_min,
+                                     expires, text_ends, texts, kept, sent_to, sent_bits)
+        VALUES (base + number, me, received_at, count_of_messages, new_bits, meta_ends_at, meta_bytes, route_bytes,
                 first_expiry, CASE WHEN first_expiry IS NOT NULL THEN expiries END, text_ends_at, text_bytes,
                 count_of_messages, to_peers, to_bits);
     END IF;
 END $$;
 
 -- Does a rare operation, which may make the pack of this number; whether it changed anything.
-CREATE FUNCTION slipstream.rare(what jsonb, new_pack bigint, blobs bytea[]) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION slipstream.rare(me bigint, what jsonb, new_pack bigint, blobs bytea[]) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     who text := what->>'peer';
     sequence bigint := (what->>'sequence')::bigint;
@@ -99,11 +107,11 @@ BEGIN
     CASE what->>'op'
         WHEN 'remember' THEN RETURN slipstream.remember(what->'described');
         WHEN 'adopt' THEN RETURN slipstream.adopt(what->>'alias', what->'described');
-        WHEN 'forget' THEN RETURN slipstream.forget(who, (what->>'at')::bigint);
+        WHEN 'forget' THEN RETURN slipstream.forget(me, who, (what->>'at')::bigint);
         WHEN 'name' THEN RETURN slipstream.name_relay(what->>'id');
-        WHEN 'redrive' THEN RETURN slipstream.redrive(who, sequence, new_pack);
+        WHEN 'redrive' THEN RETURN slipstream.redrive(me, who, sequence, new_pack);
         WHEN 'discard' THEN RETURN slipstream.discard(who, sequence);
-        WHEN 'import' THEN RETURN slipstream.import(what, new_pack, blobs[1], blobs[2], blobs[3], blobs[4]);
+        WHEN 'import' THEN RETURN slipstream.import(me, what, new_pack, blobs[1], blobs[2], blobs[3], blobs[4]);
     END CASE;
 END $$;
 
@@ -113,20 +121,29 @@ END $$;
 -- arrays of that kind, and two more. 1 settles (the others: the first and last of the reasons), 2 notes attempts,
 -- 3 records (the others: whether any has a stamp, whether any is only asked for), 4 stores the packs that have been
 -- recorded, 5 is a rare operation. Packs are numbered within the batch.
+--
+-- `routed_by` is the roster that messages were routed by, or null. `f_peer` are the peers whose claims are looked at, among
+-- which `r_from` names the sender of each record, and the peers that are changed, if `alters_peers`. `last_pack` is the
+-- first that this process had not made when it recorded last: `others_owe` tells whom other processes made owed
+-- something since, and `others_owe_anyone` that it might be anyone.
+--
+-- An adoption takes the number of a pack and makes none. Such a gap tells other processes that anyone may be owed something.
 CREATE FUNCTION slipstream.commit(
-    my_origin bigint, takes_head boolean, packs_wanted integer, reordered boolean, steps integer[],
+    my_origin bigint, routed_by bigint, last_pack bigint, f_peer text[], alters_peers boolean,
+    takes_head boolean, packs_wanted integer, reordered boolean, steps integer[],
     s_peer text[], s_pack bigint[], s_state smallint[], s_at bigint[], s_bits bit varying[],
     d_peer text[], d_seq bigint[], d_reason bytea[], d_class text[], d_attempts bigint[], d_at bigint[],
     a_peer text[], a_seq bigint[], a_number bigint[], a_at bigint[],
     r_pack integer[], r_index integer[], r_grp text[], r_id text[], r_fingerprint bigint[], r_received bigint[],
-    r_epoch bytea[], r_block bigint[], r_bit integer[], r_asks boolean[],
+    r_epoch bytea[], r_block bigint[], r_bit integer[], r_asks boolean[], r_from integer[],
     p_pack integer[], p_count integer[], p_received bigint[], p_expires_min bigint[], p_recorded bit varying[],
     p_meta bytea[], p_routes bytea[], p_texts bytea[], p_from integer[],
     x_meta_end integer[], x_text_end integer[], x_expires bigint[],
     o_pack integer[], o_peer text[], o_bits bit varying[],
     rare jsonb, blobs bytea[],
     OUT base bigint, OUT codes smallint[], OUT hits bit varying[], OUT late_group integer[], OUT late_seq bigint[],
-    OUT noted integer[], OUT rare_done boolean[], OUT freed bigint
+    OUT noted integer[], OUT rare_done boolean[], OUT freed bigint, OUT next_pack bigint, OUT others_owe text[],
+    OUT others_owe_anyone boolean
 ) LANGUAGE plpgsql AS $$
 DECLARE
     head slipstream.head;
@@ -139,6 +156,7 @@ DECLARE
     new_identities bigint := 0;
     new_trace_bytes bigint := 0;
     new_bits bit varying;
+    held text[];
 BEGIN
     PERFORM 1 FROM slipstream.process WHERE origin = my_origin FOR NO KEY UPDATE;
     IF NOT FOUND THEN
@@ -155,7 +173,16 @@ BEGIN
                           OR EXISTS (SELECT FROM unnest(a_seq) s WHERE (s - 1) >> 12 >= base)) THEN
             RAISE EXCEPTION 'an operation names a sequence of its batch' USING ERRCODE = 'SL002';
         END IF;
+    ELSIF routed_by IS NOT NULL THEN
+        SELECT * INTO head FROM slipstream.head;
     END IF;
+    IF routed_by <> head.roster THEN
+        RAISE EXCEPTION 'the roster was changed' USING ERRCODE = 'SL004';
+    END IF;
+    IF cardinality(f_peer) > 0 THEN
+        held := slipstream.held_by_others(my_origin, f_peer, alters_peers);
+    END IF;
+    next_pack := base;
     codes := '{}';
     hits := '{}';
     noted := '{}';
@@ -168,19 +195,27 @@ BEGIN
         f2 := steps[at + 3];
         t2 := steps[at + 4];
         IF step = 1 THEN
-            x := slipstream.settle(s_peer[f:t], s_pack[f:t], s_state[f:t], s_at[f:t], s_bits[f:t], d_peer[f2:t2],
-                                   d_seq[f2:t2], d_reason[f2:t2], d_class[f2:t2], d_attempts[f2:t2], d_at[f2:t2]);
+            IF held IS NULL THEN
+                x := slipstream.settle(s_peer[f:t], s_pack[f:t], s_state[f:t], s_at[f:t], s_bits[f:t], d_peer[f2:t2],
+                                       d_seq[f2:t2], d_reason[f2:t2], d_class[f2:t2], d_attempts[f2:t2], d_at[f2:t2]);
+            ELSE
+                x := slipstream.settle_unclaimed(
+                    held, s_peer[f:t], s_pack[f:t], s_state[f:t], s_at[f:t], s_bits[f:t], d_peer[f2:t2],
+                    d_seq[f2:t2], d_reason[f2:t2], d_class[f2:t2], d_attempts[f2:t2], d_at[f2:t2]);
+            END IF;
             hits := hits || x.hits;
             late_group := late_group || ARRAY(SELECT f - 1 + g FROM unnest(x.late_group) g);
             late_seq := late_seq || x.late_seq;
             freed := freed + x.freed;
         ELSIF step = 2 THEN
             noted := noted || ARRAY(SELECT f + n - 1 FROM unnest(
-                slipstream.note_attempts(a_peer[f:t], a_seq[f:t], a_number[f:t], a_at[f:t])) n);
+                slipstream.note_attempts(held, a_peer[f:t], a_seq[f:t], a_number[f:t], a_at[f:t])) n);
         ELSIF step = 3 THEN
             x := slipstream.record(base, head.identities_from, f2 = 1, t2 = 1, r_pack[f:t], r_index[f:t], r_grp[f:t],
                                    r_id[f:t], r_fingerprint[f:t], r_received[f:t], r_epoch[f:t], r_block[f:t],
-                                   r_bit[f:t], r_asks[f:t]);
+                                   r_bit[f:t], r_asks[f:t], CASE WHEN held IS NOT NULL THEN ARRAY(
+                                       SELECT coalesce(f_peer[r.sender] = ANY (held), false)
+                                       FROM unnest(r_from[f:t]) WITH ORDINALITY r(sender, ord) ORDER BY r.ord) END);
             codes := codes || x.codes;
             new_identities := new_identities + x.news;
         ELSIF step = 4 THEN
@@ -194,17 +229,29 @@ BEGIN
                 f2 := p_from[k] + 1;
                 t2 := p_from[k] + p_count[k];
                 PERFORM slipstream.store_pack(
-                    base, p_pack[k], p_count[k], new_bits, p_received[k], x_meta_end[f2:t2], p_meta[k], p_routes[k],
+                    my_origin, base, p_pack[k], p_count[k], new_bits, p_received[k], x_meta_end[f2:t2], p_meta[k], p_routes[k],
                     p_expires_min[k], x_expires[f2:t2], x_text_end[f2:t2], p_texts[k], o_pack, o_peer, o_bits);
                 new_trace_bytes := new_trace_bytes + octet_length(p_meta[k]);
+                next_pack := base + p_pack[k] + 1;
             END LOOP;
         ELSE
-            rare_done := rare_done || slipstream.rare(rare->f, base + t, blobs[f2:f2 + 3]);
+            rare_done := rare_done || slipstream.rare(my_origin, rare->f, base + t, blobs[f2:f2 + 3]);
+            IF rare_done[cardinality(rare_done)] AND t >= 0 THEN
+                next_pack := base + t + 1;
+            END IF;
+            -- An adoption frees the alias.
+            IF held IS NOT NULL THEN
+                held := slipstream.held_by_others(my_origin, f_peer, alters_peers);
+            END IF;
         END IF;
     END LOOP;
-    IF packs_wanted > 0 THEN
-        UPDATE slipstream.head
-        SET next_pack = next_pack + packs_wanted, identities = identities + new_identities,
+    IF next_pack > base THEN
+        UPDATE slipstream.head h
+        SET next_pack = commit.next_pack, identities = identities + new_identities,
             trace_bytes = trace_bytes + new_trace_bytes;
+    END IF;
+    IF new_identities > 0 AND base > last_pack THEN
+        SELECT peers, anyone INTO others_owe, others_owe_anyone
+        FROM slipstream.owed_by_others(my_origin, last_pack, base);
     END IF;
 END $$;

@@ -1,10 +1,10 @@
 -- Counts, and contradictions.
 
 CREATE FUNCTION slipstream.roster()
-RETURNS TABLE (relay text, id text, kind text, grp text, tags text[], durable boolean, last_seen bigint, alias text,
+RETURNS TABLE (version bigint, relay text, id text, kind text, grp text, tags text[], durable boolean, last_seen bigint, alias text,
                paused boolean, backlog bigint, oldest bigint)
 LANGUAGE sql STABLE AS $$
-    SELECT h.relay, p.id, p.kind, p.grp, p.tags, p.durable, p.last_seen, p.alias, p.paused,
+    SELECT h.roster, h.relay, p.id, p.kind, p.grp, p.tags, p.durable, p.last_seen, p.alias, p.paused,
            (SELECT coalesce(sum(bit_count(o.bits)), 0)::bigint FROM slipstream.owed o WHERE o.peer = p.id),
            (SELECT o.pack * 4096 + position(B'1' IN o.bits) FROM slipstream.owed o WHERE o.peer = p.id
             ORDER BY o.pack LIMIT 1)

@@ -5,13 +5,16 @@ use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
 /// The process was retired by another: it is to commit nothing more.
-pub(crate) const RETIRED: &str = "SL001";
+const RETIRED: &str = "SL001";
 
 /// A batch names a sequence of its own, and its operations had changed places.
 pub(crate) const NAMES_ITS_OWN: &str = "SL002";
 
 /// Every sequence has been given.
 const NO_MORE_SEQUENCES: &str = "SL003";
+
+/// The roster is another than the one that messages were routed by.
+const OUTDATED: &str = "SL004";
 
 /// What kind of call failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,11 @@ pub(crate) fn unreadable(error: &Error) -> StoreError {
     StoreError::Corrupted(format!("PostgreSQL answered something else than was asked: {}", text(error)))
 }
 
+/// What is said of a commit that the server warned of.
+pub(crate) fn doubtful() -> StoreError {
+    StoreError::Indeterminate("PostgreSQL warned while it committed; its log says what of".to_owned())
+}
+
 /// Whether the link is of no use any more.
 pub(crate) fn ends_link(error: &Error) -> bool {
     let Some(said) = error.as_db_error() else { return !is_unsendable(error) };
@@ -75,7 +83,8 @@ fn refused(said: &DbError, call: Call) -> StoreError {
         text = format!("{text}; {more}");
     }
     match said.code().code() {
-        RETIRED => StoreError::Poisoned("another process has taken this one's place".to_owned()),
+        RETIRED => StoreError::Retired,
+        OUTDATED => StoreError::Outdated,
         NO_MORE_SEQUENCES => StoreError::Full(text),
         // The server was told to stop, or stops because another of its processes crashed, while a commit may have waited
         // for a standby.

@@ -9,7 +9,7 @@ use crate::bits::Bits;
 use crate::errors::{Call, failed, unreadable};
 use crate::fields::{self, Way};
 use crate::pages::{range, time};
-use crate::readers::Readers;
+use crate::pool::Pool;
 use crate::sequences;
 
 /// Packs that are read at a time: at most 64 times the fields of 4,096 messages.
@@ -19,7 +19,7 @@ const PAGE: &str = "SELECT * FROM slipstream.exchanged($1, $2, $3)";
 const WHOLE_SINCE: &str = "SELECT whole_since FROM slipstream.head";
 
 /// Shows what was exchanged, in pages of one snapshot, for which a transaction is open meanwhile.
-pub(crate) async fn show(readers: &Readers, peer: &PeerId, show: Show) -> Result<Timestamp> {
+pub(crate) async fn show(readers: &Pool, peer: &PeerId, show: Show) -> Result<Timestamp> {
     let read = |error: tokio_postgres::Error| failed(&error, Call::Read);
     let (mut lent, _) = readers.lend().await?;
     let client = lent.link_mut()?.client_mut();

@@ -2,14 +2,14 @@
 
 use slipstream_store::{
     ClusterGroup, DeadLetterCount, DeadLetterReason, Defect, Depth, InvalidId, Peer, PeerId, PeerKind, RememberedPeer,
-    Result, Roster, Stats, StoreError, Tag,
+    Result, Roster, RosterVersion, Stats, StoreError, Tag,
 };
 use tokio_postgres::Row;
 
 use crate::errors::unreadable;
 use crate::fields;
 use crate::pages::{range, time};
-use crate::readers::Readers;
+use crate::pool::Pool;
 use crate::sequences;
 
 const ROSTER: &str = "SELECT * FROM slipstream.roster()";
@@ -29,10 +29,11 @@ fn damaged(error: InvalidId) -> StoreError {
 }
 
 /// This relay's id and the peers.
-pub(crate) async fn roster(readers: &Readers) -> Result<Roster> {
+pub(crate) async fn roster(readers: &Pool) -> Result<Roster> {
     let rows = readers.query(ROSTER, &[]).await?;
     let mut roster = Roster::default();
     for row in &rows {
+        roster.version = version(row.try_get("version").map_err(|error| unreadable(&error))?);
         let relay: Option<&str> = row.try_get("relay").map_err(|error| unreadable(&error))?;
         roster.relay = relay.map(PeerId::new).transpose().map_err(damaged)?;
         // Without peers there is one row, of the relay alone.
@@ -43,7 +44,13 @@ pub(crate) async fn roster(readers: &Readers) -> Result<Roster> {
     Ok(roster)
 }
 
-fn remembered(row: &Row) -> Result<RememberedPeer> {
+/// A version of the roster as the database has it.
+pub(crate) fn version(number: i64) -> RosterVersion {
+    RosterVersion(number.unsigned_abs())
+}
+
+/// A peer and what it is owed.
+pub(crate) fn remembered(row: &Row) -> Result<RememberedPeer> {
     let get = || -> Result<_, tokio_postgres::Error> {
         let names: [&str; 3] = [row.try_get("id")?, row.try_get("kind")?, row.try_get("grp")?];
         let (tags, alias): (Vec<&str>, Option<&str>) = (row.try_get("tags")?, row.try_get("alias")?);
@@ -68,7 +75,7 @@ fn remembered(row: &Row) -> Result<RememberedPeer> {
 }
 
 /// How much is in the store.
-pub(crate) async fn stats(readers: &Readers) -> Result<Stats> {
+pub(crate) async fn stats(readers: &Pool) -> Result<Stats> {
     let rows = readers.query(STATS, &[]).await?;
     let row = rows.first().ok_or_else(|| StoreError::Corrupted("no counts".to_owned()))?;
     let count = |name| row.try_get::<_, i64>(name).map(i64::unsigned_abs).map_err(|error| unreadable(&error));
@@ -83,7 +90,7 @@ pub(crate) async fn stats(readers: &Readers) -> Result<Stats> {
 }
 
 /// How many dead letters there are.
-pub(crate) async fn dead_letter_counts(readers: &Readers) -> Result<Vec<DeadLetterCount>> {
+pub(crate) async fn dead_letter_counts(readers: &Pool) -> Result<Vec<DeadLetterCount>> {
     let rows = readers.query(DEAD_COUNTS, &[]).await?;
     let count = |row: &Row| {
         let get = || -> Result<_, tokio_postgres::Error> {
@@ -102,7 +109,7 @@ pub(crate) async fn dead_letter_counts(readers: &Readers) -> Result<Vec<DeadLett
 }
 
 /// What contradicts itself; in a full check also what cannot be read.
-pub(crate) async fn check(readers: &Readers, depth: Depth) -> Result<Vec<Defect>> {
+pub(crate) async fn check(readers: &Pool, depth: Depth) -> Result<Vec<Defect>> {
     let rows = readers.query(CONTRADICTIONS, &[]).await?;
     let text = |row: &Row| row.try_get(0).map(Defect).map_err(|error| unreadable(&error));
     let mut defects = rows.iter().map(text).collect::<Result<Vec<_>>>()?;
@@ -113,7 +120,7 @@ pub(crate) async fn check(readers: &Readers, depth: Depth) -> Result<Vec<Defect>
 }
 
 /// The packs that cannot be read.
-async fn unreadable_packs(readers: &Readers) -> Result<Vec<Defect>> {
+async fn unreadable_packs(readers: &Pool) -> Result<Vec<Defect>> {
     let mut defects = Vec::new();
     let mut from = 0_i64;
     loop {

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use crate::bits::Bits;
 use crate::errors::unreadable;
-use crate::readers::Readers;
+use crate::pool::Pool;
 use crate::{fields, sequences};
 
 const PENDING: &str = "SELECT * FROM slipstream.pending($1, $2, $3, $4)";
@@ -62,7 +62,7 @@ impl<T> Filling<T> {
 
 /// A page of what a peer is owed.
 pub(crate) async fn pending(
-    readers: &Readers,
+    readers: &Pool,
     peer: &PeerId,
     after: Option<Sequence>,
     limit: PageLimit,
@@ -163,7 +163,7 @@ pub(crate) fn range(ends: &[i32], index: usize) -> Option<std::ops::Range<usize>
 
 /// A page of dead letters.
 pub(crate) async fn dead_letters(
-    readers: &Readers,
+    readers: &Pool,
     filter: &DeadLetterFilter,
     after: Option<DeadLetterCursor>,
     limit: PageLimit,

@@ -16,6 +16,7 @@ const VERSIONS: [&[&str]; 1] = [&[
     include_str!("../schema/6_purge.sql"),
     include_str!("../schema/7_read.sql"),
     include_str!("../schema/8_look.sql"),
+    include_str!("../schema/9_shared.sql"),
 ]];
 
 /// Who makes or changes the schema holds this advisory lock.

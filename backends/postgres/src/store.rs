@@ -9,15 +9,22 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use slipstream_store::{
     Batch, DeadLetter, DeadLetterCount, DeadLetterCursor, DeadLetterFilter, Defect, Depth, Guarantee, Horizon,
-    Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, Show, Stats,
-    StoreError, Timestamp, Trace,
+    Identity, MessageStore, Outcome, Page, PageLimit, PeerId, Pending, Purged, Result, Roster, Sequence, SharedStore,
+    Show, Stats, StoreError, Timestamp, Trace,
 };
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::errors::Call;
+use crate::leaving::{self, Leaving};
 use crate::options::PostgresOptions;
-use crate::readers::Readers;
+use crate::pool::Pool;
+use crate::shared::Membership;
 use crate::writer::{SharedWriter, Writer};
 use crate::{exchange, look, pages, trace};
+
+/// Most links that read at a time.
+const READERS: usize = 4;
 
 /// A [`MessageStore`] in the schema `slipstream` of a PostgreSQL database.
 ///
@@ -26,9 +33,13 @@ use crate::{exchange, look, pages, trace};
 /// its future is dropped.
 ///
 /// `Unavailable` and `Busy` mean that nothing was done. After a lost connection the next call makes a new one.
+///
+/// Each opening is a member of the [`SharedStore`]. What it says as one goes over connections of its own, and so never waits
+/// for a commit of the same handle.
 pub struct PostgresStore {
     writer: SharedWriter,
-    readers: Arc<Readers>,
+    pub(crate) readers: Arc<Pool>,
+    pub(crate) membership: Membership,
     guarantee: Guarantee,
 }
 
@@ -39,8 +50,12 @@ impl PostgresStore {
     /// `Unavailable` or `Busy` if the server cannot be reached; `Inaccessible` if it refuses this user; `Unsupported` if
     /// it is too old, or the schema is another program's or of a later version. Nothing was changed.
     pub async fn open(options: PostgresOptions) -> Result<Self> {
-        let (writer, guarantee) = Writer::open(options.clone()).await?;
-        Ok(Self { writer: Arc::new(Mutex::new(writer)), readers: Arc::new(Readers::new(options)), guarantee })
+        leaving::ended().await;
+        let entered = Writer::open(options.clone()).await?;
+        let readers = Arc::new(Pool::new(options, Call::Read, READERS));
+        let membership = Membership::new(&readers, entered.origin, entered.heard, entered.interleaved);
+        let writer = Arc::new(Mutex::new(entered.writer));
+        Ok(Self { writer, readers, membership, guarantee: entered.guarantee })
     }
 
     /// Runs what writes in a task of its own, once it is its turn.
@@ -51,15 +66,25 @@ impl PostgresStore {
     {
         let turn = Arc::clone(&self.writer).lock_owned().await;
         self.readers.is_open()?;
-        let (readers, work) = (Arc::clone(&self.readers), work(turn));
-        let task = tokio::spawn(async move {
-            let ended = work.await;
-            if let Err(poisoned @ StoreError::Poisoned(_)) = &ended {
-                readers.end(poisoned.clone());
-            }
-            ended
-        });
-        task.await.unwrap_or_else(|error| Err(StoreError::Indeterminate(format!("a call ended early: {error}"))))
+        tokio::spawn(work(turn))
+            .await
+            .unwrap_or_else(|error| Err(StoreError::Indeterminate(format!("a call ended early: {error}"))))
+    }
+}
+
+/// A store that is dropped leaves as one that is closed does, once what it has begun is done, if there is a runtime still.
+/// Others wait for that who open one in this process.
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        if self.readers.is_open().is_ok()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let (writer, leaving) = (Arc::clone(&self.writer), Leaving::begin());
+            runtime.spawn(async move {
+                writer.lock_owned().await.leave().await;
+                drop(leaving);
+            });
+        }
     }
 }
 
@@ -73,6 +98,10 @@ impl fmt::Debug for PostgresStore {
 impl MessageStore for PostgresStore {
     fn guarantee(&self) -> Guarantee {
         self.guarantee.clone()
+    }
+
+    fn shared(&self) -> Option<&dyn SharedStore> {
+        Some(self)
     }
 
     async fn commit(&self, batch: Arc<Batch>) -> Result<Vec<Outcome>> {
@@ -135,12 +164,13 @@ impl MessageStore for PostgresStore {
 
     async fn close(&self) -> Result<()> {
         let mut turn = Arc::clone(&self.writer).lock_owned().await;
-        self.readers.end(StoreError::Closed);
+        if self.readers.is_open().is_err() {
+            return Ok(());
+        }
+        self.readers.close();
+        self.membership.close();
         // Also if nobody waits for it.
         let left = tokio::spawn(async move { turn.leave().await }).await;
-        match self.readers.is_open() {
-            Err(StoreError::Closed) => left.map_err(|error| StoreError::Unavailable(error.to_string())),
-            poisoned => poisoned,
-        }
+        left.map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 }

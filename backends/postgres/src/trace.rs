@@ -10,13 +10,13 @@ use tokio_postgres::Row;
 use crate::errors::unreadable;
 use crate::fields::{self, Fields, Way};
 use crate::pages::{attempts, reason_of, time};
-use crate::readers::Readers;
+use crate::pool::Pool;
 use crate::sequences;
 
 const TRACE: &str = "SELECT * FROM slipstream.trace($1, $2)";
 
 /// The trace of an identity.
-pub(crate) async fn read(readers: &Readers, identity: &Identity) -> Result<Option<Trace>> {
+pub(crate) async fn read(readers: &Pool, identity: &Identity) -> Result<Option<Trace>> {
     let rows = readers.query(TRACE, &[&identity.group.as_str(), &identity.id.as_str()]).await?;
     let mut origins: BTreeMap<i64, Origin> = BTreeMap::new();
     for row in &rows {

@@ -6,20 +6,21 @@ use slipstream_store::{Batch, Horizon, Outcome, PeerId, Purged, Result, StoreErr
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::errors::{Call, NAMES_ITS_OWN, ends_link, failed, unreadable};
+use crate::errors::{Call, NAMES_ITS_OWN, doubtful, ends_link, failed, unreadable};
 use crate::link::Link;
 use crate::options::PostgresOptions;
-use crate::plan::{Done, Order, Plan};
+use crate::plan::{Caller, Done, Order, Plan};
+use crate::shared::{Heard, Interleaved};
 use crate::vacuum::Garbage;
 use crate::{schema, sequences};
 
-/// All 47 parameters of the function, in its order.
-const COMMIT: &str = "SELECT * FROM slipstream.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
-                      $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, \
-                      $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47)";
+/// All 52 parameters of the function, in its order.
+const COMMIT: &str = "SELECT * FROM slipstream.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+                      $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, \
+                      $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52)";
 const PURGE: &str = "SELECT * FROM slipstream.purge($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-const ENTER: &str = "INSERT INTO slipstream.process (program) VALUES ($1) RETURNING origin";
-const LEAVE: &str = "DELETE FROM slipstream.process WHERE origin = $1";
+const ENTER: &str = "SELECT origin, roster, next_pack FROM slipstream.enter($1)";
+const LEAVE: &str = "SELECT slipstream.leave($1)";
 
 /// Who writes. Calls come one at a time.
 #[derive(Debug)]
@@ -27,7 +28,21 @@ pub(crate) struct Writer {
     options: PostgresOptions,
     link: Option<Link>,
     origin: i64,
+    /// The next pack after the last commit that recorded something.
+    last_pack: i64,
+    interleaved: Arc<Interleaved>,
     garbage: Garbage,
+}
+
+/// A process that has just entered a store.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    pub(crate) writer: Writer,
+    pub(crate) guarantee: slipstream_store::Guarantee,
+    pub(crate) origin: i64,
+    /// What had happened before it.
+    pub(crate) heard: Heard,
+    pub(crate) interleaved: Arc<Interleaved>,
 }
 
 impl Writer {
@@ -35,15 +50,25 @@ impl Writer {
     ///
     /// # Errors
     /// As [`schema::prepare`].
-    pub(crate) async fn open(options: PostgresOptions) -> Result<(Self, slipstream_store::Guarantee)> {
+    pub(crate) async fn open(options: PostgresOptions) -> Result<Entered> {
         let mut link = Link::connect(&options).await?;
         schema::prepare(&mut link).await?;
         let guarantee = schema::guarantee(&link).await?;
         let program = concat!("slipstream ", env!("CARGO_PKG_VERSION"));
         let rows = link.query(ENTER, &[&program]).await.map_err(|error| failed(&error, Call::Write))?;
-        let origin = only(&rows)?.try_get(0).map_err(|error| unreadable(&error))?;
-        let writer = Self { options, link: Some(link), origin, garbage: Garbage::default() };
-        Ok((writer, guarantee))
+        let row = only(&rows)?;
+        let get = || -> Result<_, tokio_postgres::Error> { Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)) };
+        let (origin, roster, pack) = get().map_err(|error| unreadable(&error))?;
+        let interleaved = Arc::new(Interleaved::default());
+        let writer = Self {
+            options,
+            link: Some(link),
+            origin,
+            last_pack: pack,
+            interleaved: Arc::clone(&interleaved),
+            garbage: Garbage::default(),
+        };
+        Ok(Entered { writer, guarantee, origin, heard: Heard { pack, roster }, interleaved })
     }
 
     /// Commits a batch.
@@ -54,15 +79,20 @@ impl Writer {
         if batch.operations.is_empty() {
             return Ok(Vec::new());
         }
+        let routed_by = batch.routed_by.map(|roster| i64::try_from(roster.0).unwrap_or(i64::MAX));
+        let caller = Caller { origin: self.origin, routed_by, last_pack: self.last_pack };
         for order in [Order::Free, Order::Strict] {
             let mut plan = Plan::of(batch, order)?;
-            let origin = self.origin;
-            let done = match self.write(COMMIT, &plan.parameters.values(&origin)).await {
+            let mut done = match self.write(COMMIT, &plan.parameters.values(&caller)).await {
                 Ok(rows) => Done::try_from(only(&rows)?)?,
                 Err(Refused::NamesItsOwn) => continue,
                 Err(Refused::For(error)) => return Err(error),
             };
             self.garbage.add(done.freed);
+            if let Some((next_pack, owed)) = done.recorded.take() {
+                self.last_pack = next_pack;
+                self.interleaved.add(owed);
+            }
             return plan.outcomes(&done);
         }
         Err(StoreError::Corrupted("a batch in strict order was refused for its order".to_owned()))
@@ -92,13 +122,13 @@ impl Writer {
         Ok(purged)
     }
 
-    /// Leaves the store. If that fails, its entry stays, which costs a row.
+    /// Leaves the store. If that fails, what is this process's stays so until others retire it.
     pub(crate) async fn leave(&mut self) {
-        if let Some(link) = self.link.take()
-            && let Err(error) = link.query(LEAVE, &[&self.origin]).await
-        {
-            tracing::warn!("the store was closed, but its entry stays: {}", failed(&error, Call::Read));
+        let origin = self.origin;
+        if let Err(error) = self.write(LEAVE, &[&origin]).await {
+            tracing::warn!("the store was closed, but its entry stays: {}", StoreError::from(error));
         }
+        self.link = None;
     }
 
     /// Has the space used again that was freed, if that is much.
@@ -114,10 +144,7 @@ impl Writer {
         };
         link.take_doubt();
         match link.query(sql, parameters).await {
-            Ok(_) if link.take_doubt() => {
-                let text = "PostgreSQL warned while it committed; its log says what of";
-                Err(Refused::For(StoreError::Indeterminate(text.to_owned())))
-            }
+            Ok(_) if link.take_doubt() => Err(Refused::For(doubtful())),
             Ok(rows) => {
                 self.link = Some(link);
                 Ok(rows)
@@ -143,7 +170,7 @@ enum Refused {
 impl From<Refused> for StoreError {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::NamesItsOwn => Self::Corrupted("a purge was refused for its order".to_owned()),
+            Refused::NamesItsOwn => Self::Corrupted("what has no order was refused for it".to_owned()),
             Refused::For(error) => error,
         }
     }

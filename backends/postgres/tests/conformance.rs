@@ -4,6 +4,6 @@
 mod postgres;
 
 use postgres::Postgres;
-use slipstream_conformance::conformance_tests;
+use slipstream_conformance::shared_conformance_tests;
 
-conformance_tests!(Postgres);
+shared_conformance_tests!(Postgres);

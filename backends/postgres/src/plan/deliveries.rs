@@ -27,11 +27,14 @@ enum Kind<'a> {
     Attempt(u32),
 }
 
+/// The state of what was acknowledged, which counts from whoever brings it.
+const ACKNOWLEDGED: i16 = 1;
+
 impl Kind<'_> {
     /// Its number among the states, as the schema has them; none for an attempt.
     fn state(self) -> Option<i16> {
         match self {
-            Self::Acknowledged => Some(1),
+            Self::Acknowledged => Some(ACKNOWLEDGED),
             Self::Superseded => Some(2),
             Self::Expired => Some(3),
             Self::Dead(..) => Some(4),
@@ -94,6 +97,7 @@ type Members = Vec<(usize, usize, Sequence)>;
 
 fn settle<'a>(plan: &mut Plan<'a>, changes: &[(usize, Change<'a>)]) -> Result<()> {
     let mut groups: BTreeMap<Group<'a>, (Bits, Members)> = BTreeMap::new();
+    let claims = &mut plan.parameters.claims;
     let dead = &mut plan.parameters.dead;
     let first_dead = dead.seq.len();
     for &(at, change) in changes {
@@ -101,6 +105,9 @@ fn settle<'a>(plan: &mut Plan<'a>, changes: &[(usize, Change<'a>)]) -> Result<()
             continue;
         };
         let group = groups.entry((pack, change.peer.as_str(), state, change.at)).or_default();
+        if state != ACKNOWLEDGED {
+            claims.place(change.peer.as_str())?;
+        }
         group.0.set(index);
         group.1.push((at, index, change.sequence));
         if let Kind::Dead(reason, attempts) = change.kind {
@@ -121,7 +128,7 @@ fn settle<'a>(plan: &mut Plan<'a>, changes: &[(usize, Change<'a>)]) -> Result<()
     for ((pack, peer, state, at), (bits, members)) in groups {
         let group = settled.pack.len();
         for (operation, index, sequence) in members {
-            let late = (state == 1).then_some(sequence);
+            let late = (state == ACKNOWLEDGED).then_some(sequence);
             plan.asked[operation] = Asked::Settle { group, index, late };
         }
         settled.peer.push(peer);
@@ -135,12 +142,13 @@ fn settle<'a>(plan: &mut Plan<'a>, changes: &[(usize, Change<'a>)]) -> Result<()
 }
 
 fn attempt<'a>(plan: &mut Plan<'a>, changes: &[(usize, Change<'a>)]) -> Result<()> {
-    let attempts = &mut plan.parameters.attempts;
+    let (attempts, claims) = (&mut plan.parameters.attempts, &mut plan.parameters.claims);
     let first = attempts.seq.len();
     for &(at, change) in changes {
         let Kind::Attempt(number) = change.kind else { continue };
         if sequences::place(change.sequence).is_some() {
             plan.asked[at] = Asked::Attempt { at: attempts.seq.len() };
+            claims.place(change.peer.as_str())?;
             attempts.peer.push(change.peer.as_str());
             attempts.seq.push(sequences::number(change.sequence));
             attempts.number.push(i64::from(number));

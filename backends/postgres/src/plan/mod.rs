@@ -17,7 +17,7 @@ use slipstream_store::{Batch, Operation, Result, StoreError};
 use deliveries::Deliveries;
 use outcomes::Asked;
 pub(crate) use outcomes::Done;
-pub(crate) use parameters::Parameters;
+pub(crate) use parameters::{Caller, Parameters};
 use records::Records;
 
 /// Whether operations that do not mind each other may change places.

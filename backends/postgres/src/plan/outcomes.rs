@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use slipstream_store::{DuplicateBy, Outcome, Result, Sequence, StoreError};
+use slipstream_store::{DuplicateBy, Outcome, Owed, Result, Sequence, StoreError};
 use tokio_postgres::Row;
 
 use super::Plan;
 use crate::bits::Bits;
 use crate::errors::unreadable;
-use crate::sequences;
+use crate::{sequences, shared};
 
 /// Where the outcome of an operation is found.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +51,8 @@ pub(crate) struct Done {
     rare: Vec<bool>,
     /// How many bytes of texts went.
     pub(crate) freed: u64,
+    /// The next pack, if messages were recorded, and whom others made owed something since this process did so before.
+    pub(crate) recorded: Option<(i64, Owed)>,
 }
 
 impl TryFrom<&Row> for Done {
@@ -71,9 +73,18 @@ impl TryFrom<&Row> for Done {
                 noted: row.try_get::<_, Vec<i32>>("noted")?.into_iter().collect(),
                 rare: row.try_get("rare_done")?,
                 freed: row.try_get::<_, i64>("freed")?.unsigned_abs(),
+                recorded: None,
             })
         };
-        get().map_err(|error| unreadable(&error))
+        let next = || -> Result<_, tokio_postgres::Error> {
+            Ok((row.try_get("next_pack")?, row.try_get("others_owe")?, row.try_get("others_owe_anyone")?))
+        };
+        let mut done = get().map_err(|error| unreadable(&error))?;
+        if done.codes.contains(&0) {
+            let (pack, peers, anyone): (_, _, Option<bool>) = next().map_err(|error| unreadable(&error))?;
+            done.recorded = Some((pack, shared::owed(peers, anyone.unwrap_or_default())?));
+        }
+        Ok(done)
     }
 }
 
@@ -101,7 +112,7 @@ fn outcome(asked: Asked, done: &Done) -> Result<Outcome> {
             (Some(1), _) => Outcome::Duplicate { by: DuplicateBy::Identity },
             (Some(2), _) => Outcome::Duplicate { by: DuplicateBy::Stamp },
             (Some(3), _) => Outcome::Conflict,
-            (Some(4), _) => Outcome::Unchanged,
+            (Some(4 | 5), _) => Outcome::Unchanged,
             _ => return Err(missing()),
         },
         Asked::Settle { group, index, late } => {

@@ -1,5 +1,7 @@
 //! The parameters of the statement, in its order. The schema says what they mean.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 use tokio_postgres::types::ToSql;
 
@@ -7,9 +9,21 @@ use super::{Step, count};
 use crate::bits::Bits;
 use slipstream_store::Result;
 
-/// All parameters but the number of the process.
+/// What the statement is told beside the operations.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// The number of the process.
+    pub(crate) origin: i64,
+    /// The roster by which messages were routed.
+    pub(crate) routed_by: Option<i64>,
+    /// The first pack that was not given when this process recorded last.
+    pub(crate) last_pack: i64,
+}
+
+/// All parameters but those of the caller.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters<'a> {
+    pub(super) claims: Claims<'a>,
     pub(super) packs: i32,
     pub(super) reordered: bool,
     pub(super) steps: Vec<i32>,
@@ -23,6 +37,33 @@ pub(crate) struct Parameters<'a> {
     pub(super) blobs: Vec<Vec<u8>>,
     /// What `rare` is as one value, and whether the head is locked.
     sealed: (Value, bool),
+}
+
+/// The peers whose claims are looked at.
+#[derive(Debug, Default)]
+pub(super) struct Claims<'a> {
+    peers: Vec<&'a str>,
+    places: HashMap<&'a str, i32>,
+    /// Whether any of them are changed.
+    pub(super) alters: bool,
+}
+
+impl<'a> Claims<'a> {
+    /// The place of a peer among them, counted from 1.
+    pub(super) fn place(&mut self, peer: &'a str) -> Result<i32> {
+        // Neighbours are mostly about the same.
+        match self.peers.last() {
+            Some(last) if *last == peer => return count(self.peers.len()),
+            _ => {}
+        }
+        if let Some(place) = self.places.get(peer) {
+            return Ok(*place);
+        }
+        self.peers.push(peer);
+        let place = count(self.peers.len())?;
+        self.places.insert(peer, place);
+        Ok(place)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +105,8 @@ pub(super) struct Recorded<'a> {
     pub(super) block: Vec<Option<i64>>,
     pub(super) bit: Vec<Option<i32>>,
     pub(super) asks: Vec<bool>,
+    /// The place of its sender among the claims, 0 if that does not matter.
+    pub(super) from: Vec<i32>,
 }
 
 #[derive(Debug, Default)]
@@ -118,7 +161,7 @@ impl<'a> Parameters<'a> {
         Ok(())
     }
 
-    /// Adds a step for a rare operation, with its new pack and the first of its blobs.
+    /// Adds a step for a rare operation, with its new pack, -1 if it makes none, and the first of its blobs.
     pub(super) fn rare_step(&mut self, operation: Value, pack: i32, blob: i32) -> Result<usize> {
         let at = self.rare.len();
         self.steps.extend([Step::Rare as i32, count(at)?, pack, blob, 0]);
@@ -126,14 +169,18 @@ impl<'a> Parameters<'a> {
         Ok(at)
     }
 
-    /// All of them, behind the number of the process.
-    pub(crate) fn values<'s>(&'s mut self, origin: &'s i64) -> [&'s (dyn ToSql + Sync); 47] {
+    /// All of them, behind those of the caller.
+    pub(crate) fn values<'s>(&'s mut self, caller: &'s Caller) -> [&'s (dyn ToSql + Sync); 52] {
         self.sealed.1 = self.packs > 0 || !self.rare.is_empty() || !self.recorded.id.is_empty();
         self.sealed.0 = Value::Array(std::mem::take(&mut self.rare));
         let this: &'s Parameters<'a> = self;
         let (s, d, a, r, p, o) = (&this.settled, &this.dead, &this.attempts, &this.recorded, &this.stored, &this.owed);
         [
-            origin,
+            &caller.origin,
+            &caller.routed_by,
+            &caller.last_pack,
+            &this.claims.peers,
+            &this.claims.alters,
             &this.sealed.1,
             &this.packs,
             &this.reordered,
@@ -163,6 +210,7 @@ impl<'a> Parameters<'a> {
             &r.block,
             &r.bit,
             &r.asks,
+            &r.from,
             &p.pack,
             &p.count,
             &p.received,

@@ -12,11 +12,14 @@ use super::parameters::Parameters;
 use crate::{fields, sequences};
 
 /// Adds a step for a rare operation.
-pub(super) fn take(parameters: &mut Parameters<'_>, operation: &Operation) -> Result<Asked> {
+pub(super) fn take<'a>(parameters: &mut Parameters<'a>, operation: &'a Operation) -> Result<Asked> {
+    claims(parameters, operation)?;
     let value = match operation {
         Operation::RememberPeer(peer) => json!({ "op": "remember", "described": described(peer) }),
         Operation::AdoptPeer { alias, peer } => {
-            json!({ "op": "adopt", "alias": alias.as_str(), "described": described(peer) })
+            let value = json!({ "op": "adopt", "alias": alias.as_str(), "described": described(peer) });
+            // No pack is made under its number: others see by this that older deliveries are new to somebody.
+            return with_pack(parameters, value, 0).map(|(at, _)| Asked::Rare { at });
         }
         Operation::ForgetPeer { peer, at } => json!({ "op": "forget", "peer": peer.as_str(), "at": millis(*at) }),
         Operation::NameRelay { id } => json!({ "op": "name", "id": id.as_str() }),
@@ -40,7 +43,19 @@ pub(super) fn take(parameters: &mut Parameters<'_>, operation: &Operation) -> Re
         }
         unknown => return Err(StoreError::Unsupported(format!("this store does not know {unknown:?}"))),
     };
-    Ok(Asked::Rare { at: parameters.rare_step(value, 0, 0)? })
+    Ok(Asked::Rare { at: parameters.rare_step(value, -1, 0)? })
+}
+
+/// Has the rows of the peers locked that are changed.
+fn claims<'a>(parameters: &mut Parameters<'a>, operation: &'a Operation) -> Result<()> {
+    let peers = match operation {
+        Operation::RememberPeer(peer) => [Some(&peer.id), None],
+        Operation::AdoptPeer { alias, peer } => [Some(alias), Some(&peer.id)],
+        Operation::ForgetPeer { peer, .. } => [Some(peer), None],
+        _ => return Ok(()),
+    };
+    parameters.claims.alters = true;
+    peers.into_iter().flatten().try_for_each(|peer| parameters.claims.place(peer.as_str()).map(drop))
 }
 
 /// Adds a step that may make a pack; returns its place and the number of the pack.

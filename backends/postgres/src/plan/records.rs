@@ -63,7 +63,7 @@ impl<'a> Records<'a> {
             for (taken, place) in self.taken.iter().zip(&places).filter(|(taken, _)| taken.layer == layer) {
                 flags[0] |= i32::from(taken.record.stamp.is_some());
                 flags[1] |= i32::from(taken.asks);
-                push(plan, taken, *place);
+                push(plan, taken, *place)?;
             }
             let step = first..plan.parameters.recorded.id.len();
             plan.parameters.step(Step::Record, step, flags)?;
@@ -73,7 +73,9 @@ impl<'a> Records<'a> {
     }
 }
 
-fn push<'a>(plan: &mut Plan<'a>, taken: &Taken<'a>, place: Option<(i32, i32)>) {
+fn push<'a>(plan: &mut Plan<'a>, taken: &Taken<'a>, place: Option<(i32, i32)>) -> Result<()> {
+    let sender = taken.record.route.received_from.as_str();
+    let from = if taken.asks { 0 } else { plan.parameters.claims.place(sender)? };
     let recorded = &mut plan.parameters.recorded;
     let record = taken.record;
     plan.asked[taken.at] = Asked::Record { at: recorded.id.len(), place };
@@ -88,6 +90,8 @@ fn push<'a>(plan: &mut Plan<'a>, taken: &Taken<'a>, place: Option<(i32, i32)>) {
     recorded.block.push(record.stamp.map(|stamp| (stamp.number / PACK).cast_signed()));
     recorded.bit.push(record.stamp.and_then(|stamp| i32::try_from(stamp.number % PACK).ok()));
     recorded.asks.push(taken.asks);
+    recorded.from.push(from);
+    Ok(())
 }
 
 /// Makes packs of those that are not only asked for; returns the pack and the index of each.
