@@ -76,9 +76,6 @@ impl Writer {
     /// # Errors
     /// As [`MessageStore::commit`](slipstream_store::MessageStore::commit).
     pub(crate) async fn commit(&mut self, batch: &Batch) -> Result<Vec<Outcome>> {
-        if batch.operations.is_empty() {
-            return Ok(Vec::new());
-        }
         let routed_by = batch.routed_by.map(|roster| i64::try_from(roster.0).unwrap_or(i64::MAX));
         let caller = Caller { origin: self.origin, routed_by, last_pack: self.last_pack };
         for order in [Order::Free, Order::Strict] {

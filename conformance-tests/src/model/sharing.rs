@@ -63,7 +63,10 @@ impl State {
             }
             (Operation::Redrive { peer, .. }, Outcome::Redriven { .. }) => self.owes(member, &[peer]),
             (Operation::AdoptPeer { alias, peer }, Outcome::Applied) => {
-                self.shared.claims.remove(alias);
+                // Under its own id a peer is only remembered.
+                if *alias != peer.id {
+                    self.shared.claims.remove(alias);
+                }
                 self.owes(member, &[&peer.id]);
             }
             (Operation::ForgetPeer { peer, .. }, Outcome::Applied) => drop(self.shared.claims.remove(peer)),
