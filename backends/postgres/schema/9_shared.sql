@@ -54,11 +54,12 @@ BEGIN
     SELECT h.roster, h.next_pack INTO enter.roster, enter.next_pack FROM slipstream.head h;
 END $$;
 
--- A process is none any more: what was its is free. A commit of it that is under way is waited for.
+-- A process is none any more: what was its is free. A commit of it that is under way is waited for. Its beats go first, which
+-- are what whoever retires it locks first.
 CREATE FUNCTION slipstream.leave(who bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM slipstream.process WHERE origin = who;
     DELETE FROM slipstream.beat WHERE origin = who;
+    DELETE FROM slipstream.process WHERE origin = who;
     PERFORM 1 FROM slipstream.peer WHERE owner = who ORDER BY id FOR NO KEY UPDATE;
     UPDATE slipstream.peer SET owner = NULL WHERE owner = who;
     DELETE FROM slipstream.duty WHERE owner = who;

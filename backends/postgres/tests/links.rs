@@ -110,6 +110,28 @@ async fn a_commit_that_waits_for_no_standby_is_not_called_done() {
     assert_eq!(waiting.await.expect("the call ends").expect("it commits"), [Outcome::Unchanged]);
 }
 
+/// A member that waits for a standby beats, so that it does not look dead, and is told of others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_beats_while_its_commit_waits_for_a_standby() {
+    let server = Server::start();
+    let mut standby = server.standby();
+    let (store, other) = (open(&server).await, open(&server).await);
+    remember_all(&*store, &["a"]).await;
+    server.sql(DATABASE, "ALTER SYSTEM SET synchronous_standby_names = '*'");
+    server.sql(DATABASE, "SELECT pg_reload_conf()");
+    until(&server, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'", "1").await;
+    standby.stop();
+    let handle = Arc::clone(&store);
+    let waiting = tokio::spawn(async move { handle.commit(batch("m1")).await });
+    until(&server, WAITING, "1").await;
+    let seen = shared(&*store).beat().await.expect("it beats");
+    let again = shared(&*other).beat().await.expect("another beats");
+    assert_eq!((seen.len(), again.len()), (2, 2));
+    assert!(!waiting.is_finished(), "the commit still waits");
+    standby.begin();
+    assert!(matches!(waiting.await.expect("the call ends").expect("it commits")[0], Outcome::Recorded { .. }));
+}
+
 /// No store is opened on a standby, which cannot be written.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_is_no_place_for_a_store() {
