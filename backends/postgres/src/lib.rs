@@ -4,6 +4,8 @@
 //! Each commit is one statement, a function of the schema that does all of the work, so that a process that stops in its
 //! middle holds no lock. Deliveries are bits, and the messages of a commit are one row: `schema/` says what the tables
 //! hold. What an `Ok` is worth is up to the server: it is asked for its settings when the store is opened.
+//!
+//! Several processes may share a store, each as a member: `schema/9_shared.sql` says what they do beside commits.
 
 mod bits;
 mod errors;
