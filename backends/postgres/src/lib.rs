@@ -25,6 +25,7 @@ mod store;
 mod tls;
 mod trace;
 mod vacuum;
+mod wake;
 mod writer;
 
 pub use options::PostgresOptions;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use slipstream_store::{Result, StoreError};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio_postgres::error::Severity;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::ToSql;
@@ -41,22 +42,30 @@ impl Link {
     /// # Errors
     /// `Unavailable`, `Busy` or `Inaccessible`; nothing was done.
     pub(crate) async fn connect(options: &PostgresOptions) -> Result<Self> {
+        Self::listening(options, Arc::default()).await
+    }
+
+    /// As [`connect`](Self::connect); notifications that come over it are passed on.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub(crate) async fn listening(options: &PostgresOptions, heard: Arc<Notify>) -> Result<Self> {
         let longest = options.longest_connect();
-        let connected = tokio::time::timeout(longest, Self::connect_and_set(options)).await;
+        let connected = tokio::time::timeout(longest, Self::connect_and_set(options, heard)).await;
         connected.unwrap_or_else(|_| {
             Err(StoreError::Unavailable(format!("PostgreSQL did not let a link be made within {longest:?}")))
         })
     }
 
-    async fn connect_and_set(options: &PostgresOptions) -> Result<Self> {
-        let doubt = Arc::new(AtomicBool::new(false));
+    async fn connect_and_set(options: &PostgresOptions, heard: Arc<Notify>) -> Result<Self> {
+        let told = Told { doubt: Arc::new(AtomicBool::new(false)), heard };
         let client = match options.tls()? {
-            Some(tls) => connect(options, tls, &doubt).await,
-            None => connect(options, NoTls, &doubt).await,
+            Some(tls) => connect(options, tls, &told).await,
+            None => connect(options, NoTls, &told).await,
         };
         let client = client.map_err(|error| unconnected(&error))?;
         client.batch_execute(SETTINGS).await.map_err(|error| unconnected(&error))?;
-        Ok(Self { client, prepared: Mutex::default(), doubt })
+        Ok(Self { client, prepared: Mutex::default(), doubt: told.doubt })
     }
 
     /// Runs a statement, which is prepared on its first use.
@@ -91,20 +100,27 @@ impl Link {
     }
 }
 
+/// What a connection is told beside answers.
+#[derive(Debug, Clone)]
+struct Told {
+    doubt: Arc<AtomicBool>,
+    heard: Arc<Notify>,
+}
+
 /// Makes a connection, which a task carries.
-async fn connect<T>(options: &PostgresOptions, tls: T, doubt: &Arc<AtomicBool>) -> Result<Client, Error>
+async fn connect<T>(options: &PostgresOptions, tls: T, told: &Told) -> Result<Client, Error>
 where
     T: MakeTlsConnect<Socket>,
     T::Stream: Send + 'static,
 {
     let (client, connection) = options.config().connect(tls).await?;
-    tokio::spawn(drive(connection, Arc::clone(doubt)));
+    tokio::spawn(drive(connection, told.clone()));
     Ok(client)
 }
 
 /// Carries a connection until it ends. A warning comes before the answer that it is about, so that it is noted before
 /// the answer is seen.
-async fn drive<S, T>(mut connection: Connection<S, T>, doubt: Arc<AtomicBool>)
+async fn drive<S, T>(mut connection: Connection<S, T>, told: Told)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
@@ -112,9 +128,10 @@ where
     while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
         match message {
             Ok(AsyncMessage::Notice(notice)) if notice.parsed_severity() == Some(Severity::Warning) => {
-                doubt.store(true, Ordering::Release);
+                told.doubt.store(true, Ordering::Release);
                 warn!(code = notice.code().code(), "PostgreSQL warns: {}", notice.message());
             }
+            Ok(AsyncMessage::Notification(_)) => told.heard.notify_one(),
             Ok(_) => {}
             Err(error) => {
                 debug!("a link to PostgreSQL ended: {error}");

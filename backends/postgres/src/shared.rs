@@ -17,8 +17,9 @@ use crate::errors::{Call, unreadable};
 use crate::look;
 use crate::pool::Pool;
 use crate::store::PostgresStore;
+use crate::wake::Wake;
 
-/// How often it is looked whether there is news.
+/// How often it is looked whether there is news, also if nobody rings.
 const LOOKS_EVERY: Duration = Duration::from_millis(50);
 
 /// Most calls at a time that claim, give back or retire.
@@ -81,10 +82,17 @@ pub(crate) struct Membership {
     /// The lost claims that were told; the next beat drops them.
     told: Mutex<HashSet<i64>>,
     interleaved: Arc<Interleaved>,
+    wake: Arc<Wake>,
 }
 
 impl Membership {
-    pub(crate) fn new(readers: &Pool, origin: i64, heard: Heard, interleaved: Arc<Interleaved>) -> Self {
+    pub(crate) fn new(
+        readers: &Pool,
+        origin: i64,
+        heard: Heard,
+        interleaved: Arc<Interleaved>,
+        wake: Arc<Wake>,
+    ) -> Self {
         Self {
             origin,
             writers: readers.beside(Call::Write, WRITERS),
@@ -92,12 +100,14 @@ impl Membership {
             heard: tokio::sync::Mutex::new(heard),
             told: Mutex::default(),
             interleaved,
+            wake,
         }
     }
 
     pub(crate) fn close(&self) {
         self.writers.close();
         self.beating.close();
+        self.wake.end();
     }
 
     /// What a function of the schema answers to this member about one thing.
@@ -137,6 +147,7 @@ impl SharedStore for PostgresStore {
 
     async fn claim(&self, peer: &PeerId) -> Result<Option<RememberedPeer>> {
         let rows = self.membership.ask(CLAIM, peer.as_str()).await?;
+        self.membership.wake.ring();
         rows.first().map(look::remembered).transpose()
     }
 
@@ -161,7 +172,7 @@ impl SharedStore for PostgresStore {
             if news != News::NONE || left.is_zero() {
                 return Ok(news);
             }
-            tokio::time::sleep(left.min(LOOKS_EVERY)).await;
+            self.membership.wake.heard(left.min(LOOKS_EVERY)).await;
         }
     }
 
@@ -173,6 +184,7 @@ impl SharedStore for PostgresStore {
         let membership = &self.membership;
         let told: Vec<i64> = membership.told.lock().iter().copied().collect();
         let rows = membership.beating.query(BEAT, &[&membership.origin, &told]).await?;
+        membership.wake.set_others(rows.len() > 1);
         let mut all = membership.told.lock();
         all.retain(|number| !told.contains(number));
         rows.iter().map(member).collect()

@@ -53,7 +53,7 @@ impl PostgresStore {
         leaving::ended().await;
         let entered = Writer::open(options.clone()).await?;
         let readers = Arc::new(Pool::new(options, Call::Read, READERS));
-        let membership = Membership::new(&readers, entered.origin, entered.heard, entered.interleaved);
+        let membership = Membership::new(&readers, entered.origin, entered.heard, entered.interleaved, entered.wake);
         let writer = Arc::new(Mutex::new(entered.writer));
         Ok(Self { writer, readers, membership, guarantee: entered.guarantee })
     }

@@ -12,6 +12,7 @@ use crate::options::PostgresOptions;
 use crate::plan::{Caller, Done, Order, Plan};
 use crate::shared::{Heard, Interleaved};
 use crate::vacuum::Garbage;
+use crate::wake::Wake;
 use crate::{schema, sequences};
 
 /// All 52 parameters of the function, in its order.
@@ -31,6 +32,7 @@ pub(crate) struct Writer {
     /// The next pack after the last commit that recorded something.
     last_pack: i64,
     interleaved: Arc<Interleaved>,
+    wake: Arc<Wake>,
     garbage: Garbage,
 }
 
@@ -43,6 +45,7 @@ pub(crate) struct Entered {
     /// What had happened before it.
     pub(crate) heard: Heard,
     pub(crate) interleaved: Arc<Interleaved>,
+    pub(crate) wake: Arc<Wake>,
 }
 
 impl Writer {
@@ -59,16 +62,17 @@ impl Writer {
         let row = only(&rows)?;
         let get = || -> Result<_, tokio_postgres::Error> { Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)) };
         let (origin, roster, pack) = get().map_err(|error| unreadable(&error))?;
-        let interleaved = Arc::new(Interleaved::default());
+        let (interleaved, wake) = (Arc::new(Interleaved::default()), Arc::new(Wake::new(options.clone())));
         let writer = Self {
             options,
             link: Some(link),
             origin,
             last_pack: pack,
             interleaved: Arc::clone(&interleaved),
+            wake: Arc::clone(&wake),
             garbage: Garbage::default(),
         };
-        Ok(Entered { writer, guarantee, origin, heard: Heard { pack, roster }, interleaved })
+        Ok(Entered { writer, guarantee, origin, heard: Heard { pack, roster }, interleaved, wake })
     }
 
     /// Commits a batch.
@@ -86,6 +90,9 @@ impl Writer {
                 Err(Refused::For(error)) => return Err(error),
             };
             self.garbage.add(done.freed);
+            if done.is_news() {
+                self.wake.ring();
+            }
             if let Some((next_pack, owed)) = done.recorded.take() {
                 self.last_pack = next_pack;
                 self.interleaved.add(owed);

@@ -137,3 +137,59 @@ async fn duplicates_are_no_news() {
     let news = shared(&two).news(Duration::ZERO).await.expect("news are read");
     assert_eq!(news.owed, Owed::Peers(vec![peer("b")]));
 }
+
+/// Once a member knows of others, it notifies them of what it has recorded, and not before.
+#[tokio::test(flavor = "multi_thread")]
+async fn others_are_notified() {
+    let open = async || Postgres.open(Path::new("notified")).await.expect("the store opens");
+    let one = open().await;
+    let (listener, mut connection) =
+        tokio_postgres::connect(&server().url(&name(Path::new("notified"))), tokio_postgres::NoTls)
+            .await
+            .expect("it connects");
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
+            if let Ok(tokio_postgres::AsyncMessage::Notification(notification)) = message {
+                let _ = told.send(notification.channel().to_owned());
+            }
+        }
+    });
+    listener.batch_execute("LISTEN slipstream").await.expect("it listens");
+    remember_all(&one, &["a"]).await;
+    shared(&one).beat().await.expect("it beats");
+    recorded(&one, message("m1", &["a"])).await;
+    listener.batch_execute("SELECT").await.expect("it answers");
+    assert!(heard.is_empty(), "there is nobody to be notified");
+    let _other = open().await;
+    shared(&one).beat().await.expect("it beats");
+    recorded(&one, message("m2", &["a"])).await;
+    let channel = tokio::time::timeout(Duration::from_secs(60), heard.recv()).await;
+    assert_eq!(channel.expect("it is notified").as_deref(), Some("slipstream"));
+}
+
+/// News come over a notification sooner than by looking for them. Of many the middle counts, for a machine may be busy.
+#[tokio::test(flavor = "multi_thread")]
+async fn news_come_at_once() {
+    let open = async || Arc::new(Postgres.open(Path::new("at_once")).await.expect("the store opens"));
+    let (one, two) = (open().await, open().await);
+    remember_all(&*one, &["a"]).await;
+    shared(&*one).beat().await.expect("it beats");
+    let mut times = Vec::new();
+    for n in 0..31 {
+        while shared(&*two).news(Duration::ZERO).await.expect("news are read").owed != Owed::NOBODY {}
+        let waiting = {
+            let two = Arc::clone(&two);
+            tokio::spawn(async move {
+                while shared(&*two).news(Duration::from_secs(60)).await.expect("news are read").owed == Owed::NOBODY {}
+                Instant::now()
+            })
+        };
+        recorded(&*one, message(&format!("m{n}"), &["a"])).await;
+        let begun = Instant::now();
+        times.push(waiting.await.expect("the call ends").saturating_duration_since(begun));
+    }
+    times.sort();
+    println!("news come after {:?}, {:?} at most", times[15], times[30]);
+    assert!(times[15] < Duration::from_millis(20), "{times:?}");
+}

@@ -88,6 +88,13 @@ impl TryFrom<&Row> for Done {
     }
 }
 
+impl Done {
+    /// Whether others are to be told of it.
+    pub(crate) fn is_news(&self) -> bool {
+        self.codes.contains(&0) || self.rare.contains(&true)
+    }
+}
+
 impl Plan<'_> {
     /// The outcomes, in the order of the operations.
     ///
