@@ -147,11 +147,11 @@ async fn others_are_notified() {
         tokio_postgres::connect(&server().url(&name(Path::new("notified"))), tokio_postgres::NoTls)
             .await
             .expect("it connects");
-    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (told, mut heard) = tokio::sync::mpsc::channel(16);
     tokio::spawn(async move {
         while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
             if let Ok(tokio_postgres::AsyncMessage::Notification(notification)) = message {
-                let _ = told.send(notification.channel().to_owned());
+                let _ = told.try_send(notification.channel().to_owned());
             }
         }
     });
