@@ -14,6 +14,7 @@ mod fields;
 mod leaving;
 mod link;
 mod look;
+mod membership;
 mod options;
 mod pages;
 mod plan;

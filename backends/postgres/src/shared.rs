@@ -1,32 +1,18 @@
-//! What a handle says and hears as one of several members that share the store.
+//! The store as one that several processes share.
 
-use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
-use slipstream_store::{
-    InvalidId, Member, MemberId, News, Owed, PeerId, RememberedPeer, Result, SharedStore, StoreError,
-};
+use slipstream_store::{Member, MemberId, News, Owed, PeerId, RememberedPeer, Result, SharedStore};
 use tokio::time::Instant;
-use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::errors::{Call, unreadable};
 use crate::look;
-use crate::pool::Pool;
+use crate::membership::{member, said};
 use crate::store::PostgresStore;
-use crate::wake::Wake;
 
 /// How often it is looked whether there is news, also if nobody rings.
 const LOOKS_EVERY: Duration = Duration::from_millis(50);
-
-/// Most calls at a time that claim, give back or retire.
-const WRITERS: usize = 2;
-
-/// Most peers that are kept as owed something before it may be anyone.
-const MOST_PEERS: usize = 1000;
 
 const CLAIM: &str = "SELECT * FROM slipstream.claim($1, $2)";
 const RELEASE: &str = "SELECT slipstream.release($1, $2)";
@@ -34,110 +20,6 @@ const TAKE_DUTY: &str = "SELECT slipstream.take_duty($1, $2)";
 const LEAVE_DUTY: &str = "SELECT slipstream.leave_duty($1, $2)";
 const BEAT: &str = "SELECT origin, beats FROM slipstream.beat($1, $2)";
 const RETIRE: &str = "SELECT slipstream.retire($1, $2, $3)";
-const NEWS: &str = "SELECT * FROM slipstream.news($1, $2)";
-
-/// What a member has heard of.
-#[derive(Debug)]
-pub(crate) struct Heard {
-    /// The first pack that it has not.
-    pub(crate) pack: i64,
-    /// The version of the roster.
-    pub(crate) roster: i64,
-}
-
-/// Whom others made owed something before commits of this handle.
-#[derive(Debug)]
-pub(crate) struct Interleaved(Mutex<Owed>);
-
-impl Default for Interleaved {
-    fn default() -> Self {
-        Self(Mutex::new(Owed::NOBODY))
-    }
-}
-
-impl Interleaved {
-    /// Adds what a commit has told.
-    pub(crate) fn add(&self, more: Owed) {
-        let mut owed = self.0.lock();
-        match (&mut *owed, more) {
-            (Owed::Peers(known), Owed::Peers(more)) if known.len() + more.len() <= MOST_PEERS => known.extend(more),
-            (Owed::Peers(_), Owed::Peers(more)) if more.is_empty() => {}
-            _ => *owed = Owed::Anyone,
-        }
-    }
-
-    fn take(&self) -> Owed {
-        std::mem::replace(&mut self.0.lock(), Owed::NOBODY)
-    }
-}
-
-/// A handle as a member.
-#[derive(Debug)]
-pub(crate) struct Membership {
-    origin: i64,
-    writers: Pool,
-    /// Nothing keeps a member from beating that it waits for something else.
-    beating: Pool,
-    heard: tokio::sync::Mutex<Heard>,
-    /// The lost claims that were told; the next beat drops them.
-    told: Mutex<HashSet<i64>>,
-    interleaved: Arc<Interleaved>,
-    wake: Arc<Wake>,
-}
-
-impl Membership {
-    pub(crate) fn new(
-        readers: &Pool,
-        origin: i64,
-        heard: Heard,
-        interleaved: Arc<Interleaved>,
-        wake: Arc<Wake>,
-    ) -> Self {
-        Self {
-            origin,
-            writers: readers.beside(Call::Write, WRITERS),
-            beating: readers.beside(Call::Write, 1),
-            heard: tokio::sync::Mutex::new(heard),
-            told: Mutex::default(),
-            interleaved,
-            wake,
-        }
-    }
-
-    pub(crate) fn close(&self) {
-        self.writers.close();
-        self.beating.close();
-        self.wake.end();
-    }
-
-    /// What a function of the schema answers to this member about one thing.
-    async fn ask(&self, sql: &'static str, about: &str) -> Result<Vec<Row>> {
-        self.writers.query(sql, &[&self.origin, &about]).await
-    }
-
-    /// What has happened since it was looked last.
-    async fn look(&self, readers: &Pool, heard: &mut Heard) -> Result<News> {
-        let rows = readers.query(NEWS, &[&self.origin, &heard.pack]).await?;
-        let row = rows.first().ok_or_else(nothing)?;
-        let get = || -> Result<_, tokio_postgres::Error> {
-            let owed: (Option<Vec<String>>, bool) = (row.try_get("peers")?, row.try_get("anyone")?);
-            let lost: (Option<Vec<i64>>, Option<Vec<String>>) = (row.try_get("lost_no")?, row.try_get("lost_peer")?);
-            Ok((row.try_get("is_member")?, row.try_get("roster")?, row.try_get("next_pack")?, owed, lost))
-        };
-        let (is_member, roster, pack, (peers, anyone), (numbers, lost)): (bool, _, _, _, _) =
-            get().map_err(|error| unreadable(&error))?;
-        if !is_member {
-            return Err(StoreError::Retired);
-        }
-        let lost = lost.unwrap_or_default().into_iter().map(PeerId::new).collect::<Result<Vec<_>, _>>();
-        let (owed, lost) = (owed(peers, anyone)?, lost.map_err(damaged)?);
-        let mut told = self.told.lock();
-        let fresh = numbers.unwrap_or_default().into_iter().zip(lost).filter(|(number, _)| told.insert(*number));
-        let lost = fresh.map(|(_, peer)| peer).collect();
-        let before = std::mem::replace(heard, Heard { pack, roster }).roster;
-        Ok(News { owed, roster: (before != roster).then(|| look::version(roster)), lost })
-    }
-}
 
 #[async_trait]
 impl SharedStore for PostgresStore {
@@ -196,33 +78,4 @@ impl SharedStore for PostgresStore {
         let parameters: [&(dyn ToSql + Sync); 3] = [&self.membership.origin, &who, &beats];
         said(&self.membership.writers.query(RETIRE, &parameters).await?)
     }
-}
-
-/// The peers that the database names, or anyone.
-pub(crate) fn owed(peers: Option<Vec<String>>, anyone: bool) -> Result<Owed> {
-    let peers = peers.unwrap_or_default();
-    if anyone || peers.len() > MOST_PEERS {
-        return Ok(Owed::Anyone);
-    }
-    Ok(Owed::Peers(peers.into_iter().map(PeerId::new).collect::<Result<_, _>>().map_err(damaged)?))
-}
-
-fn member(row: &Row) -> Result<Member> {
-    let get = || -> Result<_, tokio_postgres::Error> { Ok((row.try_get(0)?, row.try_get(1)?)) };
-    let (id, beats): (i64, i64) = get().map_err(|error| unreadable(&error))?;
-    Ok(Member { id: MemberId::new(id.unsigned_abs()), beats: beats.unsigned_abs() })
-}
-
-/// Yes or no.
-fn said(rows: &[Row]) -> Result<bool> {
-    rows.first().ok_or_else(nothing)?.try_get(0).map_err(|error| unreadable(&error))
-}
-
-fn nothing() -> StoreError {
-    StoreError::Corrupted("PostgreSQL answered no row".to_owned())
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
-fn damaged(error: InvalidId) -> StoreError {
-    StoreError::Corrupted(format!("a peer: {error}"))
 }

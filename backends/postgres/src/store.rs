@@ -17,9 +17,9 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::errors::Call;
 use crate::leaving::{self, Leaving};
+use crate::membership::Membership;
 use crate::options::PostgresOptions;
 use crate::pool::Pool;
-use crate::shared::Membership;
 use crate::writer::{SharedWriter, Writer};
 use crate::{exchange, look, pages, trace};
 

@@ -8,9 +8,9 @@ use tokio_postgres::types::ToSql;
 
 use crate::errors::{Call, NAMES_ITS_OWN, doubtful, ends_link, failed, unreadable};
 use crate::link::Link;
+use crate::membership::{Heard, Interleaved};
 use crate::options::PostgresOptions;
 use crate::plan::{Caller, Done, Order, Plan};
-use crate::shared::{Heard, Interleaved};
 use crate::vacuum::Garbage;
 use crate::wake::Wake;
 use crate::{schema, sequences};

@@ -1,10 +1,9 @@
 //! Which databases a store is opened in.
 #![expect(clippy::expect_used, reason = "a test says what it finds by panicking")]
 
-#[path = "postgres/server.rs"]
-mod server;
+mod postgres;
 
-use server::{options, server};
+use postgres::{options, server};
 use slipstream_conformance::fixture::*;
 use slipstream_postgres::{PostgresOptions, PostgresStore};
 use slipstream_store::{MessageStore as _, StoreError};

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::{Launch, launch};
+use crate::programs::{Launch, launch};
 
 /// The user that root becomes in a namespace of its own.
 const MAPPED: u32 = 1000;

@@ -10,8 +10,8 @@ mod programs;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use account::Account;
@@ -217,13 +217,4 @@ impl Drop for Server {
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port can be bound");
     listener.local_addr().expect("a listener has an address").port()
-}
-
-/// A command, and where it runs.
-type Launch = (PathBuf, Vec<String>);
-
-fn launch((program, arguments): &Launch) -> Command {
-    let mut command = Command::new(program);
-    command.args(arguments);
-    command
 }

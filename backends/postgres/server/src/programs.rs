@@ -1,6 +1,7 @@
-//! Where PostgreSQL's programs are.
+//! Where PostgreSQL's programs are, and what runs before one.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::{env, fs};
 
 /// The folder of the programs, if they are neither on the path nor where Debian has them.
@@ -23,4 +24,14 @@ pub(crate) fn find(program: &str) -> PathBuf {
     folders.map(|folder| folder.join(program)).find(|path| path.is_file()).unwrap_or_else(|| {
         panic!("PostgreSQL's `{program}` is not installed: apt-get install postgresql, or set {VARIABLE}")
     })
+}
+
+/// A program and its first arguments, with which another is run.
+pub(crate) type Launch = (PathBuf, Vec<String>);
+
+/// A command that begins so.
+pub(crate) fn launch((program, arguments): &Launch) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use slipstream_store::{DeadLetterReason, Operation, PeerId, Result, Sequence, Timestamp};
 
-use super::outcomes::Asked;
-use super::{Plan, Step, count};
+use super::planned::{Asked, Plan};
+use super::steps::{Step, count};
 use crate::bits::Bits;
 use crate::sequences;
 

@@ -9,15 +9,18 @@
 mod deliveries;
 mod outcomes;
 mod parameters;
+mod planned;
 mod rare;
 mod records;
+mod steps;
 
-use slipstream_store::{Batch, Operation, Result, StoreError};
+use slipstream_store::{Batch, Operation, Result};
 
 use deliveries::Deliveries;
-use outcomes::Asked;
 pub(crate) use outcomes::Done;
 pub(crate) use parameters::{Caller, Parameters};
+use planned::Asked;
+pub(crate) use planned::Plan;
 use records::Records;
 
 /// Whether operations that do not mind each other may change places.
@@ -27,24 +30,6 @@ pub(crate) enum Order {
     Free,
     /// Each is done after those before it.
     Strict,
-}
-
-/// A kind of step, as the statement numbers them.
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    Settle = 1,
-    Attempt = 2,
-    Record = 3,
-    Store = 4,
-    Rare = 5,
-}
-
-/// A batch, ready to be committed.
-#[derive(Debug)]
-pub(crate) struct Plan<'a> {
-    pub(crate) parameters: Parameters<'a>,
-    /// Where the outcome of each operation is found.
-    asked: Vec<Asked>,
 }
 
 impl<'a> Plan<'a> {
@@ -102,9 +87,4 @@ impl<'a> Planning<'a> {
         std::mem::take(&mut self.deliveries).plan(&mut self.plan)?;
         std::mem::take(&mut self.records).plan(&mut self.plan)
     }
-}
-
-/// A number of things in a batch as the database counts.
-fn count(number: usize) -> Result<i32> {
-    i32::try_from(number).map_err(|_| StoreError::Unsupported("a batch of more than 2 GiB".to_owned()))
 }

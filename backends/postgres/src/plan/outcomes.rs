@@ -2,43 +2,13 @@
 
 use std::collections::HashSet;
 
-use slipstream_store::{DuplicateBy, Outcome, Owed, Result, Sequence, StoreError};
+use slipstream_store::{DuplicateBy, Outcome, Owed, Result, StoreError};
 use tokio_postgres::Row;
 
-use super::Plan;
+use super::planned::{Asked, Plan};
 use crate::bits::Bits;
 use crate::errors::unreadable;
-use crate::{sequences, shared};
-
-/// Where the outcome of an operation is found.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Asked {
-    /// Nowhere: it named a sequence that is never given.
-    Nothing,
-    Record {
-        at: usize,
-        place: Option<(i32, i32)>,
-    },
-    Settle {
-        group: usize,
-        index: usize,
-        late: Option<Sequence>,
-    },
-    Attempt {
-        at: usize,
-    },
-    Rare {
-        at: usize,
-    },
-    Redrive {
-        at: usize,
-        pack: i32,
-    },
-    Import {
-        at: usize,
-        pack: i32,
-    },
-}
+use crate::{membership, sequences};
 
 /// What the statement answered.
 #[derive(Debug)]
@@ -82,7 +52,7 @@ impl TryFrom<&Row> for Done {
         let mut done = get().map_err(|error| unreadable(&error))?;
         if done.codes.contains(&0) {
             let (pack, peers, anyone): (_, _, Option<bool>) = next().map_err(|error| unreadable(&error))?;
-            done.recorded = Some((pack, shared::owed(peers, anyone.unwrap_or_default())?));
+            done.recorded = Some((pack, membership::owed(peers, anyone.unwrap_or_default())?));
         }
         Ok(done)
     }

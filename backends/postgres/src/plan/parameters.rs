@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 use tokio_postgres::types::ToSql;
 
-use super::{Step, count};
+use super::steps::{Step, count};
 use crate::bits::Bits;
 use slipstream_store::Result;
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use slipstream_store::{Operation, Peer, PeerKind, Record, Result, StoreError, Tag};
 
-use super::count;
 use super::deliveries::millis;
-use super::outcomes::Asked;
 use super::parameters::Parameters;
+use super::planned::Asked;
+use super::steps::count;
 use crate::{fields, sequences};
 
 /// Adds a step for a rare operation.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use slipstream_store::{Identity, Record, Result, Route, Stamp};
 
 use super::deliveries::millis;
-use super::outcomes::Asked;
 use super::parameters::Pieces;
-use super::{Plan, Step, count};
+use super::planned::{Asked, Plan};
+use super::steps::{Step, count};
 use crate::bits::Bits;
 use crate::fields;
 use crate::sequences::PACK;

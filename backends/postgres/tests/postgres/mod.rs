@@ -1,4 +1,5 @@
 //! How the suite opens stores on PostgreSQL: one server for all cases, and a database for each place.
+#![allow(dead_code, unused_imports, reason = "each test program uses its part")]
 
 mod server;
 
