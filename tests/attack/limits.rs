@@ -70,9 +70,9 @@ pub(super) fn memory(connections: u64) -> u64 {
 }
 
 /// The most files that the relay may have open beyond those that it had before: the attacker's connections, those of the
-/// good peers that come meanwhile, and a few for a moment.
+/// good peers that come meanwhile, and some for a moment, such as connections that were ended and are not closed yet.
 pub(super) fn files(connections: u64) -> usize {
-    usize::try_from(connections + 8).expect("a small number")
+    usize::try_from(connections + 16).expect("a small number")
 }
 
 /// How much more memory may be resident once the attacker has left. It is what the allocator keeps: after 40 s at the
