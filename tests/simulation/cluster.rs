@@ -20,13 +20,15 @@ fn everyone_gets_everything_from_processes_that_share_a_store() {
 
 #[test]
 fn processes_that_share_a_store_hold_through_faults() {
-    hold("processes_that_share_a_store_hold_through_faults", 1..=6, |_| cluster().with_faults(&Fault::SHARING));
+    // Seed 104 once showed that a batch must say by which roster it was routed.
+    hold("processes_that_share_a_store_hold_through_faults", 102..=107, |_| cluster().with_faults(&Fault::SHARING));
 }
 
 #[test]
 fn processes_that_share_a_store_hold_with_moody_applications_through_faults() {
     let test = "processes_that_share_a_store_hold_with_moody_applications_through_faults";
-    hold(test, 1..=6, |_| cluster().with_moods().with_faults(&Fault::SHARING));
+    // Seed 192 once recorded a message of a process that had stood still after newer ones.
+    hold(test, 189..=194, |_| cluster().with_moods().with_faults(&Fault::SHARING));
 }
 
 /// Two such relays that are linked: of each one process dials or is dialled, and another goes on when it is gone.
