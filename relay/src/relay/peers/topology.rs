@@ -15,7 +15,7 @@ pub(crate) struct Topology {
     /// The roster that it holds at least, if processes share the store.
     pub(crate) roster: RosterVersion,
     peers: Vec<Arc<Peer>>,
-    /// The version with which each of them came or changed last.
+    /// The version with which each of them came or changed here last, 0 if it is as a roster had it.
     changed: Vec<u64>,
 }
 
@@ -47,14 +47,16 @@ impl Topology {
     }
 
     fn put(&mut self, peer: Peer) {
+        self.put_as_of(self.version, peer);
+    }
+
+    /// Puts a peer that was changed here with this version.
+    fn put_as_of(&mut self, changed: u64, peer: Peer) {
         match self.position(&peer.id) {
-            Ok(index) => {
-                self.peers[index] = Arc::new(peer);
-                self.changed[index] = self.version;
-            }
+            Ok(index) => (self.peers[index], self.changed[index]) = (Arc::new(peer), changed),
             Err(index) => {
                 self.peers.insert(index, Arc::new(peer));
-                self.changed.insert(index, self.version);
+                self.changed.insert(index, changed);
             }
         }
     }
@@ -129,7 +131,7 @@ impl SharedTopology {
             for RememberedPeer { peer, .. } in &roster.peers {
                 read.insert(peer.id.clone());
                 if !current.has_changed_since(since, &peer.id) {
-                    current.put(peer.clone());
+                    current.put_as_of(0, peer.clone());
                 }
             }
             let others = current.peers.iter().map(|peer| peer.id.clone()).filter(|id| !read.contains(id));
@@ -246,6 +248,26 @@ mod tests {
         assert_eq!(shared.renew(now, &roster(3, read)), [id("new"), id("theirs")]);
         assert_eq!(shared.load().roster, RosterVersion(3));
         assert!(shared.load().peer(&id("new")).is_none() && shared.load().peer(&id("c")).is_some());
+    }
+
+    /// Two were read at once, and the older one is taken in first.
+    #[test]
+    fn a_newer_roster_counts_whatever_an_older_one_has_changed() {
+        let shared = topology();
+        let since = shared.load().version;
+        let tagged = |version, tag: &str| {
+            let peer = Peer {
+                tags: Arc::from([Tag::new(tag).unwrap()]),
+                ..Peer::clone(shared.load().peer(&id("b")).unwrap())
+            };
+            let peers = vec![RememberedPeer { peer, backlog: 0, oldest: None }];
+            Roster { version: RosterVersion(version), peers, ..Roster::default() }
+        };
+        let (older, newer) = (tagged(5, "older"), tagged(6, "newer"));
+        shared.renew(since, &older);
+        shared.renew(since, &newer);
+        assert_eq!(shared.load().roster, RosterVersion(6));
+        assert_eq!(*shared.load().peer(&id("b")).unwrap().tags, [Tag::new("newer").unwrap()]);
     }
 
     #[test]
