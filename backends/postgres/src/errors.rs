@@ -1,8 +1,8 @@
 //! What the database says went wrong, as what the caller does next.
 
-use slipstream_store::StoreError;
-use tokio_postgres::Error;
+use slipstream_store::{InvalidId, Result, StoreError};
 use tokio_postgres::error::{DbError, Severity, SqlState};
+use tokio_postgres::{Error, Row};
 
 /// The process was retired by another: it is to commit nothing more.
 const RETIRED: &str = "SL001";
@@ -46,6 +46,20 @@ pub(crate) fn unconnected(error: &Error) -> StoreError {
 /// An answer that is not what this program's statements give.
 pub(crate) fn unreadable(error: &Error) -> StoreError {
     StoreError::Corrupted(format!("PostgreSQL answered something else than was asked: {}", text(error)))
+}
+
+/// The row of a statement that answers one.
+///
+/// # Errors
+/// `Corrupted` if there is none.
+pub(crate) fn only(rows: &[Row]) -> Result<&Row> {
+    rows.first().ok_or_else(|| StoreError::Corrupted("PostgreSQL answered no row".to_owned()))
+}
+
+/// What was read of a peer is none that this program wrote.
+#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+pub(crate) fn damaged_peer(error: InvalidId) -> StoreError {
+    StoreError::Corrupted(format!("a peer: {error}"))
 }
 
 /// What is said of a commit that the server warned of.

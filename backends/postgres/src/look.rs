@@ -1,12 +1,12 @@
 //! The roster, counts, and contradictions.
 
 use slipstream_store::{
-    ClusterGroup, DeadLetterCount, DeadLetterReason, Defect, Depth, InvalidId, Peer, PeerId, PeerKind, RememberedPeer,
-    Result, Roster, RosterVersion, Stats, StoreError, Tag,
+    ClusterGroup, DeadLetterCount, DeadLetterReason, Defect, Depth, Peer, PeerId, PeerKind, RememberedPeer, Result,
+    Roster, RosterVersion, Stats, StoreError, Tag,
 };
 use tokio_postgres::Row;
 
-use crate::errors::unreadable;
+use crate::errors::{damaged_peer, unreadable};
 use crate::fields;
 use crate::pages::{range, time};
 use crate::pool::Pool;
@@ -23,11 +23,6 @@ const PACKS: i64 = 64;
 const PACK_FIELDS: &str = "SELECT no, meta_ends, meta, routes FROM slipstream.pack WHERE no >= $1 AND meta IS NOT NULL \
                            ORDER BY no LIMIT $2";
 
-#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
-fn damaged(error: InvalidId) -> StoreError {
-    StoreError::Corrupted(format!("a peer: {error}"))
-}
-
 /// This relay's id and the peers.
 pub(crate) async fn roster(readers: &Pool) -> Result<Roster> {
     let rows = readers.query(ROSTER, &[]).await?;
@@ -35,7 +30,7 @@ pub(crate) async fn roster(readers: &Pool) -> Result<Roster> {
     for row in &rows {
         roster.version = version(row.try_get("version").map_err(|error| unreadable(&error))?);
         let relay: Option<&str> = row.try_get("relay").map_err(|error| unreadable(&error))?;
-        roster.relay = relay.map(PeerId::new).transpose().map_err(damaged)?;
+        roster.relay = relay.map(PeerId::new).transpose().map_err(damaged_peer)?;
         // Without peers there is one row, of the relay alone.
         if row.try_get::<_, Option<&str>>("id").map_err(|error| unreadable(&error))?.is_some() {
             roster.peers.push(remembered(row)?);
@@ -61,13 +56,13 @@ pub(crate) fn remembered(row: &Row) -> Result<RememberedPeer> {
     let ([id, kind, group], tags, alias, durable, paused, (last_seen, backlog, oldest)) =
         get().map_err(|error| unreadable(&error))?;
     let peer = Peer {
-        id: PeerId::new(id).map_err(damaged)?,
+        id: PeerId::new(id).map_err(damaged_peer)?,
         kind: if kind == "relay" { PeerKind::Relay } else { PeerKind::Application },
-        group: ClusterGroup::new(group).map_err(damaged)?,
-        tags: tags.into_iter().map(Tag::new).collect::<Result<_, _>>().map_err(damaged)?,
+        group: ClusterGroup::new(group).map_err(damaged_peer)?,
+        tags: tags.into_iter().map(Tag::new).collect::<Result<_, _>>().map_err(damaged_peer)?,
         durable,
         last_seen: time(last_seen),
-        alias: alias.map(PeerId::new).transpose().map_err(damaged)?,
+        alias: alias.map(PeerId::new).transpose().map_err(damaged_peer)?,
         paused,
     };
     let oldest = oldest.map(sequences::read).transpose()?;
@@ -98,7 +93,7 @@ pub(crate) async fn dead_letter_counts(readers: &Pool) -> Result<Vec<DeadLetterC
         };
         let (peer, class, count, newest): (_, _, i64, i64) = get().map_err(|error| unreadable(&error))?;
         Ok(DeadLetterCount {
-            peer: PeerId::new(peer).map_err(damaged)?,
+            peer: PeerId::new(peer).map_err(damaged_peer)?,
             // A class is the first part of a reason, and so its own class.
             reason: DeadLetterReason::from(class).class(),
             count: count.unsigned_abs(),

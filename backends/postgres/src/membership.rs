@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use slipstream_store::{InvalidId, Member, MemberId, News, Owed, PeerId, Result, StoreError};
+use slipstream_store::{Member, MemberId, News, Owed, PeerId, Result, StoreError};
 use tokio_postgres::Row;
 
-use crate::errors::{Call, unreadable};
+use crate::errors::{Call, damaged_peer, only, unreadable};
 use crate::look;
 use crate::pool::Pool;
 use crate::wake::Wake;
@@ -102,7 +102,7 @@ impl Membership {
     /// What has happened since it was looked last.
     pub(crate) async fn look(&self, readers: &Pool, heard: &mut Heard) -> Result<News> {
         let rows = readers.query(NEWS, &[&self.origin, &heard.pack]).await?;
-        let row = rows.first().ok_or_else(nothing)?;
+        let row = only(&rows)?;
         let get = || -> Result<_, tokio_postgres::Error> {
             let owed: (Option<Vec<String>>, bool) = (row.try_get("peers")?, row.try_get("anyone")?);
             let lost: (Option<Vec<i64>>, Option<Vec<String>>) = (row.try_get("lost_no")?, row.try_get("lost_peer")?);
@@ -114,7 +114,7 @@ impl Membership {
             return Err(StoreError::Retired);
         }
         let lost = lost.unwrap_or_default().into_iter().map(PeerId::new).collect::<Result<Vec<_>, _>>();
-        let (owed, lost) = (owed(peers, anyone)?, lost.map_err(damaged)?);
+        let (owed, lost) = (owed(peers, anyone)?, lost.map_err(damaged_peer)?);
         let mut told = self.told.lock();
         let fresh = numbers.unwrap_or_default().into_iter().zip(lost).filter(|(number, _)| told.insert(*number));
         let lost = fresh.map(|(_, peer)| peer).collect();
@@ -129,7 +129,7 @@ pub(crate) fn owed(peers: Option<Vec<String>>, anyone: bool) -> Result<Owed> {
     if anyone || peers.len() > MOST_PEERS {
         return Ok(Owed::Anyone);
     }
-    Ok(Owed::Peers(peers.into_iter().map(PeerId::new).collect::<Result<_, _>>().map_err(damaged)?))
+    Ok(Owed::Peers(peers.into_iter().map(PeerId::new).collect::<Result<_, _>>().map_err(damaged_peer)?))
 }
 
 pub(crate) fn member(row: &Row) -> Result<Member> {
@@ -140,14 +140,5 @@ pub(crate) fn member(row: &Row) -> Result<Member> {
 
 /// Yes or no.
 pub(crate) fn said(rows: &[Row]) -> Result<bool> {
-    rows.first().ok_or_else(nothing)?.try_get(0).map_err(|error| unreadable(&error))
-}
-
-fn nothing() -> StoreError {
-    StoreError::Corrupted("PostgreSQL answered no row".to_owned())
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
-fn damaged(error: InvalidId) -> StoreError {
-    StoreError::Corrupted(format!("a peer: {error}"))
+    only(rows)?.try_get(0).map_err(|error| unreadable(&error))
 }

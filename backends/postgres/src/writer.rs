@@ -6,7 +6,7 @@ use slipstream_store::{Batch, Horizon, Outcome, PeerId, Purged, Result, StoreErr
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::errors::{Call, NAMES_ITS_OWN, doubtful, ends_link, failed, unreadable};
+use crate::errors::{Call, NAMES_ITS_OWN, damaged_peer, doubtful, ends_link, failed, only, unreadable};
 use crate::link::Link;
 use crate::membership::{Heard, Interleaved};
 use crate::options::PostgresOptions;
@@ -180,11 +180,6 @@ impl From<Refused> for StoreError {
     }
 }
 
-/// The row of a statement that answers one.
-fn only(rows: &[Row]) -> Result<&Row> {
-    rows.first().ok_or_else(|| StoreError::Corrupted("PostgreSQL answered no row".to_owned()))
-}
-
 /// What a purge did, and how many rows of messages went.
 fn purged(row: &Row) -> Result<(Purged, u64)> {
     let get = || -> Result<_, tokio_postgres::Error> {
@@ -194,9 +189,9 @@ fn purged(row: &Row) -> Result<(Purged, u64)> {
         Ok((peers, numbers, removed, row.try_get("more")?, row.try_get::<_, i64>("rows_gone")?))
     };
     let (peers, numbers, removed, more, gone) = get().map_err(|error| unreadable(&error))?;
-    let damaged = |error: slipstream_store::InvalidId| StoreError::Corrupted(format!("a peer: {error}"));
     let expired = peers.iter().zip(numbers);
-    let expired = expired.map(|(peer, number)| Ok((PeerId::new(peer).map_err(damaged)?, sequences::read(number)?)));
+    let expired =
+        expired.map(|(peer, number)| Ok((PeerId::new(peer).map_err(damaged_peer)?, sequences::read(number)?)));
     let purged = Purged { expired: expired.collect::<Result<_>>()?, removed: removed.unsigned_abs(), more };
     Ok((purged, gone.unsigned_abs()))
 }
