@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use slipstream_store::{Peer, PeerId, Timestamp};
+use slipstream_store::{MessageStore, Peer, PeerId, Result, Roster, Timestamp};
 use tokio::sync::Notify;
 
 use super::committer::StoreHealth;
@@ -12,7 +12,7 @@ use super::dispatcher::Dispatcher;
 use super::links::{Inflows, Links};
 use super::members::Standing;
 use super::notices::Notices;
-use super::peers::{Dials, PeerLocks, SharedTopology, Subscribers};
+use super::peers::{Dials, PeerLocks, SharedTopology, Subscribers, renew};
 use super::series::PeerSeries;
 use super::settings::Settings;
 use super::stamps::Stamps;
@@ -45,6 +45,16 @@ pub(super) struct Core<S: ?Sized> {
     pub(super) series: PeerSeries,
     /// How this process stands with those that it shares the store with.
     pub(super) standing: Standing,
+}
+
+impl<S: MessageStore + ?Sized> Core<S> {
+    /// Takes in the peers as other processes that share the store have made them.
+    ///
+    /// # Errors
+    /// As [`MessageStore::roster`]; nothing was changed then.
+    pub(super) async fn renew(&self) -> Result<Roster> {
+        renew(&*self.store, &self.topology, &self.dispatcher).await
+    }
 }
 
 impl<S: ?Sized> Core<S> {

@@ -8,7 +8,7 @@ use slipstream_store::{Horizon, MessageStore, Peer, StoreError, Timestamp};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
-use super::peers::{Registry, Why, renew};
+use super::peers::{Registry, Why};
 use super::settings::{STAMP_RETENTION, Settings};
 use crate::clock::{BELIEVED_AFTER, Step};
 
@@ -56,7 +56,7 @@ async fn is_ours<S: MessageStore + ?Sized>(registry: &Registry<S>) -> Result<boo
     let taken = async {
         let taken = shared.take_duty(DUTY).await?;
         if taken {
-            renew(&*core.store, &core.topology, &core.dispatcher).await?;
+            core.renew().await?;
         }
         Ok::<_, StoreError>(taken)
     };

@@ -259,10 +259,8 @@ impl Lane {
     /// Something may be owed that was never offered: it is read from the store, which counts this much and has this as the
     /// oldest.
     pub(crate) fn resync(&self, backlog: u64, oldest: Option<Sequence>) {
-        self.backlog.store(backlog, Ordering::Relaxed);
-        let mut state = self.state.lock();
-        state.owed_from = oldest;
-        self.fall_behind(&mut state);
+        self.recount(backlog, oldest);
+        self.fall_behind(&mut self.state.lock());
     }
 
     /// The store counts this much as owed, and has this as the oldest.

@@ -75,11 +75,8 @@ impl Dispatcher {
 
     /// Opens the lanes of the peers that a store remembers.
     pub(crate) fn open_lanes(&self, roster: &Roster) {
-        for RememberedPeer { peer, backlog, oldest } in &roster.peers {
-            let lane = self.open_lane(&peer.id);
-            lane.resync(*backlog, *oldest);
-            lane.pause(peer.paused);
-        }
+        self.renew(roster);
+        self.resync(roster);
     }
 
     /// Goes by a roster that other processes have changed.
@@ -91,12 +88,7 @@ impl Dispatcher {
 
     /// Takes over what is counted in a roster, of what other processes settle and record.
     pub(crate) fn recount(&self, roster: &Roster) {
-        let lanes = self.lanes.read();
-        for RememberedPeer { peer, backlog, oldest } in &roster.peers {
-            if let Some(lane) = lanes.get(&peer.id) {
-                lane.recount(*backlog, *oldest);
-            }
-        }
+        self.tell_lanes(roster, Lane::recount);
     }
 
     /// Other processes have recorded messages for these peers: their lanes read from the store before they take anything
@@ -199,10 +191,15 @@ impl Dispatcher {
     /// Has every lane read on from the store, because something may have been committed that was never handed over.
     /// The roster tells how much is owed.
     pub(crate) fn resync(&self, roster: &Roster) {
+        self.tell_lanes(roster, Lane::resync);
+    }
+
+    /// Tells each lane how much its peer is owed by a roster, and what the oldest is.
+    fn tell_lanes(&self, roster: &Roster, tell: fn(&Lane, u64, Option<Sequence>)) {
         let lanes = self.lanes.read();
-        for remembered in &roster.peers {
-            if let Some(lane) = lanes.get(&remembered.peer.id) {
-                lane.resync(remembered.backlog, remembered.oldest);
+        for RememberedPeer { peer, backlog, oldest } in &roster.peers {
+            if let Some(lane) = lanes.get(&peer.id) {
+                tell(lane, *backlog, *oldest);
             }
         }
     }

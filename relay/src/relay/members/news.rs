@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::relay::core::Core;
-use crate::relay::peers::{Registry, renew};
+use crate::relay::peers::Registry;
 
 /// Longest that the store waits for news at a time.
 const WAITS_FOR_NEWS: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ async fn take<S: MessageStore + ?Sized>(core: &Core<S>, news: News, counted: &mu
     core.dispatcher.recorded_elsewhere(&owed);
     let now = core.clock.elapsed();
     if roster.is_some() || now.saturating_sub(*counted) >= COUNTS_EVERY {
-        let roster = renew(&*core.store, &core.topology, &core.dispatcher).await?;
+        let roster = core.renew().await?;
         core.dispatcher.recount(&roster);
         *counted = now;
     }

@@ -5,7 +5,6 @@ use tracing::debug;
 
 use super::dials::Dial;
 use super::registry::Registry;
-use super::renewal::renew;
 
 /// How often a claim is tried before the link is given up.
 const TRIES: u32 = 3;
@@ -35,7 +34,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
         let Some(shared) = self.core.store.shared() else { return Ok(true) };
         let is_ours = shared.take_duty(&format!("dial {}", dial.configured.alias)).await?;
         if is_ours && !dial.is_ours() {
-            dial.taken_over(&renew(&*self.core.store, &self.core.topology, &self.core.dispatcher).await?);
+            dial.taken_over(&self.core.renew().await?);
         }
         Ok(is_ours)
     }

@@ -6,7 +6,6 @@ use slipstream_store::{MessageStore, Operation, Outcome, Peer, PeerId, PeerKind,
 use tracing::{debug, warn};
 
 use super::outcome::{Declared, Forgotten};
-use super::renewal::renew;
 use crate::relay::committer::CommitQueue;
 use crate::relay::core::Core;
 
@@ -165,7 +164,7 @@ impl<S: MessageStore + ?Sized> Registry<S> {
         match self.commits.apply(Operation::ForgetPeer { peer: id.clone(), at: core.clock.now() }).await {
             // Another of the processes that share the store serves it, or has forgotten it.
             Ok(Outcome::Unchanged) if is_shared => {
-                renew(&*core.store, &core.topology, &core.dispatcher).await?;
+                core.renew().await?;
                 return Ok(if core.known(id).is_some() { Forgotten::Linked } else { Forgotten::Unknown });
             }
             Ok(_) => core.topology.remove(id),
