@@ -85,14 +85,14 @@ impl<C: Contact> Dialler<C> {
                     self.follow(&mut backoff, shutdown.run_until_cancelled(ended.cancelled())).await;
                     Duration::ZERO
                 }
-                None if !self.contact.may_dial().await => {
-                    self.status.send_replace(DialStatus::default());
-                    shutdown.run_until_cancelled(sleep(LOOKS_AGAIN)).await;
-                    continue;
-                }
-                None => match shutdown.run_until_cancelled(self.dial()).await {
+                None => match shutdown.run_until_cancelled(self.dial_if_permitted()).await {
                     None => return,
-                    Some(Ok(link)) => {
+                    Some(Ok(None)) => {
+                        self.status.send_replace(DialStatus::default());
+                        shutdown.run_until_cancelled(sleep(LOOKS_AGAIN)).await;
+                        continue;
+                    }
+                    Some(Ok(Some(link))) => {
                         self.follow(&mut backoff, link).await;
                         Duration::ZERO
                     }
@@ -106,6 +106,11 @@ impl<C: Contact> Dialler<C> {
             debug!(peer = %self.peer.alias, ?pause, "waiting before the next dial");
             shutdown.run_until_cancelled(sleep(pause)).await;
         }
+    }
+
+    /// Dials once, unless another process is to. Answers the life of the link.
+    async fn dial_if_permitted(&self) -> Result<Option<impl Future<Output = ()> + use<C>>, DialError> {
+        if self.contact.may_dial().await { self.dial().await.map(Some) } else { Ok(None) }
     }
 
     /// Dials once. Answers the life of the link.
