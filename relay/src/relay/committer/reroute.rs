@@ -13,7 +13,10 @@ use crate::relay::peers::{Target, renew};
 impl<S: MessageStore + ?Sized> Committer<S> {
     /// Reads the roster, and gives each message of a batch the recipients that it has by it.
     pub(super) async fn route_anew(&self, batch: &mut Arc<Batch>, waiting: &mut Waiting) -> Result<()> {
-        renew(&*self.store, &self.topology, &self.dispatcher).await?;
+        self.health.begins("a look at the roster", &*self.clock);
+        let renewed = renew(&*self.store, &self.topology, &self.dispatcher).await;
+        self.health.ends();
+        renewed?;
         let batch = Arc::make_mut(batch);
         // Of the roster that was just read, or of a newer one.
         batch.routed_by = Some(self.topology.load().roster);
