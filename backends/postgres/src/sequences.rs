@@ -20,7 +20,9 @@ pub(crate) fn place(sequence: Sequence) -> Option<(i64, usize)> {
 /// # Errors
 /// `Corrupted` if there is no such sequence.
 pub(crate) fn sequence(pack: i64, index: usize) -> Result<Sequence> {
-    let number = pack.checked_mul(4096).and_then(|first| first.checked_add(i64::try_from(index).ok()?)?.checked_add(1));
+    let number = pack
+        .checked_mul(PACK.cast_signed())
+        .and_then(|first| first.checked_add(i64::try_from(index).ok()?)?.checked_add(1));
     number.map_or_else(|| Err(StoreError::Corrupted(format!("{pack} is no pack"))), read)
 }
 

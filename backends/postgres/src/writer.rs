@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use slipstream_store::{Batch, Horizon, Outcome, PeerId, Purged, Result, StoreError, Timestamp};
+use slipstream_store::{Batch, Horizon, Outcome, PeerId, Purged, Result, StoreError};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -10,7 +10,7 @@ use crate::errors::{Call, NAMES_ITS_OWN, damaged_peer, doubtful, ends_link, fail
 use crate::link::Link;
 use crate::membership::{Heard, Interleaved};
 use crate::options::PostgresOptions;
-use crate::plan::{Caller, Done, Order, Plan};
+use crate::plan::{Caller, Done, Order, Plan, millis};
 use crate::vacuum::Garbage;
 use crate::wake::Wake;
 use crate::{schema, sequences};
@@ -107,7 +107,6 @@ impl Writer {
     /// # Errors
     /// As [`MessageStore::purge`](slipstream_store::MessageStore::purge).
     pub(crate) async fn purge(&mut self, horizon: Horizon, budget: u32) -> Result<Purged> {
-        let millis = |time: Timestamp| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let most = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let parameters: [&(dyn ToSql + Sync); 9] = [
             &self.origin.clone(),

@@ -160,6 +160,6 @@ fn attempt<'a>(plan: &mut Plan<'a>, changes: &[(usize, Change<'a>)]) -> Result<(
 }
 
 /// A time as the database has it.
-pub(super) fn millis(time: Timestamp) -> i64 {
+pub(crate) fn millis(time: Timestamp) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

@@ -17,6 +17,7 @@ mod steps;
 use slipstream_store::{Batch, Operation, Result};
 
 use deliveries::Deliveries;
+pub(crate) use deliveries::millis;
 pub(crate) use outcomes::Done;
 pub(crate) use parameters::{Caller, Parameters};
 use planned::Asked;

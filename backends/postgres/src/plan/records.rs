@@ -107,7 +107,7 @@ fn store<'a>(plan: &mut Plan<'a>, taken: &[Taken<'a>]) -> Result<Vec<Option<(i32
             std::mem::take(&mut pack).finish(plan)?;
         }
         places.push(Some((plan.parameters.packs, count(pack.count())?)));
-        pack.add(plan, taken.record)?;
+        pack.add(taken.record)?;
     }
     pack.finish(plan)?;
     Ok(places)
@@ -138,7 +138,7 @@ impl<'a> Pack<'a> {
         self.count() == 0 || (self.count() as u64) < PACK && self.bytes + record.text.len() <= PACK_BYTES
     }
 
-    fn add(&mut self, _: &Plan<'a>, record: &'a Record) -> Result<()> {
+    fn add(&mut self, record: &'a Record) -> Result<()> {
         let index = self.count();
         let route = match self.routes.last() {
             Some(last) if Arc::ptr_eq(last, &record.route) => self.routes.len() - 1,
