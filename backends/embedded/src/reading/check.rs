@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use slipstream_store::{
-    ClusterGroup, DeadLetterCount, Defect, Depth, Key, MessageId, MessageType, PeerId, Result, StoreError,
+    ClusterGroup, DeadLetterCount, DeadLetterCounts, Defect, Depth, Key, MessageId, MessageType, PeerId, Result,
+    StoreError,
 };
 
 use crate::engine::Tables;
@@ -138,12 +139,14 @@ fn check_dead(tables: &dyn Tables, ledger: &Ledger, defects: &mut Vec<Defect>) -
 }
 
 /// The counts of dead letters by peer are what the dead letters come to. Of the newest a count may be later: it may have
-/// left.
+/// left. A store that has no counts yet has no rows of them: its first write would leave them there.
 fn check_dead_counts(tables: &dyn Tables, ledger: &Ledger, defects: &mut Vec<Defect>) -> Result<()> {
-    if ledger.uncounted.is_some() || defects.len() == MOST_DEFECTS {
+    if defects.len() == MOST_DEFECTS {
         return Ok(());
     }
-    let read = dead_counts::count(tables).and_then(|found| Ok((found, dead_counts::read(tables)?)));
+    let are_counted = ledger.uncounted.is_none();
+    let found = if are_counted { dead_counts::count(tables) } else { Ok(DeadLetterCounts::default()) };
+    let read = found.and_then(|found| Ok((found, dead_counts::read(tables)?)));
     let (found, counted) = match read {
         Ok((found, counted)) => (Vec::from(found), Vec::from(counted)),
         // What is wrong with a dead letter is listed already.
