@@ -185,7 +185,7 @@ async fn what_cannot_be_measured_is_refused_with_its_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     for (arguments, status, told) in [
         (&["--messages", "1000000000000"][..], 1, "MB are free"),
-        (&["--engines", "postgres"], 2, "expected `sqlite`"),
+        (&["--engines", "postgres"], 2, "keeps its store in files"),
         (&["--durability", "some"], 2, "expected `full` or `relaxed`"),
         (&["--messages", "0"], 2, "--messages"),
     ] {

@@ -8,9 +8,6 @@ use super::table::{SETTINGS, SUBSCRIBERS, URL_CONFIG};
 /// Tables of the file, each with the setting that it stands for.
 pub(super) const TABLES: [(&str, &Setting); 2] = [("peer", &URL_CONFIG), ("subscriber", &SUBSCRIBERS)];
 
-/// Settings that Slipstream documents and that this version does not have yet.
-const LATER: &[&str] = &["SLIPSTREAM_STORE_URL", "SLIPSTREAM_REQUIRE"];
-
 /// Where the commands find a running relay if no flag says so: its links, and its admin port.
 pub(crate) const RELAY_URL: &str = "SLIPSTREAM_URL";
 pub(crate) const ADMIN_URL: &str = "SLIPSTREAM_ADMIN_URL";
@@ -43,9 +40,6 @@ pub(super) fn stranger(variable: &str, value: &str) -> Stranger {
         return Stranger::Foreign;
     }
     let place = || format!("{variable} (environment)");
-    if LATER.contains(&variable) {
-        return Stranger::Wrong(not_yet(place()));
-    }
     match variable.strip_prefix(PREFIX) {
         None => Stranger::Foreign,
         Some(_) if is_service_link(variable, value) => Stranger::ServiceLink,
@@ -60,9 +54,6 @@ pub(super) fn stranger(variable: &str, value: &str) -> Stranger {
 /// Judges a key of the file that is no setting.
 pub(super) fn strange_key(place: String, key: &str) -> Fault {
     let of = |variables: &[&str]| variables.iter().any(|variable| bare(variable) == bare(key));
-    if of(LATER) {
-        return not_yet(place);
-    }
     if of(OF_COMMANDS) {
         return Fault::new(place, "other commands than serve read this, and from the environment only; take it out");
     }
@@ -72,10 +63,6 @@ pub(super) fn strange_key(place: String, key: &str) -> Fault {
 }
 
 // The values of names that this version does not know are never repeated: they may be secrets.
-
-fn not_yet(place: String) -> Fault {
-    Fault::new(place, "this version does not have this setting yet; take it out")
-}
 
 /// A name among names that it is none of, each of which has its key and how it is written.
 fn unknown(place: String, name: &str, known: impl Iterator<Item = (&'static str, String)>) -> Fault {

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use slipstream::config::{Config, Engine, Faults, Inspection, MAX_PEERS, Sources, encode_peers};
+use slipstream::config::{Config, EmbeddedEngine, Faults, Inspection, MAX_PEERS, Sources, encode_peers};
 use slipstream::dial::DialledPeer;
 use slipstream::link::Target;
 
@@ -66,7 +66,12 @@ fn in_file(text: &str) -> Inspection {
 
 fn inspect(variable: &str, text: &str, read_file: &dyn Fn(&Path) -> io::Result<String>) -> Inspection {
     let environment = [(OsString::from(variable), OsString::from(text))];
-    Config::inspect(&Sources { flags: &[], environment: &environment, read_file, engines: &[Engine::Sqlite] })
+    Config::inspect(&Sources {
+        flags: &[],
+        environment: &environment,
+        read_file,
+        engines: &[EmbeddedEngine::Sqlite.into()],
+    })
 }
 
 /// Asserts that nothing that is told of the peers or their faults is a secret.

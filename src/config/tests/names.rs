@@ -1,7 +1,7 @@
 //! Names that are none: what is said about each, and what Kubernetes puts there unasked.
 
 use super::{environment, faults, load};
-use crate::config::{SETTINGS, Setting};
+use crate::config::Setting;
 
 /// What is said of one unknown variable.
 fn variable(name: &str) -> String {
@@ -78,9 +78,13 @@ fn an_engine_is_proposed_only_where_its_name_is_near() {
     }
     for other in ["rocksdb", "leveldb", "redis", "mysql", "mongodb", "fjall", "mdbx", "heed", "duckdb", "memory", "ü"]
     {
-        assert!(told(other).ends_with("expected `sqlite` or `redb` or `lmdb` or `sled`"), "{}", told(other));
+        assert!(
+            told(other).ends_with("expected `sqlite` or `redb` or `lmdb` or `sled` or `postgres`"),
+            "{}",
+            told(other)
+        );
     }
-    assert!(told("postgres").ends_with("this version does not have PostgreSQL yet"));
+    assert!(told("postgresql").ends_with("did you mean `postgres`?"));
 }
 
 #[test]
@@ -116,13 +120,7 @@ fn what_kubernetes_puts_there_for_a_service_counts_for_nothing_and_is_told_with_
 }
 
 #[test]
-fn settings_of_later_versions_are_not_unknown_and_those_of_commands_are_no_concern() {
-    for later in ["SLIPSTREAM_STORE_URL", "SLIPSTREAM_REQUIRE"] {
-        assert!(variable(later).ends_with("this version does not have this setting yet; take it out"), "{later}");
-        let bare = later.strip_prefix("SLIPSTREAM_").unwrap_or(later).to_lowercase();
-        assert!(key(&format!("{bare} = 'hush'")).ends_with("does not have this setting yet; take it out"), "{bare}");
-        assert!(SETTINGS.iter().all(|setting| setting.variable != later), "{later} is there now");
-    }
+fn settings_of_commands_are_no_concern() {
     let of_commands = [
         ("SLIPSTREAM_URL", "ws://relay/"),
         ("SLIPSTREAM_ADMIN_URL", "http://relay:8080"),
