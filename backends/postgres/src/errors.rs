@@ -62,9 +62,11 @@ pub(crate) fn damaged_peer(error: InvalidId) -> StoreError {
     StoreError::Corrupted(format!("a peer: {error}"))
 }
 
-/// What is said of a commit that the server warned of.
+/// What is said of a commit that the server warned of, or of which there may be too few copies.
 pub(crate) fn doubtful() -> StoreError {
-    StoreError::Indeterminate("PostgreSQL warned while it committed; its log says what of".to_owned())
+    StoreError::Indeterminate(
+        "PostgreSQL warned while it committed, or does not wait for a standby any more; its log says more".to_owned(),
+    )
 }
 
 /// Whether the link is of no use any more.

@@ -7,10 +7,13 @@
 //!
 //! Several processes may share a store, each as a member: `schema/9_shared.sql` says what they do beside commits.
 
+mod address;
 mod bits;
+mod copies;
 mod errors;
 mod exchange;
 mod fields;
+mod guarantee;
 mod leaving;
 mod link;
 mod look;
@@ -19,6 +22,7 @@ mod options;
 mod pages;
 mod plan;
 mod pool;
+mod pooler;
 mod schema;
 mod sequences;
 mod shared;

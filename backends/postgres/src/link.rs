@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use slipstream_store::{Result, StoreError};
+use slipstream_store::{Durability, Result, StoreError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio_postgres::error::Severity;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, Connection, Error, NoTls, Row, Socket, Statement};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls, Row, Socket, Statement};
 use tracing::{debug, warn};
 
 use crate::errors::unconnected;
@@ -28,6 +28,9 @@ const SETTINGS: &str = "
     SET jit = off; SET plan_cache_mode = force_generic_plan;
     SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
 
+/// What holds besides where a crash of the server may lose the last moment.
+const RELAXED: &str = "SET synchronous_commit = off";
+
 /// A connection that is ready.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -37,7 +40,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Connects, within the time that the options give.
+    /// Connects to the first host that takes writes, within the time that the options give.
     ///
     /// # Errors
     /// `Unavailable`, `Busy` or `Inaccessible`; nothing was done.
@@ -50,36 +53,51 @@ impl Link {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub(crate) async fn listening(options: &PostgresOptions, heard: Arc<Notify>) -> Result<Self> {
-        let longest = options.longest_connect();
-        let connected = tokio::time::timeout(longest, Self::connect_and_set(options, heard)).await;
-        connected.unwrap_or_else(|_| {
-            Err(StoreError::Unavailable(format!("PostgreSQL did not let a link be made within {longest:?}")))
-        })
+        let mut refusals = Vec::new();
+        for (number, host) in options.hosts() {
+            let longest = options.longest_connect();
+            let connecting = tokio::time::timeout(longest, Self::connect_and_set(options, host, Arc::clone(&heard)));
+            let connected = connecting.await.unwrap_or_else(|_| {
+                Err(StoreError::Unavailable(format!("PostgreSQL did not let a link be made within {longest:?}")))
+            });
+            match connected {
+                Ok(link) => {
+                    options.prefer(number);
+                    return Ok(link);
+                }
+                Err(error) => refusals.push(error),
+            }
+        }
+        Err(all_refused(refusals))
     }
 
-    async fn connect_and_set(options: &PostgresOptions, heard: Arc<Notify>) -> Result<Self> {
+    async fn connect_and_set(options: &PostgresOptions, host: &Config, heard: Arc<Notify>) -> Result<Self> {
         let told = Told { doubt: Arc::new(AtomicBool::new(false)), heard };
-        let client = match options.tls()? {
-            Some(tls) => connect(options, tls, &told).await,
-            None => connect(options, NoTls, &told).await,
+        let client = match options.tls(host)? {
+            Some(tls) => connect(host, tls, &told).await,
+            None => connect(host, NoTls, &told).await,
         };
         let client = client.map_err(|error| unconnected(&error))?;
         client.batch_execute(SETTINGS).await.map_err(|error| unconnected(&error))?;
+        if options.asks_for() == Durability::Relaxed {
+            client.batch_execute(RELAXED).await.map_err(|error| unconnected(&error))?;
+        }
         Ok(Self { client, prepared: Mutex::default(), doubt: told.doubt })
     }
 
     /// Runs a statement, which is prepared on its first use.
     pub(crate) async fn query(&self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
-        let known = self.prepared.lock().get(sql).cloned();
-        let statement = match known {
-            Some(statement) => statement,
-            None => {
-                let statement = self.client.prepare(sql).await?;
-                self.prepared.lock().insert(sql, statement.clone());
-                statement
-            }
-        };
-        self.client.query(&statement, parameters).await
+        self.client.query(&self.prepare(sql).await?, parameters).await
+    }
+
+    /// Prepares a statement, unless it is prepared already.
+    pub(crate) async fn prepare(&self, sql: &'static str) -> Result<Statement, Error> {
+        if let Some(known) = self.prepared.lock().get(sql) {
+            return Ok(known.clone());
+        }
+        let statement = self.client.prepare(sql).await?;
+        self.prepared.lock().insert(sql, statement.clone());
+        Ok(statement)
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -100,6 +118,22 @@ impl Link {
     }
 }
 
+/// Why none of the hosts would do. If one may do later, so may the store.
+fn all_refused(mut refusals: Vec<StoreError>) -> StoreError {
+    let last = refusals.pop();
+    match last {
+        Some(only) if refusals.is_empty() => only,
+        last => {
+            let all: Vec<_> = refusals.into_iter().chain(last).collect();
+            let told = all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            match all.iter().any(StoreError::is_transient) {
+                true => StoreError::Unavailable(format!("none of {} hosts takes writes: {told}", all.len())),
+                false => StoreError::Inaccessible(format!("none of {} hosts lets this user in: {told}", all.len())),
+            }
+        }
+    }
+}
+
 /// What a connection is told beside answers.
 #[derive(Debug, Clone)]
 struct Told {
@@ -108,12 +142,12 @@ struct Told {
 }
 
 /// Makes a connection, which a task carries.
-async fn connect<T>(options: &PostgresOptions, tls: T, told: &Told) -> Result<Client, Error>
+async fn connect<T>(host: &Config, tls: T, told: &Told) -> Result<Client, Error>
 where
     T: MakeTlsConnect<Socket>,
     T::Stream: Send + 'static,
 {
-    let (client, connection) = options.config().connect(tls).await?;
+    let (client, connection) = host.connect(tls).await?;
     tokio::spawn(drive(connection, told.clone()));
     Ok(client)
 }

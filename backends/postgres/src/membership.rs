@@ -110,7 +110,9 @@ impl Membership {
         };
         let (is_member, roster, pack, (peers, anyone), (numbers, lost)): (bool, _, _, _, _) =
             get().map_err(|error| unreadable(&error))?;
-        if !is_member {
+        // A server that has fewer packs than were heard of is one that lost what had been committed, such as a standby that
+        // was promoted and had not been waited for. Nothing that this process knows is worth anything there.
+        if !is_member || pack < heard.pack {
             return Err(StoreError::Retired);
         }
         let lost = lost.unwrap_or_default().into_iter().map(PeerId::new).collect::<Result<Vec<_>, _>>();

@@ -119,6 +119,14 @@ impl Lent<'_> {
         self.link.as_ref().ok_or(StoreError::Closed)
     }
 
+    /// Runs a statement that reads, once.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) async fn ask(&self, sql: &'static str) -> Result<Vec<Row>> {
+        self.link()?.query(sql, &[]).await.map_err(|error| failed(&error, Call::Read))
+    }
+
     /// # Errors
     /// None: a link that was lent is there.
     pub(crate) fn link_mut(&mut self) -> Result<&mut Link> {

@@ -1,6 +1,6 @@
 //! The schema: made where there is none, brought up to date, and refused where it is not this program's.
 
-use slipstream_store::{Durability, Guarantee, Result, StoreError, Survives};
+use slipstream_store::{Result, StoreError};
 use tokio_postgres::Transaction;
 
 use crate::errors::{Call, failed, unreadable};
@@ -68,22 +68,6 @@ async fn current(transaction: &Transaction<'_>) -> Result<usize> {
     let known = usize::try_from(version).ok().filter(|known| (1..=VERSIONS.len()).contains(known));
     known.ok_or_else(|| {
         StoreError::Unsupported(format!("version {version} of the store, which this program does not know"))
-    })
-}
-
-/// What an `Ok` is worth with the settings of this server.
-pub(crate) async fn guarantee(link: &Link) -> Result<Guarantee> {
-    let (sync, pages) = (setting(link, "fsync").await?, setting(link, "full_page_writes").await?);
-    let commit = setting(link, "synchronous_commit").await?;
-    let whole = Guarantee::new("postgres", Durability::Full);
-    let less = |note| Guarantee { survives: Survives::KilledProcess, note: Some(note), ..whole.clone() };
-    Ok(match (sync.as_str(), pages.as_str(), commit.as_str()) {
-        ("off", ..) => less("this PostgreSQL server runs with fsync off"),
-        (_, "off", _) => less("this PostgreSQL server runs with full_page_writes off"),
-        (.., "off") => {
-            Guarantee { survives: Survives::Nothing, ..less("this PostgreSQL server runs with synchronous_commit off") }
-        }
-        _ => whole,
     })
 }
 

@@ -14,14 +14,16 @@ use slipstream_store::{
 };
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::AbortHandle;
 
 use crate::errors::Call;
+use crate::guarantee::Watched;
 use crate::leaving::{self, Leaving};
 use crate::membership::Membership;
 use crate::options::PostgresOptions;
 use crate::pool::Pool;
 use crate::writer::{SharedWriter, Writer};
-use crate::{exchange, look, pages, trace};
+use crate::{exchange, look, pages, pooler, trace};
 
 /// Most links that read at a time.
 const READERS: usize = 4;
@@ -40,7 +42,8 @@ pub struct PostgresStore {
     writer: SharedWriter,
     pub(crate) readers: Arc<Pool>,
     pub(crate) membership: Membership,
-    guarantee: Guarantee,
+    guarantee: Arc<Watched>,
+    watching: AbortHandle,
 }
 
 impl PostgresStore {
@@ -51,11 +54,14 @@ impl PostgresStore {
     /// it is too old, or the schema is another program's or of a later version. Nothing was changed.
     pub async fn open(options: PostgresOptions) -> Result<Self> {
         leaving::ended().await;
-        let entered = Writer::open(options.clone()).await?;
-        let readers = Arc::new(Pool::new(options, Call::Read, READERS));
+        let readers = Arc::new(Pool::new(options.clone(), Call::Read, READERS));
+        pooler::refuse(&readers).await?;
+        let guarantee = Arc::new(Watched::begin(&readers, options.asks_for()).await?);
+        let entered = Writer::open(options, Arc::clone(&guarantee)).await?;
         let membership = Membership::new(&readers, entered.origin, entered.heard, entered.interleaved, entered.wake);
         let writer = Arc::new(Mutex::new(entered.writer));
-        Ok(Self { writer, readers, membership, guarantee: entered.guarantee })
+        let watching = tokio::spawn(Arc::clone(&guarantee).keep(Arc::clone(&readers))).abort_handle();
+        Ok(Self { writer, readers, membership, guarantee, watching })
     }
 
     /// Runs what writes in a task of its own, once it is its turn.
@@ -76,6 +82,7 @@ impl PostgresStore {
 /// Others wait for that who open one in this process.
 impl Drop for PostgresStore {
     fn drop(&mut self) {
+        self.watching.abort();
         if self.readers.is_open().is_ok()
             && let Ok(runtime) = Handle::try_current()
         {
@@ -90,14 +97,14 @@ impl Drop for PostgresStore {
 
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresStore").field("guarantee", &self.guarantee).finish_non_exhaustive()
+        f.debug_struct("PostgresStore").field("guarantee", &self.guarantee.get()).finish_non_exhaustive()
     }
 }
 
 #[async_trait]
 impl MessageStore for PostgresStore {
     fn guarantee(&self) -> Guarantee {
-        self.guarantee.clone()
+        self.guarantee.get()
     }
 
     fn shared(&self) -> Option<&dyn SharedStore> {
@@ -167,6 +174,7 @@ impl MessageStore for PostgresStore {
         if self.readers.is_open().is_err() {
             return Ok(());
         }
+        self.watching.abort();
         self.readers.close();
         self.membership.close();
         // Also if nobody waits for it.

@@ -6,7 +6,9 @@ use slipstream_store::{Batch, Horizon, Outcome, PeerId, Purged, Result, StoreErr
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use crate::copies::Copies;
 use crate::errors::{Call, NAMES_ITS_OWN, damaged_peer, doubtful, ends_link, failed, only, unreadable};
+use crate::guarantee::Watched;
 use crate::link::Link;
 use crate::membership::{Heard, Interleaved};
 use crate::options::PostgresOptions;
@@ -34,13 +36,14 @@ pub(crate) struct Writer {
     interleaved: Arc<Interleaved>,
     wake: Arc<Wake>,
     garbage: Garbage,
+    copies: Copies,
+    guarantee: Arc<Watched>,
 }
 
 /// A process that has just entered a store.
 #[derive(Debug)]
 pub(crate) struct Entered {
     pub(crate) writer: Writer,
-    pub(crate) guarantee: slipstream_store::Guarantee,
     pub(crate) origin: i64,
     /// What had happened before it.
     pub(crate) heard: Heard,
@@ -53,10 +56,9 @@ impl Writer {
     ///
     /// # Errors
     /// As [`schema::prepare`].
-    pub(crate) async fn open(options: PostgresOptions) -> Result<Entered> {
+    pub(crate) async fn open(options: PostgresOptions, guarantee: Arc<Watched>) -> Result<Entered> {
         let mut link = Link::connect(&options).await?;
         schema::prepare(&mut link).await?;
-        let guarantee = schema::guarantee(&link).await?;
         let program = concat!("slipstream ", env!("CARGO_PKG_VERSION"));
         let rows = link.query(ENTER, &[&program]).await.map_err(|error| failed(&error, Call::Write))?;
         let row = only(&rows)?;
@@ -64,6 +66,7 @@ impl Writer {
         let (origin, roster, pack) = get().map_err(|error| unreadable(&error))?;
         let (interleaved, wake) = (Arc::new(Interleaved::default()), Arc::new(Wake::new(options.clone())));
         let writer = Self {
+            copies: Copies::new(options.requires_standby()),
             options,
             link: Some(link),
             origin,
@@ -71,8 +74,9 @@ impl Writer {
             interleaved: Arc::clone(&interleaved),
             wake: Arc::clone(&wake),
             garbage: Garbage::default(),
+            guarantee,
         };
-        Ok(Entered { writer, guarantee, origin, heard: Heard { pack, roster }, interleaved, wake })
+        Ok(Entered { writer, origin, heard: Heard { pack, roster }, interleaved, wake })
     }
 
     /// Commits a batch.
@@ -143,11 +147,15 @@ impl Writer {
     async fn write(&mut self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Refused> {
         let link = match self.link.take().filter(|link| !link.is_closed()) {
             Some(link) => link,
-            None => Link::connect(&self.options).await.map_err(Refused::For)?,
+            None => self.reconnect().await.map_err(Refused::For)?,
         };
+        if let Err(error) = self.copies.expect(&link).await {
+            self.link = Some(link);
+            return Err(Refused::For(error));
+        }
         link.take_doubt();
-        match link.query(sql, parameters).await {
-            Ok(_) if link.take_doubt() => Err(Refused::For(doubtful())),
+        match self.copies.query(&link, sql, parameters).await {
+            Ok(_) if link.take_doubt() || self.copies.are_missing() => Err(Refused::For(doubtful())),
             Ok(rows) => {
                 self.link = Some(link);
                 Ok(rows)
@@ -160,6 +168,12 @@ impl Writer {
                 Err(if names_its_own { Refused::NamesItsOwn } else { Refused::For(failed(&error, Call::Write)) })
             }
         }
+    }
+
+    async fn reconnect(&mut self) -> Result<Link> {
+        self.copies.forget();
+        self.guarantee.look_soon();
+        Link::connect(&self.options).await
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Survives {
     KilledProcess,
     /// Also the end of the machine, as by a power cut.
     PowerCut,
+    /// Also the loss of the machine with its disk: another has a copy, which is as durable.
+    LostDisk,
 }
 
 impl fmt::Display for Survives {
@@ -40,6 +42,9 @@ impl fmt::Display for Survives {
                 "a confirmed message survives a killed process, not a crashed machine or a power cut"
             }
             Self::PowerCut => "a confirmed message survives a killed process, a crashed machine and a power cut",
+            Self::LostDisk => {
+                "a confirmed message survives a killed process, a crashed machine, a power cut and the loss of one disk"
+            }
         })
     }
 }

@@ -49,7 +49,7 @@ pub(super) async fn sample<S: MessageStore + ?Sized>(core: &Core<S>, dials: Vec<
     let guarantee = core.store.guarantee();
     Sample {
         engine: guarantee.engine,
-        survives_power_cut: guarantee.survives == Survives::PowerCut,
+        survives_power_cut: guarantee.survives >= Survives::PowerCut,
         store: within(Some(deadline), core.store.stats()).await,
         store_fails: core.health.trouble(&*core.clock).is_some(),
         disk_low: core.disk.is_low().is_some(),

@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "it is for tests, which say what is missing by panicking")]
 
 mod account;
+mod pooler;
 mod processes;
 mod programs;
 
@@ -16,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use account::Account;
 use tempfile::TempDir;
+
+pub use pooler::Pooler;
 
 /// Longest that a server may take to start or to stop.
 const LONGEST: Duration = Duration::from_secs(60);

@@ -20,9 +20,11 @@ pub(crate) fn find(program: &str) -> PathBuf {
     let mut versions: Vec<PathBuf> =
         fs::read_dir(DEBIAN).into_iter().flatten().flatten().map(|entry| entry.path().join("bin")).collect();
     versions.sort();
-    let folders = named.into_iter().chain(versions.into_iter().rev()).chain(on_path);
+    // Not every user has these on the path.
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let folders = named.into_iter().chain(versions.into_iter().rev()).chain(on_path).chain(system);
     folders.map(|folder| folder.join(program)).find(|path| path.is_file()).unwrap_or_else(|| {
-        panic!("PostgreSQL's `{program}` is not installed: apt-get install postgresql, or set {VARIABLE}")
+        panic!("`{program}` is not installed: apt-get install postgresql pgbouncer, or set {VARIABLE}")
     })
 }
 
