@@ -316,7 +316,8 @@ impl Worker {
 
     fn answered(&mut self, link: u64, answer: &Value) {
         let name = answer["messageId"].as_str().and_then(|id| id.parse::<Name>().ok());
-        let Some(Name { number, .. }) = name.filter(|name| name.sender == self.number && name.number < self.next) else {
+        let Some(Name { number, .. }) = name.filter(|name| name.sender == self.number && name.number < self.next)
+        else {
             return self.oracle.violated(&format!("{} gets an answer to nothing: {answer}", id(self.number)));
         };
         if answer["type"] == "ACK" {

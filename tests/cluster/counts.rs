@@ -37,7 +37,10 @@ impl fmt::Display for Counts {
             "  after later ones of their sender: {} that were refused before, {} of a lost link",
             self.late_after_refusal, self.late_after_lost_link
         )?;
-        writeln!(f, "  links: {links}, {takeovers} of them over another; {absences} absences; ended by code: {ends:?}")?;
+        writeln!(
+            f,
+            "  links: {links}, {takeovers} of them over another; {absences} absences; ended by code: {ends:?}"
+        )?;
         writeln!(
             f,
             "  on former links: {}, the latest {:?} after the next was served",

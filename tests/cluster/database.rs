@@ -18,7 +18,8 @@ pub(crate) const NAME: &str = "slipstream";
 const STANDBY: &str = "standby";
 
 /// Settings of all servers: a standby that was away finds what it missed, and little is kept otherwise.
-const SETTINGS: &str = "cluster_name = 'standby'\nwal_keep_size = '256MB'\nmax_wal_size = '128MB'\nmin_wal_size = '32MB'";
+const SETTINGS: &str =
+    "cluster_name = 'standby'\nwal_keep_size = '256MB'\nmax_wal_size = '128MB'\nmin_wal_size = '32MB'";
 
 /// Two places for servers. In one of them is the primary; in the other the standby, if there is one.
 #[derive(Debug)]

@@ -37,22 +37,22 @@ impl Grounds {
         Self::on(Database::with_standby(), members, &[("SLIPSTREAM_REQUIRE", "standby")], alone).await
     }
 
-    async fn on(
-        database: Database,
-        count: usize,
-        further: &[(&str, &str)],
-        alone: MutexGuard<'static, ()>,
-    ) -> Self {
-        let places = [0, 1].map(|place| database.at(place).unwrap_or(NOWHERE));
-        let (mut members, mut ways) = (Vec::new(), Vec::new());
+    async fn on(database: Database, count: usize, further: &[(&str, &str)], alone: MutexGuard<'static, ()>) -> Self {
+        let mut grounds = Self { members: Vec::new(), ways: Vec::new(), database, _alone: alone };
         for _ in 0..count {
-            let own = Ways([Wire::start(places[0]).await, Wire::start(places[1]).await]);
-            let mut member = Member::new(&own, further);
-            member.start().await;
-            members.push(member);
-            ways.push(own);
+            grounds.add_member(further).await;
         }
-        Self { members, ways, database, _alone: alone }
+        grounds
+    }
+
+    /// Starts another process.
+    pub(crate) async fn add_member(&mut self, further: &[(&str, &str)]) {
+        let [first, second] = [0, 1].map(|place| self.database.at(place).unwrap_or(NOWHERE));
+        let ways = Ways([Wire::start(first).await, Wire::start(second).await]);
+        let mut member = Member::new(&ways, further);
+        member.start().await;
+        self.members.push(member);
+        self.ways.push(ways);
     }
 }
 

@@ -78,9 +78,8 @@ impl Traffic {
         match random.u64(..100) {
             kind if kind < NAMED => {
                 // Among the others, by their distance.
-                let other = |random: &mut fastrand::Rng| {
-                    (sender + random.usize(1..self.applications)) % self.applications
-                };
+                let other =
+                    |random: &mut fastrand::Rng| (sender + random.usize(1..self.applications)) % self.applications;
                 For::Two([other(&mut random), other(&mut random)])
             }
             kind if kind < NAMED + TAGGED => For::Tag(random.usize(..TAGS)),

@@ -122,7 +122,8 @@ async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin,
 
 /// Waits until something may pass; `None` if the way is gone.
 async fn passable(course: &mut watch::Receiver<Course>) -> Option<Course> {
-    if let Way::Slow(late) = course.borrow().way {
+    let way = course.borrow().way;
+    if let Way::Slow(late) = way {
         sleep(late).await;
     }
     course.wait_for(|course| course.way != Way::Silent).await.ok().map(|course| *course)
