@@ -51,8 +51,8 @@ pub(crate) enum Orders {
 /// How an application stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
-    /// Whether it has a link that is served.
-    pub(crate) served: bool,
+    /// Whether it has a link on which something came, so that its process has claimed it.
+    pub(crate) linked: bool,
     pub(crate) unconfirmed: usize,
     /// Links that are open, former ones too.
     pub(crate) links: usize,
@@ -164,7 +164,7 @@ impl Worker {
 
     fn tell_standing(&self) {
         let standing = Standing {
-            served: self.current.is_some_and(|link| self.oracle.is_served(self.name(link))),
+            linked: self.current.is_some_and(|link| self.session.has_heard(link)),
             unconfirmed: self.unconfirmed.len(),
             links: self.session.open().len(),
         };

@@ -42,11 +42,11 @@ async fn nothing_is_lost_whatever_befalls_the_relay_and_its_database() {
     let Grounds { members, ways, database, .. } = &mut grounds;
     let run = async {
         // From their first links on they are owed what is for them.
-        all_stand(&applications, &oracle, "an application has no link", |standing| standing.served).await;
+        all_stand(&applications, &oracle, "an application has no link", |standing| standing.linked).await;
         orders.send_replace(Orders::Live);
         tokio::join!(script.of_processes(members, first), script.of_database(database, ways, second));
         orders.send_replace(Orders::Settle);
-        let settled = |standing: &Standing| standing.served && standing.unconfirmed == 0 && standing.links == 1;
+        let settled = |standing: &Standing| standing.linked && standing.unconfirmed == 0 && standing.links == 1;
         all_stand(&applications, &oracle, "an application does not settle", settled).await;
         everything_comes(&oracle).await;
     };

@@ -41,7 +41,9 @@ pub(crate) struct Session {
 #[derive(Debug)]
 struct Open {
     writer: Writer,
+    /// When something came last, or the link began.
     heard_at: Instant,
+    has_heard: bool,
     reading: AbortHandle,
 }
 
@@ -77,7 +79,7 @@ impl Session {
         self.begun += 1;
         let (number, tell, oracle) = (self.begun, self.tell.clone(), Arc::clone(&self.oracle));
         let reading = tokio::spawn(read(number, reader, tell));
-        let open = Open { writer, heard_at: Instant::now(), reading: reading.abort_handle() };
+        let open = Open { writer, heard_at: Instant::now(), has_heard: false, reading: reading.abort_handle() };
         tokio::spawn(async move {
             if let Err(error) = reading.await
                 && error.is_panic()
@@ -101,8 +103,14 @@ impl Session {
 
     /// Notes that something came on a link. Returns whether it is open.
     pub(crate) fn note_heard(&mut self, number: u64) -> bool {
-        let open = self.links.get_mut(&number);
-        open.map(|open| open.heard_at = Instant::now()).is_some()
+        let Some(open) = self.links.get_mut(&number) else { return false };
+        (open.heard_at, open.has_heard) = (Instant::now(), true);
+        true
+    }
+
+    /// Whether anything came on a link that is open.
+    pub(crate) fn has_heard(&self, number: u64) -> bool {
+        self.links.get(&number).is_some_and(|open| open.has_heard)
     }
 
     /// Whether nothing came on a link for long.

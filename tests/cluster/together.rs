@@ -55,7 +55,12 @@ async fn a_link_with_one_process_takes_over_the_link_with_another() {
     let mut last = Peer::connect(one.relay(), "id=receiver&tags=here").await;
     assert_eq!(latter.closed().await, (4000, "taken over".to_owned()));
     sender.publish(tagged("m-2", "here")).await;
-    assert_eq!(last.take().await.id(), "m-2");
+    let mut next = last.take().await;
+    if next.id() == "m-1" {
+        // Its acknowledgement was read, and not committed before the link was taken over.
+        next = last.take().await;
+    }
+    assert_eq!(next.id(), "m-2");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,10 +83,9 @@ async fn each_process_answers_for_all() {
                 Some((peer["link"].as_str()?.to_owned(), peer["backlog"].as_u64()?, peer["deadLetters"].as_u64()?))
             };
             let up = |dead| Some(("up".to_owned(), 0, dead));
-            (backlog("sender") == up(0)
-                && backlog("receiver") == up(1)
-                && backlog("away") == Some(("down".to_owned(), 2, 0)))
-            .then_some(())
+            let told = [backlog("sender"), backlog("receiver"), backlog("away")];
+            println!("{told:?}");
+            (told == [up(0), up(1), Some(("down".to_owned(), 2, 0))]).then_some(())
         })
         .await;
         let trace = asked(member, "/api/v1/messages/m-1").await;
