@@ -10,6 +10,7 @@ mod programs;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -23,8 +24,13 @@ pub use pooler::Pooler;
 /// Longest that a server may take to start or to stop.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// What begins the server and ends it once its standard input ends, which it does with the process that holds it.
-const KEEPER: &str = r#"exec 3<&0; "$@" </dev/null & server=$!; read -r _ <&3; kill -QUIT $server 2>/dev/null; wait"#;
+/// What begins a server and ends it with this signal once its standard input ends, which it does with the process that
+/// holds it. Then nobody else removes its folder.
+const KEEPER: &str = r#"exec 3<&0; folder=$1; signal=$2; shift 2; "$@" </dev/null & server=$!
+    word=; read -r word <&3; kill -"$signal" $server 2>/dev/null; wait; [ "$word" = keep ] || rm -rf "$folder""#;
+
+/// What a keeper is told that is to leave the folder.
+const KEEP: &[u8] = b"keep\n";
 
 /// A server with a folder of its own. It is stopped and its folder removed when it is dropped.
 #[derive(Debug)]
@@ -131,7 +137,8 @@ impl Server {
         let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log"));
         let log = log.expect("the server's log can be written");
         let mut keeper = self.account.command(Path::new("/bin/sh"));
-        keeper.args(["-c", KEEPER, "keeper"]).arg(programs::find("postgres")).args(["-D", &self.data()]);
+        keeper.args(["-c", KEEPER, "keeper"]).arg(self.folder.path()).arg("QUIT");
+        keeper.arg(programs::find("postgres")).args(["-D", &self.data()]);
         keeper.stdin(Stdio::piped()).stdout(log.try_clone().expect("a file can be shared")).stderr(log);
         self.keeper = Some(keeper.spawn().expect("the server's process starts"));
         self.wait_until("does not start", |server| server.is_ready());
@@ -207,9 +214,8 @@ impl Server {
     }
 
     fn end_keeper(&mut self) {
-        if let Some(mut keeper) = self.keeper.take() {
-            drop(keeper.stdin.take());
-            let _ = keeper.wait();
+        if let Some(keeper) = self.keeper.take() {
+            end(keeper);
         }
     }
 
@@ -228,6 +234,14 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.end_keeper();
     }
+}
+
+/// Has a keeper end what it keeps, and leave the folder.
+fn end(mut keeper: Child) {
+    if let Some(mut stdin) = keeper.stdin.take() {
+        let _ = stdin.write_all(KEEP);
+    }
+    let _ = keeper.wait();
 }
 
 /// A port on which nobody listens now.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::account::Account;
-use crate::{KEEPER, Server, free_port, programs};
+use crate::{KEEPER, Server, end, free_port, programs};
 
 /// Longest that it may take to start.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -17,7 +17,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub struct Pooler {
     _folder: TempDir,
     port: u16,
-    keeper: Child,
+    keeper: Option<Child>,
 }
 
 impl Server {
@@ -40,9 +40,14 @@ impl Server {
         let log = fs::File::create(folder.path().join("log")).expect("a log can be written");
         let mut keeper = account.command("/bin/sh".as_ref());
         // A shell has what it begins in the background ignore SIGQUIT, and PgBouncer leaves it at that.
-        keeper.args(["-c", &KEEPER.replace("QUIT", "TERM"), "keeper"]).arg(programs::find("pgbouncer")).arg(&file);
+        keeper
+            .args(["-c", KEEPER, "keeper"])
+            .arg(folder.path())
+            .arg("TERM")
+            .arg(programs::find("pgbouncer"))
+            .arg(&file);
         keeper.stdin(Stdio::piped()).stdout(log.try_clone().expect("a file can be shared")).stderr(log);
-        let pooler = Pooler { _folder: folder, port, keeper: keeper.spawn().expect("its process starts") };
+        let pooler = Pooler { _folder: folder, port, keeper: Some(keeper.spawn().expect("its process starts")) };
         let deadline = Instant::now() + LONGEST;
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < deadline, "PgBouncer does not start within {LONGEST:?}");
@@ -62,7 +67,8 @@ impl Pooler {
 
 impl Drop for Pooler {
     fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
+        if let Some(keeper) = self.keeper.take() {
+            end(keeper);
+        }
     }
 }

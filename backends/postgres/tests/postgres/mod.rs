@@ -3,8 +3,8 @@
 
 mod server;
 
-use std::collections::HashSet;
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -28,8 +28,8 @@ impl Harness for Postgres {
     async fn open(&self, place: &Path) -> Result<PostgresStore> {
         let name = name(place);
         let made = {
-            let name = name.clone();
-            tokio::task::spawn_blocking(move || make(&name)).await
+            let (name, folder) = (name.clone(), place.parent().unwrap_or(place).to_owned());
+            tokio::task::spawn_blocking(move || make(&name, folder)).await
         };
         made.expect("a database can be made");
         PostgresStore::open(options(&name)).await
@@ -42,10 +42,11 @@ pub(crate) fn name(place: &Path) -> String {
     parts.join("_").replace(|c: char| !c.is_ascii_alphanumeric(), "_")
 }
 
-/// Makes the database, unless it was made before.
-fn make(name: &str) {
-    static MADE: Mutex<Option<HashSet<String>>> = Mutex::new(None);
-    let mut made: MutexGuard<'_, Option<HashSet<String>>> = MADE.lock().expect("nobody failed to make a database");
+/// Makes the database, unless it was made before. Those of cases that have ended, whose folders are gone, are dropped.
+fn make(name: &str, folder: PathBuf) {
+    static MADE: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
+    let mut made: MutexGuard<'_, Option<HashMap<String, PathBuf>>> =
+        MADE.lock().expect("nobody failed to make a database");
     let made = made.get_or_insert_with(|| {
         server().sql("postgres", &format!("CREATE DATABASE {TEMPLATE}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
@@ -58,9 +59,13 @@ fn make(name: &str) {
         while server().sql("postgres", &idle) != "0" {
             std::thread::yield_now();
         }
-        HashSet::new()
+        HashMap::new()
     });
-    if made.insert(name.to_owned()) {
+    let ended = made.extract_if(|_, folder| !folder.exists()).map(|(name, _)| name).collect::<Vec<_>>();
+    for name in ended {
+        server().sql("postgres", &format!("DROP DATABASE \"{name}\" WITH (FORCE)"));
+    }
+    if made.insert(name.to_owned(), folder).is_none() {
         server().sql("postgres", &format!("CREATE DATABASE \"{name}\" TEMPLATE {TEMPLATE}"));
     }
 }
