@@ -1,27 +1,44 @@
 //! The one place that knows which engines are compiled in: turns the configuration of a store into an open store.
 
+#[cfg(not(feature = "postgres"))]
+mod absent;
+#[cfg(feature = "postgres")]
+mod postgres;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use slipstream_embedded::{Backend, OfflineStore, Place, StoreOptions};
-use slipstream_store::{About, MessageStore, Stats, StoreError};
+use slipstream_store::{About, Durability, MessageStore, Stats, StoreError};
 
+#[cfg(not(feature = "postgres"))]
+use self::absent as postgres;
 use crate::clock::Clock;
-use crate::config::{Engine, StoreConfig};
+use crate::config::{EmbeddedEngine, Engine, StoreConfig};
+use crate::link::Secret;
 
 macro_rules! backends {
     ($($feature:literal $engine:ident $backend:ident;)+) => {
         /// The engines that are compiled in, the preferred one first.
         pub const COMPILED: &[Engine] = &[$(
             #[cfg(feature = $feature)]
-            Engine::$engine,
+            Engine::Embedded(EmbeddedEngine::$engine),
+            )+
+            #[cfg(feature = "postgres")]
+            Engine::Postgres,
+        ];
+
+        /// Those of them that keep a store in files.
+        pub const EMBEDDED: &[EmbeddedEngine] = &[$(
+            #[cfg(feature = $feature)]
+            EmbeddedEngine::$engine,
         )+];
 
-        static BACKENDS: &[(Engine, &Backend)] = &[$(
+        static BACKENDS: &[(EmbeddedEngine, &Backend)] = &[$(
             #[cfg(feature = $feature)]
-            (Engine::$engine, &$backend::BACKEND),
+            (EmbeddedEngine::$engine, &$backend::BACKEND),
         )+];
     };
 }
@@ -33,9 +50,9 @@ backends! {
     "sled" Sled slipstream_sled;
 }
 
-fn backend(engine: Engine) -> Result<&'static Backend, StoreError> {
+fn backend(engine: EmbeddedEngine) -> Result<&'static Backend, StoreError> {
     let found = BACKENDS.iter().find(|(compiled, _)| *compiled == engine);
-    found.map(|(_, backend)| *backend).ok_or_else(|| StoreError::Unsupported(engine.not_compiled_in()))
+    found.map(|(_, backend)| *backend).ok_or_else(|| StoreError::Unsupported(Engine::from(engine).not_compiled_in()))
 }
 
 /// Opens a store, and makes it if there is none.
@@ -51,7 +68,35 @@ pub async fn open(config: &StoreConfig) -> Result<Arc<dyn MessageStore>, StoreEr
             let (backend, options) = (backend(*engine)?, StoreOptions::new(path).durability(*durability));
             blocking(move || (backend.open)(&options)).await
         }
+        StoreConfig::Postgres { url, durability, required } => postgres::open(url, *durability, *required, true).await,
     }
+}
+
+/// Opens a store that several processes share, while others may have it open. Unlike [`open`] it makes none.
+///
+/// # Errors
+/// As the engine says.
+pub async fn join(url: &Secret) -> Result<Arc<dyn MessageStore>, StoreError> {
+    postgres::open(url, Durability::Full, None, false).await
+}
+
+/// Where a store is, for people. It tells no secret.
+///
+/// # Errors
+/// [`StoreError::Inaccessible`] for a URL that is none.
+pub fn told_place(config: &StoreConfig) -> Result<String, StoreError> {
+    match config {
+        StoreConfig::Files { path, .. } => Ok(path.display().to_string()),
+        StoreConfig::Postgres { url, .. } => address(url),
+    }
+}
+
+/// Where the store with this URL is, for people. It tells no secret.
+///
+/// # Errors
+/// [`StoreError::Inaccessible`] for a URL that is none.
+pub fn address(url: &Secret) -> Result<String, StoreError> {
+    postgres::address(url)
 }
 
 async fn blocking<T: Send + 'static>(
@@ -66,6 +111,8 @@ async fn blocking<T: Send + 'static>(
 pub struct Opened {
     /// The store.
     pub store: Arc<dyn MessageStore>,
+    /// Where it is, for people.
+    pub place: String,
     /// Whether it was made now: nothing was there.
     pub is_new: bool,
     /// How much was in it.
@@ -94,16 +141,11 @@ impl fmt::Display for Opened {
 /// # Errors
 /// As [`open`].
 pub async fn start(config: &StoreConfig, clock: &dyn Clock) -> Result<Opened, StoreError> {
-    let begun = clock.elapsed();
-    let is_new = match config {
-        StoreConfig::Files { engine, path, .. } => {
-            let place = place(*engine, path)?;
-            !blocking(move || Ok(place.has_store())).await?
-        }
-    };
+    let (begun, place) = (clock.elapsed(), told_place(config)?);
     let store = open(config).await?;
+    let is_new = store.roster().await?.relay.is_none();
     let stats = store.stats().await?;
-    Ok(Opened { store, is_new, stats, took: clock.elapsed().saturating_sub(begun) })
+    Ok(Opened { store, place, is_new, stats, took: clock.elapsed().saturating_sub(begun) })
 }
 
 /// Opens the tables of the store in files at `path`, and makes them if there are none, for work on the whole store. It
@@ -111,7 +153,7 @@ pub async fn start(config: &StoreConfig, clock: &dyn Clock) -> Result<Opened, St
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_tables(engine: Engine, path: &Path) -> Result<Box<dyn OfflineStore>, StoreError> {
+pub fn open_tables(engine: EmbeddedEngine, path: &Path) -> Result<Box<dyn OfflineStore>, StoreError> {
     (backend(engine)?.open_tables)(&StoreOptions::new(path))
 }
 
@@ -119,20 +161,21 @@ pub fn open_tables(engine: Engine, path: &Path) -> Result<Box<dyn OfflineStore>,
 ///
 /// # Errors
 /// [`StoreError::Unsupported`] for an engine that is not compiled in.
-pub fn place(engine: Engine, path: &Path) -> Result<Place, StoreError> {
+pub fn place(engine: EmbeddedEngine, path: &Path) -> Result<Place, StoreError> {
     backend(engine).map(|backend| (backend.place)(path))
 }
 
 /// What a person who chose this engine should know before they rely on it.
 #[must_use]
 pub fn advice(engine: Engine) -> Option<String> {
+    let Engine::Embedded(engine) = engine else { return None };
     let About { engine: name, page, not_recommended } = backend(engine).ok()?.about;
     not_recommended.map(|_| format!("{name} is supported, not recommended; {page} says why"))
 }
 
 /// Why an engine is not recommended; nothing for one that is, or that is not compiled in.
 #[must_use]
-pub fn not_recommended(engine: Engine) -> Option<&'static str> {
+pub fn not_recommended(engine: EmbeddedEngine) -> Option<&'static str> {
     backend(engine).ok()?.about.not_recommended
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use roxmltree::{Document, Node, ParsingOptions};
 use serde_json::Value;
-use slipstream::backend::COMPILED;
+use slipstream::backend::EMBEDDED;
 use support::{Process, Signal, assert_has, eventually};
 use tempfile::TempDir;
 
@@ -123,7 +123,7 @@ async fn every_engine_is_measured_and_one_is_named() {
     let report: Value = serde_json::from_str(&process.stdout()).expect("one JSON object");
     let engines = report["engines"].as_array().expect("a list");
     let measured: Vec<_> = engines.iter().filter_map(|engine| engine["engine"].as_str()).collect();
-    assert_eq!(measured, COMPILED.iter().map(|engine| engine.name()).collect::<Vec<_>>());
+    assert_eq!(measured, EMBEDDED.iter().map(|engine| engine.name()).collect::<Vec<_>>());
     for engine in engines {
         assert_engine(engine, 5_000.0);
     }
@@ -153,7 +153,7 @@ async fn a_table_is_for_people_and_a_store_that_is_there_is_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("slipstream.db");
     std::fs::write(&store, "precious").expect("it is written");
-    let first = COMPILED.first().expect("an engine").name();
+    let first = EMBEDDED.first().expect("an engine").name();
     let mut process = bench(&folder, &["--messages", "3000", "--engines", first, "--durability", "relaxed"]);
     assert_eq!(process.end().await.code(), Some(0), "{}", process.stderr());
     let printed = process.stdout();

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fastrand::Rng;
 use slipstream::backend;
-use slipstream::config::{Engine, StoreConfig};
+use slipstream::config::{EmbeddedEngine, StoreConfig};
 use slipstream::offline::{Located, OfflineError, Silent, backup, compact, migrate};
 use slipstream::store::{Durability, StoreError};
 use slipstream_conformance::fixture::{
@@ -27,7 +27,7 @@ const CUTS: u64 = 20;
 const MESSAGES: usize = 200;
 
 /// A closed store at `path`, with something in every table, and space that was used once.
-fn filled(engine: Engine, path: &Path) -> Located {
+fn filled(engine: EmbeddedEngine, path: &Path) -> Located {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
         let config = StoreConfig::Files { engine, path: path.to_owned(), durability: Durability::Full };
@@ -57,7 +57,7 @@ struct Bed {
 }
 
 impl Bed {
-    fn new(disks: &Arc<Disks>, engine: Engine) -> Self {
+    fn new(disks: &Arc<Disks>, engine: EmbeddedEngine) -> Self {
         let disk = Mounted::new(&Image::empty(disks));
         let store = filled(engine, &disk.path().join("store"));
         let elsewhere = tempfile::tempdir().expect("a folder");
@@ -108,7 +108,7 @@ fn alone(test: &str, work: impl FnOnce(&Arc<Disks>) + Send + 'static) {
 #[test]
 fn a_store_that_is_compacted_stays_whole() {
     alone(concat!(module_path!(), "::a_store_that_is_compacted_stays_whole"), |disks| {
-        for engine in backend::COMPILED {
+        for engine in backend::EMBEDDED {
             let bed = Bed::new(disks, *engine);
             let work = || _ = compact(&bed.store, &Silent).expect("compacted");
             bed.cut(&format!("compacting {engine}"), work, |disk, when, _| {
@@ -124,8 +124,8 @@ fn a_store_that_is_compacted_stays_whole() {
 #[test]
 fn a_store_that_is_moved_stays_whole_and_arrives_whole() {
     alone(concat!(module_path!(), "::a_store_that_is_moved_stays_whole_and_arrives_whole"), |disks| {
-        let next = backend::COMPILED.iter().cycle().skip(1);
-        for (from, to) in backend::COMPILED.iter().zip(next) {
+        let next = backend::EMBEDDED.iter().cycle().skip(1);
+        for (from, to) in backend::EMBEDDED.iter().zip(next) {
             let bed = Bed::new(disks, *from);
             let target = Located { engine: *to, path: bed.disk.path().join("below/target") };
             let work = || _ = migrate(&bed.store, &target, &Silent).expect("moved");
@@ -150,9 +150,9 @@ fn a_store_that_is_moved_stays_whole_and_arrives_whole() {
 fn a_backup_has_its_name_once_it_is_whole() {
     alone(concat!(module_path!(), "::a_backup_has_its_name_once_it_is_whole"), |disks| {
         // A path that ends in `.db` is a file of SQLite's.
-        let file = (Engine::Sqlite, "below/copy.db");
-        let files = [file].into_iter().filter(|(engine, _)| backend::COMPILED.contains(engine));
-        for (engine, path) in backend::COMPILED.iter().map(|engine| (*engine, "below/copy")).chain(files) {
+        let file = (EmbeddedEngine::Sqlite, "below/copy.db");
+        let files = [file].into_iter().filter(|(engine, _)| backend::EMBEDDED.contains(engine));
+        for (engine, path) in backend::EMBEDDED.iter().map(|engine| (*engine, "below/copy")).chain(files) {
             let bed = Bed::new(disks, engine);
             let target = Located { engine, path: bed.disk.path().join(path) };
             let work = || _ = backup(&bed.store, &target.path, &Silent).expect("copied");

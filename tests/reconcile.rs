@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use slipstream::backend;
 use slipstream::clock::{Clock as _, SystemClock};
-use slipstream::config::{Engine, StoreConfig};
+use slipstream::config::{EmbeddedEngine, StoreConfig};
 use slipstream::store::{
     ClusterGroup, Durability, Fingerprint, Horizon, Identity, MessageId, MessageStore, MessageType, Operation, Outcome,
     Peer as StoredPeer, PeerId, PeerKind, Record, Route, Timestamp,
@@ -56,7 +56,7 @@ struct Filling {
 impl Filling {
     async fn begin(folder: &Path, relay: &str, peer: &str, route: Route) -> Self {
         let path = folder.join("store");
-        let config = StoreConfig::Files { engine: Engine::Sqlite, path, durability: Durability::Relaxed };
+        let config = StoreConfig::Files { engine: EmbeddedEngine::Sqlite, path, durability: Durability::Relaxed };
         let store = backend::open(&config).await.expect("it opens");
         let peer = StoredPeer {
             id: peer_id(peer),

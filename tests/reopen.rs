@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use slipstream::Settings;
-use slipstream::backend::{self, COMPILED};
-use slipstream::config::{Engine, StoreConfig};
+use slipstream::backend::{self, EMBEDDED};
+use slipstream::config::{EmbeddedEngine, StoreConfig};
 use slipstream::store::{Depth, Durability, PeerId};
 use support::within;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
@@ -33,7 +33,7 @@ struct Holder {
 }
 
 impl Holder {
-    async fn start(engine: Engine, path: &Path, messages: u64) -> Self {
+    async fn start(engine: EmbeddedEngine, path: &Path, messages: u64) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_slipstream"))
             .args(["bench", "store-worker", "--durability", "full", "--engine", engine.name(), "--path"])
             .arg(path)
@@ -74,7 +74,7 @@ impl Holder {
 }
 
 /// Opens the store, and answers how many messages are pending: by its count, and by reading them all.
-async fn count(engine: Engine, path: &Path) -> u64 {
+async fn count(engine: EmbeddedEngine, path: &Path) -> u64 {
     let start = Instant::now();
     let config = StoreConfig::Files { engine, path: path.to_owned(), durability: Durability::Full };
     let store = backend::open(&config).await.expect("it opens");
@@ -105,7 +105,7 @@ async fn count(engine: Engine, path: &Path) -> u64 {
 #[tokio::test]
 async fn a_long_backlog_is_there_to_the_message_after_kills() {
     let messages = support::number_from_environment("SLIPSTREAM_REOPEN_PENDING").unwrap_or(SHORT);
-    for &engine in COMPILED {
+    for &engine in EMBEDDED {
         let folder = tempfile::tempdir().expect("a folder");
         // The first is killed when all is stored: nothing is under way, and the count is exact.
         let confirmed = Holder::start(engine, folder.path(), messages).await.kill_after(messages).await;

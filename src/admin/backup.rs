@@ -48,7 +48,8 @@ pub enum BackupState {
 #[derive(Debug, Clone)]
 pub struct Backups {
     folder: Option<PathBuf>,
-    place: Place,
+    /// The files of the store, if it has any.
+    files: Option<Place>,
     store: Arc<dyn MessageStore>,
     clock: Arc<dyn Clock>,
     last: Arc<Mutex<Option<Begun>>>,
@@ -62,10 +63,16 @@ struct Begun {
 }
 
 impl Backups {
-    /// Backups of this store, which is at `place`, in this folder where the operator named one; otherwise all are refused.
+    /// Backups of this store in this folder where the operator named one; otherwise all are refused. So they are if the
+    /// store has no `files`: then whoever has them makes backups.
     #[must_use]
-    pub fn new(folder: Option<PathBuf>, place: Place, store: Arc<dyn MessageStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { folder, place, store, clock, last: Arc::default() }
+    pub fn new(
+        folder: Option<PathBuf>,
+        files: Option<Place>,
+        store: Arc<dyn MessageStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { folder, files, store, clock, last: Arc::default() }
     }
 
     /// The one that was begun last.
@@ -89,9 +96,14 @@ impl Backups {
     /// # Errors
     /// 403 without a folder, 400 for a name that is none, 409 where one runs or something has the name.
     pub(super) fn begin(&self, name: &str) -> Result<Backup, ApiError> {
+        let forbidden = |message| Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message));
+        let Some(files) = &self.files else {
+            return forbidden(
+                "expected pg_dump, pg_basebackup or an archive of the log: PostgreSQL has the files of this store",
+            );
+        };
         let Some(folder) = &self.folder else {
-            let message = "expected SLIPSTREAM_BACKUP_PATH, the folder that backups are written to; it is not set";
-            return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message));
+            return forbidden("expected SLIPSTREAM_BACKUP_PATH, the folder that backups are written to; it is not set");
         };
         if !is_name(name) {
             let message = format!(
@@ -100,7 +112,7 @@ impl Backups {
             return Err(ApiError::invalid(message));
         }
         let path = folder.join(name);
-        if let Err(error) = self.place.expect_copy_elsewhere(&path) {
+        if let Err(error) = files.expect_copy_elsewhere(&path) {
             return Err(ApiError::invalid(format!("name: {error}")));
         }
         let mut last = self.last.lock();
@@ -153,7 +165,7 @@ mod tests {
             &folder.join("orders.db"),
             Files { data: "slipstream.model", within: &[], log: None, beside: &[] },
         );
-        (Backups::new(Some(folder.to_owned()), place, Arc::new(store), Arc::new(SystemClock::new())), faults)
+        (Backups::new(Some(folder.to_owned()), Some(place), Arc::new(store), Arc::new(SystemClock::new())), faults)
     }
 
     async fn ended(backups: &Backups) -> Backup {

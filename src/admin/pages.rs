@@ -1,7 +1,6 @@
 //! What the pages show, and where they get it.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -76,7 +75,7 @@ pub struct Running {
     /// Where it takes links; `None` if it only dials.
     pub listen: Option<String>,
     /// Where its store is.
-    pub storage_path: PathBuf,
+    pub store_place: String,
     /// When the process began.
     pub since: Instant,
 }

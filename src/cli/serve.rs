@@ -1,10 +1,12 @@
 //! `slipstream serve`: reads the configuration, starts the log, runs the relay.
 
+mod again;
 mod announce;
 mod hangup;
 mod next;
 mod node;
 mod open_files;
+mod opening;
 mod pages;
 mod ports;
 mod readiness;
@@ -34,7 +36,9 @@ use crate::config::{Config, Engine, Faults};
 use crate::credentials::Access;
 use crate::logging::{self, LogControl, Switches};
 use crate::otlp::Exporter;
+use crate::relay::RelayError;
 use crate::reload::Watch;
+use crate::store::StoreError;
 use crate::{BUCKETS, backend};
 
 const EXAMPLE: &str = "\
@@ -81,7 +85,12 @@ pub(super) async fn run(arguments: &Arguments) -> ExitCode {
         Err(error) => return output::fail(output::FAILED, &error),
     };
     match serve(&arguments.settings, config, Files { certificates, access, watch }, logging.control(), exporter).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Ended::AsAsked) => ExitCode::SUCCESS,
+        Ok(Ended::ShutOut) => {
+            // What it has to say is written before.
+            drop(logging);
+            output::fail(output::FAILED, &format_args!("{:#}", again::start()))
+        }
         Err(error) => {
             // The log is where an operator looks, and in its format: it is told nowhere else.
             error!("{error:#}");
@@ -109,6 +118,13 @@ struct Files {
     watch: Watch,
 }
 
+/// How the life of a process ended.
+enum Ended {
+    AsAsked,
+    /// The others that share its store took it for dead.
+    ShutOut,
+}
+
 /// The life of the process.
 async fn serve(
     flags: &SettingFlags,
@@ -116,7 +132,7 @@ async fn serve(
     Files { certificates, access, watch }: Files,
     log: LogControl,
     exporter: Option<Exporter>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Ended> {
     let open_files = open_files::raise();
     let shutdown = CancellationToken::new();
     let reload = Arc::new(Notify::new());
@@ -159,11 +175,22 @@ async fn serve(
     let node = Node { config, certificates, access, log, metrics, exporter };
     let outcome = node.run(shutdown.clone(), started).await;
     // It may have stopped by itself.
+    let was_asked = shutdown.is_cancelled();
     shutdown.cancel();
     attending.await?;
-    outcome?;
+    match outcome {
+        Err(error) if !was_asked && is_retired(&error) => {
+            warn!("{error:#}; it starts again");
+            return Ok(Ended::ShutOut);
+        }
+        outcome => outcome?,
+    }
     info!("stopped");
-    Ok(())
+    Ok(Ended::AsAsked)
+}
+
+fn is_retired(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(RelayError::Store(StoreError::Retired)))
 }
 
 /// Catches signals from now on: who has started the relay may send one at once. Whoever asks it to stop while its store

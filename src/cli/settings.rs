@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::backend;
-use crate::config::{self, Config, Engine, Faults, Inspection, Origin, SETTINGS, Setting, Sources};
+use crate::config::{self, Config, Engine, Fault, Faults, Inspection, Origin, SETTINGS, Setting, Sources, StoreConfig};
+use crate::link::Secret;
 use crate::offline::Located;
 
 /// The settings that were given as flags, with their text.
@@ -62,14 +63,39 @@ impl StoreFlags {
     ///
     /// # Errors
     /// Everything that is wrong with the configuration.
-    pub(super) fn located(&self) -> Result<Located, Faults> {
+    pub(super) fn named(&self) -> Result<Named, Faults> {
         let config = self.inspect(backend::COMPILED).outcome?;
         let is_given = Setting::by_key("store").is_some_and(|store| config.origin(store) != Origin::Default);
-        if is_given {
-            return Ok(Located { engine: config.store, path: config.storage_path });
-        }
-        Ok(Located::find(&config.storage_path, config.store))
+        Ok(match config.store_config() {
+            StoreConfig::Postgres { url, .. } => Named::Shared(url),
+            StoreConfig::Files { engine, path, .. } if is_given => Named::Files(Located { engine, path }),
+            StoreConfig::Files { engine, path, .. } => Named::Files(Located::find(&path, engine)),
+        })
     }
+
+    /// As [`named`](Self::named), for work on the files of a store.
+    ///
+    /// # Errors
+    /// As [`named`](Self::named), and for a store without files of its own.
+    pub(super) fn located(&self) -> Result<Located, Faults> {
+        match self.named()? {
+            Named::Files(located) => Ok(located),
+            Named::Shared(_) => {
+                let expected = "this works on files, and PostgreSQL has those of the store; docs/postgres.md says what there is \
+                                instead";
+                Err(Faults::new(vec![Fault::new("SLIPSTREAM_STORE", expected)]))
+            }
+        }
+    }
+}
+
+/// A store for a command.
+#[derive(Debug)]
+pub(super) enum Named {
+    /// One in files, which no relay may have open.
+    Files(Located),
+    /// One that several processes share, by its URL.
+    Shared(Secret),
 }
 
 impl Args for StoreFlags {

@@ -1,7 +1,7 @@
 use clap::{CommandFactory as _, Parser as _};
 
 use super::{Cli, Command, serve};
-use crate::config::{Config, Engine, Faults, SETTINGS};
+use crate::config::{Config, EmbeddedEngine, Faults, SETTINGS};
 use crate::relay::{BacklogPolicy, Settings};
 
 fn parse(line: &[&str]) -> Result<Command, clap::Error> {
@@ -10,7 +10,7 @@ fn parse(line: &[&str]) -> Result<Command, clap::Error> {
 
 fn configuration(line: &[&str]) -> Result<Config, Faults> {
     match parse(line).expect("arguments") {
-        Command::Serve(arguments) => arguments.configuration(&[Engine::Sqlite]),
+        Command::Serve(arguments) => arguments.configuration(&[EmbeddedEngine::Sqlite.into()]),
         other => panic!("{other:?} is not serve"),
     }
 }

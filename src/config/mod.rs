@@ -6,6 +6,7 @@
 
 mod auth_file;
 mod discreet;
+mod engine;
 mod fault;
 mod file;
 mod gathered;
@@ -30,6 +31,8 @@ use crate::relay::Subscriber;
 
 pub use auth_file::{MAX_CREDENTIALS, read_credentials};
 pub(crate) use discreet::url as discreet_url;
+pub(crate) use engine::embedded_engine;
+pub use engine::{EmbeddedEngine, Engine};
 pub use fault::{Fault, Faults};
 pub use lists::{MAX_PEERS, MAX_SUBSCRIBERS, encode_peers};
 pub(crate) use names::{ADMIN_TOKEN, ADMIN_URL, ADMIN_URLS, RELAY_URL, TOKEN};
@@ -38,8 +41,8 @@ pub use sources::Sources;
 pub use store::StoreConfig;
 pub use table::{Config, SETTINGS};
 pub use text::{MAX_FILE_BYTES, read_file, read_text};
-pub use value::{Engine, Listen, LogFormat};
-pub(crate) use value::{MAX_NAME, MAX_TOKEN, durability, duration, engine, is_credential_name, token};
+pub use value::{Listen, LogFormat, Required};
+pub(crate) use value::{MAX_NAME, MAX_TOKEN, durability, duration, is_credential_name, token};
 
 /// What the sources say, whether or not it can be run.
 #[derive(Debug)]

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use slipstream_embedded::resolved;
-use slipstream_store::PeerId;
+use slipstream_store::{Durability, PeerId};
 
+use super::engine::Engine;
 use super::fault::Fault;
 use super::setting::Setting;
 use super::table::Config;
-use super::value::{Engine, Listen};
+use super::value::{Listen, Required};
 use crate::dial::DialledPeer;
 
 /// A rule between settings. It is not asked where one of them could not be read.
@@ -22,6 +23,8 @@ struct Rule {
 
 const RULES: &[Rule] = &[
     Rule { between: &["store"], broken: engine_is_missing },
+    Rule { between: &["store_url", "store"], broken: address_is_not_the_stores },
+    Rule { between: &["require", "store", "durability"], broken: nothing_keeps_what_is_required },
     Rule { between: &["backup_path", "storage_path"], broken: backups_are_in_the_store },
     Rule { between: &["listen", "allow_insecure", "auth_file", "tls_client_ca"], broken: listener_is_open },
     Rule { between: &["tls_cert", "tls_key"], broken: listener_has_half_a_pair },
@@ -58,6 +61,33 @@ fn engine_is_missing(config: &Config, engines: &[Engine]) -> Option<String> {
     let present: Vec<_> = engines.iter().map(|engine| engine.name()).collect();
     let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
     Some(format!("{}; compiled in: {present}", engine.not_compiled_in()))
+}
+
+fn address_is_not_the_stores(config: &Config, _: &[Engine]) -> Option<String> {
+    match (config.store, &config.store_url) {
+        (Engine::Postgres, None) => Some(
+            "it is missing, and SLIPSTREAM_STORE is `postgres`; expected postgres://USER:PASSWORD@HOST:PORT/DATABASE"
+                .to_owned(),
+        ),
+        (Engine::Embedded(engine), Some(_)) => {
+            Some(format!("it is given, and SLIPSTREAM_STORE is `{engine}`, which has no address; expected `postgres`"))
+        }
+        _ => None,
+    }
+}
+
+fn nothing_keeps_what_is_required(config: &Config, _: &[Engine]) -> Option<String> {
+    let Required::Standby = config.require?;
+    match (config.store, config.durability) {
+        (Engine::Embedded(engine), _) => Some(format!(
+            "`standby` is required, and SLIPSTREAM_STORE is `{engine}`, which keeps one copy; expected `postgres`"
+        )),
+        (Engine::Postgres, Durability::Relaxed) => Some(
+            "`standby` is required, and SLIPSTREAM_DURABILITY is `relaxed`, which waits for no disk; expected `full`"
+                .to_owned(),
+        ),
+        (Engine::Postgres, Durability::Full) => None,
+    }
 }
 
 fn backups_are_in_the_store(config: &Config, _: &[Engine]) -> Option<String> {

@@ -5,13 +5,13 @@ use std::io;
 use std::path::Path;
 
 use super::discreet::discreet;
+use super::engine::Engine;
 use super::fault::Fault;
 use super::file::{self, FILE_KEY};
 use super::gathered::{Gathered, Given};
 use super::names::{Stranger, is_service_link, stranger};
 use super::setting::{Origin, Setting};
 use super::table::SETTINGS;
-use super::value::Engine;
 
 /// What settings are read from. All of it is passed in, so that a test owns it.
 pub struct Sources<'a> {

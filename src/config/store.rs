@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use slipstream_store::Durability;
 
-use super::{Config, Engine};
+use super::{Config, EmbeddedEngine, Engine, Required};
+use crate::link::Secret;
 
 /// The configuration of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,11 +13,20 @@ pub enum StoreConfig {
     /// A store in files on this machine.
     Files {
         /// The engine.
-        engine: Engine,
+        engine: EmbeddedEngine,
         /// Its folder, or its file.
         path: PathBuf,
         /// What a commit must survive.
         durability: Durability,
+    },
+    /// A store in PostgreSQL.
+    Postgres {
+        /// Where the database is, and who uses it.
+        url: Secret,
+        /// What a commit must survive.
+        durability: Durability,
+        /// What must hold besides before anything is confirmed.
+        required: Option<Required>,
     },
 }
 
@@ -24,6 +34,14 @@ impl Config {
     /// The store of the relay.
     #[must_use]
     pub fn store_config(&self) -> StoreConfig {
-        StoreConfig::Files { engine: self.store, path: self.storage_path.clone(), durability: self.durability }
+        let durability = self.durability;
+        match self.store {
+            Engine::Embedded(engine) => StoreConfig::Files { engine, path: self.storage_path.clone(), durability },
+            Engine::Postgres => {
+                // A rule wants a URL.
+                let url = self.store_url.clone().unwrap_or_else(|| Secret::new(String::new()));
+                StoreConfig::Postgres { url, durability, required: self.require }
+            }
+        }
     }
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 use hyper::header::HeaderName;
 use slipstream_store::{ClusterGroup, Durability, PeerId, Tag};
 
+use super::engine::{self, Engine};
 use super::gathered::{Found, Gathered};
 use super::lists;
 use super::setting::{Origin, Setting};
-use super::value::{self, Engine, INSTANT, Listen, LogFormat, MAX_REDIAL_PAUSE};
+use super::value::{self, INSTANT, Listen, LogFormat, MAX_REDIAL_PAUSE, Required};
 use crate::dial::DialledPeer;
 use crate::link::{Secret, Target};
 use crate::listen::{InvalidNetworks, TrustedProxies};
@@ -150,8 +151,14 @@ settings! {
     /// Folder of the store, made with mode 0700. A path that ends in `.db`, `.sqlite` or `.sqlite3` is the SQLite file itself.
     storage_path: PathBuf = "SLIPSTREAM_STORAGE_PATH", "./slipstream-data", "PATH", value::path;
 
-    /// Engine of the store. Without it the first of sqlite, redb, lmdb, sled that is compiled in.
-    store: Engine = "SLIPSTREAM_STORE", "sqlite", "ENGINE", value::engine;
+    /// Engine of the store. Without it the first of sqlite, redb, lmdb, sled, postgres that is compiled in.
+    store: Engine = "SLIPSTREAM_STORE", "sqlite", "ENGINE", engine::engine;
+
+    /// Where a store is that has an address: postgres://USER:PASSWORD@HOST:PORT/DATABASE. It has no flag.
+    store_url: Option<Secret> = "SLIPSTREAM_STORE_URL", "", "TOKEN", |text| value::optional(text, value::store_url);
+
+    /// What must hold before anything is confirmed: with `standby` a synchronous standby has it, too.
+    require: Option<Required> = "SLIPSTREAM_REQUIRE", "", "WHAT", |text| value::optional(text, value::required);
 
     /// Folder for backups that are asked for on the admin port. Without it they are refused.
     backup_path: Option<PathBuf> = "SLIPSTREAM_BACKUP_PATH", "", "PATH", |text| value::optional(text, value::path);

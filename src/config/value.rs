@@ -10,7 +10,6 @@ use hyper::header::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use slipstream_store::{Durability, InvalidId, Tag};
 
-use super::nearest::nearest;
 use crate::http;
 use crate::link::{Secret, Target};
 use crate::relay::BacklogPolicy;
@@ -43,49 +42,15 @@ pub enum LogFormat {
     Json,
 }
 
-/// A storage engine by name, whether or not it is compiled in.
+/// What must hold before anything is confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    /// SQLite.
-    Sqlite,
-    /// redb.
-    Redb,
-    /// LMDB.
-    Lmdb,
-    /// sled.
-    Sled,
-}
-
-impl Engine {
-    /// Every engine that has a name, the preferred one first.
-    pub const ALL: [Self; 4] = [Self::Sqlite, Self::Redb, Self::Lmdb, Self::Sled];
-
-    /// The name, which is the cargo feature's too.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Redb => "redb",
-            Self::Lmdb => "lmdb",
-            Self::Sled => "sled",
-        }
-    }
-
-    /// What is told to a person who wants it where it is not compiled in.
-    #[must_use]
-    pub fn not_compiled_in(self) -> String {
-        format!("`{self}` is not compiled into this program: it wants the cargo feature `{self}`")
-    }
-}
-
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+pub enum Required {
+    /// A commit waits until a standby has it, too.
+    Standby,
 }
 
 /// Reads one of the given names.
-fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     match choices.iter().find(|(name, _)| *name == text) {
         Some((_, value)) => Ok(*value),
         None => {
@@ -111,27 +76,12 @@ pub(crate) fn durability(text: &str) -> Result<Durability, String> {
     choice(text, &[("full", Durability::Full), ("relaxed", Durability::Relaxed)])
 }
 
-pub(super) fn backlog_policy(text: &str) -> Result<BacklogPolicy, String> {
-    choice(text, &[("reject", BacklogPolicy::Reject), ("drop-oldest", BacklogPolicy::DropOldest)])
+pub(super) fn required(text: &str) -> Result<Required, String> {
+    choice(text, &[("standby", Required::Standby)])
 }
 
-pub(crate) fn engine(text: &str) -> Result<Engine, String> {
-    /// So many letters at the start are not shared by chance: `sqlight`.
-    const START: usize = 4;
-    choice(text, &Engine::ALL.map(|each| (each.name(), each))).map_err(|names| {
-        if matches!(text, "postgres" | "postgresql") {
-            return format!("{names}; this version does not have PostgreSQL yet");
-        }
-        let engines = Engine::ALL.map(Engine::name);
-        let alike = || {
-            let start = text.get(..START)?;
-            engines.into_iter().find(|engine| engine.get(..START).is_some_and(|its| its.eq_ignore_ascii_case(start)))
-        };
-        match nearest(text, engines).or_else(alike) {
-            Some(near) => format!("{names}; did you mean `{near}`?"),
-            None => names,
-        }
-    })
+pub(super) fn backlog_policy(text: &str) -> Result<BacklogPolicy, String> {
+    choice(text, &[("reject", BacklogPolicy::Reject), ("drop-oldest", BacklogPolicy::DropOldest)])
 }
 
 /// Reads a number from `least` to `most`.
@@ -231,6 +181,14 @@ pub(crate) fn token(text: &str) -> Option<Secret> {
 /// As [`token`], for a setting.
 pub(super) fn secret(text: &str) -> Result<Secret, String> {
     token(text).ok_or_else(|| format!("1 to {MAX_TOKEN} of the ASCII characters ! to ~"))
+}
+
+/// Reads the URL of a database, or what `libpq` takes for one.
+pub(super) fn store_url(text: &str) -> Result<Secret, String> {
+    match text.starts_with("postgres://") || text.starts_with("postgresql://") || text.contains("host=") {
+        true => Ok(Secret::new(text.to_owned())),
+        false => Err("postgres://USER:PASSWORD@HOST:PORT/DATABASE".to_owned()),
+    }
 }
 
 /// Reads the URL of an HTTP server.

@@ -9,13 +9,13 @@ use slipstream_store::{Defect, Depth, Stats, StoreError};
 use super::OfflineError;
 use super::progress::Progress;
 use crate::backend;
-use crate::config::Engine;
+use crate::config::EmbeddedEngine;
 
 /// Where a store is, or is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
     /// The engine.
-    pub engine: Engine,
+    pub engine: EmbeddedEngine,
     /// Its folder, or its file.
     pub path: PathBuf,
 }
@@ -29,9 +29,9 @@ impl fmt::Display for Located {
 impl Located {
     /// The store at `path`, of the engine whose data are there, or else of `otherwise`.
     #[must_use]
-    pub fn find(path: &Path, otherwise: Engine) -> Self {
-        let is_here = |engine: &&Engine| backend::place(**engine, path).is_ok_and(|place| place.has_store());
-        let engine = backend::COMPILED.iter().find(is_here).copied().unwrap_or(otherwise);
+    pub fn find(path: &Path, otherwise: EmbeddedEngine) -> Self {
+        let is_here = |engine: &&EmbeddedEngine| backend::place(**engine, path).is_ok_and(|place| place.has_store());
+        let engine = backend::EMBEDDED.iter().find(is_here).copied().unwrap_or(otherwise);
         Self { engine, path: path.to_owned() }
     }
 

@@ -1,5 +1,7 @@
 //! Work on a whole store that no relay has open: check, count, copy, rewrite, restore, move to another engine. All of it blocks.
 //!
+//! A store that several processes share is counted and looked over while relays have it open.
+//!
 //! None of it makes a store where there is none, and none changes the one that it reads: what is written is a new store,
 //! in a staging folder beside its place ([`slipstream_embedded::Work`]), which is compared with the old one row by row before
 //! one rename puts it there.
@@ -11,6 +13,7 @@ mod located;
 mod migrate;
 mod progress;
 mod restore;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -21,3 +24,4 @@ pub use located::Located;
 pub use migrate::{Migrated, migrate};
 pub use progress::{Progress, Silent};
 pub use restore::{Allowed, Backup, restore};
+pub use shared::{check_shared, shared_stats};

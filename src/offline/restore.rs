@@ -10,7 +10,7 @@ use slipstream_store::{Stats, StoreError};
 
 use super::{Located, OfflineError, Progress};
 use crate::backend;
-use crate::config::{self, Engine};
+use crate::config::{self, EmbeddedEngine};
 
 /// How much is copied at a time, in bytes.
 const PIECE: usize = 1 << 20;
@@ -28,7 +28,7 @@ pub struct Allowed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backup {
     /// Its engine.
-    pub engine: Engine,
+    pub engine: EmbeddedEngine,
     place: Place,
 }
 
@@ -39,13 +39,13 @@ impl Backup {
     /// `Absent` where there is none; `Store` for an engine that is not compiled in.
     pub fn find(path: &Path) -> Result<Self, OfflineError> {
         let fault = |error| OfflineError::Store { path: path.to_owned(), error };
-        let known = |name| config::engine(name).map_err(|text| fault(StoreError::Unsupported(text)));
+        let known = |name| config::embedded_engine(name).map_err(|text| fault(StoreError::Unsupported(text)));
         if let Some(engine) = engine_of(path) {
             let engine = known(engine)?;
             let place = backend::place(engine, path).map_err(fault)?.of_data(path);
             return Ok(Self { engine, place });
         }
-        let folders = backend::COMPILED.iter().map(|engine| (*engine, backend::place(*engine, path)));
+        let folders = backend::EMBEDDED.iter().map(|engine| (*engine, backend::place(*engine, path)));
         let found =
             folders.into_iter().find_map(|(engine, place)| Some((engine, place.ok().filter(Place::has_store)?)));
         found.map(|(engine, place)| Self { engine, place }).ok_or_else(|| OfflineError::Absent {

@@ -7,11 +7,11 @@ use slipstream_store::{Durability, Operation, Peer, PeerId, PeerKind, StoreError
 
 use super::{Located, OfflineError, Progress, Silent, backup, compact, migrate};
 use crate::backend;
-use crate::config::{Engine, StoreConfig};
+use crate::config::{EmbeddedEngine, StoreConfig};
 use crate::store::{Batch, ClusterGroup};
 
-fn engine() -> Engine {
-    backend::COMPILED.first().copied().expect("an engine is compiled in")
+fn engine() -> EmbeddedEngine {
+    backend::EMBEDDED.first().copied().expect("an engine is compiled in")
 }
 
 /// A closed store that remembers some peers.
@@ -66,9 +66,9 @@ impl Progress for At<'_> {
 async fn a_store_is_found_by_the_data_that_are_there() {
     let folder = tempfile::tempdir().unwrap();
     let store = made(&folder.path().join("store")).await;
-    assert_eq!(Located::find(&store.path, Engine::Sled), store);
+    assert_eq!(Located::find(&store.path, EmbeddedEngine::Sled), store);
     let nowhere = folder.path().join("nowhere");
-    assert_eq!(Located::find(&nowhere, Engine::Sled).engine, Engine::Sled);
+    assert_eq!(Located::find(&nowhere, EmbeddedEngine::Sled).engine, EmbeddedEngine::Sled);
     assert!(matches!(Located { path: nowhere.clone(), ..store }.open(), Err(OfflineError::Absent { .. })));
     assert!(!nowhere.exists());
 }

@@ -38,6 +38,7 @@ pub struct PostgresOptions {
     authorities: Option<Authorities>,
     durability: Durability,
     requires_standby: bool,
+    must_exist: bool,
 }
 
 impl PostgresOptions {
@@ -57,6 +58,7 @@ impl PostgresOptions {
             authorities: None,
             durability: Durability::Full,
             requires_standby: false,
+            must_exist: false,
         };
         if options.hosts.is_empty() {
             return Err(StoreError::Inaccessible(format!("{what}; it names no host")));
@@ -87,6 +89,13 @@ impl PostgresOptions {
     #[must_use]
     pub fn require_standby(mut self) -> Self {
         self.requires_standby = true;
+        self
+    }
+
+    /// Makes no store where there is none: opening it is `Unsupported` then.
+    #[must_use]
+    pub fn must_exist(mut self) -> Self {
+        self.must_exist = true;
         self
     }
 
@@ -140,6 +149,10 @@ impl PostgresOptions {
 
     pub(crate) fn requires_standby(&self) -> bool {
         self.requires_standby
+    }
+
+    pub(crate) fn may_make(&self) -> bool {
+        !self.must_exist
     }
 }
 

@@ -31,8 +31,9 @@ const KINDS: &str = "SELECT to_regnamespace('slipstream') IS NOT NULL, to_regcla
 /// Makes the schema, or brings it up to date, in one transaction. If it is as it should be, nothing is written.
 ///
 /// # Errors
-/// `Unsupported` if the schema is another program's or of a later version, or the server too old.
-pub(crate) async fn prepare(link: &mut Link) -> Result<()> {
+/// `Unsupported` if the schema is another program's or of a later version, the server too old, or nothing is there and
+/// none may be made.
+pub(crate) async fn prepare(link: &mut Link, may_make: bool) -> Result<()> {
     let version: i32 = setting(link, "server_version_num").await?.parse().unwrap_or_default();
     if version < OLDEST_SERVER {
         return Err(StoreError::Unsupported("PostgreSQL before 14".to_owned()));
@@ -41,6 +42,9 @@ pub(crate) async fn prepare(link: &mut Link) -> Result<()> {
     let transaction = link.client_mut().transaction().await.map_err(|error| write(&error))?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(|error| write(&error))?;
     let known = current(&transaction).await?;
+    if known == 0 && !may_make {
+        return Err(StoreError::Unsupported("there is no store in this database".to_owned()));
+    }
     for version in VERSIONS.iter().skip(known) {
         for part in *version {
             transaction.batch_execute(part).await.map_err(|error| write(&error))?;

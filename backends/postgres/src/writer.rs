@@ -58,7 +58,7 @@ impl Writer {
     /// As [`schema::prepare`].
     pub(crate) async fn open(options: PostgresOptions, guarantee: Arc<Watched>) -> Result<Entered> {
         let mut link = Link::connect(&options).await?;
-        schema::prepare(&mut link).await?;
+        schema::prepare(&mut link, options.may_make()).await?;
         let program = concat!("slipstream ", env!("CARGO_PKG_VERSION"));
         let rows = link.query(ENTER, &[&program]).await.map_err(|error| failed(&error, Call::Write))?;
         let row = only(&rows)?;

@@ -98,6 +98,16 @@ pub enum RelayError {
     /// A subscriber has this relay's own id. Give one of them another id.
     #[error("a subscriber has the id {0}, which is this relay's own")]
     OwnSubscriber(PeerId),
+    /// Processes that share a store are one relay, under one id. Give this one that of the others.
+    #[error(
+        "this relay is to be {own}, and the store is shared with processes that are {others}; expected one id for all"
+    )]
+    OtherRelay {
+        /// The id that this one was given.
+        own: PeerId,
+        /// The id of the others.
+        others: PeerId,
+    },
 }
 
 impl<S: MessageStore + ?Sized> Relay<S> {
@@ -106,7 +116,8 @@ impl<S: MessageStore + ?Sized> Relay<S> {
     ///
     /// # Errors
     /// [`RelayError::Store`] where the store cannot be read or written, [`RelayError::OwnAlias`] or
-    /// [`RelayError::OwnSubscriber`] where a configured peer has the relay's id.
+    /// [`RelayError::OwnSubscriber`] where a configured peer has the relay's id, [`RelayError::OtherRelay`] where others
+    /// share the store under another id.
     pub async fn open(store: Arc<S>, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, RelayError> {
         let (metrics, notices) = (Arc::new(Metrics::new()), Arc::new(Notices::new(Arc::clone(&clock))));
         let subscribers = Subscribers::new(&settings.subscribers);
@@ -340,6 +351,11 @@ async fn settle_roster<S: MessageStore + ?Sized>(
     go_on(&roster, settings, clock);
     let known = settings.instance_id.clone().or_else(|| roster.relay.clone());
     let id = known.unwrap_or_else(|| PeerId::generated(GeneratedFor::Relay, clock.ulid()));
+    if let (Some(shared), Some(others)) = (store.shared(), roster.relay.as_ref().filter(|others| **others != id))
+        && shared.beat().await?.len() > 1
+    {
+        return Err(RelayError::OtherRelay { own: id, others: others.clone() });
+    }
     let dials = Dials::new(&settings.peers, &roster);
     let at = clock.now();
     let dialled = dials.peers(&roster, at);

@@ -86,7 +86,7 @@ pub(super) async fn status(State(pages): State<Pages>) -> Result<Response, ApiEr
 /// The relay as a whole.
 pub(in crate::admin) async fn status_of(pages: &Pages, running: &Running) -> Status {
     let readiness = (pages.readiness)();
-    let Running { observer, listen, storage_path, since, .. } = running;
+    let Running { observer, listen, store_place, since, .. } = running;
     let (census, stats, guarantee) = (observer.census(), observer.stats().await.ok(), observer.guarantee());
     let flow = observer.flow();
     Status {
@@ -99,7 +99,7 @@ pub(in crate::admin) async fn status_of(pages: &Pages, running: &Running) -> Sta
         listen: listen.clone(),
         store: StatusStore {
             engine: guarantee.engine.to_owned(),
-            path: storage_path.display().to_string(),
+            path: store_place.clone(),
             durability: guarantee.durability.to_string(),
             guarantee: guarantee.to_string(),
             bytes: stats.map(|stats| stats.bytes),

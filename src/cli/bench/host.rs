@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
 use crate::backend;
-use crate::config::Engine;
+use crate::config::EmbeddedEngine;
 use crate::disk;
 
 /// This program, which is started again for each engine.
@@ -52,6 +52,6 @@ impl Host for Program {
 }
 
 /// An engine as the comparison knows it.
-pub(super) fn compared(engine: Engine) -> engines::Engine {
+pub(super) fn compared(engine: EmbeddedEngine) -> engines::Engine {
     engines::Engine { name: engine.name(), not_recommended: backend::not_recommended(engine) }
 }

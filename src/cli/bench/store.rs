@@ -13,7 +13,7 @@ use super::host::{Program, compared};
 use crate::backend;
 use crate::cli::signals::Signals;
 use crate::cli::{SettingFlags, output};
-use crate::config::{self, Engine, StoreConfig};
+use crate::config::{self, EmbeddedEngine, Engine, StoreConfig};
 use crate::logging::wants_plain_text;
 
 const EXAMPLE: &str = "\
@@ -38,7 +38,7 @@ pub struct Arguments {
     durability: Option<Durability>,
     /// The engines, separated by commas [all that are compiled in].
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = engine)]
-    engines: Vec<Engine>,
+    engines: Vec<EmbeddedEngine>,
     /// Less than a minute, with fewer messages and rounds.
     #[arg(long)]
     quick: bool,
@@ -57,7 +57,7 @@ pub struct Arguments {
 #[derive(Debug, Clone, Args)]
 pub struct Worker {
     #[arg(long, value_parser = engine)]
-    engine: Engine,
+    engine: EmbeddedEngine,
     #[arg(long)]
     path: PathBuf,
     #[arg(long, value_parser = durability)]
@@ -68,18 +68,18 @@ fn durability(text: &str) -> Result<Durability, String> {
     config::durability(text).map_err(|expected| format!("expected {expected}"))
 }
 
-fn engine(text: &str) -> Result<Engine, String> {
-    config::engine(text).map_err(|expected| format!("expected {expected}"))
+fn engine(text: &str) -> Result<EmbeddedEngine, String> {
+    config::embedded_engine(text).map_err(|expected| format!("expected {expected}"))
 }
 
 impl Arguments {
     /// # Errors
     /// What cannot be measured.
-    fn plan(&self, compiled: &[Engine]) -> Result<Plan, String> {
-        let mut engines: Vec<Engine> = compiled.to_vec();
+    fn plan(&self, compiled: &[EmbeddedEngine]) -> Result<Plan, String> {
+        let mut engines: Vec<EmbeddedEngine> = compiled.to_vec();
         if !self.engines.is_empty() {
             if let Some(absent) = self.engines.iter().find(|engine| !compiled.contains(engine)) {
-                return Err(format!("--engines: {}", absent.not_compiled_in()));
+                return Err(format!("--engines: {}", Engine::from(*absent).not_compiled_in()));
             }
             engines.retain(|engine| self.engines.contains(engine));
         }
@@ -99,7 +99,7 @@ impl Arguments {
         let (folder, durability) = match (self.path.clone(), self.durability) {
             (Some(folder), Some(durability)) => (folder, durability),
             (folder, durability) => {
-                let inspection = SettingFlags::default().inspect(compiled);
+                let inspection = SettingFlags::default().inspect(backend::COMPILED);
                 let config = inspection.outcome.map_err(|faults| faults.to_string())?;
                 let folder = folder.unwrap_or_else(|| nearest_folder(&config.storage_path));
                 (folder, durability.unwrap_or(config.durability))
@@ -141,7 +141,7 @@ fn nearest_folder(path: &Path) -> PathBuf {
 
 /// Measures, writes the page, and prints the result.
 pub(super) async fn run(arguments: Arguments) -> ExitCode {
-    let plan = arguments.plan(backend::COMPILED);
+    let plan = arguments.plan(backend::EMBEDDED);
     let (program, plan) = match plan.and_then(|plan| Ok((Program::new(plan.durability)?, plan))) {
         Ok(both) => both,
         Err(fault) => return output::fail(output::MISUSED, &fault),
@@ -257,7 +257,7 @@ mod tests {
         arguments: Arguments,
     }
 
-    const COMPILED: &[Engine] = &[Engine::Sqlite, Engine::Redb, Engine::Lmdb];
+    const COMPILED: &[EmbeddedEngine] = &[EmbeddedEngine::Sqlite, EmbeddedEngine::Redb, EmbeddedEngine::Lmdb];
 
     fn plan(line: &str) -> Result<Plan, String> {
         let line = ["store"].into_iter().chain(line.split_whitespace());

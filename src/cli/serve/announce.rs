@@ -45,7 +45,7 @@ struct Record<'a> {
 #[serde(rename_all = "camelCase")]
 struct StoreRecord<'a> {
     engine: &'a str,
-    path: String,
+    path: &'a str,
     durability: String,
     guarantee: String,
     new: bool,
@@ -95,7 +95,7 @@ impl Started<'_> {
             dialled = self.config.peers.len(),
             engine = guarantee.engine,
             durability = %guarantee.durability,
-            path = %self.config.storage_path.display(),
+            path = self.opened.place,
             store = if *is_new { "new" } else { "found" },
             peers,
             owed = pending,
@@ -134,7 +134,7 @@ impl Started<'_> {
         lines.extend(self.config.peers.iter().map(|peer| format!("  peer       {} at {}", peer.alias, peer.target)));
         lines.push(format!("  dashboard  {}", self.dashboard()));
         lines.push(format!("  metrics    {}", self.metrics()));
-        let path = self.config.storage_path.display();
+        let path = &self.opened.place;
         lines.push(format!("  store      {} at {path}, durability {}", guarantee.engine, guarantee.durability));
         lines.push(format!("             {}", self.opened));
         lines.push(format!("  guarantee  {guarantee}"));
@@ -155,7 +155,7 @@ impl Started<'_> {
             metrics: self.metrics(),
             store: StoreRecord {
                 engine: guarantee.engine,
-                path: self.config.storage_path.display().to_string(),
+                path: &self.opened.place,
                 durability: guarantee.durability.to_string(),
                 guarantee: guarantee.to_string(),
                 new: *is_new,

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::anyhow;
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::announce::{self, Started};
-use super::relay_settings::settings;
+use super::opening::{self, Begun};
 use super::{pages, ports};
 use crate::admin::{self, Backups, MetricsPage, Running, Sweeps};
-use crate::backend::{self, Opened};
+use crate::backend;
 use crate::certificates::Certificates;
-use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::clock::SystemClock;
+use crate::config::{Config, StoreConfig};
 use crate::credentials::Access;
 use crate::dial::TlsConnector;
 use crate::disk;
@@ -23,8 +22,6 @@ use crate::link::TcpConnector;
 use crate::listen::Listener;
 use crate::logging::LogControl;
 use crate::otlp::Exporter;
-use crate::relay::Relay;
-use crate::store::StoreError;
 
 /// A relay that is to run in this process.
 pub(in crate::cli) struct Node {
@@ -57,17 +54,22 @@ impl Node {
         let admin_address = admin.local_addr()?;
         let pages_end = CancellationToken::new();
         let _pages_end = pages_end.clone().drop_guard();
-        let opening = pages::opening(&config, metrics.clone(), log);
+        let (state, opening) = watch::channel("opening the store".to_owned());
+        let opening = pages::opening(&config, opening, metrics.clone(), log);
         let (shown, pages) = watch::channel(opening.clone());
         tokio::spawn(admin::serve(admin, certificates.admin.clone(), pages, pages_end));
 
         let clock = Arc::new(SystemClock::new());
-        let opened = open_store(&config, &*clock).await?;
-        let store = Arc::clone(&opened.store);
-        let elsewhere = disk::elsewhere(&config.storage_path).unwrap_or_default();
-        let place = backend::place(config.store, &config.storage_path)?;
-        let backups = Backups::new(config.backup_path.clone(), place, Arc::clone(&store), clock.clone());
-        let relay = Relay::open_erased(store, settings(&config), clock).await?;
+        let Some(Begun { opened, relay }) = opening::begin(&config, &clock, &state, &shutdown).await? else {
+            return Ok(());
+        };
+        let (files, elsewhere) = match config.store_config() {
+            StoreConfig::Files { engine, path, .. } => {
+                (Some(backend::place(engine, &path)?), disk::elsewhere(&path).unwrap_or_default())
+            }
+            StoreConfig::Postgres { .. } => (None, None),
+        };
+        let backups = Backups::new(config.backup_path.clone(), files, Arc::clone(&opened.store), clock);
         let listener = ports::links(&config, certificates.listener.as_ref())?;
         let links = listener.as_deref().map(Listener::local_addr).transpose()?;
         let running = Running {
@@ -77,7 +79,7 @@ impl Node {
             sweeps: Sweeps::default(),
             reconciling: Arc::new(Semaphore::new(1)),
             listen: links.map(|links| announce::links_url(&config, links)),
-            storage_path: config.storage_path.clone(),
+            store_place: opened.place.clone(),
             since,
         };
         let pages = pages::running(opening, metrics, running.clone(), &certificates, elsewhere);
@@ -95,16 +97,4 @@ impl Node {
         }
         Ok(ended?)
     }
-}
-
-async fn open_store(config: &Config, clock: &dyn Clock) -> anyhow::Result<Opened> {
-    let opened = backend::start(&config.store_config(), clock).await;
-    opened.map_err(|error| match error {
-        // It names the path itself.
-        StoreError::InUse(_) => anyhow!(
-            "SLIPSTREAM_STORAGE_PATH: {error}; expected a folder of its own for each relay: stop the other one, or choose \
-             another path"
-        ),
-        error => anyhow!(error).context(format!("SLIPSTREAM_STORAGE_PATH: {}", config.storage_path.display())),
-    })
 }

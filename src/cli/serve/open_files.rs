@@ -44,11 +44,12 @@ pub(super) fn warning(limit: Option<u64>, config: &Config) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Engine, Sources, read_file};
+    use crate::config::{EmbeddedEngine, Sources, read_file};
 
     #[test]
     fn a_limit_below_what_is_permitted_is_doubted() {
-        let sources = Sources { flags: &[], environment: &[], read_file: &read_file, engines: &[Engine::Sqlite] };
+        let sources =
+            Sources { flags: &[], environment: &[], read_file: &read_file, engines: &[EmbeddedEngine::Sqlite.into()] };
         let config = Config::load(&sources).expect("the defaults are no fault");
         assert_eq!(warning(None, &config), None);
         assert_eq!(warning(Some(10_448), &config), None);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tracing::info;
 use tracing::level_filters::LevelFilter;
 
@@ -13,11 +14,11 @@ use crate::disk::Elsewhere;
 use crate::logging::{LogControl, SwitchChange};
 use crate::relay::record_ready;
 
-/// The pages while the store is being opened, which may take long: the process is alive, and not ready.
-pub(super) fn opening(config: &Config, page: MetricsPage, log: LogControl) -> Pages {
+/// The pages while the store is being opened, which may take long: the process is alive, and not ready; `state` says why.
+pub(super) fn opening(config: &Config, state: watch::Receiver<String>, page: MetricsPage, log: LogControl) -> Pages {
     let store = config.store.name().to_owned();
     let readiness = move || Readiness {
-        reasons: vec!["opening the store".to_owned()],
+        reasons: vec![state.borrow().clone()],
         degraded: Vec::new(),
         open_circuits: Vec::new(),
         store: store.clone(),

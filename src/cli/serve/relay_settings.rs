@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::{Config, StoreConfig};
 use crate::dial::DialLimits;
 use crate::disk;
 use crate::link::LinkLimits;
@@ -31,7 +31,7 @@ pub(in crate::cli) fn settings(config: &Config) -> Settings {
             ..DeliveryRules::default()
         },
         backlog: config.max_backlog.map(|deliveries| BacklogLimit { deliveries, policy: config.backlog_policy }),
-        disk: Some(disk_guard(config)),
+        disk: disk_guard(config),
         rate_limit: config.rate_limit,
         max_depth: config.max_depth,
         dedup_window: config.dedup_window,
@@ -58,9 +58,10 @@ pub(in crate::cli) fn settings(config: &Config) -> Settings {
     }
 }
 
-fn disk_guard(config: &Config) -> DiskGuard {
-    let path = config.storage_path.clone();
+/// How the disk of the store is looked at, if it is one of this machine.
+fn disk_guard(config: &Config) -> Option<DiskGuard> {
+    let StoreConfig::Files { path, .. } = config.store_config() else { return None };
     let place = path.display().to_string();
     let free = move || disk::free_bytes(&path).map_err(|error| format!("{}: {error}", path.display()));
-    DiskGuard { min_free: config.min_free_disk, place, free: Arc::new(free) }
+    Some(DiskGuard { min_free: config.min_free_disk, place, free: Arc::new(free) })
 }

@@ -7,7 +7,9 @@ use serde_json::json;
 
 use super::progress::Bar;
 use crate::cli::failure::Failure;
+use crate::cli::settings::Named;
 use crate::cli::{StoreFlags, output};
+use crate::offline;
 use crate::store::{Defect, Depth};
 
 const EXAMPLE: &str = "\
@@ -40,17 +42,23 @@ pub struct Arguments {
     store: StoreFlags,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let store = arguments.store.located()?;
+pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (depth, name) = match arguments.depth {
         Thoroughness::Quick => (Depth::Quick, "quick"),
         Thoroughness::Full => (Depth::Full, "full"),
     };
-    let defects = store.check(depth, &Bar::new(arguments.json))?;
+    let bar = Bar::new(arguments.json);
+    let (engine, place, defects) = match arguments.store.named()? {
+        Named::Files(store) => (store.engine.name(), store.path.display().to_string(), store.check(depth, &bar)?),
+        Named::Shared(url) => {
+            let (place, defects) = offline::check_shared(&url, depth, &bar).await?;
+            ("postgres", place, defects)
+        }
+    };
+    drop(bar);
     let texts: Vec<_> = defects.iter().map(|Defect(text)| output::printable(text)).collect();
     if arguments.json {
-        let (engine, path) = (store.engine.name(), &store.path);
-        output::record(&json!({"engine": engine, "path": path, "depth": name, "defects": texts}))?;
+        output::record(&json!({"engine": engine, "path": place, "depth": name, "defects": texts}))?;
     } else {
         for text in &texts {
             output::line(text)?;
@@ -60,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             1 => "1 defect".to_owned(),
             count => format!("{count} defects"),
         };
-        output::line(&format!("{store}: {found} (depth {name})"))?;
+        output::line(&format!("{engine}:{place}: {found} (depth {name})"))?;
     }
     Ok(if texts.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(output::FAILED) })
 }

@@ -12,7 +12,7 @@ use super::stats::Counts;
 use crate::backend;
 use crate::cli::failure::Failure;
 use crate::cli::output;
-use crate::config;
+use crate::config::{self, Engine};
 use crate::offline::{self, Located};
 
 const EXAMPLE: &str = "\
@@ -42,11 +42,11 @@ fn located(text: &str) -> Result<Located, String> {
     let Some((engine, path)) = text.split_once(':').filter(|(_, path)| !path.is_empty()) else {
         return Err("expected an engine and a path, such as sqlite:/var/lib/slipstream".to_owned());
     };
-    let engine = config::engine(engine).map_err(|expected| format!("the engine: expected {expected}"))?;
-    if backend::COMPILED.contains(&engine) {
+    let engine = config::embedded_engine(engine).map_err(|expected| format!("the engine: expected {expected}"))?;
+    if backend::EMBEDDED.contains(&engine) {
         Ok(Located { engine, path: PathBuf::from(path) })
     } else {
-        Err(engine.not_compiled_in())
+        Err(Engine::from(engine).not_compiled_in())
     }
 }
 
@@ -74,12 +74,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Engine;
+    use crate::config::EmbeddedEngine;
 
     #[test]
     fn an_engine_and_a_path_are_wanted() {
         let store = located("sqlite:/a:b").expect("an engine and a path");
-        assert_eq!(store, Located { engine: Engine::Sqlite, path: PathBuf::from("/a:b") });
+        assert_eq!(store, Located { engine: EmbeddedEngine::Sqlite, path: PathBuf::from("/a:b") });
         for (text, told) in
             [("/var/lib", "an engine and a path"), ("sqlite:", "an engine and a path"), ("sql:/a", "`sqlite`")]
         {

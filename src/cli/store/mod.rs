@@ -44,8 +44,8 @@ pub enum Command {
 /// Runs the command.
 pub(super) async fn run(command: &Command) -> ExitCode {
     let done = match command {
-        Command::Check(arguments) => check::run(arguments),
-        Command::Stats(arguments) => stats::run(arguments),
+        Command::Check(arguments) => check::run(arguments).await,
+        Command::Stats(arguments) => stats::run(arguments).await,
         Command::Compact(arguments) => compact::run(arguments),
         Command::Backup(arguments) => backup::run(arguments).await,
         Command::Restore(arguments) => restore::run(arguments),

@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let config = arguments.store.inspect(backend::COMPILED).outcome?;
     let backup = offline::Backup::find(&arguments.backup)?;
     let is_given = Setting::by_key("store").is_some_and(|store| config.origin(store) != Origin::Default);
-    if is_given && config.store != backup.engine {
+    if is_given && config.store != backup.engine.into() {
         let (path, found, expected) = (arguments.backup.clone(), backup.engine.name(), config.store.name());
         return Err(OfflineError::OtherEngine { path, found, expected }.into());
     }

@@ -9,7 +9,9 @@ use indicatif::HumanCount;
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
+use crate::cli::settings::Named;
 use crate::cli::{StoreFlags, output};
+use crate::offline;
 use crate::store::Stats;
 
 const EXAMPLE: &str = "\
@@ -59,9 +61,11 @@ impl Counts {
     }
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let store = arguments.store.located()?;
-    let counts = Counts::new(store.engine.name(), store.stats()?);
+pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let counts = match arguments.store.named()? {
+        Named::Files(store) => Counts::new(store.engine.name(), store.stats()?),
+        Named::Shared(url) => Counts::new("postgres", offline::shared_stats(&url).await?),
+    };
     if arguments.json {
         output::record(&counts)?
     } else {

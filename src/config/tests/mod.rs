@@ -17,7 +17,7 @@ use base64::engine::general_purpose;
 use proptest::prelude::*;
 use slipstream_store::Durability;
 
-use super::{Config, Engine, Faults, Listen, LogFormat, Origin, SETTINGS, Setting, Sources, value};
+use super::{Config, EmbeddedEngine, Engine, Faults, Listen, LogFormat, Origin, SETTINGS, Setting, Sources, value};
 use crate::relay::BacklogPolicy;
 
 const DOCUMENTATION: &str = include_str!("../../../docs/configuration.md");
@@ -39,7 +39,7 @@ fn load(flags: &[(&str, &str)], environment: &[(&str, &str)], file: Option<&str>
         flags: &flags,
         environment: &environment,
         read_file: &read_file,
-        engines: &[Engine::Sqlite],
+        engines: &[Engine::Embedded(EmbeddedEngine::Sqlite)],
     })
 }
 
@@ -57,7 +57,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(config.listen, Listen::At("127.0.0.1:7171".parse().unwrap()));
     assert_eq!((config.metrics_host.to_string().as_str(), config.metrics_port), ("127.0.0.1", 8080));
     assert_eq!(config.storage_path, PathBuf::from("./slipstream-data"));
-    assert_eq!((config.store, config.durability), (Engine::Sqlite, Durability::Full));
+    assert_eq!((config.store, config.durability), (EmbeddedEngine::Sqlite.into(), Durability::Full));
     assert_eq!((config.ack_timeout, config.max_message_republish_attempts), (Duration::from_secs(30), 3));
     assert_eq!((config.retry_in_n_seconds, config.connection_retry_attempts.get()), (Duration::from_secs(5), 10));
     assert_eq!((config.max_backlog, config.backlog_policy), (None, BacklogPolicy::Reject));
@@ -148,7 +148,7 @@ fn the_file_is_named_by_the_flag_before_the_environment() {
         flags: &[(Setting::by_key("config").unwrap(), "a.toml".to_owned())],
         environment: &[("SLIPSTREAM_CONFIG".into(), "b.toml".into())],
         read_file: &read_file,
-        engines: &[Engine::Sqlite],
+        engines: &[Engine::Embedded(EmbeddedEngine::Sqlite)],
     })
     .expect("no fault");
     assert_eq!(*asked.borrow(), [PathBuf::from("a.toml")]);
@@ -271,7 +271,8 @@ fn without_any_engine_the_default_is_a_fault_and_otherwise_the_first() {
     let load = |engines: &[Engine]| {
         Config::load(&Sources { flags: &[], environment: &[], read_file: &super::read_file, engines })
     };
-    assert_eq!(load(&[Engine::Redb, Engine::Sled]).expect("no fault").store, Engine::Redb);
+    let engines = [EmbeddedEngine::Redb, EmbeddedEngine::Sled].map(Engine::from);
+    assert_eq!(load(&engines).expect("no fault").store, engines[0]);
     assert!(faults(load(&[]))[0].contains("cargo feature `sqlite`; compiled in: none"));
 }
 
@@ -285,7 +286,7 @@ fn a_variable_that_is_not_text_is_a_fault() {
             (OsString::from_vec(vec![0xfe]), "x".into()),
         ],
         read_file: &super::read_file,
-        engines: &[Engine::Sqlite],
+        engines: &[Engine::Embedded(EmbeddedEngine::Sqlite)],
     }));
     assert_eq!(told.len(), 1, "{told:#?}");
     assert!(told[0].ends_with("expected UTF-8 text"), "{told:#?}");
