@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::database::NAME;
 use super::wire::Ways;
-use crate::support::{Process, Relay, Signal, own_loopback, within};
+use crate::support::{Peer, Process, Relay, Signal, eventually, own_loopback, upgrade, within};
 
 /// The id that all processes share.
 pub(crate) const RELAY: &str = "relay";
@@ -88,6 +88,12 @@ impl Member {
             panic!("a process does not begin to take links; it says:\n{}", said.borrow());
         }
         self.relay = Some(Relay { process, links: self.links, admin: self.admin });
+    }
+
+    /// A link with the process, as soon as it takes links: it may just begin again.
+    pub(crate) async fn link(&self, query: &str) -> Peer {
+        eventually("a link", || async { upgrade(self.links, &format!("/?{query}"), &[]).await.ok().map(Peer::on) })
+            .await
     }
 
     /// Kills the process.

@@ -39,7 +39,7 @@ async fn nothing_old_is_taken_in(pause: Duration) {
         }
     }
     // It takes part again.
-    let mut other = Peer::connect(one.relay(), "id=other").await;
+    let mut other = one.link("id=other").await;
     other.publish(text("m-3")).await;
     latter.publish(text("m-4")).await;
     assert_eq!(receiver.take_ids(4).await, ["m-0", "m-2", "m-3", "m-4"]);
@@ -73,7 +73,7 @@ async fn a_process_that_was_taken_for_dead_begins_again() {
         println!("a link of the process ended with {:?}", former.closed().await);
     }
     assert_eq!(one.failure(), None);
-    let mut kept = Peer::connect(one.relay(), "id=kept&tags=here").await;
+    let mut kept = one.link("id=kept&tags=here").await;
     assert_eq!(kept.take().await.id(), "m-0");
     sender.publish(text("m-1")).await;
     assert_eq!((kept.take().await.id(), moved_to.take().await.id()), ("m-1", "m-1"));
