@@ -6,7 +6,8 @@
 //!   link is lost: these alone may come late. A sender that waits for each confirm has no such excuse.
 //! - **Once.** A message never comes twice on one link. It comes again on another link only unless its acknowledgement must
 //!   be durable: that is so once the link on which it was sent has seen [`PROVES`] exchanges after it, each of a message
-//!   and its confirm, for the acknowledgement was then in a commit that is durable.
+//!   and its confirm, for the acknowledgement was then in a commit that is durable. On a former link (below) it may come
+//!   again all the same: a process that stood still sends what it had in memory, and what it wrote is on its way.
 //! - **One link is served.** Once something has come on a link after another of the same application was served, the
 //!   former link is a former one. Its relay may not know yet, and what it wrote may be on the way; but after it has run for
 //!   [`LEARNS_WITHIN`], without the time that it was stopped, nothing comes on the former link. What comes until then keeps
@@ -182,7 +183,8 @@ impl Oracle {
         }
         self.comes_in_time(&mut facts, link, name);
         let Facts { senders, receivers, links, counts, .. } = &mut *facts;
-        let exchanges = links.get(&link).map_or(0, |link| link.exchanges);
+        let (exchanges, is_former) =
+            links.get(&link).map_or((0, true), |link| (link.exchanges, link.former_since.is_some()));
         let is_expected = |number| self.traffic.goes_to(Name { number, ..name }, receiver);
         match receivers[receiver].takes(name, link.number, exchanges, is_expected) {
             Arrival::InOrder => {}
@@ -193,6 +195,8 @@ impl Oracle {
             },
             Arrival::Again => counts.again += 1,
             Arrival::TwiceOnLink => return self.violates(facts, format!("{link} gets {name} twice")),
+            // A process that stood still sends what it had, and cannot know.
+            Arrival::AgainThoughSettled if is_former => counts.again += 1,
             Arrival::AgainThoughSettled => {
                 let what = format!("{link} gets {name} again, though its acknowledgement was durable");
                 self.violates(facts, what);
