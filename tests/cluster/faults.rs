@@ -98,9 +98,12 @@ impl Script<'_> {
     async fn progress(&self, random: &mut Rng, mut failure: impl FnMut() -> Option<String>) {
         let aim = self.oracle.counts().confirmed + random.u64(PROGRESS / 8..PROGRESS);
         let begun = Instant::now();
-        while self.oracle.counts().confirmed < aim {
+        loop {
             if let Some(failure) = failure() {
                 return self.oracle.violated(&failure);
+            }
+            if self.oracle.counts().confirmed >= aim {
+                return;
             }
             if begun.elapsed() > LIMIT {
                 return self.oracle.violated(&format!("nothing is confirmed any more, after {LIMIT:?}"));
