@@ -142,6 +142,8 @@ async fn settings_show_no_secret_that_was_put_in_the_wrong_place() {
         ("SLIPSTREAM_SECRET", &token),
         ("METRICS_TOKEN", &token),
         ("SLIPSTREAM_STORE_URL", &url),
+        ("SLIPSTREAM_STORE_URL", &url.replace("postgres:", "mysql:")),
+        ("SLIPSTREAM_STORE_URL", &format!("host=db password={token}")),
         ("SLIPSTREAM_STORE", &url),
         ("SLIPSTREAM_STORAGE_PATH", &url),
         ("SLIPSTREAM_AUTH_FILE", &table),
