@@ -124,7 +124,10 @@ async fn settings_that_do_not_go_together_are_faults() {
     for (environment, told) in [
         (vec![("SLIPSTREAM_STORE", "postgres")], "SLIPSTREAM_STORE_URL: it is missing"),
         (vec![("SLIPSTREAM_STORE_URL", url)], "SLIPSTREAM_STORE_URL: it is given, and SLIPSTREAM_STORE is"),
-        (vec![("SLIPSTREAM_STORE_URL", "mysql://me:hunter2@h")], "SLIPSTREAM_STORE_URL (environment): expected postgres://"),
+        (
+            vec![("SLIPSTREAM_STORE_URL", "mysql://me:hunter2@h")],
+            "SLIPSTREAM_STORE_URL (environment): expected postgres://",
+        ),
         (vec![("SLIPSTREAM_REQUIRE", "standby")], "SLIPSTREAM_REQUIRE: `standby` is required, and SLIPSTREAM_STORE is"),
         (
             vec![

@@ -137,7 +137,9 @@ impl Script<'_> {
                 }
                 OfProcesses::Roll => {
                     for member in members.iter_mut() {
-                        member.stop().await;
+                        if !member.stop().await {
+                            self.done("processes that ended with an error when rolled over");
+                        }
                         member.start().await;
                     }
                     self.done("processes rolled over, all");
