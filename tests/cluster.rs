@@ -3,6 +3,5 @@
 
 #![cfg(test)]
 
-#[path = "cluster/mod.rs"]
-mod cluster;
+mod clustered;
 mod support;

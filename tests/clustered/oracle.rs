@@ -191,10 +191,10 @@ impl Oracle {
             Arrival::Late | Arrival::AgainAndLate => match senders[name.sender].loose.get(&name.number) {
                 Some(Loose::Refused) => counts.late_after_refusal += 1,
                 Some(Loose::LinkLost) => counts.late_after_lost_link += 1,
-                None => return self.violates(facts, format!("{link} gets {name} after later ones of its sender")),
+                None => self.violates(facts, format!("{link} gets {name} after later ones of its sender")),
             },
             Arrival::Again => counts.again += 1,
-            Arrival::TwiceOnLink => return self.violates(facts, format!("{link} gets {name} twice")),
+            Arrival::TwiceOnLink => self.violates(facts, format!("{link} gets {name} twice")),
             // A process that stood still sends what it had, and cannot know.
             Arrival::AgainThoughSettled if is_former => counts.again += 1,
             Arrival::AgainThoughSettled => {
