@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::awake::Awake;
 use super::counts::Counts;
-use super::receiver::Receiver;
+use super::receiver::{Arrival, Receiver};
 use super::traffic::{Name, Traffic};
 
 /// After how many exchanges an acknowledgement is durable. One would do, if each commit took all acknowledgements that
@@ -250,21 +250,6 @@ impl Oracle {
         }
         missing
     }
-}
-
-/// What an arrival is to its receiver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arrival {
-    /// The first of it, and all before it of its sender have come.
-    InOrder,
-    /// The first of it, after later ones of its sender.
-    Late,
-    /// It came on another link, and its acknowledgement need not have been taken.
-    Again,
-    /// The same, after later ones of its sender on this link.
-    AgainAndLate,
-    TwiceOnLink,
-    AgainThoughSettled,
 }
 
 impl std::fmt::Display for LinkName {

@@ -2,8 +2,22 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use super::oracle::Arrival;
 use super::traffic::Name;
+
+/// What an arrival is to its receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// The first of it, and all before it of its sender have come.
+    InOrder,
+    /// The first of it, after later ones of its sender.
+    Late,
+    /// It came on another link, and its acknowledgement need not have been taken.
+    Again,
+    /// The same, after later ones of its sender on this link.
+    AgainAndLate,
+    TwiceOnLink,
+    AgainThoughSettled,
+}
 
 /// What came to an application.
 #[derive(Debug)]
