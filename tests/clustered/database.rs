@@ -67,6 +67,13 @@ impl Database {
         block_in_place(|| server.sql("postgres", statement))
     }
 
+    /// How many processes have the store open, or had it when they were killed.
+    pub(crate) fn processes(&self) -> usize {
+        let server = self.places[self.primary].as_ref().expect("there is a primary");
+        let count = block_in_place(|| server.sql(NAME, "SELECT count(*) FROM slipstream.process"));
+        count.parse().expect("a number")
+    }
+
     /// Makes a standby at the place that is free, and waits until the primary waits for it.
     pub(crate) fn add_standby(&mut self) {
         let (primary, place) = (self.primary, self.standby());

@@ -45,11 +45,16 @@ impl Grounds {
         grounds
     }
 
-    /// Starts another process.
-    pub(crate) async fn add_member(&mut self, further: &[(&str, &str)]) {
+    /// Another process, which does not run yet, and its ways.
+    pub(crate) async fn new_member(&self, further: &[(&str, &str)]) -> (Member, Ways) {
         let [first, second] = [0, 1].map(|place| self.database.at(place).unwrap_or(NOWHERE));
         let ways = Ways([Wire::start(first).await, Wire::start(second).await]);
-        let mut member = Member::new(&ways, further);
+        (Member::new(&ways, further), ways)
+    }
+
+    /// Starts another process.
+    pub(crate) async fn add_member(&mut self, further: &[(&str, &str)]) {
+        let (mut member, ways) = self.new_member(further).await;
         member.start().await;
         self.members.push(member);
         self.ways.push(ways);

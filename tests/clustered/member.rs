@@ -79,6 +79,7 @@ impl Member {
                 said.replace(process.stderr());
                 if process.ended().is_some() {
                     self.failed_starts += 1;
+                    println!("a process ended while it began; it said:\n{}", process.stderr());
                     process = Process::spawn(["serve"], &environment);
                 }
                 sleep(Duration::from_millis(20)).await;

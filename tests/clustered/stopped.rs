@@ -6,6 +6,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::grounds::Grounds;
+use super::wire::Way;
 use crate::support::{Event, Peer, Signal, event, within};
 
 /// Longer than it takes to be taken for dead.
@@ -78,4 +79,26 @@ async fn a_process_that_was_taken_for_dead_begins_again() {
     sender.publish(text("m-1")).await;
     assert_eq!((kept.take().await.id(), moved_to.take().await.id()), ("m-1", "m-1"));
     moved_to.silent().await;
+}
+
+/// A process that was taken for dead while it was still opening the store opens it again, and does not end.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it ends: `opening` does not take `Retired` for worth another try"]
+async fn a_process_that_was_taken_for_dead_while_it_opened_the_store_begins_again() {
+    let grounds = Grounds::simple(1, &[]).await;
+    let (mut late, ways) = grounds.new_member(&[]).await;
+    // So that opening takes a while.
+    ways.become_all(Way::Slow(Duration::from_millis(200)));
+    let silence = async {
+        while grounds.database.processes() < 2 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        ways.become_all(Way::Silent);
+        sleep(LONG).await;
+        assert_eq!(grounds.database.processes(), 1, "it was taken for dead");
+        ways.become_all(Way::Open);
+    };
+    tokio::join!(late.start(), silence);
+    assert_eq!((late.failed_starts, late.failure()), (0, None));
+    late.link("id=other").await.publish(text("m-0")).await;
 }
