@@ -92,6 +92,11 @@ impl Process {
         kill_process(pid, signal).expect("it runs");
     }
 
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it can be asked")
+    }
+
     /// Waits for its end and for the last of its output.
     pub async fn end(&mut self) -> ExitStatus {
         let status = within("the end of slipstream", self.child.wait()).await.expect("it can be awaited");

@@ -11,7 +11,7 @@ mod programs;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -108,6 +108,12 @@ impl Server {
         standby
     }
 
+    /// Where the server listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
     /// The URL of a database of this server.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
@@ -158,6 +164,14 @@ impl Server {
         all.iter().for_each(|process| processes::kill(*process));
         self.wait_until("does not end", |_| !all.iter().any(|process| processes::is_running(*process)));
         self.end_keeper();
+    }
+
+    /// Makes a standby a server of its own, which takes writes. Returns once it does.
+    ///
+    /// # Panics
+    /// If it is none, or does not become one.
+    pub fn promote(&mut self) {
+        self.run("pg_ctl", &["promote", "-w", "-D", &self.data()]);
     }
 
     /// What the server has logged.
