@@ -179,9 +179,11 @@ async fn serve(
     shutdown.cancel();
     attending.await?;
     match outcome {
-        Err(error) if !was_asked && is_retired(&error) => {
-            warn!("{error:#}; it starts again");
-            return Ok(Ended::ShutOut);
+        Err(error) if is_retired(&error) => {
+            warn!("{error:#}");
+            if !was_asked {
+                return Ok(Ended::ShutOut);
+            }
         }
         outcome => outcome?,
     }

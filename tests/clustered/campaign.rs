@@ -21,7 +21,7 @@ const PROCESSES: usize = 3;
 const APPLICATIONS: usize = 20;
 
 /// How long faults go on, unless said otherwise. Each kind of fault has its turn in any case.
-const SECONDS: u64 = 150;
+const SECONDS: u64 = 90;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_whatever_befalls_the_relay_and_its_database() {

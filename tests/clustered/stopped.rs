@@ -83,7 +83,6 @@ async fn a_process_that_was_taken_for_dead_begins_again() {
 
 /// A process that was taken for dead while it was still opening the store opens it again, and does not end.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it ends: `opening` does not take `Retired` for worth another try"]
 async fn a_process_that_was_taken_for_dead_while_it_opened_the_store_begins_again() {
     let grounds = Grounds::simple(1, &[]).await;
     let (mut late, ways) = grounds.new_member(&[]).await;

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use crate::errors::{only, unreadable};
 use crate::pool::Pool;
 
-/// How often it is looked at. It is also looked at after each new link of the writer.
+/// How often it is looked at. It is also looked at after each new link of the writer, and while a commit takes long.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// What a standby does is shown to members of `pg_monitor` only; to others its state is null.

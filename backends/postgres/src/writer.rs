@@ -1,6 +1,8 @@
 //! The one link that writes, and the number that this process has in the store.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use slipstream_store::{Batch, Horizon, Outcome, PeerId, Purged, Result, StoreError};
 use tokio_postgres::Row;
@@ -24,6 +26,9 @@ const COMMIT: &str = "SELECT * FROM slipstream.commit($1, $2, $3, $4, $5, $6, $7
 const PURGE: &str = "SELECT * FROM slipstream.purge($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const ENTER: &str = "SELECT origin, roster, next_pack FROM slipstream.enter($1)";
 const LEAVE: &str = "SELECT slipstream.leave($1)";
+
+/// A statement that takes longer is a reason to look at what the server waits for.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// Who writes. Calls come one at a time.
 #[derive(Debug)]
@@ -154,7 +159,17 @@ impl Writer {
             return Err(Refused::For(error));
         }
         link.take_doubt();
-        match self.copies.query(&link, sql, parameters).await {
+        let answered = {
+            let mut query = pin!(self.copies.query(&link, sql, parameters));
+            loop {
+                match tokio::time::timeout(SLOW, &mut query).await {
+                    Ok(answered) => break answered,
+                    // It may wait for a standby that is not there.
+                    Err(_) => self.guarantee.look_soon(),
+                }
+            }
+        };
+        match answered {
             Ok(_) if link.take_doubt() || self.copies.are_missing() => Err(Refused::For(doubtful())),
             Ok(rows) => {
                 self.link = Some(link);

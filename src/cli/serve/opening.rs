@@ -38,10 +38,11 @@ pub(super) async fn begin(
     if let Engine::Embedded(_) = config.store {
         return open(config, clock).await.map(Some).map_err(|error| explained(config, error));
     }
+    // A process beats once it runs. If opening takes long the others may take it for dead; then it enters anew.
     let waiting = async {
         loop {
             match open(config, clock).await {
-                Err(RelayError::Store(error)) if error.is_transient() => {
+                Err(RelayError::Store(error)) if error.is_transient() || error == StoreError::Retired => {
                     let told = format!("opening the store: {error}");
                     if *state.borrow() != told {
                         warn!(%error, "the store cannot be opened yet; it is tried again and again");

@@ -30,7 +30,11 @@ pub(super) fn reasons(observer: &Observer<dyn MessageStore>) -> Vec<String> {
     }
     reasons.extend(observer.disk_trouble());
     if let Some(trouble) = observer.store_trouble() {
-        reasons.push(format!("store failing: {trouble}"));
+        let guarantee = observer.guarantee();
+        // Where another machine has a copy, this is whether that is there.
+        let note = guarantee.note.filter(|_| guarantee.survives == Survives::LostDisk);
+        let note = note.map(|note| format!("; {note}")).unwrap_or_default();
+        reasons.push(format!("store failing: {trouble}{note}"));
     }
     reasons
 }
