@@ -42,7 +42,8 @@ pub(crate) fn name(place: &Path) -> String {
     parts.join("_").replace(|c: char| !c.is_ascii_alphanumeric(), "_")
 }
 
-/// Makes the database, unless it was made before. Those of cases that have ended, whose folders are gone, are dropped.
+/// Makes the database, unless it was made before. Those of cases that have ended, whose folders are gone, are dropped; a
+/// place that is a name alone has none.
 fn make(name: &str, folder: PathBuf) {
     static MADE: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
     let mut made: MutexGuard<'_, Option<HashMap<String, PathBuf>>> =
@@ -61,7 +62,8 @@ fn make(name: &str, folder: PathBuf) {
         }
         HashMap::new()
     });
-    let ended = made.extract_if(|_, folder| !folder.exists()).map(|(name, _)| name).collect::<Vec<_>>();
+    let ended =
+        made.extract_if(|_, folder| folder.is_absolute() && !folder.exists()).map(|(name, _)| name).collect::<Vec<_>>();
     for name in ended {
         server().sql("postgres", &format!("DROP DATABASE \"{name}\" WITH (FORCE)"));
     }
