@@ -139,6 +139,29 @@ async fn an_unclear_commit_is_confirmed_once_it_is_clear_and_still_forwarded() {
     }
 }
 
+/// What may have been recorded is handed over before anything newer, also if the store can be neither written nor read for a
+/// while after the unclear commit.
+#[tokio::test]
+async fn what_an_unclear_commit_recorded_comes_before_what_is_newer() {
+    let fixture = Fixture::start().await;
+    let (mut shop, mut warehouse) = (fixture.connect("shop").await, fixture.connect("warehouse").await);
+    let event = |id: &str| json!({"type": "EVENT", "value": id, "messageId": id});
+    shop.send(&event("m0")).await;
+    assert_eq!((warehouse.take().await.as_str(), &shop.next().await["type"]), ("m0", &json!("ACK")));
+    let gone = || StoreError::Unavailable("gone".to_owned());
+    fixture.faults.fail_next(Call::Commit, StoreError::Indeterminate("cut off".to_owned()), When::After);
+    fixture.faults.fail_next(Call::Commit, gone(), When::Before);
+    fixture.faults.fail_next(Call::Roster, gone(), When::Before);
+    shop.send(&event("m1")).await;
+    assert_eq!(shop.next().await["code"], "storage_unavailable");
+    for id in ["m2", "m3"] {
+        shop.send(&event(id)).await;
+        assert_eq!(shop.next().await["type"], "ACK");
+    }
+    assert_eq!([warehouse.take().await, warehouse.take().await, warehouse.take().await], ["m1", "m2", "m3"]);
+    fixture.stop().await;
+}
+
 #[tokio::test]
 async fn acknowledgements_survive_a_store_without_room() {
     let fixture = Fixture::start().await;

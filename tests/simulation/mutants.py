@@ -124,8 +124,8 @@ MUTANTS = [
     Mutant(
         "hands on what it recorded before what others recorded",
         "relay/src/relay/committer/retry.rs",
-        "self.dispatcher.recorded_elsewhere(&shared.interleaved());",
-        "if !MUTANT { self.dispatcher.recorded_elsewhere(&shared.interleaved()); }",
+        "self.dispatcher.read_on(&shared.interleaved());",
+        "if !MUTANT { self.dispatcher.read_on(&shared.interleaved()); }",
         CLUSTER,
         ("everything settles", "deliveries come in order"),
     ),

@@ -19,7 +19,7 @@ mod settle_budget;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slipstream_store::{Horizon, MessageStore, Operation, Purged, Result};
+use slipstream_store::{Horizon, MessageStore, Operation, Owed, Purged, Result};
 use tokio::sync::Notify;
 use tracing::{error, warn};
 
@@ -71,6 +71,8 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         let mut held: Vec<Operation> = Vec::new();
         let mut submissions = Followed { submissions, adopted: Adopted::default() };
         let mut budget = SettleBudget::default();
+        // Whether what is owed is to be counted anew.
+        let mut miscounted = false;
         loop {
             let idle = unfinished.is_none();
             let Some(filling) = self.gather(&mut submissions, &mut held, &mut budget, idle).await else {
@@ -95,14 +97,18 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             }
             held = committed.take_refused_decisions();
             let purge = committed.take_purge();
-            let stale = committed.unclear || committed.adopts();
-            if purge.is_none() && !stale {
+            if committed.unclear || committed.adopts() {
+                // There may be deliveries that were never handed over: whatever is handed over from now on comes after them.
+                self.dispatcher.read_on(&Owed::Anyone);
+                miscounted = true;
+            }
+            if purge.is_none() && !miscounted {
                 unfinished = Some(committed);
                 continue;
             }
             self.finish(committed);
-            if stale {
-                self.resync().await;
+            if miscounted {
+                miscounted = !self.recount().await;
             }
             if let Some((horizon, reply)) = purge {
                 let _ = reply.send(self.purge(horizon).await);
@@ -171,16 +177,17 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         (!filling.is_empty()).then_some(filling)
     }
 
-    /// After a commit of which it was unknown whether it happened, or that moved deliveries from one peer to another:
-    /// there are deliveries that were never handed over, and the counts of what is owed are stale.
-    async fn resync(&self) {
+    /// Counts anew what is owed, after a commit of which it was unknown whether it happened, or that moved deliveries from
+    /// one peer to another. Returns whether it could.
+    async fn recount(&self) -> bool {
         self.health.begins("a look at the roster", &*self.clock);
         let roster = self.store.roster().await;
         self.health.ends();
-        match roster {
-            Ok(roster) => self.dispatcher.resync(&roster),
-            Err(error) => warn!(%error, "the roster could not be read after a commit"),
+        match &roster {
+            Ok(roster) => self.dispatcher.recount(roster),
+            Err(error) => warn!(%error, "what is owed could not be counted after a commit; it is tried after the next"),
         }
+        roster.is_ok()
     }
 
     async fn purge(&self, horizon: Horizon) -> Result<Purged> {

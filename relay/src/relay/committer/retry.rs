@@ -29,7 +29,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         if result.is_ok()
             && let Some(shared) = self.store.shared()
         {
-            self.dispatcher.recorded_elsewhere(&shared.interleaved());
+            self.dispatcher.read_on(&shared.interleaved());
         }
         if result.is_ok() && !batch.operations.is_empty() {
             self.metrics.committed(batch.operations.len(), started.elapsed());

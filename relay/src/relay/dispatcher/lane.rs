@@ -256,21 +256,14 @@ impl Lane {
         self.fall_behind(&mut self.state.lock());
     }
 
-    /// Something may be owed that was never offered: it is read from the store, which counts this much and has this as the
-    /// oldest.
-    pub(crate) fn resync(&self, backlog: u64, oldest: Option<Sequence>) {
-        self.recount(backlog, oldest);
-        self.fall_behind(&mut self.state.lock());
-    }
-
     /// The store counts this much as owed, and has this as the oldest.
-    pub(super) fn recount(&self, backlog: u64, oldest: Option<Sequence>) {
+    pub(crate) fn recount(&self, backlog: u64, oldest: Option<Sequence>) {
         self.backlog.store(backlog, Ordering::Relaxed);
         self.state.lock().owed_from = oldest;
     }
 
-    /// Another process has recorded something for the peer, which may be older than what is offered next.
-    pub(super) fn recorded_elsewhere(&self) {
+    /// Something may be owed that was never offered, and is older than what is offered next.
+    pub(crate) fn read_on(&self) {
         let mut state = self.state.lock();
         if state.link.is_some() {
             self.fall_behind(&mut state);

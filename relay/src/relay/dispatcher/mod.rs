@@ -76,7 +76,7 @@ impl Dispatcher {
     /// Opens the lanes of the peers that a store remembers.
     pub(crate) fn open_lanes(&self, roster: &Roster) {
         self.renew(roster);
-        self.resync(roster);
+        self.recount(roster);
     }
 
     /// Goes by a roster that other processes have changed.
@@ -86,20 +86,25 @@ impl Dispatcher {
         }
     }
 
-    /// Takes over what is counted in a roster, of what other processes settle and record.
+    /// Takes over what is counted in a roster: how much each peer is owed, and what the oldest is.
     pub(crate) fn recount(&self, roster: &Roster) {
-        self.tell_lanes(roster, Lane::recount);
+        let lanes = self.lanes.read();
+        for RememberedPeer { peer, backlog, oldest } in &roster.peers {
+            if let Some(lane) = lanes.get(&peer.id) {
+                lane.recount(*backlog, *oldest);
+            }
+        }
     }
 
-    /// Other processes have recorded messages for these peers: their lanes read from the store before they take anything
-    /// newer.
-    pub(crate) fn recorded_elsewhere(&self, owed: &Owed) {
+    /// Something may be owed to these peers that was never handed over, because another process has recorded it or a commit
+    /// was unclear: their lanes read from the store before they take anything newer.
+    pub(crate) fn read_on(&self, owed: &Owed) {
         let lanes = self.lanes.read();
         match owed {
             Owed::Peers(peers) => {
-                peers.iter().filter_map(|peer| lanes.get(peer)).for_each(|lane| lane.recorded_elsewhere());
+                peers.iter().filter_map(|peer| lanes.get(peer)).for_each(|lane| lane.read_on());
             }
-            Owed::Anyone => lanes.values().for_each(|lane| lane.recorded_elsewhere()),
+            Owed::Anyone => lanes.values().for_each(|lane| lane.read_on()),
         }
     }
 
@@ -184,22 +189,6 @@ impl Dispatcher {
         for (peer, sequence) in deliveries {
             if let Some(lane) = lanes.get(peer) {
                 lane.settled_elsewhere(*sequence);
-            }
-        }
-    }
-
-    /// Has every lane read on from the store, because something may have been committed that was never handed over.
-    /// The roster tells how much is owed.
-    pub(crate) fn resync(&self, roster: &Roster) {
-        self.tell_lanes(roster, Lane::resync);
-    }
-
-    /// Tells each lane how much its peer is owed by a roster, and what the oldest is.
-    fn tell_lanes(&self, roster: &Roster, tell: fn(&Lane, u64, Option<Sequence>)) {
-        let lanes = self.lanes.read();
-        for RememberedPeer { peer, backlog, oldest } in &roster.peers {
-            if let Some(lane) = lanes.get(&peer.id) {
-                tell(lane, *backlog, *oldest);
             }
         }
     }

@@ -47,7 +47,7 @@ async fn take<S: MessageStore + ?Sized>(core: &Core<S>, news: News, counted: &mu
         info!(%peer, "another process serves the peer now");
         core.links.evict(peer);
     }
-    core.dispatcher.recorded_elsewhere(&owed);
+    core.dispatcher.read_on(&owed);
     let now = core.clock.elapsed();
     if roster.is_some() || now.saturating_sub(*counted) >= COUNTS_EVERY {
         let roster = core.renew().await?;

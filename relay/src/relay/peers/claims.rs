@@ -17,7 +17,9 @@ impl<S: MessageStore + ?Sized> Registry<S> {
         for _ in 0..TRIES {
             match shared.claim(&peer.id).await {
                 Ok(Some(claimed)) => {
-                    self.core.dispatcher.open_lane(&peer.id).resync(claimed.backlog, claimed.oldest);
+                    let lane = self.core.dispatcher.open_lane(&peer.id);
+                    lane.recount(claimed.backlog, claimed.oldest);
+                    lane.read_on();
                     return Ok(());
                 }
                 // Another process has just forgotten it.
