@@ -131,7 +131,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
                 biased;
                 submission = submissions.next() => match submission {
                     Some(submission) => self.take(submission, &mut filling),
-                    None => return self.last_decisions(held),
+                    None => return self.last_decisions(held).await,
                 },
                 () = self.decisions(budget.pause()), if held.is_empty() => {}
                 () = tokio::time::sleep(HELD_PAUSE), if !held.is_empty() => {}
@@ -144,7 +144,8 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             }
         }
         filling.keep(submissions.submissions.share());
-        if idle || !filling.is_empty() || budget.pause().is_zero() {
+        // Those that were refused wait for their pause, or for messages with which they are tried again.
+        if idle || !filling.is_empty() || held.is_empty() && budget.pause().is_zero() {
             let most = budget.next(filling.makes(), self.clock.elapsed(), self.limits.batch_decisions);
             let taken = self.take_decisions(&mut filling, held, most);
             budget.took(taken, most);
@@ -171,7 +172,11 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         filling.len() - before
     }
 
-    fn last_decisions(&self, held: &mut Vec<Operation>) -> Option<Filling> {
+    /// What is left to be decided once nothing more can come. Those that were refused are tried again after their pause.
+    async fn last_decisions(&self, held: &mut Vec<Operation>) -> Option<Filling> {
+        if !held.is_empty() {
+            tokio::time::sleep(HELD_PAUSE).await;
+        }
         let mut filling = Filling::default();
         self.take_decisions(&mut filling, held, self.limits.batch_decisions);
         (!filling.is_empty()).then_some(filling)
