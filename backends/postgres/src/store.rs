@@ -22,6 +22,7 @@ use crate::leaving::{self, Leaving};
 use crate::membership::Membership;
 use crate::options::PostgresOptions;
 use crate::pool::Pool;
+use crate::vacuum::Garbage;
 use crate::writer::{SharedWriter, Writer};
 use crate::{exchange, look, pages, pooler, trace};
 
@@ -44,6 +45,8 @@ pub struct PostgresStore {
     pub(crate) membership: Membership,
     guarantee: Arc<Watched>,
     watching: AbortHandle,
+    garbage: Garbage,
+    options: PostgresOptions,
 }
 
 impl PostgresStore {
@@ -57,11 +60,12 @@ impl PostgresStore {
         let readers = Arc::new(Pool::new(options.clone(), Call::Read, READERS));
         pooler::refuse(&readers).await?;
         let guarantee = Arc::new(Watched::begin(&readers, options.asks_for()).await?);
-        let entered = Writer::open(options, Arc::clone(&guarantee)).await?;
+        let entered = Writer::open(options.clone(), Arc::clone(&guarantee)).await?;
         let membership = Membership::new(&readers, entered.origin, entered.heard, entered.interleaved, entered.wake);
         let writer = Arc::new(Mutex::new(entered.writer));
         let watching = tokio::spawn(Arc::clone(&guarantee).keep(Arc::clone(&readers))).abort_handle();
-        Ok(Self { writer, readers, membership, guarantee, watching })
+        let garbage = entered.garbage;
+        Ok(Self { writer, readers, membership, guarantee, watching, garbage, options })
     }
 
     /// Runs what writes in a task of its own, once it is its turn.
@@ -146,12 +150,10 @@ impl MessageStore for PostgresStore {
 
     /// Besides what the trait says: if much has gone since the last time, a `VACUUM` begins in the background.
     async fn purge(&self, horizon: Horizon, budget: NonZeroU32) -> Result<Purged> {
-        self.write(move |mut writer| async move {
-            let purged = writer.purge(horizon, budget.get()).await?;
-            writer.collect();
-            Ok(purged)
-        })
-        .await
+        let purged = self.write(move |mut writer| async move { writer.purge(horizon, budget.get()).await }).await?;
+        // Commits go on meanwhile.
+        self.garbage.collect(&self.options).await;
+        Ok(purged)
     }
 
     async fn stats(&self) -> Result<Stats> {

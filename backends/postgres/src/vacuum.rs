@@ -2,8 +2,9 @@
 //! minute, in which a busy store turns over more than it holds.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::Mutex;
 use tokio_postgres::Error;
 
 use crate::link::Link;
@@ -23,11 +24,11 @@ const VACUUM_PACKS: &str = "VACUUM (SKIP_LOCKED, TRUNCATE false) slipstream.pack
                             slipstream.head, slipstream.attempt, slipstream.dead, slipstream.seen";
 const VACUUM_MESSAGES: &str = "VACUUM (SKIP_LOCKED, TRUNCATE false) slipstream.message";
 
-/// What has gone since the last vacuum, of texts and of messages.
-#[derive(Debug, Default)]
+/// What has gone since the last vacuum, of texts and of messages. Clones share it.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Garbage {
     kinds: Arc<[Kind; 2]>,
-    running: Arc<AtomicBool>,
+    running: Arc<Mutex<()>>,
 }
 
 /// What has gone of one kind, and from when on that is much.
@@ -64,19 +65,21 @@ impl Garbage {
         self.kinds[1].gone.fetch_add(rows * MESSAGE, Ordering::Relaxed);
     }
 
-    /// Begins a vacuum in the background if much has gone. One runs at a time.
-    pub(crate) fn collect(&self, options: &PostgresOptions) {
-        if !self.kinds.iter().any(Kind::is_much) || self.running.swap(true, Ordering::AcqRel) {
+    /// Begins a vacuum in the background if much has gone. If so much has gone while one runs, that is waited for first:
+    /// otherwise what is purged might outrun it without end.
+    pub(crate) async fn collect(&self, options: &PostgresOptions) {
+        if !self.kinds.iter().any(Kind::is_much) {
             return;
         }
-        let (kinds, running, options) = (Arc::clone(&self.kinds), Arc::clone(&self.running), options.clone());
+        let running = Arc::clone(&self.running).lock_owned().await;
+        let (kinds, options) = (Arc::clone(&self.kinds), options.clone());
         tokio::spawn(async move {
             if let Ok(link) = Link::connect(&options).await
                 && let Err(error) = vacuum(&link, &kinds).await
             {
                 tracing::debug!("a vacuum ended: {error}");
             }
-            running.store(false, Ordering::Release);
+            drop(running);
         });
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct Entered {
     pub(crate) origin: i64,
     /// What had happened before it.
     pub(crate) heard: Heard,
+    /// What has gone by what it writes.
+    pub(crate) garbage: Garbage,
     pub(crate) interleaved: Arc<Interleaved>,
     pub(crate) wake: Arc<Wake>,
 }
@@ -70,6 +72,7 @@ impl Writer {
         let get = || -> Result<_, tokio_postgres::Error> { Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)) };
         let (origin, roster, pack) = get().map_err(|error| unreadable(&error))?;
         let (interleaved, wake) = (Arc::new(Interleaved::default()), Arc::new(Wake::new(options.clone())));
+        let garbage = Garbage::default();
         let writer = Self {
             copies: Copies::new(options.requires_standby()),
             options,
@@ -78,10 +81,10 @@ impl Writer {
             last_pack: pack,
             interleaved: Arc::clone(&interleaved),
             wake: Arc::clone(&wake),
-            garbage: Garbage::default(),
+            garbage: garbage.clone(),
             guarantee,
         };
-        Ok(Entered { writer, origin, heard: Heard { pack, roster }, interleaved, wake })
+        Ok(Entered { writer, origin, heard: Heard { pack, roster }, garbage, interleaved, wake })
     }
 
     /// Commits a batch.
@@ -141,11 +144,6 @@ impl Writer {
             tracing::warn!("the store was closed, but its entry stays: {}", StoreError::from(error));
         }
         self.link = None;
-    }
-
-    /// Has the space used again that was freed, if that is much.
-    pub(crate) fn collect(&self) {
-        self.garbage.collect(&self.options);
     }
 
     /// Runs a statement that writes, on the link that there is or on a new one. A link that is lost is not used again.
