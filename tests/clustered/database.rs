@@ -4,12 +4,9 @@
 //! of it just then.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use slipstream_postgres_server::Server;
 use tokio::task::block_in_place;
-
-use crate::support::LIMIT;
 
 /// The database of the store.
 pub(crate) const NAME: &str = "slipstream";
@@ -132,14 +129,10 @@ impl Database {
         block_in_place(|| self.places[place].as_mut().expect("there is a server").begin());
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a server on another process tells of nothing: it is asked")]
     fn wait_for_standby(&self) {
-        let deadline = Instant::now() + LIMIT;
+        let server = self.places[self.primary].as_ref().expect("there is a primary");
         let sql = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'";
-        while self.sql(sql) != "1" {
-            assert!(Instant::now() < deadline, "the standby does not follow:\n{:?}", self.logs());
-            block_in_place(|| std::thread::sleep(Duration::from_millis(50)));
-        }
+        block_in_place(|| server.until("postgres", sql, "1"));
     }
 
     /// What the servers have logged.

@@ -12,8 +12,8 @@ use super::database::Database;
 use super::grounds::lead;
 use super::member::Member;
 use super::oracle::Oracle;
-use super::wire::{Way, Ways};
-use crate::support::{LIMIT, Signal};
+use super::ways::Ways;
+use crate::support::{Condition, LIMIT, Signal};
 
 /// Most messages that must be confirmed between two faults of a hand.
 const PROGRESS: u64 = 400;
@@ -166,22 +166,22 @@ impl Script<'_> {
             let victim = &ways[random.usize(..ways.len())];
             let done = match fault {
                 OfDatabase::Cut => {
-                    change(victim, &mut random, Way::Cut).await;
+                    change(victim, &mut random, Condition::Cut).await;
                     "ways cut"
                 }
                 OfDatabase::Slow => {
                     let late = Duration::from_millis(random.u64(20..300));
-                    change(victim, &mut random, Way::Slow(late)).await;
+                    change(victim, &mut random, Condition::Slow(late)).await;
                     "ways slowed"
                 }
                 OfDatabase::Silence => {
-                    change(victim, &mut random, Way::Silent).await;
+                    change(victim, &mut random, Condition::Silent).await;
                     "ways silent for a while"
                 }
                 OfDatabase::SilenceAndCut => {
-                    victim.become_all(Way::Silent);
+                    victim.become_all(Condition::Silent);
                     pause(&mut random, 3..20).await;
-                    change(victim, &mut random, Way::Cut).await;
+                    change(victim, &mut random, Condition::Cut).await;
                     "ways silent, then cut"
                 }
                 OfDatabase::LosePrimary => {
@@ -214,10 +214,10 @@ async fn pause(random: &mut Rng, seconds: std::ops::Range<u64>) {
     sleep(Duration::from_millis(random.u64(seconds.start * 1_000..seconds.end * 1_000))).await;
 }
 
-async fn change(victim: &Ways, random: &mut Rng, way: Way) {
-    victim.become_all(way);
+async fn change(victim: &Ways, random: &mut Rng, to: Condition) {
+    victim.become_all(to);
     pause(random, 1..20).await;
-    victim.become_all(Way::Open);
+    victim.become_all(Condition::Open);
 }
 
 /// Kills the primary, promotes the standby, and makes another one where the primary was. If it is lost silently, those
@@ -226,15 +226,15 @@ async fn lose_primary(database: &mut Database, ways: &[Ways], silence: Option<Du
     let place = database.primary();
     let all_become = |way| ways.iter().for_each(|ways| ways.0[place].becomes(way));
     if silence.is_some() {
-        all_become(Way::Silent);
+        all_become(Condition::Silent);
     }
     database.lose_primary();
     database.promote();
     if let Some(silence) = silence {
         sleep(silence).await;
-        all_become(Way::Cut);
+        all_become(Condition::Cut);
     }
     database.add_standby();
     lead(ways, database);
-    all_become(Way::Open);
+    all_become(Condition::Open);
 }

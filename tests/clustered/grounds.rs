@@ -6,7 +6,8 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::database::Database;
 use super::member::Member;
-use super::wire::{Ways, Wire};
+use super::ways::Ways;
+use crate::support::Proxy;
 
 /// Where nobody listens.
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
@@ -48,7 +49,7 @@ impl Grounds {
     /// Another process, which does not run yet, and its ways.
     pub(crate) async fn new_member(&self, further: &[(&str, &str)]) -> (Member, Ways) {
         let [first, second] = [0, 1].map(|place| self.database.at(place).unwrap_or(NOWHERE));
-        let ways = Ways([Wire::start(first).await, Wire::start(second).await]);
+        let ways = Ways([Proxy::start(first).await, Proxy::start(second).await]);
         (Member::new(&ways, further), ways)
     }
 

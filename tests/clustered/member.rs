@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::database::NAME;
-use super::wire::Ways;
+use super::ways::Ways;
 use crate::support::{Peer, Process, Relay, Signal, eventually, own_loopback, upgrade, within};
 
 /// The id that all processes share.
@@ -49,7 +49,7 @@ impl Member {
     pub(crate) fn new(ways: &Ways, further: &[(&str, &str)]) -> Self {
         let own = own_loopback();
         let (links, admin) = (SocketAddr::new(own, LINKS_PORT), SocketAddr::new(own, ADMIN_PORT));
-        let hosts = ways.0.each_ref().map(|wire| wire.address.to_string()).join(",");
+        let hosts = ways.0.each_ref().map(|way| way.address.to_string()).join(",");
         let own_settings = [
             ("SLIPSTREAM_STORE_URL", format!("postgres://postgres@{hosts}/{NAME}")),
             ("SLIPSTREAM_LISTEN", links.to_string()),

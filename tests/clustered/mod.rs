@@ -3,7 +3,7 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `wire` | a way to a server, which can be cut, slowed and made to go silent |
+//! | `ways` | the ways of a process to the servers, which can be cut, slowed and made to go silent |
 //! | `database` | a primary and its standby, and what befalls them |
 //! | `member` | one of the relay's processes, and what befalls it |
 //! | `grounds` | all of these together, as a test wants them |
@@ -30,4 +30,4 @@ mod session;
 mod stopped;
 mod together;
 mod traffic;
-mod wire;
+mod ways;

@@ -6,8 +6,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::grounds::Grounds;
-use super::wire::Way;
-use crate::support::{Event, Peer, Signal, event, within};
+use crate::support::{Condition, Event, Peer, Signal, event, within};
 
 /// Longer than it takes to be taken for dead.
 const LONG: Duration = Duration::from_secs(14);
@@ -87,15 +86,15 @@ async fn a_process_that_was_taken_for_dead_while_it_opened_the_store_begins_agai
     let grounds = Grounds::simple(1, &[]).await;
     let (mut late, ways) = grounds.new_member(&[]).await;
     // So that opening takes a while.
-    ways.become_all(Way::Slow(Duration::from_millis(200)));
+    ways.become_all(Condition::Slow(Duration::from_millis(200)));
     let silence = async {
         while grounds.database.processes() < 2 {
             sleep(Duration::from_millis(10)).await;
         }
-        ways.become_all(Way::Silent);
+        ways.become_all(Condition::Silent);
         sleep(LONG).await;
         assert_eq!(grounds.database.processes(), 1, "it was taken for dead");
-        ways.become_all(Way::Open);
+        ways.become_all(Condition::Open);
     };
     tokio::join!(late.start(), silence);
     assert_eq!((late.failed_starts, late.failure()), (0, None));

@@ -48,7 +48,7 @@ pub use self::peer::{Event, Message, Peer, event};
 pub use self::process::{Process, Relay, Signal, allow_links, ran, written};
 pub use self::prometheus::Prometheus;
 pub use self::proxied::{Kind as ProxyKind, Proxied, certificate};
-pub use self::proxy::Proxy;
+pub use self::proxy::{Condition, Proxy};
 pub use self::sealed::Sealer;
 pub use self::server::{Dialled, Server, ServerLink};
 pub use self::slow::Slow;
