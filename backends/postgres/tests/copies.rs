@@ -11,7 +11,7 @@ use slipstream_postgres::{PostgresOptions, PostgresStore};
 use slipstream_postgres_server::Server;
 use slipstream_store::{Batch, Durability, MessageStore as _, Outcome, StoreError, Survives};
 
-use standbys::{committed, set, until, wait_for_standbys};
+use standbys::{committed, set, wait_for_standbys};
 
 const DATABASE: &str = "postgres";
 
@@ -44,7 +44,7 @@ async fn nothing_is_confirmed_without_the_standby_that_is_required() {
     standby.stop();
     let handle = Arc::clone(&store);
     let waiting = tokio::spawn(async move { handle.commit(batch("m2")).await });
-    until(&server, WAITING, "1");
+    server.until(DATABASE, WAITING, "1");
     set(&server, "ALTER SYSTEM RESET synchronous_standby_names");
     let let_go = waiting.await.expect("the call ends");
     assert!(matches!(let_go, Err(StoreError::Indeterminate(_))), "{let_go:?}");
@@ -76,7 +76,7 @@ async fn the_guarantee_follows_the_server() {
         set(&server, settings);
         server.stop();
         server.begin();
-        until(&server, "SELECT count(*) > 0 FROM pg_stat_replication WHERE state = 'streaming'", "t");
+        server.until(DATABASE, "SELECT count(*) > 0 FROM pg_stat_replication WHERE state = 'streaming'", "t");
         committed(&store, &format!("m-{told}"), &["a"]).await;
         let deadline = Instant::now() + Duration::from_secs(60);
         while store.guarantee().survives != survives || !store.guarantee().to_string().contains(told) {

@@ -1,13 +1,16 @@
 //! Servers that go away, and links that are cut: what is said of a commit, and how the store goes on.
-#![expect(clippy::expect_used, reason = "a test says what it finds by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test says what it finds by panicking")]
+
+mod standbys;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use slipstream_conformance::fixture::*;
 use slipstream_postgres::{PostgresOptions, PostgresStore};
 use slipstream_postgres_server::Server;
 use slipstream_store::{Batch, Depth, MessageStore as _, Outcome, StoreError};
+
+use standbys::wait_for_standbys;
 
 const DATABASE: &str = "postgres";
 
@@ -22,14 +25,6 @@ async fn open(server: &Server) -> Arc<PostgresStore> {
 
 fn batch(name: &str) -> Arc<Batch> {
     Arc::new(vec![put(message(name, &["a"]))].into())
-}
-
-async fn until(server: &Server, sql: &str, expected: &str) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while server.sql(DATABASE, sql) != expected {
-        assert!(Instant::now() < deadline, "{sql} is not {expected}");
-        tokio::task::yield_now().await;
-    }
 }
 
 /// While the server is down a commit says that nothing was done; once it is back, the store goes on by itself and all is
@@ -71,7 +66,7 @@ async fn a_cut_commit_is_indeterminate_and_is_repeated() {
         let store = Arc::clone(&store);
         tokio::spawn(async move { store.commit(batch("m1")).await })
     };
-    until(&server, WAITING, "1").await;
+    server.until(DATABASE, WAITING, "1");
     server.sql(DATABASE, &WAITING.replace("count(*)", "pg_terminate_backend(pid)"));
     let cut = waiting.await.expect("the call ends");
     assert!(matches!(cut, Err(StoreError::Indeterminate(_))), "{cut:?}");
@@ -89,22 +84,20 @@ async fn a_commit_that_waits_for_no_standby_is_not_called_done() {
     let mut standby = server.standby();
     let store = open(&server).await;
     remember_all(&*store, &["a"]).await;
-    server.sql(DATABASE, "ALTER SYSTEM SET synchronous_standby_names = '*'");
-    server.sql(DATABASE, "SELECT pg_reload_conf()");
-    until(&server, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'", "1").await;
+    wait_for_standbys(&server);
     let sequence = recorded(&*store, message("m1", &["a"])).await;
     standby.stop();
     let settled: Arc<Batch> = Arc::new(vec![acknowledge("a", sequence)].into());
     for _ in 0..2 {
         let (handle, again) = (Arc::clone(&store), Arc::clone(&settled));
         let waiting = tokio::spawn(async move { handle.commit(again).await });
-        until(&server, WAITING, "1").await;
+        server.until(DATABASE, WAITING, "1");
         server.sql(DATABASE, &WAITING.replace("count(*)", "pg_cancel_backend(pid)"));
         let doubtful = waiting.await.expect("the call ends");
         assert!(matches!(doubtful, Err(StoreError::Indeterminate(_))), "{doubtful:?}");
     }
     let waiting = tokio::spawn(async move { store.commit(settled).await });
-    until(&server, WAITING, "1").await;
+    server.until(DATABASE, WAITING, "1");
     assert!(!waiting.is_finished(), "it waits for the standby, though it changes nothing");
     standby.begin();
     assert_eq!(waiting.await.expect("the call ends").expect("it commits"), [Outcome::Unchanged]);
@@ -117,13 +110,11 @@ async fn a_member_beats_while_its_commit_waits_for_a_standby() {
     let mut standby = server.standby();
     let (store, other) = (open(&server).await, open(&server).await);
     remember_all(&*store, &["a"]).await;
-    server.sql(DATABASE, "ALTER SYSTEM SET synchronous_standby_names = '*'");
-    server.sql(DATABASE, "SELECT pg_reload_conf()");
-    until(&server, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'", "1").await;
+    wait_for_standbys(&server);
     standby.stop();
     let handle = Arc::clone(&store);
     let waiting = tokio::spawn(async move { handle.commit(batch("m1")).await });
-    until(&server, WAITING, "1").await;
+    server.until(DATABASE, WAITING, "1");
     let seen = shared(&*store).beat().await.expect("it beats");
     let again = shared(&*other).beat().await.expect("another beats");
     assert_eq!((seen.len(), again.len()), (2, 2));

@@ -4,19 +4,19 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "it is for tests, which say what is missing by panicking")]
 
 mod account;
+mod keeper;
 mod pooler;
 mod processes;
 mod programs;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use account::Account;
+use keeper::{Ends, Keeper};
 use tempfile::TempDir;
 
 pub use pooler::Pooler;
@@ -24,22 +24,15 @@ pub use pooler::Pooler;
 /// Longest that a server may take to start or to stop.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// What begins a server and ends it with this signal once its standard input ends, which it does with the process that
-/// holds it. Then nobody else removes its folder.
-const KEEPER: &str = r#"exec 3<&0; folder=$1; signal=$2; shift 2; "$@" </dev/null & server=$!
-    word=; read -r word <&3; kill -"$signal" $server 2>/dev/null; wait; [ "$word" = keep ] || rm -rf "$folder""#;
-
-/// What a keeper is told that is to leave the folder.
-const KEEP: &[u8] = b"keep\n";
-
 /// A server with a folder of its own. It is stopped and its folder removed when it is dropped.
 #[derive(Debug)]
 pub struct Server {
+    // It ends before its folder goes.
+    keeper: Option<Keeper>,
     folder: TempDir,
     account: Account,
     port: u16,
     settings: String,
-    keeper: Option<Child>,
 }
 
 impl Server {
@@ -128,19 +121,24 @@ impl Server {
         self.run("psql", &["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", &self.url(database), "-c", statements])
     }
 
+    /// Asks a database, again and again, until it is answered so.
+    ///
+    /// # Panics
+    /// If that takes longer than a minute.
+    pub fn until(&self, database: &str, statement: &str, expected: &str) {
+        self.wait_until(&format!("does not answer {expected} to {statement}"), |server| {
+            server.sql(database, statement) == expected
+        });
+    }
+
     /// Starts the server again after it was stopped or killed, on the same port.
     ///
     /// # Panics
     /// If it does not start.
     pub fn begin(&mut self) {
         assert!(self.keeper.is_none(), "the server runs");
-        let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log"));
-        let log = log.expect("the server's log can be written");
-        let mut keeper = self.account.command(Path::new("/bin/sh"));
-        keeper.args(["-c", KEEPER, "keeper"]).arg(self.folder.path()).arg("QUIT");
-        keeper.arg(programs::find("postgres")).args(["-D", &self.data()]);
-        keeper.stdin(Stdio::piped()).stdout(log.try_clone().expect("a file can be shared")).stderr(log);
-        self.keeper = Some(keeper.spawn().expect("the server's process starts"));
+        let arguments = ["-D", &self.data()];
+        self.keeper = Some(Keeper::begin(&self.account, self.folder.path(), Ends::Quit, "postgres", &arguments));
         self.wait_until("does not start", |server| server.is_ready());
     }
 
@@ -150,7 +148,7 @@ impl Server {
     /// If it does not stop.
     pub fn stop(&mut self) {
         self.run("pg_ctl", &["stop", "-m", "fast", "-w", "-D", &self.data()]);
-        self.end_keeper();
+        drop(self.keeper.take());
     }
 
     /// Kills all of the server's processes without a word, as a crash of its machine does but for what is not synced.
@@ -163,7 +161,7 @@ impl Server {
         let all = processes::with_children(first);
         all.iter().for_each(|process| processes::kill(*process));
         self.wait_until("does not end", |_| !all.iter().any(|process| processes::is_running(*process)));
-        self.end_keeper();
+        drop(self.keeper.take());
     }
 
     /// Makes a standby a server of its own, which takes writes. Returns once it does.
@@ -204,19 +202,8 @@ impl Server {
         ready.is_ok_and(|status| status.success())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a server on another process tells of nothing: it is asked")]
     fn wait_until(&self, problem: &str, is_so: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + LONGEST;
-        while !is_so(self) {
-            assert!(Instant::now() < deadline, "the server {problem} within {LONGEST:?}; its log:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn end_keeper(&mut self) {
-        if let Some(keeper) = self.keeper.take() {
-            end(keeper);
-        }
+        wait_until(|| is_so(self), || format!("the server {problem}; its log:\n{}", self.log()));
     }
 
     /// Runs one of PostgreSQL's programs; returns what it prints.
@@ -230,18 +217,14 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.end_keeper();
+/// Waits for what another process does.
+#[expect(clippy::disallowed_methods, reason = "another process tells of nothing: it is asked")]
+fn wait_until(is_so: impl Fn() -> bool, problem: impl Fn() -> String) {
+    let deadline = Instant::now() + LONGEST;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "within {LONGEST:?} {}", problem());
+        std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// Has a keeper end what it keeps, and leave the folder.
-fn end(mut keeper: Child) {
-    if let Some(mut stdin) = keeper.stdin.take() {
-        let _ = stdin.write_all(KEEP);
-    }
-    let _ = keeper.wait();
 }
 
 /// A port on which nobody listens now.

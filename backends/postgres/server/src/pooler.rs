@@ -1,23 +1,18 @@
 //! A PgBouncer before a server.
 
-use std::fs;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
-
 use tempfile::TempDir;
 
 use crate::account::Account;
-use crate::{KEEPER, Server, end, free_port, programs};
-
-/// Longest that it may take to start.
-const LONGEST: Duration = Duration::from_secs(60);
+use crate::keeper::{Ends, Keeper};
+use crate::{Server, free_port, wait_until};
 
 /// A PgBouncer with a folder of its own. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Pooler {
+    // It ends before its folder goes.
+    _keeper: Keeper,
     _folder: TempDir,
     port: u16,
-    keeper: Option<Child>,
 }
 
 impl Server {
@@ -26,7 +21,6 @@ impl Server {
     /// # Panics
     /// If it is not installed, or does not start.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "another process tells of nothing: it is asked")]
     pub fn pooler(&self, pool_mode: &str) -> Pooler {
         let (account, port) = (Account::find(), free_port());
         let folder = account.folder();
@@ -37,23 +31,11 @@ impl Server {
         );
         let file = folder.path().join("pgbouncer.ini");
         account.write(&file, &settings);
-        let log = fs::File::create(folder.path().join("log")).expect("a log can be written");
-        let mut keeper = account.command("/bin/sh".as_ref());
-        // A shell has what it begins in the background ignore SIGQUIT, and PgBouncer leaves it at that.
-        keeper
-            .args(["-c", KEEPER, "keeper"])
-            .arg(folder.path())
-            .arg("TERM")
-            .arg(programs::find("pgbouncer"))
-            .arg(&file);
-        keeper.stdin(Stdio::piped()).stdout(log.try_clone().expect("a file can be shared")).stderr(log);
-        let pooler = Pooler { _folder: folder, port, keeper: Some(keeper.spawn().expect("its process starts")) };
-        let deadline = Instant::now() + LONGEST;
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < deadline, "PgBouncer does not start within {LONGEST:?}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        pooler
+        let keeper =
+            Keeper::begin(&account, folder.path(), Ends::Term, "pgbouncer", &[file.to_str().expect("a path is text")]);
+        let is_there = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        wait_until(is_there, || "PgBouncer does not start".to_owned());
+        Pooler { _keeper: keeper, _folder: folder, port }
     }
 }
 
@@ -62,13 +44,5 @@ impl Pooler {
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
-    }
-}
-
-impl Drop for Pooler {
-    fn drop(&mut self) {
-        if let Some(keeper) = self.keeper.take() {
-            end(keeper);
-        }
     }
 }

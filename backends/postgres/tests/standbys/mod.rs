@@ -13,22 +13,13 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Has commits wait for any standby, once one is there.
 pub(crate) fn wait_for_standbys(server: &Server) {
     set(server, "ALTER SYSTEM SET synchronous_standby_names = '*'");
-    until(server, "SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'", "t");
+    server.until("postgres", "SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'", "t");
 }
 
 /// Changes a setting of the server in all its sessions.
 pub(crate) fn set(server: &Server, statement: &str) {
     server.sql("postgres", statement);
     server.sql("postgres", "SELECT pg_reload_conf()");
-}
-
-/// Asks until it is answered so.
-pub(crate) fn until(server: &Server, sql: &str, expected: &str) {
-    let deadline = Instant::now() + LONGEST;
-    while server.sql("postgres", sql) != expected {
-        assert!(Instant::now() < deadline, "{sql} is not {expected}");
-        std::thread::yield_now();
-    }
 }
 
 /// Records a message, again and again until it is known to be there.
