@@ -81,10 +81,7 @@ pub async fn join(url: &Secret) -> Result<Arc<dyn MessageStore>, StoreError> {
 }
 
 /// Where a store is, for people. It tells no secret.
-///
-/// # Errors
-/// [`StoreError::Inaccessible`] for a URL that is none.
-pub fn told_place(config: &StoreConfig) -> Result<String, StoreError> {
+fn told_place(config: &StoreConfig) -> Result<String, StoreError> {
     match config {
         StoreConfig::Files { path, .. } => Ok(path.display().to_string()),
         StoreConfig::Postgres { url, .. } => address(url),

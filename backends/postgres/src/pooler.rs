@@ -4,7 +4,7 @@
 use slipstream_store::{Result, StoreError};
 
 use crate::errors::{only, unreadable};
-use crate::pool::Pool;
+use crate::pool::{Lent, Pool};
 
 const SESSION: &str = "SELECT pg_backend_pid()";
 
@@ -14,15 +14,15 @@ const SESSION: &str = "SELECT pg_backend_pid()";
 /// `Unsupported` if they have the same; otherwise as those of reading.
 pub(crate) async fn refuse(readers: &Pool) -> Result<()> {
     let (first, second) = (readers.lend().await?.0, readers.lend().await?.0);
-    let mut sessions = Vec::new();
-    for lent in [&first, &second, &first] {
-        let session: i32 = only(&lent.ask(SESSION).await?)?.try_get(0).map_err(|error| unreadable(&error))?;
-        sessions.push(session);
-    }
-    if sessions[0] == sessions[1] || sessions[0] != sessions[2] {
+    let (own, other) = (session(&first).await?, session(&second).await?);
+    if own == other || own != session(&first).await? {
         let text = "a pooler such as PgBouncer lends sessions of PostgreSQL by the transaction: expected a direct address, or \
                     pool_mode=session";
         return Err(StoreError::Unsupported(text.to_owned()));
     }
     Ok(())
+}
+
+async fn session(lent: &Lent<'_>) -> Result<i32> {
+    only(&lent.ask(SESSION).await?)?.try_get(0).map_err(|error| unreadable(&error))
 }

@@ -46,7 +46,6 @@ pub struct PostgresStore {
     guarantee: Arc<Watched>,
     watching: AbortHandle,
     garbage: Garbage,
-    options: PostgresOptions,
 }
 
 impl PostgresStore {
@@ -60,12 +59,11 @@ impl PostgresStore {
         let readers = Arc::new(Pool::new(options.clone(), Call::Read, READERS));
         pooler::refuse(&readers).await?;
         let guarantee = Arc::new(Watched::begin(&readers, options.asks_for()).await?);
-        let entered = Writer::open(options.clone(), Arc::clone(&guarantee)).await?;
+        let entered = Writer::open(options, Arc::clone(&guarantee)).await?;
         let membership = Membership::new(&readers, entered.origin, entered.heard, entered.interleaved, entered.wake);
         let writer = Arc::new(Mutex::new(entered.writer));
         let watching = tokio::spawn(Arc::clone(&guarantee).keep(Arc::clone(&readers))).abort_handle();
-        let garbage = entered.garbage;
-        Ok(Self { writer, readers, membership, guarantee, watching, garbage, options })
+        Ok(Self { writer, readers, membership, guarantee, watching, garbage: entered.garbage })
     }
 
     /// Runs what writes in a task of its own, once it is its turn.
@@ -152,7 +150,7 @@ impl MessageStore for PostgresStore {
     async fn purge(&self, horizon: Horizon, budget: NonZeroU32) -> Result<Purged> {
         let purged = self.write(move |mut writer| async move { writer.purge(horizon, budget.get()).await }).await?;
         // Commits go on meanwhile.
-        self.garbage.collect(&self.options).await;
+        self.garbage.collect().await;
         Ok(purged)
     }
 

@@ -25,8 +25,9 @@ const VACUUM_PACKS: &str = "VACUUM (SKIP_LOCKED, TRUNCATE false) slipstream.pack
 const VACUUM_MESSAGES: &str = "VACUUM (SKIP_LOCKED, TRUNCATE false) slipstream.message";
 
 /// What has gone since the last vacuum, of texts and of messages. Clones share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Garbage {
+    options: PostgresOptions,
     kinds: Arc<[Kind; 2]>,
     running: Arc<Mutex<()>>,
 }
@@ -55,6 +56,10 @@ impl Kind {
 }
 
 impl Garbage {
+    pub(crate) fn new(options: PostgresOptions) -> Self {
+        Self { options, kinds: Arc::default(), running: Arc::default() }
+    }
+
     /// Bytes of texts went.
     pub(crate) fn add(&self, bytes: u64) {
         self.kinds[0].gone.fetch_add(bytes, Ordering::Relaxed);
@@ -67,12 +72,12 @@ impl Garbage {
 
     /// Begins a vacuum in the background if much has gone. If so much has gone while one runs, that is waited for first:
     /// otherwise what is purged might outrun it without end.
-    pub(crate) async fn collect(&self, options: &PostgresOptions) {
+    pub(crate) async fn collect(&self) {
         if !self.kinds.iter().any(Kind::is_much) {
             return;
         }
         let running = Arc::clone(&self.running).lock_owned().await;
-        let (kinds, options) = (Arc::clone(&self.kinds), options.clone());
+        let Self { options, kinds, .. } = self.clone();
         tokio::spawn(async move {
             if let Ok(link) = Link::connect(&options).await
                 && let Err(error) = vacuum(&link, &kinds).await

@@ -72,7 +72,7 @@ impl Writer {
         let get = || -> Result<_, tokio_postgres::Error> { Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)) };
         let (origin, roster, pack) = get().map_err(|error| unreadable(&error))?;
         let (interleaved, wake) = (Arc::new(Interleaved::default()), Arc::new(Wake::new(options.clone())));
-        let garbage = Garbage::default();
+        let garbage = Garbage::new(options.clone());
         let writer = Self {
             copies: Copies::new(options.requires_standby()),
             options,
