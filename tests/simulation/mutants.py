@@ -127,7 +127,7 @@ MUTANTS = [
         "self.dispatcher.read_on(&shared.interleaved());",
         "if !MUTANT { self.dispatcher.read_on(&shared.interleaved()); }",
         CLUSTER,
-        ("everything settles", "deliveries come in order"),
+        ("everything settles", "deliveries come in order", "values never go back"),
     ),
 ]
 
