@@ -4,8 +4,8 @@
     tests/simulation/mutants.py            # all of them, some minutes
     tests/simulation/mutants.py NAME ...   # some of them
 
-It works on a copy of the tree in target/mutants, with a build of its own, in which every mutant waits for its name in
-SLIPSTREAM_MUTANT. `bites.rs` breaks what a relay stands on (its store, its streams, its disk); this breaks what stands in
+It works on a copy of the tree in the target folder's mutants, with a build of its own, in which every mutant waits for its
+name in SLIPSTREAM_MUTANT. What the build of the tests has made of other projects' packages is copied. `bites.rs` breaks what a relay stands on (its store, its streams, its disk); this breaks what stands in
 relay/src/relay. A mutant whose line has changed is an error: adapt it.
 """
 
@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-WORK = ROOT / "target" / "mutants"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+TREE = TARGET / "mutants" / "tree"
+BUILD = TARGET / "mutants" / "build"
 
 # How many seeds a mutant is tried with.
 SEEDS = 8
@@ -134,20 +136,35 @@ MUTANTS = [
 
 def copy_tree() -> Path:
     """A copy of the files that git knows of or would take, those that have not changed left alone."""
-    tree = WORK / "tree"
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True,
     ).stdout
     names = {name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()}
     for name in names:
-        source, target = ROOT / name, tree / name
+        source, target = ROOT / name, TREE / name
         if not target.exists() or target.read_bytes() != source.read_bytes():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-    for left in [path for path in tree.rglob("*") if path.is_file() and str(path.relative_to(tree)) not in names]:
+    for left in [path for path in TREE.rglob("*") if path.is_file() and str(path.relative_to(TREE)) not in names]:
         left.unlink()
-    return tree
+    return TREE
+
+
+def copy_dependencies() -> None:
+    """Copies what the tests' build has of packages that are not of this workspace. The times stay, by which cargo knows that
+    they are up to date; where it does not, it builds them."""
+    for folder in (".fingerprint", "build", "deps"):
+        source, target = TARGET / "debug" / folder, BUILD / "debug" / folder
+        target.mkdir(parents=True, exist_ok=True)
+        for entry in source.iterdir() if source.is_dir() else ():
+            copy = target / entry.name
+            if copy.exists() or entry.name.removeprefix("lib").startswith("slipstream"):
+                continue
+            if entry.is_dir():
+                shutil.copytree(entry, copy)
+            elif entry.suffix in (".rlib", ".rmeta", ".so", ".d"):
+                shutil.copy2(entry, copy)
 
 
 def plant(mutants: list[Mutant], tree: Path) -> list[str]:
@@ -165,12 +182,11 @@ def plant(mutants: list[Mutant], tree: Path) -> list[str]:
 
 def simulate(tree: Path, mutant: str, tests: list[str], seed: int | None = None) -> subprocess.CompletedProcess:
     environment = os.environ | {
-        "CARGO_TARGET_DIR": str(WORK / "build"), "SLIPSTREAM_SIM_SEEDS": str(SEEDS), "SLIPSTREAM_MUTANT": mutant,
+        "CARGO_TARGET_DIR": str(BUILD), "SLIPSTREAM_SIM_SEEDS": str(SEEDS), "SLIPSTREAM_MUTANT": mutant,
     }
     if seed is not None:
         environment["SLIPSTREAM_SIM_SEED"] = str(seed)
-    # The simulation has a store of its own, so that no engine is built.
-    command = ["cargo", "test", "--locked", "--no-default-features", "--test", "simulation", "--", *tests]
+    command = ["cargo", "test", "--locked", "--workspace", "--all-features", "--test", "simulation", "--", *tests]
     return subprocess.run(
         command, cwd=tree, env=environment, timeout=PATIENCE, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -192,6 +208,7 @@ def main(names: list[str]) -> int:
         return 2
     chosen = [mutant for mutant in MUTANTS if not names or mutant.name in names]
     tree, escaped = copy_tree(), 0
+    copy_dependencies()
     misplaced = plant(chosen, tree)
     if misplaced:
         print("\n".join(misplaced), file=sys.stderr)
