@@ -28,6 +28,7 @@ mod dead_letter;
 mod error;
 mod exchange;
 mod guarantee;
+mod holdings;
 mod ids;
 mod peer;
 mod shared;
@@ -43,6 +44,9 @@ pub use dead_letter::{
 pub use error::{Result, StoreError};
 pub use exchange::{Came, Exchanged, Sent, Show};
 pub use guarantee::{About, Durability, Guarantee, Survives};
+pub use holdings::{
+    Fate, HeldDelivery, HeldHeader, HeldMessage, HeldOnce, HeldOrigin, HeldStamps, HeldState, Holdings,
+};
 pub use ids::{ClusterGroup, GeneratedFor, Identity, InvalidId, Key, MessageId, MessageType, PeerId, Tag};
 pub use peer::{Peer, PeerKind, RememberedPeer, Roster, RosterVersion};
 pub use shared::{Member, MemberId, News, Owed, SharedStore};

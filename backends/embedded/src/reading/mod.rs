@@ -3,6 +3,7 @@
 pub(crate) mod check;
 mod check_index;
 pub(crate) mod exchange;
+pub(crate) mod holdings;
 pub(crate) mod journal;
 pub(crate) mod pages;
 pub(crate) mod trace;

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::path::Path;
 
-use slipstream_store::{Defect, Depth, Guarantee, Result, Stats};
+use slipstream_store::{Defect, Depth, Guarantee, Result, Sequence, Stats, StoreError};
 
 use crate::engine::{Engine, Reader, Tables, Visited, Write};
 use crate::files::lock::StoreLock;
 use crate::files::opening::Label;
 use crate::ledger::load;
 use crate::reading::check;
+use crate::rows::codec::{self, IndexRow};
 use crate::rows::table::Table;
+use crate::rows::{keys, read};
 use crate::store::opened::Opened;
 
 /// A store that nobody uses, whatever its engine. Every call blocks, and is made by one thread.
@@ -53,6 +55,20 @@ pub trait OfflineStore: Tables + fmt::Debug + Send {
     /// # Errors
     /// As [`Engine::close`].
     fn close(self: Box<Self>) -> Result<StoreLock>;
+}
+
+/// Has a store say that of the messages that were recorded before this sequence others may be missing, as it does once
+/// traces have left for their size. Nothing else changes.
+///
+/// # Errors
+/// `Corrupted` if there is nothing in the store; as [`OfflineStore::apply`].
+pub fn set_whole_from(store: &mut dyn OfflineStore, from: Sequence) -> Result<()> {
+    let nothing = || StoreError::Corrupted("the ledger's counters are missing".to_owned());
+    let meta = read::meta(store)?.ok_or_else(nothing)?;
+    let meta = codec::decode_meta(&meta)?;
+    let index = IndexRow { whole_from: from.get(), ..meta.index.ok_or_else(nothing)? };
+    let value = codec::encode_meta(meta.row, index, meta.journal)?;
+    store.apply(&[Write::Put { table: Table::Blocks, key: keys::META, value: &value }])
 }
 
 impl<E: Engine> OfflineStore for Opened<E> {
