@@ -44,11 +44,15 @@ BEGIN
     WHERE p.no >= from_pack AND p.no < before_pack AND p.writer <> me AND e.peer IS NOT NULL;
 END $$;
 
--- A new process, and what has happened before it.
-CREATE FUNCTION slipstream.enter(by_program text, OUT origin bigint, OUT roster bigint, OUT next_pack bigint)
+-- A new process, and what has happened before it. `makes` is whether it makes the store, whose version is negative until it
+-- is finished.
+CREATE FUNCTION slipstream.enter(by_program text, makes boolean, OUT origin bigint, OUT roster bigint, OUT next_pack bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
+    IF EXISTS (SELECT FROM slipstream.head WHERE (schema_version < 0) <> makes) THEN
+        RAISE EXCEPTION 'a migration into this store was not finished' USING ERRCODE = 'SL005';
+    END IF;
     INSERT INTO slipstream.process (program) VALUES (by_program) RETURNING process.origin INTO enter.origin;
     INSERT INTO slipstream.beat VALUES (enter.origin, 0);
     SELECT h.roster, h.next_pack INTO enter.roster, enter.next_pack FROM slipstream.head h;

@@ -1,5 +1,7 @@
 //! What the database says went wrong, as what the caller does next.
 
+use std::path::PathBuf;
+
 use slipstream_store::{InvalidId, Result, StoreError};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::{Error, Row};
@@ -12,6 +14,9 @@ pub(crate) const NAMES_ITS_OWN: &str = "SL002";
 
 /// Every sequence has been given.
 const NO_MORE_SEQUENCES: &str = "SL003";
+
+/// The store is one that a migration has not finished.
+const UNFINISHED: &str = "SL005";
 
 /// The roster is another than the one that messages were routed by.
 const OUTDATED: &str = "SL004";
@@ -101,6 +106,7 @@ fn refused(said: &DbError, call: Call) -> StoreError {
     match said.code().code() {
         RETIRED => StoreError::Retired,
         OUTDATED => StoreError::Outdated,
+        UNFINISHED => StoreError::Inaccessible(text),
         NO_MORE_SEQUENCES => StoreError::Full(text),
         // The server was told to stop, or stops because another of its processes crashed, while a commit may have waited
         // for a standby.
@@ -114,4 +120,9 @@ fn refused(said: &DbError, call: Call) -> StoreError {
         code if ["28", "3D", "42"].iter().any(|class| code.starts_with(class)) => StoreError::Inaccessible(text),
         _ => StoreError::Unavailable(text),
     }
+}
+
+/// The store is open elsewhere.
+pub(crate) fn in_use() -> StoreError {
+    StoreError::InUse(PathBuf::from("the store in PostgreSQL"))
 }

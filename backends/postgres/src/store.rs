@@ -53,13 +53,23 @@ impl PostgresStore {
     ///
     /// # Errors
     /// `Unavailable` or `Busy` if the server cannot be reached; `Inaccessible` if it refuses this user; `Unsupported` if
-    /// it is too old, or the schema is another program's or of a later version. Nothing was changed.
+    /// it is too old, or the schema is another program's or of a later version. Nothing was changed. `Inaccessible` also if a
+    /// migration into the store was not finished.
     pub async fn open(options: PostgresOptions) -> Result<Self> {
+        Self::enter(options, false).await
+    }
+
+    /// Opens a store that is being made, and that nobody else opens.
+    pub(crate) async fn open_unfinished(options: PostgresOptions) -> Result<Self> {
+        Self::enter(options, true).await
+    }
+
+    async fn enter(options: PostgresOptions, makes: bool) -> Result<Self> {
         leaving::ended().await;
         let readers = Arc::new(Pool::new(options.clone(), Call::Read, READERS));
         pooler::refuse(&readers).await?;
         let guarantee = Arc::new(Watched::begin(&readers, options.asks_for()).await?);
-        let entered = Writer::open(options, Arc::clone(&guarantee)).await?;
+        let entered = Writer::open(options, Arc::clone(&guarantee), makes).await?;
         let membership = Membership::new(&readers, entered.origin, entered.heard, entered.interleaved, entered.wake);
         let writer = Arc::new(Mutex::new(entered.writer));
         let watching = tokio::spawn(Arc::clone(&guarantee).keep(Arc::clone(&readers))).abort_handle();

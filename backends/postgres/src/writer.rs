@@ -24,7 +24,7 @@ const COMMIT: &str = "SELECT * FROM slipstream.commit($1, $2, $3, $4, $5, $6, $7
                       $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, \
                       $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52)";
 const PURGE: &str = "SELECT * FROM slipstream.purge($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-const ENTER: &str = "SELECT origin, roster, next_pack FROM slipstream.enter($1)";
+const ENTER: &str = "SELECT origin, roster, next_pack FROM slipstream.enter($1, $2)";
 const LEAVE: &str = "SELECT slipstream.leave($1)";
 
 /// A statement that takes longer is a reason to look at what the server waits for.
@@ -59,15 +59,17 @@ pub(crate) struct Entered {
 }
 
 impl Writer {
-    /// Connects, prepares the schema and enters this process.
+    /// Connects, prepares the schema unless it `makes` the store, and enters this process.
     ///
     /// # Errors
     /// As [`schema::prepare`].
-    pub(crate) async fn open(options: PostgresOptions, guarantee: Arc<Watched>) -> Result<Entered> {
+    pub(crate) async fn open(options: PostgresOptions, guarantee: Arc<Watched>, makes: bool) -> Result<Entered> {
         let mut link = Link::connect(&options).await?;
-        schema::prepare(&mut link, options.may_make()).await?;
+        if !makes {
+            schema::prepare(&mut link, options.may_make()).await?;
+        }
         let program = concat!("slipstream ", env!("CARGO_PKG_VERSION"));
-        let rows = link.query(ENTER, &[&program]).await.map_err(|error| failed(&error, Call::Write))?;
+        let rows = link.query(ENTER, &[&program, &makes]).await.map_err(|error| failed(&error, Call::Write))?;
         let row = only(&rows)?;
         let get = || -> Result<_, tokio_postgres::Error> { Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)) };
         let (origin, roster, pack) = get().map_err(|error| unreadable(&error))?;
