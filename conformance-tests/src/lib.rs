@@ -23,6 +23,7 @@ mod model;
 #[cfg(all(feature = "power-loss", target_os = "linux"))]
 pub mod power;
 
+pub use cases::lockstep::history::{History, history};
 pub use cases::{Case, Clause, cases, shared_cases};
 pub use fault::{Call, FaultStore, Faults, Held, When};
 pub use harness::{AfterACut, FlippedBits, Harness, ModelHarness, Sandbox, SharedModelHarness, run};

@@ -4,6 +4,7 @@
 //! begin (0 unless set). A failure names its seed and the shortest steps that were found to fail; with the same seed
 //! they come again.
 
+pub mod history;
 pub(super) mod pair;
 pub(super) mod steps;
 

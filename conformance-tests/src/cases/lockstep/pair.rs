@@ -154,6 +154,10 @@ impl<'a, H: Harness> Pair<'a, H> {
         }
         prop_assert_eq!(self.store()?.check(Depth::Full).await.map_err(unexpected)?, []);
         prop_assert_eq!(self.model().check(Depth::Full).await.map_err(unexpected)?, []);
+        self.close().await
+    }
+
+    pub(super) async fn close(self) -> Checked {
         self.store()?.close().await.map_err(unexpected)
     }
 
