@@ -15,6 +15,7 @@ use slipstream_store::{About, Durability, MessageStore, Stats, StoreError};
 
 #[cfg(not(feature = "postgres"))]
 use self::absent as postgres;
+pub use self::postgres::{Making, ReadAlone};
 use crate::clock::Clock;
 use crate::config::{EmbeddedEngine, Engine, StoreConfig};
 use crate::link::Secret;

@@ -43,6 +43,19 @@ impl SettingFlags {
 #[derive(Debug, Clone, Default)]
 pub struct StoreFlags(SettingFlags);
 
+/// The URL of the store that several processes share, as the settings name it.
+///
+/// # Errors
+/// Everything that is wrong with the configuration, as if it named that store; also if there is no URL.
+pub(super) fn shared_url() -> Result<Option<Secret>, Faults> {
+    let store = Setting::by_key("store").map(|store| (store, Engine::Postgres.name().to_owned()));
+    let config = SettingFlags(store.into_iter().collect()).inspect(backend::COMPILED).outcome?;
+    Ok(match config.store_config() {
+        StoreConfig::Postgres { url, .. } => Some(url),
+        StoreConfig::Files { .. } => None,
+    })
+}
+
 /// The keys of the settings that name a store.
 const STORE_KEYS: [&str; 3] = ["config", "storage_path", "store"];
 

@@ -49,10 +49,15 @@ async fn leave(store: &dyn MessageStore) {
     drop(store.close().await);
 }
 
-fn place(url: &Secret) -> Result<String, OfflineError> {
+/// Where the store with this URL is, for people.
+pub(super) fn place(url: &Secret) -> Result<String, OfflineError> {
     backend::address(url).map_err(|error| fault("SLIPSTREAM_STORE_URL", error))
 }
 
-fn fault(place: &str, error: StoreError) -> OfflineError {
-    OfflineError::Store { path: PathBuf::from(place), error }
+/// What is told of an error of the store at this place.
+pub(super) fn fault(place: &str, error: StoreError) -> OfflineError {
+    match error {
+        StoreError::InUse(_) => OfflineError::InUse(PathBuf::from(place)),
+        error => OfflineError::Store { path: PathBuf::from(place), error },
+    }
 }

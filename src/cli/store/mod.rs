@@ -49,7 +49,7 @@ pub(super) async fn run(command: &Command) -> ExitCode {
         Command::Compact(arguments) => compact::run(arguments),
         Command::Backup(arguments) => backup::run(arguments).await,
         Command::Restore(arguments) => restore::run(arguments),
-        Command::Migrate(arguments) => migrate::run(arguments),
+        Command::Migrate(arguments) => migrate::run(arguments).await,
     };
     done.unwrap_or_else(Failure::told)
 }
