@@ -12,17 +12,14 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use serde_json::{Value, json};
 use support::{
-    ENGINES, Ended, Peer, Relay, an_engine, assert_has, assert_whole, bulk_message, counts, drain, files, fill,
-    spawn_store, store, store_with_backlog,
+    ENGINES, Ended, FILLING, Peer, Relay, an_engine, assert_delivers_everything, assert_has, assert_whole, counts,
+    drain, files, fill_with_everything, spawn_store, store, store_with_backlog,
 };
 
 const QUIET: &str = "--enable-message-logs=false";
 
 /// Kills of a migration in a row.
 const KILLS: u32 = 8;
-
-/// What the peer `away` is owed.
-const BACKLOG: u64 = 2_500;
 
 fn place(engine: &str, path: &Path) -> String {
     format!("{engine}:{}", path.to_str().expect("a path of UTF-8"))
@@ -38,58 +35,12 @@ async fn migrated(from: &str, to: &str) -> Value {
     serde_json::from_str(&ended.stdout).expect("one JSON object")
 }
 
-fn event(id: &str, tag: &str) -> String {
-    json!({"type": "EVENT", "messageId": id, "targetedTags": [tag]}).to_string()
-}
-
-/// Has a relay make a store of everything that there is, and kills it: a backlog, a delivery with attempts, a dead letter,
-/// an anonymous peer that is owed a message. Answers the relay's id.
-async fn fill_with_everything(folder: &Path, engine: &str) -> String {
-    let flags = ["--store", engine, QUIET, "--ack-timeout=300ms", "--max-message-republish-attempts=3"];
-    let mut relay = Relay::start(folder, &flags).await;
-    drop(Peer::connect(&relay, "id=away&tags=away").await);
-    let mut slow = Peer::connect(&relay, "id=slow&tags=slow").await;
-    let mut dead = Peer::connect(&relay, "id=dead&tags=dead").await;
-    let anonymous = Peer::connect(&relay, "tags=anonymous").await;
-    let mut sender = Peer::connect(&relay, "id=sender").await;
-    sender.publish(event("unheard", "dead")).await;
-    dead.message().await;
-    relay.metric_becomes("slipstream_dead_letters", 1.0).await;
-    sender.publish(event("tried", "slow")).await;
-    for _ in 0..2 {
-        assert_eq!(slow.message().await.id(), "tried");
-    }
-    drop(slow);
-    sender.publish(event("unnamed", "anonymous")).await;
-    fill(&relay, BACKLOG, |number| bulk_message("away", number)).await;
-    let id = anonymous.link.response.header("slipstream-id").expect("it is told").to_owned();
-    relay.process.kill().await;
-    id
-}
-
-/// Asserts that a relay over the store in this folder is the one that the store was made by, and owes what it owed.
-async fn assert_delivers_everything(folder: &Path, engine: &str, id: &str) {
-    let relay = Relay::start(folder, &["--store", engine, QUIET]).await;
-    assert_eq!(relay.metric("slipstream_dead_letters").await, 1.0);
-    let mut sender = Peer::connect(&relay, "id=sender").await;
-    assert_eq!(sender.link.response.header("slipstream-id"), Some(id));
-    // Its identity is remembered, so that it is confirmed and not owed again.
-    sender.publish(bulk_message("away", 0)).await;
-    relay.metric_becomes(r#"slipstream_backlog{peer="away"}"#, BACKLOG as f64).await;
-    let mut slow = Peer::connect(&relay, "id=slow&tags=slow").await;
-    assert_eq!(slow.take().await.id(), "tried");
-    drain(Peer::connect(&relay, "id=away&tags=away").await, BACKLOG).await;
-    relay.metric_becomes(r#"slipstream_backlog{peer="away"}"#, 0.0).await;
-    // Nobody reads on these, so the relay would wait for the answers to its Closes.
-    drop((sender, slow));
-    assert!(relay.stop().await.success());
-}
-
 #[tokio::test]
 async fn everything_moves_between_any_two_engines() {
     for from in ENGINES {
         let folder = tempfile::tempdir().expect("a folder");
-        let id = fill_with_everything(folder.path(), from).await;
+        let flags = [&["--store", from][..], &FILLING].concat();
+        let id = fill_with_everything(Relay::start(folder.path(), &flags).await).await;
         let source = folder.path().join("store");
         assert_whole(&source).await;
         let (expected, before) = (counts(&source).await, files(&source));
@@ -105,13 +56,14 @@ async fn everything_moves_between_any_two_engines() {
             let back = folder.path().join(format!("back-from-{to}"));
             let again = migrated(&place(to, &target), &place(from, &back)).await;
             assert_eq!((&again["rows"], &again["rowBytes"]), (&told["rows"], &told["rowBytes"]));
-            assert_delivers_everything(&folder.path().join(format!("to-{to}")), to, &id).await;
+            let moved = folder.path().join(format!("to-{to}"));
+            assert_delivers_everything(Relay::start(&moved, &["--store", to, QUIET]).await, &id).await;
         }
         assert_eq!(counts(&source).await, expected, "{from}: the source stays");
         if matches!(*from, "sqlite" | "lmdb") {
             assert!(files(&source) == before, "{from}: the source is as it was, byte for byte");
         }
-        assert_delivers_everything(folder.path(), from, &id).await;
+        assert_delivers_everything(Relay::start(folder.path(), &["--store", from, QUIET]).await, &id).await;
     }
 }
 

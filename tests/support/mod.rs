@@ -13,6 +13,7 @@
 mod application;
 mod bulk;
 mod certificates;
+mod everything;
 mod far;
 mod holder;
 mod http;
@@ -39,6 +40,7 @@ use std::time::Duration;
 pub use self::application::{Application, Progress};
 pub use self::bulk::{bulk_id, drain, drain_part, fill, fill_as};
 pub use self::certificates::{CLIENT, Files, HOST, each};
+pub use self::everything::{FILLING, assert_delivers_everything, fill_with_everything};
 pub use self::far::{Far, Way};
 pub use self::holder::Holder;
 pub use self::http::{Response, get, put, request};
