@@ -31,6 +31,12 @@ fn processes_that_share_a_store_hold_with_moody_applications_through_faults() {
     hold(test, 189..=194, |_| cluster().with_moods().with_faults(&Fault::SHARING));
 }
 
+#[test]
+fn processes_that_share_a_store_hold_while_it_comes_and_goes() {
+    let test = "processes_that_share_a_store_hold_while_it_comes_and_goes";
+    hold(test, 301..=306, |_| cluster().with_faults(&Fault::FAILING_OVER));
+}
+
 /// Two such relays that are linked: of each one process dials or is dialled, and another goes on when it is gone.
 #[test]
 fn linked_clusters_hold_through_faults() {

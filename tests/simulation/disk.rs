@@ -74,6 +74,8 @@ struct State {
     dead: Vec<Arc<ModelStore>>,
     /// The processes that stand still, and until when.
     paused: BTreeMap<PeerId, Instant>,
+    /// Those that do not reach it, and until when.
+    away: BTreeMap<PeerId, Instant>,
     commits: u64,
     synced: Option<PathBuf>,
     randomness: fastrand::Rng,
@@ -97,6 +99,7 @@ impl Disk {
             open: BTreeMap::new(),
             dead: Vec::new(),
             paused: BTreeMap::new(),
+            away: BTreeMap::new(),
             commits: 0,
             synced: None,
             randomness: world.randomness(),
@@ -139,11 +142,23 @@ impl Disk {
         self.state.lock().paused.insert(host.clone(), Instant::now() + lasts);
     }
 
+    /// The process on a host does not reach the store from now on, for so long. Of what is under way it does not hear.
+    pub(crate) fn go_away(&self, host: &PeerId, lasts: Duration) {
+        self.world.note(host, format_args!("does not reach its store for {lasts:?}"));
+        self.state.lock().away.insert(host.clone(), Instant::now() + lasts);
+    }
+
+    /// Whether this is the store of both.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.relay == other.relay
+    }
+
     /// The process on a host is gone. A commit that was under way happened or did not.
     pub(crate) fn cut_off(&self, host: &PeerId) {
         let (session, happens) = {
             let mut state = self.state.lock();
             state.paused.remove(host);
+            state.away.remove(host);
             let happens = state.randomness.bool();
             (state.open.remove(host), happens)
         };
@@ -216,6 +231,11 @@ impl Disk {
         }
     }
 
+    /// It happens or does not, and nobody hears of it.
+    fn unclear(&self) -> Fate {
+        Fate::Unclear { happens: self.state.lock().randomness.bool() }
+    }
+
     fn take_time(&self) -> Duration {
         let mut state = self.state.lock();
         let slowest = u64::try_from(state.mood.slowest.as_millis()).unwrap_or(u64::MAX);
@@ -277,6 +297,16 @@ impl SimStore {
         }
     }
 
+    fn is_away(&self) -> bool {
+        self.disk.state.lock().away.get(&self.life.host).is_some_and(|until| *until > Instant::now())
+    }
+
+    /// The store can be reached by this process.
+    fn check_reach(&self) -> Result<()> {
+        self.check_alive()?;
+        if self.is_away() { Err(StoreError::Unavailable("it is out of reach".to_owned())) } else { Ok(()) }
+    }
+
     /// A read: what it answers is as of some moment while it ran.
     async fn read<T>(&self, read: impl Fn(&ModelStore) -> Result<T>) -> Result<T> {
         self.check_alive()?;
@@ -284,12 +314,13 @@ impl SimStore {
             return read(&self.model);
         }
         self.disk.moves(&self.life.host).await;
+        self.check_reach()?;
         let first = self.disk.state.lock().randomness.bool();
         let pause = self.disk.take_time();
         let early = first.then(|| read(&self.model));
         sleep(pause).await;
         self.disk.moves(&self.life.host).await;
-        self.check_alive()?;
+        self.check_reach()?;
         early.unwrap_or_else(|| read(&self.model))
     }
 
@@ -299,8 +330,9 @@ impl SimStore {
         let (disk, host) = (&self.disk, &self.life.host);
         self.check_alive()?;
         disk.moves(host).await;
+        self.check_reach()?;
         sleep(disk.take_time()).await;
-        self.check_alive()?;
+        self.check_reach()?;
         let member = self.model.shared().ok_or(StoreError::Closed)?;
         let changed = match disk.fate(&Batch::default()) {
             Fate::Done | Fate::Full | Fate::Poisoned => change(member),
@@ -315,6 +347,9 @@ impl SimStore {
         sleep(disk.take_time()).await;
         disk.moves(host).await;
         self.check_alive()?;
+        if self.is_away() {
+            return Err(StoreError::Indeterminate("it is out of reach".to_owned()));
+        }
         changed
     }
 
@@ -355,6 +390,7 @@ impl MessageStore for SimStore {
     async fn commit(&self, batch: Arc<Batch>) -> Result<Vec<Outcome>> {
         self.check_alive()?;
         self.disk.moves(&self.life.host).await;
+        self.check_reach()?;
         let (pause, fate) = (self.disk.take_time(), self.disk.fate(&batch));
         self.under_way(Some(Arc::clone(&batch)));
         // The writer works on, whether or not anyone waits for it.
@@ -363,10 +399,14 @@ impl MessageStore for SimStore {
         tokio::spawn(async move {
             sleep(pause).await;
             let begun = !writer.life.is_over() && writer.under_way(None).is_some();
+            let fate = if writer.is_away() { writer.disk.unclear() } else { fate };
             let _ = answer.send(if begun { writer.finish(&batch, fate) } else { Err(StoreError::Closed) });
         });
-        let result = answered.await.unwrap_or(Err(StoreError::Closed));
+        let mut result = answered.await.unwrap_or(Err(StoreError::Closed));
         self.disk.moves(&self.life.host).await;
+        if result.is_ok() && self.is_away() {
+            result = Err(StoreError::Indeterminate("it is out of reach".to_owned()));
+        }
         if let Err(error) = &result {
             self.disk.world.note(&self.disk.relay, format_args!("commit: {error}"));
         }
@@ -407,9 +447,9 @@ impl MessageStore for SimStore {
     }
 
     async fn purge(&self, horizon: Horizon, budget: NonZeroU32) -> Result<Purged> {
-        self.check_alive()?;
+        self.check_reach()?;
         sleep(self.disk.take_time()).await;
-        self.check_alive()?;
+        self.check_reach()?;
         let purged = at_once(self.model.purge(horizon, budget))?;
         self.disk.oracle.purged(&self.disk.relay, &horizon, &purged);
         Ok(purged)
@@ -464,6 +504,7 @@ impl SharedStore for SimStore {
         loop {
             self.check_alive()?;
             self.disk.moves(&self.life.host).await;
+            self.check_reach()?;
             let member = self.model.shared().ok_or(StoreError::Closed)?;
             let news = at_once(member.news(Duration::ZERO))?;
             if news != News::NONE || Instant::now() >= ends {

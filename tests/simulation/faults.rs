@@ -56,6 +56,13 @@ impl Simulation {
             Fault::Pause => {
                 relay.disk.pause(&relay.host, lasts);
             }
+            Fault::Away => {
+                let of_all = randomness.bool();
+                let mates = self.relays.iter().filter(|mate| mate.disk.is_same(&relay.disk));
+                for mate in mates.filter(|mate| of_all || mate.host == relay.host) {
+                    mate.disk.go_away(&mate.host, lasts.min(Duration::from_secs(20)));
+                }
+            }
         }
     }
 

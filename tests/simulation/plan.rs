@@ -219,6 +219,8 @@ pub(crate) enum Fault {
     ClockJump,
     /// A process stands still at each call of its store for a while, as one that was stopped.
     Pause,
+    /// A shared store is out of reach for a while, of one process or of all, as while its database fails over.
+    Away,
 }
 
 impl Fault {
@@ -248,6 +250,10 @@ impl Fault {
         Self::Disk,
         Self::Pause,
     ];
+
+    /// What befalls them while the store itself comes and goes.
+    pub(crate) const FAILING_OVER: [Self; 7] =
+        [Self::Reset, Self::Cut, Self::RelayCrash, Self::RelayRestart, Self::ApplicationCrash, Self::Away, Self::Away];
 }
 
 /// Which faults happen, and how often.

@@ -17,7 +17,7 @@ use crate::clock::{MachineClock, SimClock};
 use crate::disk::Disk;
 use crate::invariants::Oracle;
 use crate::network::{Crash, Life, Network};
-use crate::plan::{Breakage, Plan};
+use crate::plan::{Breakage, Fault, Plan};
 use crate::world::World;
 
 /// How long it takes until a relay that ended is started again.
@@ -38,6 +38,8 @@ pub(crate) struct RelayMachine {
     breakage: Breakage,
     /// Whether a store may fail for good here.
     disk_fails: bool,
+    /// Whether the store may be out of reach here.
+    store_goes_away: bool,
     running: Mutex<Running>,
 }
 
@@ -89,6 +91,7 @@ impl RelayMachine {
             settings,
             breakage: plan.breakage.clone(),
             disk_fails: plan.faults.hurt_disks(),
+            store_goes_away: plan.faults.kinds.contains(&Fault::Away),
             running: Mutex::default(),
         })
     }
@@ -137,7 +140,7 @@ impl RelayMachine {
             Ok(()) => shutdown.is_cancelled(),
             // The others took it for dead.
             Err(RelayError::Store(StoreError::Retired)) => true,
-            Err(RelayError::Store(_)) => self.disk_fails,
+            Err(RelayError::Store(error)) => self.disk_fails || self.store_goes_away && error.is_transient(),
             Err(_) => false,
         };
         self.world.holds("relays do not fail", due, || format!("{} ended: {ended:?}", self.host));
