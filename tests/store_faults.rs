@@ -210,6 +210,18 @@ async fn a_poisoned_store_ends_the_relay_and_the_message_is_refused() {
     assert!(matches!(ended, Err(RelayError::Store(StoreError::Poisoned(_)))), "{ended:?}");
 }
 
+/// Whoever starts the relay again must see why it ended, whatever was unclear before.
+#[tokio::test]
+async fn a_relay_that_is_shut_out_after_an_unclear_commit_says_that_it_was() {
+    let fixture = Fixture::start().await;
+    let mut shop = fixture.connect("shop").await;
+    fixture.faults.fail_next(Call::Commit, StoreError::Indeterminate("cut off".to_owned()), When::After);
+    fixture.faults.fail_next(Call::Commit, StoreError::Retired, When::Before);
+    assert_eq!(shop.publish("m1").await["code"], "storage_unavailable");
+    let ended = tokio::time::timeout(LIMIT, fixture.running).await.unwrap().unwrap();
+    assert!(matches!(ended, Err(RelayError::Store(StoreError::Retired))), "{ended:?}");
+}
+
 #[tokio::test]
 async fn a_store_that_cannot_be_purged_ends_the_relay() {
     let fixture = Fixture::start().await;

@@ -90,8 +90,8 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             self.health.tried(&result, is_last, &*self.clock);
             if is_last {
                 let result = match result {
-                    // Whether it was committed shows when the store is available again.
-                    Err(error @ StoreError::Unavailable(_)) => Err(error),
+                    // Whether it was committed shows when the store is available again, or to the process that begins anew.
+                    Err(error @ (StoreError::Unavailable(_) | StoreError::Retired)) => Err(error),
                     Err(error) if unclear => Err(StoreError::Indeterminate(error.to_string())),
                     result => result,
                 };
