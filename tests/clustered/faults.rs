@@ -128,11 +128,11 @@ impl Script<'_> {
                     self.done("processes killed");
                 }
                 OfProcesses::Stop => {
-                    self.stop(&members[victim], victim, random.u64(1_000..9_000)).await;
+                    self.stop(&mut members[victim], victim, random.u64(1_000..9_000)).await;
                     self.done("processes stopped for less than 9 s");
                 }
                 OfProcesses::LongStop => {
-                    self.stop(&members[victim], victim, random.u64(12_000..20_000)).await;
+                    self.stop(&mut members[victim], victim, random.u64(12_000..20_000)).await;
                     self.done("processes stopped for more than 12 s");
                 }
                 OfProcesses::Roll => {
@@ -148,7 +148,7 @@ impl Script<'_> {
         }
     }
 
-    async fn stop(&self, member: &Member, number: usize, millis: u64) {
+    async fn stop(&self, member: &mut Member, number: usize, millis: u64) {
         member.signal(Signal::STOP);
         self.oracle.awake.stopped(number);
         sleep(Duration::from_millis(millis)).await;

@@ -99,6 +99,7 @@ impl Member {
 
     /// Kills the process.
     pub(crate) async fn kill(&mut self) {
+        self.expect_alive();
         let mut relay = self.relay.take().expect("it runs");
         relay.process.kill().await;
     }
@@ -106,6 +107,7 @@ impl Member {
     /// Asks the process to end, and waits until it has. Returns whether it says that all is well: if the database is out of
     /// reach just then, or the process was shut out, it does not.
     pub(crate) async fn stop(&mut self) -> bool {
+        self.expect_alive();
         let mut relay = self.relay.take().expect("it runs");
         relay.process.signal(Signal::TERM);
         let status = within("a process to end in order", relay.process.end()).await;
@@ -115,8 +117,15 @@ impl Member {
     }
 
     /// Has the process stand still, or go on.
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.expect_alive();
         self.relay().process.signal(signal);
+    }
+
+    fn expect_alive(&mut self) {
+        if let Some(failure) = self.failure() {
+            panic!("{failure}");
+        }
     }
 
     /// What the process said, if it ended though nobody told it to.

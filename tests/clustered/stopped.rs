@@ -18,8 +18,8 @@ fn text(id: &str) -> String {
 /// A message lies unread at a process that stands still. Its sender links elsewhere and sends a newer one. The older one is
 /// neither confirmed nor passed on after that, although the process goes on.
 async fn nothing_old_is_taken_in(pause: Duration) {
-    let grounds = Grounds::simple(2, &[]).await;
-    let [one, two] = &grounds.members[..] else { panic!("two processes") };
+    let mut grounds = Grounds::simple(2, &[]).await;
+    let [one, two] = &mut grounds.members[..] else { panic!("two processes") };
     let mut receiver = Peer::connect(two.relay(), "id=receiver&tags=here").await;
     let mut former = Peer::connect(one.relay(), "id=sender").await;
     former.publish(text("m-0")).await;
