@@ -81,8 +81,8 @@ CREATE TABLE slipstream.pack (
 -- Texts are read in parts, and what compresses them does more than a commit otherwise.
 ALTER TABLE slipstream.pack ALTER meta SET STORAGE EXTERNAL, ALTER texts SET STORAGE EXTERNAL,
     ALTER meta_ends SET STORAGE EXTERNAL, ALTER text_ends SET STORAGE EXTERNAL;
-CREATE INDEX pack_done ON slipstream.pack (done_at) WHERE done_at IS NOT NULL AND meta IS NOT NULL AND origin IS NULL;
-CREATE INDEX pack_expires ON slipstream.pack (expires_min) WHERE expires_min IS NOT NULL;
+CREATE INDEX pack_done ON slipstream.pack (done_at, no) WHERE done_at IS NOT NULL AND meta IS NOT NULL AND origin IS NULL;
+CREATE INDEX pack_expires ON slipstream.pack (expires_min, no) WHERE expires_min IS NOT NULL;
 CREATE INDEX pack_origin ON slipstream.pack (origin) WHERE origin IS NOT NULL;
 
 -- What makes each message the message it is. An import is no record and has no fingerprint.

@@ -57,11 +57,12 @@ BEGIN
     PERFORM slipstream.close_packs(ARRAY[which]);
 END $$;
 
+-- What goes is read by the index that has it first. The planner would rather sort all that there is.
 CREATE FUNCTION slipstream.purge(
     my_origin bigint, now_is bigint, expiry_horizon bigint, identity_horizon bigint, max_identities bigint,
     stamp_horizon bigint, trace_horizon bigint, max_trace_bytes bigint, budget bigint,
     OUT peers text[], OUT sequences bigint[], OUT removed bigint, OUT more boolean, OUT rows_gone bigint
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql SET enable_sort = off SET enable_bitmapscan = off AS $$
 DECLARE
     head slipstream.head;
     p record;
