@@ -14,6 +14,7 @@ mod errors;
 mod exchange;
 mod fields;
 mod guarantee;
+mod hints;
 mod holdings;
 mod leaving;
 mod link;

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use slipstream_store::{Durability, Result, StoreError};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Notify;
 use tokio_postgres::error::Severity;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::ToSql;
@@ -16,6 +15,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls, Row
 use tracing::{debug, warn};
 
 use crate::errors::unconnected;
+use crate::hints::Ear;
 use crate::options::PostgresOptions;
 
 /// What holds on each connection, whatever the server, the database or the role say. A commit that was cancelled while
@@ -45,18 +45,18 @@ impl Link {
     /// # Errors
     /// `Unavailable`, `Busy` or `Inaccessible`; nothing was done.
     pub(crate) async fn connect(options: &PostgresOptions) -> Result<Self> {
-        Self::listening(options, Arc::default()).await
+        Self::listening(options, None).await
     }
 
-    /// As [`connect`](Self::connect); notifications that come over it are passed on.
+    /// As [`connect`](Self::connect); notifications that come over it are heard.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
-    pub(crate) async fn listening(options: &PostgresOptions, heard: Arc<Notify>) -> Result<Self> {
+    pub(crate) async fn listening(options: &PostgresOptions, ear: Option<Arc<Ear>>) -> Result<Self> {
         let mut refusals = Vec::new();
         for (number, host) in options.hosts() {
             let longest = options.longest_connect();
-            let connecting = tokio::time::timeout(longest, Self::connect_and_set(options, host, Arc::clone(&heard)));
+            let connecting = tokio::time::timeout(longest, Self::connect_and_set(options, host, ear.clone()));
             let connected = connecting.await.unwrap_or_else(|_| {
                 Err(StoreError::Unavailable(format!("PostgreSQL did not let a link be made within {longest:?}")))
             });
@@ -71,8 +71,8 @@ impl Link {
         Err(all_refused(refusals))
     }
 
-    async fn connect_and_set(options: &PostgresOptions, host: &Config, heard: Arc<Notify>) -> Result<Self> {
-        let told = Told { doubt: Arc::new(AtomicBool::new(false)), heard };
+    async fn connect_and_set(options: &PostgresOptions, host: &Config, ear: Option<Arc<Ear>>) -> Result<Self> {
+        let told = Told { doubt: Arc::new(AtomicBool::new(false)), ear };
         let client = match options.tls(host)? {
             Some(tls) => connect(host, tls, &told).await,
             None => connect(host, NoTls, &told).await,
@@ -138,7 +138,7 @@ fn all_refused(mut refusals: Vec<StoreError>) -> StoreError {
 #[derive(Debug, Clone)]
 struct Told {
     doubt: Arc<AtomicBool>,
-    heard: Arc<Notify>,
+    ear: Option<Arc<Ear>>,
 }
 
 /// Makes a connection, which a task carries.
@@ -165,7 +165,7 @@ where
                 told.doubt.store(true, Ordering::Release);
                 warn!(code = notice.code().code(), "PostgreSQL warns: {}", notice.message());
             }
-            Ok(AsyncMessage::Notification(_)) => told.heard.notify_one(),
+            Ok(AsyncMessage::Notification(said)) => told.ear.iter().for_each(|ear| ear.hear(said.payload())),
             Ok(_) => {}
             Err(error) => {
                 debug!("a link to PostgreSQL ended: {error}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use slipstream_store::{Member, MemberId, News, Owed, PeerId, Result, StoreError};
+use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use crate::errors::{Call, damaged_peer, only, unreadable};
@@ -27,6 +28,8 @@ pub(crate) struct Heard {
     pub(crate) pack: i64,
     /// The version of the roster.
     pub(crate) roster: i64,
+    /// When it was looked last.
+    pub(crate) looked: Instant,
 }
 
 /// Whom others made owed something before commits of this handle.
@@ -120,7 +123,7 @@ impl Membership {
         let mut told = self.told.lock();
         let fresh = numbers.unwrap_or_default().into_iter().zip(lost).filter(|(number, _)| told.insert(*number));
         let lost = fresh.map(|(_, peer)| peer).collect();
-        let before = std::mem::replace(heard, Heard { pack, roster }).roster;
+        let before = std::mem::replace(heard, Heard { pack, roster, looked: Instant::now() }).roster;
         Ok(News { owed, roster: (before != roster).then(|| look::version(roster)), lost })
     }
 }

@@ -7,6 +7,7 @@ use slipstream_store::{Member, MemberId, News, Owed, PeerId, RememberedPeer, Res
 use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
 
+use crate::hints::Hint;
 use crate::look;
 use crate::membership::{member, said};
 use crate::store::PostgresStore;
@@ -29,7 +30,7 @@ impl SharedStore for PostgresStore {
 
     async fn claim(&self, peer: &PeerId) -> Result<Option<RememberedPeer>> {
         let rows = self.membership.ask(CLAIM, peer.as_str()).await?;
-        self.membership.wake.ring();
+        self.membership.wake.ring(Hint::Look);
         rows.first().map(look::remembered).transpose()
     }
 
@@ -49,12 +50,21 @@ impl SharedStore for PostgresStore {
         let mut heard = self.membership.heard.lock().await;
         let begun = Instant::now();
         loop {
-            let news = self.membership.look(&self.readers, &mut heard).await?;
+            // Who rang since the last look is heard at once.
             let left = most.saturating_sub(begun.elapsed());
-            if news != News::NONE || left.is_zero() {
+            let wait = left.min(LOOKS_EVERY.saturating_sub(heard.looked.elapsed()));
+            self.membership.wake.heard(wait).await;
+            let told = self.membership.wake.take(heard.pack);
+            let news = match told {
+                Some((pack, peers)) if heard.looked.elapsed() < LOOKS_EVERY && begun.elapsed() < most => {
+                    heard.pack = pack;
+                    News { owed: Owed::Peers(peers.into_iter().collect()), ..News::NONE }
+                }
+                _ => self.membership.look(&self.readers, &mut heard).await?,
+            };
+            if news != News::NONE || begun.elapsed() >= most {
                 return Ok(news);
             }
-            self.membership.wake.heard(left.min(LOOKS_EVERY)).await;
         }
     }
 

@@ -1,26 +1,29 @@
-//! What wakes those who wait for news: a notification, sent and heard over a connection of its own. It may get lost, for
-//! whoever waits also looks now and then; so no commit waits for one to be sent, and none for a standby.
+//! What wakes those who wait for news: a notification with a [hint](crate::hints), sent and heard over a connection of its
+//! own. It may get lost, for whoever waits also looks now and then; so no commit waits for one to be sent, and none for a
+//! standby.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use slipstream_store::{Result, StoreError};
+use slipstream_store::{PeerId, Result, StoreError};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::errors::unconnected;
+use crate::hints::{Ear, Hint, Made, Outbox};
 use crate::link::Link;
 use crate::options::PostgresOptions;
 
 /// Least time between two notifications. What happens within it is told by one.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Time after which a connection that was lost is made again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 const LISTEN: &str = "SET synchronous_commit = off; LISTEN slipstream";
-const NOTIFY: &str = "NOTIFY slipstream";
+const NOTIFY: &str = "SELECT pg_notify('slipstream', $1)";
 
 /// The connection that notifications go over, from the first use on until this is dropped.
 #[derive(Debug)]
@@ -31,17 +34,20 @@ pub(crate) struct Wake {
     has_others: AtomicBool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Bells {
-    /// Others are to be woken.
+    /// Others are to be woken, and told this.
     ring: Notify,
-    /// Others have something to tell.
-    heard: Arc<Notify>,
+    outbox: Outbox,
+    ear: Arc<Ear>,
 }
 
 impl Wake {
-    pub(crate) fn new(options: PostgresOptions) -> Self {
-        Self { options, bells: Arc::default(), task: OnceLock::new(), has_others: AtomicBool::new(false) }
+    /// For the process of this origin.
+    pub(crate) fn new(options: PostgresOptions, origin: i64) -> Self {
+        let ear = Arc::new(Ear::of(origin));
+        let bells = Arc::new(Bells { ring: Notify::new(), outbox: Outbox::default(), ear });
+        Self { options, bells, task: OnceLock::new(), has_others: AtomicBool::new(false) }
     }
 
     /// Says whether there are others to be woken.
@@ -50,17 +56,27 @@ impl Wake {
     }
 
     /// Wakes the others soon, if there are any.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn ring(&self, hint: Hint) {
         if self.has_others.load(Ordering::Relaxed) {
             self.begin();
+            if let Hint::Made(made) = &hint {
+                // This process knows of its own.
+                self.bells.ear.inbox.add(Hint::Made(Made { peers: BTreeSet::new(), ..*made }));
+            }
+            self.bells.outbox.add(hint);
             self.bells.ring.notify_one();
         }
+    }
+
+    /// Takes what was heard, as [`Inbox::take`].
+    pub(crate) fn take(&self, pack: i64) -> Option<(i64, BTreeSet<PeerId>)> {
+        self.bells.ear.inbox.take(pack)
     }
 
     /// Waits until another rings, at most so long.
     pub(crate) async fn heard(&self, most: Duration) {
         self.begin();
-        let _ = tokio::time::timeout(most, self.bells.heard.notified()).await;
+        let _ = tokio::time::timeout(most, self.bells.ear.heard.notified()).await;
     }
 
     /// Ends it.
@@ -95,16 +111,19 @@ async fn carry(options: PostgresOptions, bells: Arc<Bells>) {
 
 /// Listens, and notifies whenever it is asked to, until the connection is lost.
 async fn notify(options: &PostgresOptions, bells: &Bells) -> Result<(), StoreError> {
-    let link = Link::listening(options, Arc::clone(&bells.heard)).await?;
-    let run = async |sql| link.client().batch_execute(sql).await.map_err(|error| unconnected(&error));
-    run(LISTEN).await?;
+    let link = Link::listening(options, Some(Arc::clone(&bells.ear))).await?;
+    link.client().batch_execute(LISTEN).await.map_err(|error| unconnected(&error))?;
     // Something may have happened while nobody listened.
-    bells.heard.notify_one();
+    bells.ear.inbox.add(Hint::Look);
+    bells.ear.heard.notify_one();
     loop {
-        match tokio::time::timeout(AGAIN, bells.ring.notified()).await {
-            Ok(()) => run(NOTIFY).await?,
-            Err(_) if link.is_closed() => return Err(StoreError::Unavailable("the link was lost".to_owned())),
-            Err(_) => {}
+        let rung = tokio::time::timeout(AGAIN, bells.ring.notified()).await.is_ok();
+        if let Some(hint) = bells.outbox.take().filter(|_| rung) {
+            let text = hint.write(bells.ear.own);
+            link.query(NOTIFY, &[&text]).await.map_err(|error| unconnected(&error))?;
+        }
+        if link.is_closed() {
+            return Err(StoreError::Unavailable("the link was lost".to_owned()));
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slipstream_store::{Batch, Horizon, Outcome, PeerId, Purged, Result, StoreError};
+use tokio::time::Instant;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -73,7 +74,7 @@ impl Writer {
         let row = only(&rows)?;
         let get = || -> Result<_, tokio_postgres::Error> { Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)) };
         let (origin, roster, pack) = get().map_err(|error| unreadable(&error))?;
-        let (interleaved, wake) = (Arc::new(Interleaved::default()), Arc::new(Wake::new(options.clone())));
+        let (interleaved, wake) = (Arc::new(Interleaved::default()), Arc::new(Wake::new(options.clone(), origin)));
         let garbage = Garbage::new(options.clone());
         let writer = Self {
             copies: Copies::new(options.requires_standby()),
@@ -86,7 +87,14 @@ impl Writer {
             garbage: garbage.clone(),
             guarantee,
         };
-        Ok(Entered { writer, origin, heard: Heard { pack, roster }, garbage, interleaved, wake })
+        Ok(Entered {
+            writer,
+            origin,
+            heard: Heard { pack, roster, looked: Instant::now() },
+            garbage,
+            interleaved,
+            wake,
+        })
     }
 
     /// Commits a batch.
@@ -104,8 +112,8 @@ impl Writer {
                 Err(Refused::For(error)) => return Err(error),
             };
             self.garbage.add(done.freed);
-            if done.is_news() {
-                self.wake.ring();
+            if let Some(hint) = plan.hint(&done) {
+                self.wake.ring(hint);
             }
             if let Some((next_pack, owed)) = done.recorded.take() {
                 self.last_pack = next_pack;

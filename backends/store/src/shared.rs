@@ -130,7 +130,7 @@ pub struct Member {
 /// The peers that came to be owed something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owed {
-    /// These, in no order.
+    /// These, in no order; it may name some that are owed nothing.
     Peers(Vec<PeerId>),
     /// Too much has happened to say which: any of them.
     Anyone,

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use slipstream_store::{DuplicateBy, Outcome, Owed, Result, StoreError};
+use slipstream_store::{DuplicateBy, Outcome, Owed, PeerId, Result, StoreError};
 use tokio_postgres::Row;
 
 use super::planned::{Asked, Plan};
 use crate::bits::Bits;
 use crate::errors::unreadable;
+use crate::hints::{Hint, Made};
 use crate::{membership, sequences};
 
 /// What the statement answered.
@@ -58,13 +59,6 @@ impl TryFrom<&Row> for Done {
     }
 }
 
-impl Done {
-    /// Whether others are to be told of it.
-    pub(crate) fn is_news(&self) -> bool {
-        self.codes.contains(&0) || self.rare.contains(&true)
-    }
-}
-
 impl Plan<'_> {
     /// The outcomes, in the order of the operations.
     ///
@@ -72,6 +66,16 @@ impl Plan<'_> {
     /// `Corrupted` if the answer is not one to this plan.
     pub(crate) fn outcomes(&self, done: &Done) -> Result<Vec<Outcome>> {
         self.asked.iter().map(|asked| outcome(*asked, done)).collect()
+    }
+
+    /// What others are to be told.
+    pub(crate) fn hint(&self, done: &Done) -> Option<Hint> {
+        if done.rare.contains(&true) {
+            return Some(Hint::Look);
+        }
+        let (from, next) = (done.base?, done.recorded.as_ref()?.0);
+        let peers: Result<_, _> = self.parameters.recipients().map(PeerId::new).collect();
+        Some(peers.map_or(Hint::Look, |peers| Hint::Made(Made { from, next, peers })))
     }
 }
 

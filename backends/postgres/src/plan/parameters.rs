@@ -161,6 +161,11 @@ impl<'a> Parameters<'a> {
         Ok(())
     }
 
+    /// Whom messages are for, each maybe more than once.
+    pub(super) fn recipients(&self) -> impl Iterator<Item = &'a str> {
+        self.owed.peer.iter().copied()
+    }
+
     /// Adds a step for a rare operation, with its new pack, -1 if it makes none, and the first of its blobs.
     pub(super) fn rare_step(&mut self, operation: Value, pack: i32, blob: i32) -> Result<usize> {
         let at = self.rare.len();
