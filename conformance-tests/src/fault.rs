@@ -33,6 +33,7 @@ pub enum Call {
     Close,
     Claim,
     Release,
+    ClaimedByOthers,
     TakeDuty,
     LeaveDuty,
     News,
@@ -262,6 +263,10 @@ impl<S: MessageStore> SharedStore for FaultStore<S> {
 
     async fn release(&self, peer: &PeerId) -> Result<()> {
         self.pass(Call::Release, self.shared_inner()?.release(peer)).await
+    }
+
+    async fn claimed_by_others(&self) -> Result<Vec<PeerId>> {
+        self.pass(Call::ClaimedByOthers, self.shared_inner()?.claimed_by_others()).await
     }
 
     async fn take_duty(&self, duty: &str) -> Result<bool> {

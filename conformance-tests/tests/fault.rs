@@ -114,6 +114,7 @@ async fn call<S: MessageStore>(store: &S, call: Call) -> Result<()> {
         Call::Close => store.close().await,
         Call::Claim => shared(store).claim(&peer).await.map(drop),
         Call::Release => shared(store).release(&peer).await,
+        Call::ClaimedByOthers => shared(store).claimed_by_others().await.map(drop),
         Call::TakeDuty => shared(store).take_duty("to dial").await.map(drop),
         Call::LeaveDuty => shared(store).leave_duty("to dial").await,
         Call::News => shared(store).news(Duration::ZERO).await.map(drop),
@@ -130,7 +131,7 @@ fn a_member() -> ModelStore {
     ModelStore::open_shared(&ModelMedium::default(), Path::new("store"))
 }
 
-const CALLS: [Call; 19] = [
+const CALLS: [Call; 20] = [
     Call::Commit,
     Call::Pending,
     Call::Deliveries,
@@ -144,6 +145,7 @@ const CALLS: [Call; 19] = [
     Call::Backup,
     Call::Claim,
     Call::Release,
+    Call::ClaimedByOthers,
     Call::TakeDuty,
     Call::LeaveDuty,
     Call::News,

@@ -80,12 +80,14 @@ async fn each_process_answers_for_all() {
             let peers = asked(member, "/api/v1/peers").await;
             let counts = |id: &str| {
                 let peer = peers["items"].as_array()?.iter().find(|peer| peer["id"] == id)?;
-                Some((peer["backlog"].as_u64()?, peer["deadLetters"].as_u64()?))
+                Some((peer["link"].as_str()? == "up", peer["backlog"].as_u64()?, peer["deadLetters"].as_u64()?))
             };
             let told = [counts("sender"), counts("receiver"), counts("away")];
-            (told == [Some((0, 0)), Some((0, 1)), Some((2, 0))]).then_some(())
+            (told == [Some((true, 0, 0)), Some((true, 0, 1)), Some((false, 2, 0))]).then_some(())
         })
         .await;
+        let status = asked(member, "/api/v1/status").await;
+        assert_eq!((&status["peers"]["up"], &status["peers"]["down"]), (&json!(2), &json!(1)), "{status}");
         let trace = asked(member, "/api/v1/messages/m-1").await;
         let state = |peer: &str| {
             let deliveries = trace["deliveries"].as_array().expect("a list");

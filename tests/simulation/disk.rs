@@ -515,6 +515,11 @@ impl SharedStore for SimStore {
         }
     }
 
+    async fn claimed_by_others(&self) -> Result<Vec<PeerId>> {
+        self.read(|model| model.shared().map_or(Err(StoreError::Closed), |member| at_once(member.claimed_by_others())))
+            .await
+    }
+
     fn interleaved(&self) -> Owed {
         self.model.interleaved()
     }

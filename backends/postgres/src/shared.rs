@@ -7,6 +7,7 @@ use slipstream_store::{Member, MemberId, News, Owed, PeerId, RememberedPeer, Res
 use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
 
+use crate::errors::{damaged_peer, unreadable};
 use crate::hints::Hint;
 use crate::look;
 use crate::membership::{member, said};
@@ -17,6 +18,7 @@ const LOOKS_EVERY: Duration = Duration::from_millis(50);
 
 const CLAIM: &str = "SELECT * FROM slipstream.claim($1, $2)";
 const RELEASE: &str = "SELECT slipstream.release($1, $2)";
+const CLAIMED: &str = "SELECT id FROM slipstream.peer WHERE owner IS NOT NULL AND owner <> $1 ORDER BY id";
 const TAKE_DUTY: &str = "SELECT slipstream.take_duty($1, $2)";
 const LEAVE_DUTY: &str = "SELECT slipstream.leave_duty($1, $2)";
 const BEAT: &str = "SELECT origin, beats FROM slipstream.beat($1, $2)";
@@ -36,6 +38,13 @@ impl SharedStore for PostgresStore {
 
     async fn release(&self, peer: &PeerId) -> Result<()> {
         self.membership.ask(RELEASE, peer.as_str()).await.map(drop)
+    }
+
+    async fn claimed_by_others(&self) -> Result<Vec<PeerId>> {
+        let rows = self.readers.query(CLAIMED, &[&self.membership.origin]).await?;
+        let ids = rows.iter().map(|row| row.try_get::<_, String>(0));
+        let ids = ids.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(&error))?;
+        ids.into_iter().map(PeerId::new).collect::<Result<_, _>>().map_err(damaged_peer)
     }
 
     async fn take_duty(&self, duty: &str) -> Result<bool> {

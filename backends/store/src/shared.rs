@@ -57,6 +57,12 @@ pub trait SharedStore: fmt::Debug + Send + Sync {
     /// As [`claim`](Self::claim).
     async fn release(&self, peer: &PeerId) -> Result<()>;
 
+    /// The peers whose links other members have claimed (S3), in the order of their ids.
+    ///
+    /// # Errors
+    /// As those of reading.
+    async fn claimed_by_others(&self) -> Result<Vec<PeerId>>;
+
     /// Takes a duty, unless another member has it. Returns whether it is this member's now.
     ///
     /// # Errors

@@ -405,6 +405,7 @@ macro_rules! for_each_shared_case {
                 [S3] an_acknowledgement_counts_from_anyone,
                 [S3] a_claim_tells_what_is_owed,
                 [S3] a_claim_that_was_given_back_binds_nobody,
+                [S3] the_claims_of_others_are_told,
                 [S3] a_claimed_peer_is_not_forgotten_elsewhere,
                 [S4] news_tell_what_others_did,
                 [S4] news_tell_what_is_redriven,

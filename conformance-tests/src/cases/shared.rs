@@ -270,6 +270,23 @@ pub async fn a_claim_that_was_given_back_binds_nobody<H: Harness>(sandbox: Sandb
     assert_eq!(shared(&two).news(SHORT).await.expect("news are read").lost, [], "it was not taken");
 }
 
+/// S3: each member is told whom the others serve, and nobody whom nobody serves.
+pub async fn the_claims_of_others_are_told<H: Harness>(sandbox: Sandbox<H>) {
+    let (one, two) = (sandbox.open().await, sandbox.open().await);
+    remember_all(&one, &["a", "b", "c", "d"]).await;
+    for (store, names) in [(&one, ["b", "a"].as_slice()), (&two, &["c"])] {
+        for name in names {
+            claim(store, name).await;
+        }
+    }
+    assert_eq!(shared(&one).claimed_by_others().await, Ok(vec![peer("c")]));
+    assert_eq!(shared(&two).claimed_by_others().await, Ok(vec![peer("a"), peer("b")]));
+    claim(&two, "a").await;
+    shared(&one).release(&peer("b")).await.expect("it is given back");
+    assert_eq!(shared(&one).claimed_by_others().await, Ok(vec![peer("a"), peer("c")]));
+    assert_eq!(shared(&two).claimed_by_others().await, Ok(Vec::new()));
+}
+
 /// S3: a peer that another member serves is not forgotten.
 pub async fn a_claimed_peer_is_not_forgotten_elsewhere<H: Harness>(sandbox: Sandbox<H>) {
     let (one, two) = (sandbox.open().await, sandbox.open().await);

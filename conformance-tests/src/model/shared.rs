@@ -33,6 +33,10 @@ impl SharedStore for ModelStore {
         self.as_member(|state, member| state.release(member, peer))?
     }
 
+    async fn claimed_by_others(&self) -> Result<Vec<PeerId>> {
+        self.as_member(|state, member| state.claimed_by_others(member))
+    }
+
     async fn take_duty(&self, duty: &str) -> Result<bool> {
         self.as_member(|state, member| state.take_duty(member, duty))?
     }

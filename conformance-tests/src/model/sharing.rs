@@ -116,6 +116,11 @@ impl State {
         Ok(())
     }
 
+    pub(super) fn claimed_by_others(&self, member: MemberId) -> Vec<PeerId> {
+        let claims = self.shared.claims.iter().filter(|(_, holder)| **holder != member);
+        claims.map(|(peer, _)| peer.clone()).collect()
+    }
+
     pub(super) fn take_duty(&mut self, member: MemberId, duty: &str) -> Result<bool> {
         self.is_member(member)?;
         Ok(*self.shared.duties.entry(duty.to_owned()).or_insert(member) == member)

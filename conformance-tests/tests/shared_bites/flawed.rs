@@ -31,6 +31,7 @@ pub(crate) enum Flaw {
     ForgetsClaims,
     KeepsTheFirstClaim,
     RefusesAcknowledgements,
+    TellsOwnClaimsAsOthers,
     // S4
     TellsNoNews,
     TellsNobodyInterleaved,
@@ -213,6 +214,14 @@ impl SharedStore for Flawed {
 
     async fn release(&self, peer: &PeerId) -> Result<()> {
         self.member_of().release(peer).await
+    }
+
+    async fn claimed_by_others(&self) -> Result<Vec<PeerId>> {
+        let mut claimed = self.member_of().claimed_by_others().await?;
+        if self.is(Flaw::TellsOwnClaimsAsOthers) {
+            claimed.extend(self.claimed.lock().iter().cloned());
+        }
+        Ok(claimed)
     }
 
     async fn take_duty(&self, duty: &str) -> Result<bool> {

@@ -50,6 +50,7 @@ bites! {
         s3_claims_forgotten: ForgetsClaims,
         s3_the_first_claim_kept: KeepsTheFirstClaim,
         s3_acknowledgements_refused: RefusesAcknowledgements,
+        s3_own_claims_told_as_others: TellsOwnClaimsAsOthers,
     }
     S4 {
         s4_no_news: TellsNoNews,

@@ -236,6 +236,15 @@ impl<S: MessageStore + ?Sized> Observer<S> {
         soon(self.core.store.dead_letters(filter, after, limit)).await
     }
 
+    /// The peers whose links other processes have that share the store; nobody's if it is exclusive.
+    ///
+    /// # Errors
+    /// As those of reading; `Unavailable` if the store does not tell within five seconds.
+    pub async fn linked_elsewhere(&self) -> Result<BTreeSet<PeerId>> {
+        let Some(shared) = self.core.store.shared() else { return Ok(BTreeSet::new()) };
+        Ok(soon(shared.claimed_by_others()).await?.into_iter().collect())
+    }
+
     /// How many dead letters there are, by peer and reason.
     ///
     /// # Errors

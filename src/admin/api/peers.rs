@@ -1,6 +1,6 @@
 //! `/api/v1/peers`: who is there, and what an operator does with them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,9 +49,9 @@ pub struct PeerItem {
     pub tags: Vec<String>,
     /// Its cluster group.
     pub cluster_group_id: String,
-    /// `up`, `down`, `dialing`, or `circuit_open`.
+    /// `up`, `down`, `dialing`, or `circuit_open`. It is `up` also if another process has the link that shares the store.
     pub link: String,
-    /// Where its link comes from, or was dialled to.
+    /// Where its link comes from, or was dialled to, if this process has it.
     #[schema(required)]
     pub address: Option<String>,
     /// Whether its deliveries are paused.
@@ -287,6 +287,8 @@ struct Around {
     dials: Vec<DialObservation>,
     /// Nothing if the store does not tell.
     dead_letters: Option<HashMap<PeerId, u64>>,
+    /// Those whose links other processes have. Nobody if the store does not tell.
+    elsewhere: BTreeSet<PeerId>,
     now: Timestamp,
 }
 
@@ -297,14 +299,15 @@ impl Around {
             counts.into_iter().for_each(|count| *dead_letters.entry(count.peer).or_default() += count.count);
             dead_letters
         });
-        Self { dials: observer.dials(), dead_letters: counts, now: observer.now() }
+        let elsewhere = observer.linked_elsewhere().await.unwrap_or_default();
+        Self { dials: observer.dials(), dead_letters: counts, elsewhere, now: observer.now() }
     }
 
     fn item(&self, seen: &PeerObservation) -> PeerItem {
         let PeerObservation { peer, .. } = seen;
         let dial = self.dials.iter().find(|dial| dial.peer == peer.id);
         let link = match dial.map(|dial| dial.state) {
-            _ if seen.linked_from.is_some() => "up",
+            _ if seen.linked_from.is_some() || self.elsewhere.contains(&peer.id) => "up",
             Some(DialState::CircuitOpen) => "circuit_open",
             Some(DialState::Dialing) => "dialing",
             _ => "down",

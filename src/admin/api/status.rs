@@ -69,7 +69,7 @@ pub struct StatusStore {
 /// Remembered peers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StatusPeers {
-    /// Those that have a link.
+    /// Those that have a link, with this process or another that shares the store.
     pub up: u64,
     /// Those that have none.
     pub down: u64,
@@ -89,6 +89,8 @@ pub(in crate::admin) async fn status_of(pages: &Pages, running: &Running) -> Sta
     let Running { observer, listen, store_place, since, .. } = running;
     let (census, stats, guarantee) = (observer.census(), observer.stats().await.ok(), observer.guarantee());
     let flow = observer.flow();
+    // To this process they are down.
+    let elsewhere = observer.linked_elsewhere().await.map_or(0, |peers| peers.len() as u64).min(census.down);
     Status {
         instance_id: observer.id().to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -105,7 +107,7 @@ pub(in crate::admin) async fn status_of(pages: &Pages, running: &Running) -> Sta
             bytes: stats.map(|stats| stats.bytes),
             free_bytes: observer.disk_free(),
         },
-        peers: StatusPeers { up: census.up, down: census.down, paused: census.paused },
+        peers: StatusPeers { up: census.up + elsewhere, down: census.down - elsewhere, paused: census.paused },
         backlog: census.backlog,
         received: flow.received,
         delivered: flow.delivered,
