@@ -19,8 +19,7 @@ use crate::offline::{self, Located, Migrated, Transferred};
 const EXAMPLE: &str = "\
 Examples:
   slipstream store migrate --from sqlite:/var/lib/slipstream --to redb:/var/lib/slipstream-redb
-  SLIPSTREAM_STORE_URL=postgres://relay@db/slipstream \\
-      slipstream store migrate --from sqlite:/var/lib/slipstream --to postgres
+  slipstream store migrate --from sqlite:/var/lib/slipstream --to postgres
 
 There must be no store at the target. The source is only read. The target becomes a store when both were compared; until
 then a start refuses it. An interrupted migration is started again with the same command. The URL of a store on PostgreSQL
