@@ -47,17 +47,15 @@ impl Hint {
 
     /// As it is sent by a process.
     pub(crate) fn write(&self, origin: i64) -> String {
-        let sent: Sent = (origin, None);
-        let look = serde_json::json!(sent).to_string();
-        match self {
-            Self::Look => look,
+        let text = |sent: Sent| serde_json::json!(sent).to_string();
+        let made = match self {
+            Self::Look => None,
             Self::Made(Made { from, next, peers }) => {
-                let peers = peers.iter().map(ToString::to_string).collect();
-                let sent: Sent = (origin, Some((*from, *next, peers)));
-                let made = serde_json::json!(sent).to_string();
-                if made.len() <= MOST_BYTES { made } else { look }
+                Some((*from, *next, peers.iter().map(ToString::to_string).collect()))
             }
-        }
+        };
+        let hint = text((origin, made));
+        if hint.len() <= MOST_BYTES { hint } else { text((origin, None)) }
     }
 
     /// Which process sent it, and what it says; of what cannot be read, that one is to look.

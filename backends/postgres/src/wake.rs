@@ -117,8 +117,9 @@ async fn notify(options: &PostgresOptions, bells: &Bells) -> Result<(), StoreErr
     bells.ear.inbox.add(Hint::Look);
     bells.ear.heard.notify_one();
     loop {
-        let rung = tokio::time::timeout(AGAIN, bells.ring.notified()).await.is_ok();
-        if let Some(hint) = bells.outbox.take().filter(|_| rung) {
+        // Now and then it is looked whether the link is there, also if there is nothing to tell.
+        let _ = tokio::time::timeout(AGAIN, bells.ring.notified()).await;
+        if let Some(hint) = bells.outbox.take() {
             let text = hint.write(bells.ear.own);
             link.query(NOTIFY, &[&text]).await.map_err(|error| unconnected(&error))?;
         }
