@@ -118,8 +118,7 @@ impl Membership {
         if !is_member || pack < heard.pack {
             return Err(StoreError::Retired);
         }
-        let lost = lost.unwrap_or_default().into_iter().map(PeerId::new).collect::<Result<Vec<_>, _>>();
-        let (owed, lost) = (owed(peers, anyone)?, lost.map_err(damaged_peer)?);
+        let (owed, lost) = (owed(peers, anyone)?, named(lost.unwrap_or_default())?);
         let mut told = self.told.lock();
         let fresh = numbers.unwrap_or_default().into_iter().zip(lost).filter(|(number, _)| told.insert(*number));
         let lost = fresh.map(|(_, peer)| peer).collect();
@@ -134,7 +133,12 @@ pub(crate) fn owed(peers: Option<Vec<String>>, anyone: bool) -> Result<Owed> {
     if anyone || peers.len() > MOST_PEERS {
         return Ok(Owed::Anyone);
     }
-    Ok(Owed::Peers(peers.into_iter().map(PeerId::new).collect::<Result<_, _>>().map_err(damaged_peer)?))
+    named(peers).map(Owed::Peers)
+}
+
+/// The peers that the database names.
+pub(crate) fn named(peers: Vec<String>) -> Result<Vec<PeerId>> {
+    peers.into_iter().map(PeerId::new).collect::<Result<_, _>>().map_err(damaged_peer)
 }
 
 pub(crate) fn member(row: &Row) -> Result<Member> {

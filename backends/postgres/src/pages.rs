@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use slipstream_store::{
-    ClusterGroup, DeadLetter, DeadLetterCursor, DeadLetterFilter, DeadLetterReason, Identity, MessageId, Page,
-    PageLimit, PeerId, Pending, Result, Sequence, StoreError, Timestamp,
+    ClusterGroup, DeadLetter, DeadLetterCursor, DeadLetterFilter, DeadLetterReason, DeliveryState, Identity, MessageId,
+    Page, PageLimit, PeerId, Pending, Result, Sequence, StoreError, Timestamp,
 };
 use tokio_postgres::Row;
 
@@ -36,6 +36,17 @@ pub(crate) fn time(millis: i64) -> Timestamp {
 /// A number of attempts as it was read.
 pub(crate) fn attempts(number: i64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// How a delivery was settled, by its number in the schema; nothing for another number.
+pub(crate) fn settled_as(state: i16) -> Option<DeliveryState> {
+    match state {
+        1 => Some(DeliveryState::Acknowledged),
+        2 => Some(DeliveryState::Superseded),
+        3 => Some(DeliveryState::Expired),
+        4 => Some(DeliveryState::Dead),
+        _ => None,
+    }
 }
 
 /// A page that is being filled.

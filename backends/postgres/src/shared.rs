@@ -7,10 +7,10 @@ use slipstream_store::{Member, MemberId, News, Owed, PeerId, RememberedPeer, Res
 use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
 
-use crate::errors::{damaged_peer, unreadable};
+use crate::errors::unreadable;
 use crate::hints::Hint;
 use crate::look;
-use crate::membership::{member, said};
+use crate::membership::{member, named, said};
 use crate::store::PostgresStore;
 
 /// How often it is looked whether there is news, also if nobody rings.
@@ -43,8 +43,7 @@ impl SharedStore for PostgresStore {
     async fn claimed_by_others(&self) -> Result<Vec<PeerId>> {
         let rows = self.readers.query(CLAIMED, &[&self.membership.origin]).await?;
         let ids = rows.iter().map(|row| row.try_get::<_, String>(0));
-        let ids = ids.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(&error))?;
-        ids.into_iter().map(PeerId::new).collect::<Result<_, _>>().map_err(damaged_peer)
+        named(ids.collect::<Result<_, _>>().map_err(|error| unreadable(&error))?)
     }
 
     async fn take_duty(&self, duty: &str) -> Result<bool> {

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use crate::errors::unreadable;
 use crate::fields::{self, Fields, Way};
-use crate::pages::{attempts, reason_of, time};
+use crate::pages::{attempts, reason_of, settled_as, time};
 use crate::pool::Pool;
 use crate::sequences;
 
@@ -96,16 +96,9 @@ impl Origin {
                 peer.open = Some(open(id, sequence, at, attempts(number), reason));
                 return Ok(());
             }
-            1 => DeliveryState::Acknowledged,
-            2 => DeliveryState::Superseded,
-            3 => DeliveryState::Expired,
-            4 => DeliveryState::Dead,
-            _ => {
-                peer.note(sequence, None);
-                return Ok(());
-            }
+            state => settled_as(state),
         };
-        peer.note(sequence, Some((at.unwrap_or_default(), state)));
+        peer.note(sequence, state.map(|state| (at.unwrap_or_default(), state)));
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use slipstream_store::{
-    DeliveryState, Fate, HeldDelivery, HeldHeader, HeldMessage, HeldOrigin, HeldState, PeerId, Result, StoreError,
+    Fate, HeldDelivery, HeldHeader, HeldMessage, HeldOrigin, HeldState, PeerId, Result, StoreError,
 };
 use tokio_postgres::Row;
 
@@ -13,7 +13,7 @@ use super::reading::Reading;
 use crate::bits::Bits;
 use crate::errors::{damaged_peer, unreadable};
 use crate::fields::{self, Way};
-use crate::pages::{attempts, range, reason_of, time};
+use crate::pages::{attempts, range, reason_of, settled_as, time};
 use crate::sequences;
 
 /// Most packs of a page.
@@ -140,13 +140,8 @@ impl Found {
             Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?))
         };
         let (pack, peer, state, at, bits): (i64, &str, i16, _, Bits) = get().map_err(|error| unreadable(&error))?;
-        let state = match state {
-            1 => DeliveryState::Acknowledged,
-            2 => DeliveryState::Superseded,
-            3 => DeliveryState::Expired,
-            4 => DeliveryState::Dead,
-            other => return Err(StoreError::Corrupted(format!("a delivery was settled as {other}"))),
-        };
+        let unknown = || StoreError::Corrupted(format!("a delivery was settled as {state}"));
+        let state = settled_as(state).ok_or_else(unknown)?;
         for index in bits.ones() {
             let sequence = sequences::sequence(pack, index)?;
             let origin = self.origin(pack, sequences::number(sequence));
