@@ -1,8 +1,8 @@
 //! Why work on a store was not done.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use slipstream_store::StoreError;
+use slipstream_store::{Defect, Stats, StoreError};
 
 /// Why work on a whole store was not done. Unless it says otherwise, everything is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,4 +66,22 @@ pub enum OfflineError {
         /// What it says.
         error: StoreError,
     },
+}
+
+impl OfflineError {
+    /// # Errors
+    /// `Defects` if the store at this path has any.
+    pub(super) fn unless_whole(path: &Path, defects: &[Defect]) -> Result<(), Self> {
+        let Some(Defect(first)) = defects.first() else { return Ok(()) };
+        Err(Self::Defects { path: path.to_owned(), count: defects.len(), first: first.clone() })
+    }
+
+    /// # Errors
+    /// `CountsDiffer` if the store at this path counts something else than is expected.
+    pub(super) fn unless_counted(path: &Path, found: &Stats, expected: &Stats) -> Result<(), Self> {
+        if found == expected {
+            return Ok(());
+        }
+        Err(Self::CountsDiffer { path: path.to_owned(), counts: format!("{found:?}, expected {expected:?}") })
+    }
 }

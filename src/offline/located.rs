@@ -101,13 +101,7 @@ impl Located {
     /// `Defects` where there are any.
     pub(super) fn expect_whole(&self, store: &dyn OfflineStore) -> Result<(), OfflineError> {
         let defects = store.check(Depth::Full).map_err(|error| self.fault(error))?;
-        match defects.first() {
-            None => Ok(()),
-            Some(Defect(first)) => {
-                let (path, count) = (self.path.clone(), defects.len());
-                Err(OfflineError::Defects { path, count, first: first.clone() })
-            }
-        }
+        OfflineError::unless_whole(&self.path, &defects)
     }
 
     pub(super) fn fault(&self, error: StoreError) -> OfflineError {

@@ -72,10 +72,7 @@ fn transfer(
     progress.stage("checking the target", None);
     made.expect_whole(&*target)?;
     let counted = Stats { bytes: stats.bytes, ..target.stats().map_err(written)? };
-    if counted != stats {
-        let counts = format!("{counted:?}, expected {stats:?}");
-        return Err(OfflineError::CountsDiffer { path: made.path.clone(), counts });
-    }
+    OfflineError::unless_counted(&made.path, &counted, &stats)?;
     target.close().map_err(written)?;
     Ok((amount, stats))
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use slipstream_embedded::{TableHoldings, Work, set_whole_from};
-use slipstream_store::{Defect, Depth, Durability, Holdings, Stats};
+use slipstream_store::{Depth, Durability, Holdings, Stats};
 use slipstream_transfer::{Compared, compare, transfer};
 
 use super::shared::{check_shared, fault, place};
@@ -74,7 +74,7 @@ async fn fill(
     drop(target);
     progress.stage("checking the target", None);
     let path = Path::new(place);
-    expect_none(path, &making.store().check(Depth::Full).await.map_err(said)?)?;
+    OfflineError::unless_whole(path, &making.store().check(Depth::Full).await.map_err(said)?)?;
     let stats = making.store().stats().await.map_err(said)?;
     expect_counts(path, &compared, &stats)?;
     Ok((compared.messages, stats))
@@ -90,13 +90,14 @@ async fn fill(
 /// `InUse` if a process has the shared store open; `Defects` if it has any; `Store` if there is a store at `to`, or with what
 /// an engine says.
 pub async fn from_shared(url: &Secret, to: &Located, progress: &dyn Progress) -> Result<Transferred, OfflineError> {
-    progress.stage("checking the source", None);
-    let (place, defects) = check_shared(url, Depth::Full, progress).await?;
-    expect_none(Path::new(&place), &defects)?;
-    progress.stage("keeping others out", None);
-    let mut source = ReadAlone::begin(url, SILENT_FOR).await.map_err(|error| fault(&place, error))?;
+    // The target is looked at first: to be refused for it nobody need be kept out of the source.
     let at = to.place()?;
     let _lock = at.lock_empty().map_err(|error| to.fault(error))?;
+    progress.stage("checking the source", None);
+    let (place, defects) = check_shared(url, Depth::Full, progress).await?;
+    OfflineError::unless_whole(Path::new(&place), &defects)?;
+    progress.stage("keeping others out", None);
+    let mut source = ReadAlone::begin(url, SILENT_FOR).await.map_err(|error| fault(&place, error))?;
     let path = at.staging(Work::Migrating).make_folder().map_err(|error| to.fault(error))?;
     let made = Located { engine: to.engine, path };
     let (messages, mut stats) = make(&mut source, &place, &made, progress).await.inspect_err(|_| {
@@ -142,18 +143,8 @@ async fn make(
     Ok((compared.messages, stats))
 }
 
-fn expect_none(path: &Path, defects: &[Defect]) -> Result<(), OfflineError> {
-    let Some(Defect(first)) = defects.first() else { return Ok(()) };
-    Err(OfflineError::Defects { path: path.to_owned(), count: defects.len(), first: first.clone() })
-}
-
 /// That a store counts what was found in it.
 fn expect_counts(path: &Path, compared: &Compared, stats: &Stats) -> Result<(), OfflineError> {
     let Compared { peers, pending, dead_letters, identities, .. } = *compared;
-    let expected = Stats { peers, pending, dead_letters, identities, ..*stats };
-    if expected == *stats {
-        return Ok(());
-    }
-    let counts = format!("{stats:?}, expected {expected:?}");
-    Err(OfflineError::CountsDiffer { path: path.to_owned(), counts })
+    OfflineError::unless_counted(path, stats, &Stats { peers, pending, dead_letters, identities, ..*stats })
 }
