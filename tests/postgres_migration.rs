@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use slipstream_postgres_server::Server;
 use support::{
     ENGINES, Ended, FILLING, Peer, Process, Relay, an_engine, assert_delivers_everything, assert_has, assert_whole,
-    counts, files, fill_with_everything, store_with_backlog,
+    counts, counts_of_any_engine, files, fill_with_everything, store_with_backlog,
 };
 
 /// Nobody may read it anywhere.
@@ -67,11 +67,9 @@ impl Shared {
     async fn counts(&self) -> Value {
         let ended = self.ran(&["store", "stats", "--json"]).await;
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        let mut counts: Value = serde_json::from_str(&ended.stdout).expect("one JSON object");
-        let fields = counts.as_object_mut().expect("an object");
-        assert_eq!(fields.remove("engine"), Some(json!("postgres")));
-        assert!(fields.remove("bytes").is_some_and(|bytes| bytes.as_u64().is_some_and(|bytes| bytes > 0)));
-        counts
+        let counts: Value = serde_json::from_str(&ended.stdout).expect("one JSON object");
+        assert_eq!(counts["engine"], "postgres");
+        counts_of_any_engine(counts)
     }
 }
 

@@ -55,8 +55,8 @@ pub use self::sealed::Sealer;
 pub use self::server::{Dialled, Server, ServerLink};
 pub use self::slow::Slow;
 pub use self::stores::{
-    ENGINES, Ended, an_engine, assert_whole, bulk_message, counts, files, spawn_store, store, store_json,
-    store_with_backlog,
+    ENGINES, Ended, an_engine, assert_whole, bulk_message, counts, counts_of_any_engine, files, spawn_store, store,
+    store_json, store_with_backlog,
 };
 pub use self::websocket::{
     BINARY, CLOSE, CONTINUE, FIN, Frame, Link, PING, PONG, Reader, Stream, TEXT, Writer, frame, upgrade, upgrade_after,

@@ -1,6 +1,6 @@
 //! Whatever has happened to a store, another that is made of it answers the same. `SLIPSTREAM_TRANSFER_HISTORIES` says how
 //! many histories there are.
-#![expect(clippy::expect_used, reason = "a test says what it finds by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test says what it finds by panicking")]
 
 mod stores;
 
@@ -8,7 +8,8 @@ use std::path::Path;
 
 use slipstream_conformance::{Harness, History, Sandbox, campaigns, history};
 use slipstream_embedded::TableHoldings;
-use slipstream_store::MessageStore as _;
+use slipstream_store::{MessageStore as _, Result};
+use slipstream_transfer::Compared;
 use stores::postgres::{self, Postgres};
 use stores::sqlite::{self, Sqlite};
 use stores::view::{View, expect_same};
@@ -27,34 +28,29 @@ async fn look<A: Harness, B: Harness>(source: (&A, &Path), target: (&B, &Path), 
     target.close().await.expect("it closes");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn from_tables_to_tables() {
+/// Makes stores of what tables hold, each at a place in a folder.
+async fn from_tables<B: Harness>(to: B, make: impl AsyncFn(&mut TableHoldings<'_>, &Path) -> Result<Compared>) {
     let (sandbox, folder) = (Sandbox::new(Sqlite), tempfile::tempdir().expect("a folder"));
     for seed in 0..histories() {
         let history = history(&sandbox, seed).await;
         let target = folder.path().join(seed.to_string());
         {
             let tables = sqlite::tables(&history.place).await;
-            let made = sqlite::made_of(&mut TableHoldings::new(&*tables), &target).await;
+            let made = make(&mut TableHoldings::new(&*tables), &target).await;
             made.unwrap_or_else(|error| panic!("history {seed}: {error}"));
         }
-        look((&Sqlite, &history.place), (&Sqlite, &target), &history).await;
+        look((&Sqlite, &history.place), (&to, &target), &history).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn from_tables_to_tables() {
+    from_tables(Sqlite, async |source, target| sqlite::made_of(source, target).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn from_tables_to_postgres() {
-    let (sandbox, folder) = (Sandbox::new(Sqlite), tempfile::tempdir().expect("a folder"));
-    for seed in 0..histories() {
-        let history = history(&sandbox, seed).await;
-        let target = folder.path().join(seed.to_string());
-        {
-            let tables = sqlite::tables(&history.place).await;
-            let made = postgres::made_of(&mut TableHoldings::new(&*tables), &postgres::name(&target)).await;
-            made.unwrap_or_else(|error| panic!("history {seed}: {error}"));
-        }
-        look((&Sqlite, &history.place), (&Postgres, &target), &history).await;
-    }
+    from_tables(Postgres, async |source, target| postgres::made_of(source, &postgres::name(target)).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
