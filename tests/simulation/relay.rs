@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{MachineClock, SimClock};
 use crate::disk::Disk;
+use crate::disk::store::SimStore;
 use crate::invariants::Oracle;
 use crate::network::{Crash, Life, Network};
 use crate::plan::{Breakage, Fault, Plan};
@@ -124,7 +125,7 @@ impl RelayMachine {
     }
 
     async fn live(&self, life: &Life, shutdown: CancellationToken) -> Result<(), RelayError> {
-        let store: Arc<dyn MessageStore> = (self.breakage.store)(Arc::new(self.disk.open(life)));
+        let store: Arc<dyn MessageStore> = (self.breakage.store)(Arc::new(SimStore::open(&self.disk, life)));
         self.oracle.reopened(&self.id, &self.disk);
         let clock = Arc::new(SimClock::new(&self.world, &self.clock));
         let relay = Relay::open_erased(store, self.settings.clone(), clock).await?;
