@@ -169,7 +169,7 @@ pub async fn each_purge_goes_by_its_own_horizon<H: Harness>(sandbox: Sandbox<H>)
 
 /// C9: a store that turns over stays bounded, also if one message at its head is never acknowledged.
 pub async fn a_store_that_turns_over_stays_bounded<H: Harness>(sandbox: Sandbox<H>) {
-    const ROUNDS: usize = 24;
+    const ROUNDS: usize = 48;
     let store = sandbox.open().await;
     remember_all(&store, &["a", "away"]).await;
     recorded(&store, message("held", &["away"])).await;
@@ -184,8 +184,8 @@ pub async fn a_store_that_turns_over_stays_bounded<H: Harness>(sandbox: Sandbox<
         assert_eq!((stats.messages, stats.pending, stats.identities), (1, 1, 0), "round {round}");
         bytes.push(stats.bytes);
     }
-    // A log or a free list may still grow in the first rounds; what turned over in all is 12 MiB.
+    // A log or a free list may still grow in the first rounds; what turned over in all is 24 MiB.
     let (warm, end) = (bytes[..ROUNDS / 2].iter().max(), bytes[ROUNDS / 2..].iter().max());
-    let allowed = warm.copied().unwrap_or_default() + 2 * 1024 * 1024;
+    let allowed = warm.copied().unwrap_or_default() + 4 * 1024 * 1024;
     assert!(end <= Some(&allowed), "the store grew: {bytes:?}");
 }

@@ -55,7 +55,7 @@ fn turns() -> impl Strategy<Value = Vec<(usize, Turn)>> {
 
 /// Runs as many as the lockstep of one handle. It blocks.
 pub(super) async fn in_lockstep<H: Harness>(sandbox: &Sandbox<H>) {
-    run(turns(), async |run, turns| {
+    run(turns, async |run, turns| {
         let path = sandbox.beside(&format!("members-{run}"));
         let mut pair = Pair::open_shared(sandbox, path, MEMBERS).await?;
         for (member, turn) in &turns {
