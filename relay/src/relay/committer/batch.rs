@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::queue::{Arrival, PurgeRequest};
 use super::room::Share;
 use crate::protocol::Rejection;
+use crate::relay::dispatcher::CommitNumber;
 
 /// Who hears of an operation's outcome.
 #[derive(Debug)]
@@ -123,6 +124,7 @@ pub(super) struct Waiting {
 /// A batch that the store has answered.
 #[derive(Debug)]
 pub(super) struct Committed {
+    pub(super) number: CommitNumber,
     pub(super) batch: Arc<Batch>,
     pub(super) waiting: Waiting,
     pub(super) result: Result<Vec<Outcome>>,

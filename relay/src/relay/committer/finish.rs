@@ -12,7 +12,7 @@ use super::batch::{Committed, Reply, Rest};
 use super::queue::Arrival;
 use crate::metrics::Recorded;
 use crate::protocol::{self, Code, Rejection};
-use crate::relay::dispatcher::{Forward, Metadata};
+use crate::relay::dispatcher::{CommitNumber, Forward, Metadata};
 use crate::relay::links::{Answer, Answers};
 use crate::relay::runs::Runs;
 use crate::relay::spans;
@@ -21,8 +21,8 @@ use crate::relay::spans;
 const NAMED_RECIPIENTS: usize = 8;
 
 /// What is done once for a commit, or for neighbours that are alike.
-#[derive(Default)]
 struct Finishing<'a> {
+    commit: CommitNumber,
     /// The neighbours with this route, which are forwarded together.
     route: Option<&'a Arc<Route>>,
     forwards: Vec<Arc<Forward>>,
@@ -32,16 +32,29 @@ struct Finishing<'a> {
     answers: Answers,
 }
 
+impl Finishing<'_> {
+    fn of(commit: CommitNumber) -> Self {
+        Self {
+            commit,
+            route: None,
+            forwards: Vec::new(),
+            recorded: Recorded::default(),
+            took: Runs::default(),
+            answers: Answers::default(),
+        }
+    }
+}
+
 impl<S: MessageStore + ?Sized> Committer<S> {
     pub(super) fn finish(&self, committed: Committed) {
-        let Committed { batch, waiting, result, rest, .. } = committed;
+        let Committed { number, batch, waiting, result, rest, .. } = committed;
         drop(waiting.share);
         match result {
-            Ok(outcomes) => self.succeed(&batch.operations, &outcomes, waiting.replies),
+            Ok(outcomes) => self.succeed(number, &batch.operations, &outcomes, waiting.replies),
             Err(error) => {
                 self.refuse(&batch.operations, &error, waiting.replies);
                 if let Some(Rest { batch, result: Ok(outcomes) }) = rest {
-                    self.succeed(&batch.operations, &outcomes, Vec::new());
+                    self.succeed(number, &batch.operations, &outcomes, Vec::new());
                 }
             }
         }
@@ -50,9 +63,9 @@ impl<S: MessageStore + ?Sized> Committer<S> {
         }
     }
 
-    fn succeed(&self, operations: &[Operation], outcomes: &[Outcome], replies: Vec<Reply>) {
+    fn succeed(&self, commit: CommitNumber, operations: &[Operation], outcomes: &[Outcome], replies: Vec<Reply>) {
         let decided = replies.len();
-        let mut finishing = Finishing::default();
+        let mut finishing = Finishing::of(commit);
         let now = self.clock.elapsed();
         for ((operation, outcome), reply) in operations.iter().zip(outcomes).zip(replies) {
             match (operation, reply) {
@@ -164,7 +177,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
 
     fn forward(&self, finishing: &mut Finishing<'_>) {
         if let Some(route) = finishing.route {
-            self.dispatcher.forward(&route.recipients, &finishing.forwards);
+            self.dispatcher.forward(finishing.commit, &route.recipients, &finishing.forwards);
         }
         finishing.forwards.clear();
     }

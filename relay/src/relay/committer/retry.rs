@@ -24,7 +24,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
     /// settling makes room.
     pub(super) async fn commit(&self, filling: Filling) -> Committed {
         let (mut batch, mut waiting) = filling.close();
-        let started = Instant::now();
+        let (number, started) = (self.dispatcher.begin_commit(), Instant::now());
         let Tried { result, unclear } = self.try_routed(&mut batch, &mut waiting).await;
         if result.is_ok()
             && let Some(shared) = self.store.shared()
@@ -47,7 +47,7 @@ impl<S: MessageStore + ?Sized> Committer<S> {
             let Tried { result, .. } = self.try_commit(&batch).await;
             rest = Some(Rest { batch, result });
         }
-        Committed { batch, waiting, result, unclear, rest }
+        Committed { number, batch, waiting, result, unclear, rest }
     }
 
     /// Commits a batch, routed anew each time that another process has changed the roster.

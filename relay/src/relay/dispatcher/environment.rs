@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use slipstream_store::PeerId;
@@ -11,19 +11,41 @@ use tokio::sync::Notify;
 use super::terms::LaneLimits;
 use crate::clock::Clock;
 
+/// Which of the commits that began since the start of the relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CommitNumber(u64);
+
 /// What every lane has around it.
 #[derive(Debug)]
 pub(super) struct Environment {
     pub(super) decisions: Decisions,
     /// Bytes that wait in memory to be sent, summed over the lanes. What several lanes hold counts several times.
     queued_bytes: AtomicUsize,
+    /// How many commits have begun.
+    commits: AtomicU64,
     limits: LaneLimits,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Environment {
     pub(super) fn new(limits: LaneLimits, clock: Arc<dyn Clock>) -> Self {
-        Self { decisions: Decisions::default(), queued_bytes: AtomicUsize::new(0), limits, clock }
+        Self {
+            decisions: Decisions::default(),
+            queued_bytes: AtomicUsize::new(0),
+            commits: AtomicU64::new(0),
+            limits,
+            clock,
+        }
+    }
+
+    /// A commit begins.
+    pub(super) fn begin_commit(&self) -> CommitNumber {
+        CommitNumber(self.commits.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+
+    /// The commit that began last.
+    pub(super) fn last_commit(&self) -> CommitNumber {
+        CommitNumber(self.commits.load(Ordering::SeqCst))
     }
 
     /// What a lane may hold now. If all lanes together hold too much, each keeps only what it sends next, and the rest

@@ -11,7 +11,7 @@ use slipstream_store::{ClusterGroup, DeadLetterReason, MessageId, Operation, Pee
 use tokio::sync::Notify;
 
 use super::answers::Answered;
-use super::environment::Environment;
+use super::environment::{CommitNumber, Environment};
 use super::forward::{Forward, Metadata};
 use super::in_flight::{Delivery, DeliveryState};
 use super::send_state::{SendState, Wanted};
@@ -50,6 +50,8 @@ pub(super) struct State {
     /// How much of the environment's sum of queued bytes is this lane's.
     queued_bytes: usize,
     link: Option<(Generation, Arc<Wake>)>,
+    /// The last commit that had begun before the link.
+    linked_after: CommitNumber,
     /// When the pager wakes by itself.
     pub(super) pager_wakes_at: Option<Duration>,
     /// Whether the lane stands in the list of decisions.
@@ -86,7 +88,16 @@ impl State {
 impl Lane {
     pub(super) fn new(peer: PeerId, environment: Arc<Environment>) -> Self {
         let send = SendState::new(peer.clone());
-        let state = State { send, queued_bytes: 0, link: None, pager_wakes_at: None, listed: false, owed_from: None };
+        let linked_after = environment.last_commit();
+        let state = State {
+            send,
+            queued_bytes: 0,
+            link: None,
+            linked_after,
+            pager_wakes_at: None,
+            listed: false,
+            owed_from: None,
+        };
         Self {
             peer,
             state: Mutex::new(state),
@@ -167,6 +178,7 @@ impl Lane {
         state.note_oldest_in_memory();
         state.send.unlink(former, now);
         state.link = Some((generation, Arc::clone(wake)));
+        state.linked_after = self.environment.last_commit();
         self.begin(&mut state, terms, now);
     }
 
@@ -208,8 +220,9 @@ impl Lane {
         true
     }
 
-    /// Hands over what was just committed for this peer.
-    pub(super) fn offer(&self, forwards: &[Arc<Forward>]) {
+    /// Hands over what was just committed for this peer. What had begun to be committed before the link is read from the
+    /// store instead: the peer may have settled it meanwhile, at another process that shares the store.
+    pub(super) fn offer(&self, commit: CommitNumber, forwards: &[Arc<Forward>]) {
         let before = self.backlog.fetch_add(forwards.len() as u64, Ordering::Relaxed);
         let mut state = self.state.lock();
         if before == 0 {
@@ -217,6 +230,9 @@ impl Lane {
         }
         if state.link.is_none() {
             return;
+        }
+        if commit <= state.linked_after {
+            return self.fall_behind(&mut state);
         }
         let limits = self.environment.limits();
         for forward in forwards {
@@ -414,3 +430,6 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

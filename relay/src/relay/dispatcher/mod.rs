@@ -45,6 +45,7 @@ use slipstream_store::{
     DeadLetterReason, MessageStore, Operation, Owed, PageLimit, PeerId, RememberedPeer, Roster, Sequence, Timestamp,
 };
 
+pub(crate) use environment::CommitNumber;
 pub(crate) use forward::{Forward, Metadata};
 pub(crate) use lane::{Generation, Lane, LaneCounts, Wake};
 pub(crate) use terms::{LaneLimits, LinkEnd, LinkTerms};
@@ -117,11 +118,16 @@ impl Dispatcher {
         self.lanes.read().get(peer).cloned()
     }
 
-    /// Hands committed messages, in commit order, to the lanes of their recipients.
-    pub(crate) fn forward(&self, recipients: &[PeerId], forwards: &[Arc<Forward>]) {
+    /// A commit begins, whose messages are [handed on](Self::forward) under this number.
+    pub(crate) fn begin_commit(&self) -> CommitNumber {
+        self.environment.begin_commit()
+    }
+
+    /// Hands the messages of a commit, in commit order, to the lanes of their recipients.
+    pub(crate) fn forward(&self, commit: CommitNumber, recipients: &[PeerId], forwards: &[Arc<Forward>]) {
         let lanes = self.lanes.read();
         for lane in recipients.iter().filter_map(|peer| lanes.get(peer)) {
-            lane.offer(forwards);
+            lane.offer(commit, forwards);
         }
     }
 
