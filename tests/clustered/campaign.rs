@@ -24,7 +24,6 @@ const APPLICATIONS: usize = 20;
 const SECONDS: u64 = 90;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a campaign: docs/cluster-testing.md says how to run it"]
 async fn nothing_is_lost_whatever_befalls_the_relay_and_its_database() {
     let seconds = number_from_environment("SLIPSTREAM_CLUSTER_SECONDS").unwrap_or(SECONDS);
     let seed = number_from_environment("SLIPSTREAM_CLUSTER_SEED").unwrap_or_else(|| fastrand::u64(..));
