@@ -61,8 +61,8 @@ MUTANTS = [
     Mutant(
         "records and does not forward",
         "relay/src/relay/committer/finish.rs",
-        "self.dispatcher.forward(&route.recipients, &finishing.forwards);",
-        "if !MUTANT { self.dispatcher.forward(&route.recipients, &finishing.forwards); }",
+        "self.dispatcher.forward(finishing.commit, &route.recipients, &finishing.forwards);",
+        "if !MUTANT { self.dispatcher.forward(finishing.commit, &route.recipients, &finishing.forwards); }",
         FAULTS,
         ("everything settles",),
     ),
