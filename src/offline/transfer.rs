@@ -90,14 +90,16 @@ async fn fill(
 /// `InUse` if a process has the shared store open; `Defects` if it has any; `Store` if there is a store at `to`, or with what
 /// an engine says.
 pub async fn from_shared(url: &Secret, to: &Located, progress: &dyn Progress) -> Result<Transferred, OfflineError> {
-    // The target is looked at first: to be refused for it nobody need be kept out of the source.
     let at = to.place()?;
-    let _lock = at.lock_empty().map_err(|error| to.fault(error))?;
+    let lock = || at.lock_empty().map_err(|error| to.fault(error));
+    // To be refused for what is at the target nobody need be kept out of the source. Where nothing is, nothing is made yet.
+    let early = to.path.exists().then(lock).transpose()?;
     progress.stage("checking the source", None);
     let (place, defects) = check_shared(url, Depth::Full, progress).await?;
     OfflineError::unless_whole(Path::new(&place), &defects)?;
     progress.stage("keeping others out", None);
     let mut source = ReadAlone::begin(url, SILENT_FOR).await.map_err(|error| fault(&place, error))?;
+    let _lock = early.map_or_else(lock, Ok)?;
     let path = at.staging(Work::Migrating).make_folder().map_err(|error| to.fault(error))?;
     let made = Located { engine: to.engine, path };
     let (messages, mut stats) = make(&mut source, &place, &made, progress).await.inspect_err(|_| {
