@@ -49,15 +49,21 @@ pub(super) struct State {
     pub(super) send: SendState,
     /// How much of the environment's sum of queued bytes is this lane's.
     queued_bytes: usize,
-    link: Option<(Generation, Arc<Wake>)>,
-    /// The last commit that had begun before the link.
-    linked_after: CommitNumber,
+    link: Option<Linked>,
     /// When the pager wakes by itself.
     pub(super) pager_wakes_at: Option<Duration>,
     /// Whether the lane stands in the list of decisions.
     listed: bool,
     /// Nothing older than this is owed. Where it is not known, anything may be.
     owed_from: Option<Sequence>,
+}
+
+/// The link that a lane serves.
+struct Linked {
+    generation: Generation,
+    wake: Arc<Wake>,
+    /// The last commit that had begun before it.
+    after: CommitNumber,
 }
 
 /// What a lane counts, at one moment.
@@ -88,16 +94,7 @@ impl State {
 impl Lane {
     pub(super) fn new(peer: PeerId, environment: Arc<Environment>) -> Self {
         let send = SendState::new(peer.clone());
-        let linked_after = environment.last_commit();
-        let state = State {
-            send,
-            queued_bytes: 0,
-            link: None,
-            linked_after,
-            pager_wakes_at: None,
-            listed: false,
-            owed_from: None,
-        };
+        let state = State { send, queued_bytes: 0, link: None, pager_wakes_at: None, listed: false, owed_from: None };
         Self {
             peer,
             state: Mutex::new(state),
@@ -177,8 +174,7 @@ impl Lane {
         let mut state = self.state.lock();
         state.note_oldest_in_memory();
         state.send.unlink(former, now);
-        state.link = Some((generation, Arc::clone(wake)));
-        state.linked_after = self.environment.last_commit();
+        state.link = Some(Linked { generation, wake: Arc::clone(wake), after: self.environment.last_commit() });
         self.begin(&mut state, terms, now);
     }
 
@@ -228,10 +224,8 @@ impl Lane {
         if before == 0 {
             state.owed_from = state.owed_from.max(forwards.first().map(|forward| forward.sequence));
         }
-        if state.link.is_none() {
-            return;
-        }
-        if commit <= state.linked_after {
+        let Some(link) = &state.link else { return };
+        if commit <= link.after {
             return self.fall_behind(&mut state);
         }
         let limits = self.environment.limits();
@@ -397,7 +391,7 @@ impl Lane {
     /// The state, if the lane serves this link.
     pub(super) fn serving(&self, generation: Generation) -> Option<MutexGuard<'_, State>> {
         let state = self.state.lock();
-        let serves = state.link.as_ref().is_some_and(|(serving, _)| *serving == generation);
+        let serves = state.link.as_ref().is_some_and(|link| link.generation == generation);
         serves.then_some(state)
     }
 
@@ -412,7 +406,7 @@ impl Lane {
         let now = state.send.link.queued_bytes();
         self.environment.count_queued(state.queued_bytes, now);
         state.queued_bytes = now;
-        if let Some((_, wake)) = &state.link {
+        if let Some(Linked { wake, .. }) = &state.link {
             if wanted.send {
                 wake.send.notify_one();
             }
