@@ -32,6 +32,8 @@ mod pager;
 mod poison;
 mod reading;
 mod redelivery;
+#[cfg(test)]
+mod samples;
 mod send_state;
 mod sending;
 mod terms;

@@ -1,25 +1,10 @@
-use bytes::Bytes;
-use slipstream_store::{Identity, MessageType, Page, Timestamp};
+use slipstream_store::Page;
 
 use super::*;
 use crate::clock::SystemClock;
+use crate::relay::dispatcher::samples::{forward, pending};
 use crate::relay::dispatcher::{Dispatcher, LaneLimits};
 use crate::relay::settings::DeliveryRules;
-
-fn pending(number: u64) -> Pending {
-    Pending {
-        sequence: Sequence::new(number).unwrap(),
-        identity: Identity { group: ClusterGroup::singleton(), id: MessageId::new(format!("m{number}")).unwrap() },
-        message_type: MessageType::new("EVENT").unwrap(),
-        key: None,
-        expires_at: None,
-        received_at: Timestamp::ZERO,
-        attempts: 0,
-        last_attempt_at: None,
-        redriven: false,
-        text: Bytes::from_static(b"text"),
-    }
-}
 
 /// A lane with a link, and what its store has as pending.
 struct Fixture {
@@ -59,11 +44,7 @@ impl Fixture {
     }
 
     fn commits(&self, commit: CommitNumber, number: u64) {
-        self.dispatcher.forward(
-            commit,
-            std::slice::from_ref(&self.lane.peer),
-            &[Arc::new(Forward::from(pending(number)))],
-        );
+        self.dispatcher.forward(commit, std::slice::from_ref(&self.lane.peer), &[forward(number)]);
     }
 }
 

@@ -7,12 +7,13 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use slipstream_store::{ClusterGroup, Identity, Key, MessageId, Operation, Peer, PeerKind, Pending, Timestamp};
+use slipstream_store::{ClusterGroup, Key, Operation, Peer, PeerKind, Pending, Timestamp};
 
 use super::*;
 use crate::protocol::{Code, Nack};
 use crate::relay::dispatcher::answers::Answered;
 use crate::relay::dispatcher::forward::Forward;
+use crate::relay::dispatcher::samples::{forward, identity, pending, sequence};
 use crate::relay::settings::DeliveryRules;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,33 +26,6 @@ fn limits() -> LaneLimits {
 fn at(seconds: u64) -> Moment {
     let time = Timestamp::from_millis(seconds * 1000);
     Moment { time, wall: time, elapsed: Duration::from_secs(seconds) }
-}
-
-fn sequence(number: u64) -> Sequence {
-    Sequence::new(number).unwrap()
-}
-
-fn identity(number: u64) -> Identity {
-    Identity { group: ClusterGroup::singleton(), id: MessageId::new(format!("m{number}")).unwrap() }
-}
-
-fn forward(number: u64) -> Arc<Forward> {
-    Arc::new(Forward::from(pending(number)))
-}
-
-fn pending(number: u64) -> Pending {
-    Pending {
-        sequence: sequence(number),
-        identity: identity(number),
-        message_type: slipstream_store::MessageType::new("SK").unwrap(),
-        key: None,
-        expires_at: None,
-        received_at: Timestamp::ZERO,
-        attempts: 0,
-        last_attempt_at: None,
-        redriven: false,
-        text: Bytes::from(format!("text {number}")),
-    }
 }
 
 /// A delivery that sets the value of a key.
